@@ -1,0 +1,120 @@
+"""The process in which moto plays AWS: `python -m local.moto_server DESCRIPTOR…`.
+
+Started by `local.services`, which hands over sockets that listen already and a pipe as standard input. Moto's own
+server is Flask's development server: a thread and a connection a request, a log line each, and no lock. Moto's
+DynamoDB is not safe to use from several threads (between the check of a condition and its write another writer
+fits in, and a query fails when an item is added under it), so here its requests are served one at a time. The
+other services may wait (an SQS long poll does) and get threads.
+"""
+
+import asyncio
+import io
+import os
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterable, MutableMapping
+from typing import Any
+
+import uvicorn
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+
+from local.dynamodb_responses import install_fast_serializer
+
+type Scope = MutableMapping[str, Any]
+type Message = MutableMapping[str, Any]
+type WsgiApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+class MotoApplication:
+    """Moto's WSGI applications as one ASGI application."""
+
+    def __init__(self) -> None:
+        self._dynamodb: WsgiApplication = create_backend_app("dynamodb")
+        self._others: WsgiApplication = DomainDispatcherApplication(create_backend_app)
+
+    async def __call__(self, scope: Scope, receive: Callable[[], Any], send: Callable[[Message], Any]) -> None:
+        body = bytearray()
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+        environ = _wsgi_environ(scope, bytes(body))
+        if environ.get("HTTP_X_AMZ_TARGET", "").startswith("DynamoDB"):
+            # Called in the event loop itself, which is what keeps these requests one after another. Moto's
+            # dispatcher, which lists a directory for each request, is only needed where the target is ambiguous.
+            current = environ["HTTP_X_AMZ_TARGET"].startswith("DynamoDB_20120810.")
+            status, headers, content = _call_wsgi(self._dynamodb if current else self._others, environ)
+        else:
+            status, headers, content = await asyncio.to_thread(_call_wsgi, self._others, environ)
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": content})
+
+
+def _wsgi_environ(scope: Scope, body: bytes) -> dict[str, Any]:
+    """The request as PEP 3333 wants it."""
+    host, port = scope["server"]
+    environ: dict[str, Any] = {
+        "REQUEST_METHOD": scope["method"],
+        "SCRIPT_NAME": "",
+        "PATH_INFO": scope["path"].encode().decode("latin-1"),
+        "QUERY_STRING": scope["query_string"].decode("latin-1"),
+        "RAW_URI": scope["raw_path"].decode("latin-1"),
+        "SERVER_NAME": host,
+        "SERVER_PORT": str(port),
+        "SERVER_PROTOCOL": "HTTP/" + scope["http_version"],
+        "CONTENT_LENGTH": str(len(body)),
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": scope["scheme"],
+        "wsgi.input": io.BytesIO(body),
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+    }
+    for name, value in scope["headers"]:
+        key = name.decode("latin-1").upper().replace("-", "_")
+        if key == "CONTENT_TYPE":
+            environ[key] = value.decode("latin-1")
+        elif key not in ("CONTENT_LENGTH", "TRANSFER_ENCODING"):
+            environ[f"HTTP_{key}"] = value.decode("latin-1")
+    return environ
+
+
+def _call_wsgi(application: WsgiApplication, environ: dict[str, Any]) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    started: list[Any] = []
+    answer = application(environ, lambda status, headers, exc_info=None: started.extend((status, headers)))
+    try:
+        content = b"".join(answer)
+    finally:
+        if close := getattr(answer, "close", None):
+            close()
+    status, headers = started
+    return (
+        int(status.split(" ", 1)[0]),
+        [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers],
+        content,
+    )
+
+
+def _end_with_parent() -> None:
+    # The other end of this pipe closes whichever way the parent ends, SIGKILL included.
+    sys.stdin.buffer.read()
+    os._exit(0)
+
+
+def main() -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    install_fast_serializer()
+    sockets = [socket.socket(fileno=int(descriptor)) for descriptor in sys.argv[1:]]
+    configuration = uvicorn.Config(
+        MotoApplication(), lifespan="off", log_level="error", access_log=False, server_header=False
+    )
+    uvicorn.Server(configuration).run(sockets)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,248 @@
+"""AWS on one machine: moto in a process of its own, with the resources that a template declares."""
+
+import contextlib
+import http.client
+import json
+import os
+import socket
+import subprocess
+import sys
+import urllib.parse
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+LARGEST_BATCH = 25  # of BatchWriteItem
+
+# What AWS::DynamoDB::Table and CreateTable spell alike.
+_TABLE_PROPERTIES = (
+    "AttributeDefinitions",
+    "BillingMode",
+    "GlobalSecondaryIndexes",
+    "KeySchema",
+    "LocalSecondaryIndexes",
+    "ProvisionedThroughput",
+)
+_QUEUE_ATTRIBUTES = (
+    "ContentBasedDeduplication",
+    "DeduplicationScope",
+    "DelaySeconds",
+    "FifoQueue",
+    "FifoThroughputLimit",
+    "MaximumMessageSize",
+    "MessageRetentionPeriod",
+    "ReceiveMessageWaitTimeSeconds",
+    "VisibilityTimeout",
+)
+_RULE_PROPERTIES = ("Description", "EventBusName", "ScheduleExpression", "State")
+# Target prefix and JSON version of each service's protocol, by the name that its requests are signed for.
+_PROTOCOLS = {
+    "dynamodb": ("DynamoDB_20120810", "1.0"),
+    "events": ("AWSEvents", "1.1"),
+    "sqs": ("AmazonSQS", "1.0"),
+}
+
+
+class ServicesError(Exception):
+    """The services do not start, or refuse what they were asked for; the message is a sentence for the user."""
+
+
+class _Resource(Protocol):
+    @property
+    def type(self) -> str: ...
+    @property
+    def properties(self) -> Mapping[str, Any]: ...
+
+
+class _Stack(Protocol):
+    @property
+    def resources(self) -> Mapping[str, _Resource]: ...
+
+
+@dataclass(frozen=True)
+class Services:
+    """The running process; it ends with this one, however this one ends."""
+
+    process: subprocess.Popen[bytes]
+    endpoint: str
+
+    def stop(self) -> None:
+        """Ends the process; harmless if it has ended."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        try:
+            self.process.wait(5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+def start_services(port: int | None = None) -> Services:
+    """Starts moto on loopback.
+
+    Parameters:
+        port: the port to listen on; None for any that is free.
+
+    Raises:
+        ServicesError: the port is taken.
+    """
+    return serve_moto([listen("127.0.0.1", port or 0)])
+
+
+def listen(address: str, port: int) -> socket.socket:
+    """A socket that listens, so that whoever connects before its server is up waits instead of failing.
+
+    Raises:
+        ServicesError: the port is taken.
+    """
+    try:
+        return socket.create_server((address, port), backlog=128)
+    except OSError as error:
+        raise ServicesError(
+            f"Port {port} on {address} cannot be used ({error.strerror}); stop what uses it, or choose another."
+        ) from error
+
+
+def serve_moto(sockets: Sequence[socket.socket]) -> Services:
+    """Starts moto on sockets that listen already; this process's side of them is closed."""
+    host, port = sockets[0].getsockname()
+    descriptors = [listener.fileno() for listener in sockets]
+    root = Path(__file__).resolve().parent.parent
+    process = subprocess.Popen(
+        [sys.executable, "-m", "local.moto_server", *map(str, descriptors)],
+        cwd=root,
+        # Without CORS headers no page that a browser shows can read the tables.
+        env={**os.environ, "MOTO_DISABLE_GLOBAL_CORS": "true", "MOTO_PORT": str(port)},
+        stdin=subprocess.PIPE,
+        pass_fds=descriptors,
+        # Ctrl-C is for the parent alone, which then stops this process in its own time.
+        start_new_session=True,
+    )
+    for listener in sockets:
+        listener.close()
+    return Services(process, f"http://{host}:{port}")
+
+
+def create_resources(stack: _Stack, endpoint: str, region: str = "us-east-1") -> None:
+    """Creates the tables, queues, event buses and rules of a stack; what has no name gets its logical id as name.
+
+    Raises:
+        ServicesError: a resource is refused, with moto's reason.
+    """
+    resources = stack.resources
+    with _Client(endpoint, region) as client:
+        for name, properties in _named(resources, "AWS::DynamoDB::Table", "TableName"):
+            _create_table(client, name, properties)
+        queues = list(_named(resources, "AWS::SQS::Queue", "QueueName"))
+        urls = {name: _create_queue(client, name, properties) for name, properties in queues}
+        # A dead-letter queue must exist before another queue names it.
+        for name, properties in queues:
+            if policy := properties.get("RedrivePolicy"):
+                attributes = {"RedrivePolicy": json.dumps(policy)}
+                client.call("sqs", "SetQueueAttributes", {"QueueUrl": urls[name], "Attributes": attributes})
+        for name, _ in _named(resources, "AWS::Events::EventBus", "Name"):
+            client.call("events", "CreateEventBus", {"Name": name})
+        for name, properties in _named(resources, "AWS::Events::Rule", "Name"):
+            _create_rule(client, name, properties)
+
+
+def seed_tables(file: Path, endpoint: str, names: Mapping[str, str], region: str = "us-east-1") -> None:
+    """Writes a file's items, in the form of BatchWriteItem's `RequestItems` with logical ids for table names.
+
+    Parameters:
+        names: the tables' names by their logical ids.
+
+    Raises:
+        ServicesError: the file cannot be read, names an unknown table, or an item is refused.
+    """
+    try:
+        content = json.loads(file.read_text())
+        requests = [(names[table], request) for table, entries in content.items() for request in entries]
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise ServicesError(f"{file} cannot be used for example data: {error}.") from error
+    except KeyError as error:
+        raise ServicesError(f"{file} has items for {error}, which is no table of the template.") from error
+    with _Client(endpoint, region) as client:
+        for start in range(0, len(requests), LARGEST_BATCH):
+            batch: dict[str, list[Any]] = {}
+            for table, request in requests[start : start + LARGEST_BATCH]:
+                batch.setdefault(table, []).append(request)
+            client.call("dynamodb", "BatchWriteItem", {"RequestItems": batch})
+
+
+def _named(
+    resources: Mapping[str, _Resource], resource_type: str, name_property: str
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for logical_id, resource in resources.items():
+        if resource.type == resource_type:
+            yield str(resource.properties.get(name_property, logical_id)), resource.properties
+
+
+def _create_table(client: "_Client", name: str, properties: Mapping[str, Any]) -> None:
+    request = {"TableName": name, **_pick(properties, _TABLE_PROPERTIES)}
+    if stream := properties.get("StreamSpecification"):
+        request["StreamSpecification"] = {"StreamEnabled": True, **stream}
+    client.call("dynamodb", "CreateTable", request)
+    if expiry := properties.get("TimeToLiveSpecification"):
+        client.call("dynamodb", "UpdateTimeToLive", {"TableName": name, "TimeToLiveSpecification": expiry})
+
+
+def _create_queue(client: "_Client", name: str, properties: Mapping[str, Any]) -> str:
+    attributes = {key: _attribute_text(value) for key, value in _pick(properties, _QUEUE_ATTRIBUTES).items()}
+    answer = client.call("sqs", "CreateQueue", {"QueueName": name, "Attributes": attributes})
+    return str(answer["QueueUrl"])
+
+
+def _create_rule(client: "_Client", name: str, properties: Mapping[str, Any]) -> None:
+    request = {"Name": name, **_pick(properties, _RULE_PROPERTIES)}
+    if pattern := properties.get("EventPattern"):
+        request["EventPattern"] = json.dumps(pattern)
+    client.call("events", "PutRule", request)
+    if targets := properties.get("Targets"):
+        bus = _pick(properties, ("EventBusName",))
+        client.call("events", "PutTargets", {"Rule": name, "Targets": targets, **bus})
+
+
+def _pick(properties: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    return {name: properties[name] for name in names if name in properties}
+
+
+def _attribute_text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+class _Client:
+    """Calls AWS's JSON protocols directly: importing boto3 would double the time that a start takes."""
+
+    def __init__(self, endpoint: str, region: str) -> None:
+        self._connection = http.client.HTTPConnection(urllib.parse.urlsplit(endpoint).netloc, timeout=30)
+        self._region = region
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def call(self, service: str, action: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        prefix, version = _PROTOCOLS[service]
+        headers = {
+            "Content-Type": f"application/x-amz-json-{version}",
+            "X-Amz-Target": f"{prefix}.{action}",
+            # Moto reads service and region from it and checks no signature.
+            "Authorization": f"AWS4-HMAC-SHA256 Credential=local/20260101/{self._region}/{service}/aws4_request",
+        }
+        try:
+            self._connection.request("POST", "/", json.dumps(parameters), headers)
+            response = self._connection.getresponse()
+            content = response.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise ServicesError(f"The local AWS services do not answer ({error}).") from error
+        answer: dict[str, Any] = {}
+        with contextlib.suppress(ValueError):
+            answer = json.loads(content)
+        if response.status != 200:
+            reason = answer.get("Message") or answer.get("message") or f"status {response.status}"
+            raise ServicesError(f"The local AWS services refuse {action} with {json.dumps(parameters)}: {reason}")
+        return answer
