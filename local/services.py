@@ -11,7 +11,10 @@ import urllib.parse
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Self
+
+from local.intrinsics import REGION
+from local.template import Resource, Stack
 
 LARGEST_BATCH = 25  # of BatchWriteItem
 
@@ -46,18 +49,6 @@ _PROTOCOLS = {
 
 class ServicesError(Exception):
     """The services do not start, or refuse what they were asked for; the message is a sentence for the user."""
-
-
-class _Resource(Protocol):
-    @property
-    def type(self) -> str: ...
-    @property
-    def properties(self) -> Mapping[str, Any]: ...
-
-
-class _Stack(Protocol):
-    @property
-    def resources(self) -> Mapping[str, _Resource]: ...
 
 
 @dataclass(frozen=True)
@@ -124,14 +115,14 @@ def serve_moto(sockets: Sequence[socket.socket]) -> Services:
     return Services(process, f"http://{host}:{port}")
 
 
-def create_resources(stack: _Stack, endpoint: str, region: str = "us-east-1") -> None:
+def create_resources(stack: Stack, endpoint: str) -> None:
     """Creates the tables, queues, event buses and rules of a stack; what has no name gets its logical id as name.
 
     Raises:
         ServicesError: a resource is refused, with moto's reason.
     """
     resources = stack.resources
-    with _Client(endpoint, region) as client:
+    with _Client(endpoint) as client:
         for name, properties in _named(resources, "AWS::DynamoDB::Table", "TableName"):
             _create_table(client, name, properties)
         queues = list(_named(resources, "AWS::SQS::Queue", "QueueName"))
@@ -147,7 +138,7 @@ def create_resources(stack: _Stack, endpoint: str, region: str = "us-east-1") ->
             _create_rule(client, name, properties)
 
 
-def seed_tables(file: Path, endpoint: str, names: Mapping[str, str], region: str = "us-east-1") -> None:
+def seed_tables(file: Path, endpoint: str, names: Mapping[str, str]) -> None:
     """Writes a file's items, in the form of BatchWriteItem's `RequestItems` with logical ids for table names.
 
     Parameters:
@@ -163,7 +154,7 @@ def seed_tables(file: Path, endpoint: str, names: Mapping[str, str], region: str
         raise ServicesError(f"{file} cannot be used for example data: {error}.") from error
     except KeyError as error:
         raise ServicesError(f"{file} has items for {error}, which is no table of the template.") from error
-    with _Client(endpoint, region) as client:
+    with _Client(endpoint) as client:
         for start in range(0, len(requests), LARGEST_BATCH):
             batch: dict[str, list[Any]] = {}
             for table, request in requests[start : start + LARGEST_BATCH]:
@@ -172,7 +163,7 @@ def seed_tables(file: Path, endpoint: str, names: Mapping[str, str], region: str
 
 
 def _named(
-    resources: Mapping[str, _Resource], resource_type: str, name_property: str
+    resources: Mapping[str, Resource], resource_type: str, name_property: str
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for logical_id, resource in resources.items():
         if resource.type == resource_type:
@@ -215,9 +206,8 @@ def _attribute_text(value: Any) -> str:
 class _Client:
     """Calls AWS's JSON protocols directly: importing boto3 would double the time that a start takes."""
 
-    def __init__(self, endpoint: str, region: str) -> None:
+    def __init__(self, endpoint: str) -> None:
         self._connection = http.client.HTTPConnection(urllib.parse.urlsplit(endpoint).netloc, timeout=30)
-        self._region = region
 
     def __enter__(self) -> Self:
         return self
@@ -231,7 +221,7 @@ class _Client:
             "Content-Type": f"application/x-amz-json-{version}",
             "X-Amz-Target": f"{prefix}.{action}",
             # Moto reads service and region from it and checks no signature.
-            "Authorization": f"AWS4-HMAC-SHA256 Credential=local/20260101/{self._region}/{service}/aws4_request",
+            "Authorization": f"AWS4-HMAC-SHA256 Credential=local/20260101/{REGION}/{service}/aws4_request",
         }
         try:
             self._connection.request("POST", "/", json.dumps(parameters), headers)
