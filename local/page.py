@@ -1,0 +1,168 @@
+"""The API's document and a page to browse it: Swagger UI from a package, nothing from another host.
+
+The page starts out authorised as the example user, so that a request can be sent at once.
+"""
+
+import importlib.util
+import json
+import re
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from html import escape
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
+from starlette.routing import Route, Router
+
+from local.issuer import CLIENT_ID
+
+TOKEN_PATH = "/_local/issuer/oauth2/token"
+_METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+_EXTENSION = "x-amazon-apigateway-"
+_ASSETS = {"swagger-ui.css": "css", "swagger-ui-bundle.js": "js"}
+_PAGE = Template(Path(__file__).with_name("page.html").read_text())
+
+
+def create_page(document: Mapping[str, Any], issuer: str, mint_demo_token: Callable[[Sequence[str]], str]) -> Router:
+    """An ASGI application for `/_local/docs` and `/_local/openapi.json`.
+
+    Parameters:
+        document: the OpenAPI document that the gateway serves.
+        issuer: the local issuer; what trusts another one is left for the reader to authorise.
+        mint_demo_token: makes a token with the given scopes.
+    """
+
+    async def show_document(request: Request) -> Response:
+        return JSONResponse(describe_api(document, issuer, _origin(request)))
+
+    async def show_page(request: Request) -> Response:
+        described = describe_api(document, issuer, _origin(request))
+        schemes = {
+            name: scheme
+            for name, scheme in described.get("components", {}).get("securitySchemes", {}).items()
+            if scheme.get("type") == "oauth2"
+        }
+        scopes = _all_scopes(described)
+        demo = {"schemes": schemes, "scopes": scopes, "token": mint_demo_token(scopes), "clientId": CLIENT_ID}
+        nonce = secrets.token_urlsafe()
+        page = _PAGE.substitute(
+            title=escape(described["info"]["title"]), nonce=nonce, demo=json.dumps(demo).replace("<", "\\u003c")
+        )
+        policy = (
+            f"default-src 'self'; script-src 'self' 'nonce-{nonce}'; style-src 'self' 'unsafe-inline'; "
+            "img-src 'self' data:; frame-ancestors 'none'"
+        )
+        return HTMLResponse(page, headers={"Content-Security-Policy": policy, "Cache-Control": "no-store"})
+
+    async def show_asset(request: Request) -> Response:
+        name = request.path_params["name"]
+        if name not in _ASSETS:
+            return Response(status_code=404)
+        return FileResponse(_swagger_directory() / _ASSETS[name] / name)
+
+    return Router(
+        [
+            Route("/_local/docs", show_page),
+            Route("/_local/docs/{name}", show_asset),
+            Route("/_local/openapi.json", show_document),
+        ]
+    )
+
+
+def describe_api(document: Mapping[str, Any], issuer: str, origin: str) -> dict[str, Any]:
+    """The gateway's document as a client needs it: standard OpenAPI 3.0, with scopes and where to get a token.
+
+    Parameters:
+        document: the OpenAPI document with API Gateway's extensions.
+        issuer: the local issuer's URL.
+        origin: scheme, host and port under which the client reaches the server.
+    """
+    schemes = document.get("components", {}).get("securitySchemes", {})
+    described: dict[str, Any] = _without_extensions(document)
+    described["info"] = {"title": "API", "version": "1", **described.get("info", {})}
+    described["servers"] = [{"url": origin}]
+    described["paths"] = {
+        path.replace("+}", "}"): _describe_path(path, item)
+        for path, item in document.get("paths", {}).items()
+        if path.startswith("/")  # `$default` is a route without a path
+    }
+    # SAM puts the tags of the AWS resource where OpenAPI has the groups of operations.
+    tags = [tag for tag in document.get("tags", ()) if f"{_EXTENSION}tag-value" not in tag]
+    described.pop("tags", None)
+    if tags:
+        described["tags"] = tags
+    if schemes:
+        scopes = _all_scopes(described)
+        described["components"]["securitySchemes"] = {
+            name: _describe_scheme(scheme, issuer, origin, scopes) for name, scheme in schemes.items()
+        }
+    return described
+
+
+def _describe_path(path: str, item: Mapping[str, Any]) -> dict[str, Any]:
+    described: dict[str, Any] = _without_extensions(item)
+    any_method = item.get("x-amazon-apigateway-any-method")
+    for method in _METHODS if any_method is not None else ():
+        described.setdefault(method, _without_extensions(any_method))
+    declared = {entry.get("name") for entry in described.get("parameters", ()) if entry.get("in") == "path"}
+    for method in described.keys() & set(_METHODS):
+        operation = described[method]
+        operation["responses"] = operation.get("responses") or {"default": {"description": "The function's answer"}}
+        known = declared | {entry.get("name") for entry in operation.get("parameters", ()) if entry.get("in") == "path"}
+        referenced = any(
+            "$ref" in entry for entry in (*described.get("parameters", ()), *operation.get("parameters", ()))
+        )
+        missing = [] if referenced else [name for name in re.findall(r"{([^}+]+)\+?}", path) if name not in known]
+        if "security" in operation:
+            operation["security"] = [single for entry in operation["security"] for single in _alternatives(entry)]
+        if missing:
+            operation["parameters"] = operation.get("parameters", []) + [
+                {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in missing
+            ]
+    return described
+
+
+def _alternatives(requirement: Mapping[str, Sequence[str]]) -> list[dict[str, list[str]]]:
+    """The gateway is content with one of a route's scopes, whereas OpenAPI means all that stand together."""
+    scoped = [{name: [scope]} for name, scopes in requirement.items() for scope in scopes]
+    return (
+        scoped if len(requirement) == 1 and scoped else [{name: list(scopes) for name, scopes in requirement.items()}]
+    )
+
+
+def _describe_scheme(scheme: Mapping[str, Any], issuer: str, origin: str, scopes: Sequence[str]) -> Any:
+    authorizer = scheme.get("x-amazon-apigateway-authorizer", {})
+    if authorizer.get("type") != "jwt":
+        return _without_extensions(scheme)
+    trusted = authorizer.get("jwtConfiguration", {}).get("issuer", "")
+    if trusted != issuer:
+        return {"type": "openIdConnect", "openIdConnectUrl": trusted.rstrip("/") + "/.well-known/openid-configuration"}
+    flow = {"tokenUrl": origin + TOKEN_PATH, "scopes": dict.fromkeys(scopes, "")}
+    return {"type": "oauth2", "flows": {"clientCredentials": flow}}
+
+
+def _all_scopes(document: Mapping[str, Any]) -> list[str]:
+    operations = [item[method] for item in document["paths"].values() for method in _METHODS if method in item]
+    requirements = [entry for operation in operations for entry in operation.get("security", ())]
+    return sorted({scope for requirement in requirements for scopes in requirement.values() for scope in scopes})
+
+
+def _without_extensions(value: Any) -> Any:
+    if isinstance(value, dict):
+        kept = value.items()
+        return {name: _without_extensions(entry) for name, entry in kept if not str(name).startswith(_EXTENSION)}
+    return [_without_extensions(entry) for entry in value] if isinstance(value, list) else value
+
+
+def _origin(request: Request) -> str:
+    return f"{request.url.scheme}://{request.url.netloc}"
+
+
+def _swagger_directory() -> Path:
+    # Importing the package would import Flask and pydantic for three static files.
+    package = importlib.util.find_spec("flask_openapi3_swagger")
+    assert package is not None and package.submodule_search_locations
+    return Path(package.submodule_search_locations[0]) / "templates" / "swagger"
