@@ -1,4 +1,4 @@
-"""The process in which moto plays AWS: `python -m local.moto_server DESCRIPTOR…`.
+"""The process in which moto plays AWS: `python -m local.moto_server NETWORKS DESCRIPTOR…`.
 
 Started by `local.services`, which hands over sockets that listen already and a pipe as standard input. Moto's own
 server is Flask's development server: a thread and a connection a request, a log line each, and no lock. Moto's
@@ -9,20 +9,20 @@ other services may wait (an SQS long poll does) and get threads.
 
 import asyncio
 import io
+import ipaddress
 import os
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterable, MutableMapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import uvicorn
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
+from local.containers import LocalPeersOnly, Receive, Scope, Send
 from local.dynamodb_responses import install_fast_serializer
 
-type Scope = MutableMapping[str, Any]
-type Message = MutableMapping[str, Any]
 type WsgiApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
@@ -33,7 +33,7 @@ class MotoApplication:
         self._dynamodb: WsgiApplication = create_backend_app("dynamodb")
         self._others: WsgiApplication = DomainDispatcherApplication(create_backend_app)
 
-    async def __call__(self, scope: Scope, receive: Callable[[], Any], send: Callable[[Message], Any]) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = bytearray()
         more = True
         while more:
@@ -109,9 +109,11 @@ def _end_with_parent() -> None:
 def main() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     install_fast_serializer()
-    sockets = [socket.socket(fileno=int(descriptor)) for descriptor in sys.argv[1:]]
+    networks = [ipaddress.ip_network(network) for network in sys.argv[1].split(",") if network]
+    sockets = [socket.socket(fileno=int(descriptor)) for descriptor in sys.argv[2:]]
+    application = LocalPeersOnly(MotoApplication(), networks)
     configuration = uvicorn.Config(
-        MotoApplication(), lifespan="off", log_level="error", access_log=False, server_header=False
+        application, lifespan="off", log_level="error", access_log=False, server_header=False
     )
     uvicorn.Server(configuration).run(sockets)
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from local.containers import Network, listen
 from local.intrinsics import REGION
 from local.template import Resource, Stack
 
@@ -78,30 +79,26 @@ def start_services(port: int | None = None) -> Services:
     Raises:
         ServicesError: the port is taken.
     """
-    return serve_moto([listen("127.0.0.1", port or 0)])
-
-
-def listen(address: str, port: int) -> socket.socket:
-    """A socket that listens, so that whoever connects before its server is up waits instead of failing.
-
-    Raises:
-        ServicesError: the port is taken.
-    """
     try:
-        return socket.create_server((address, port), backlog=128)
+        listener = listen("127.0.0.1", port or 0)
     except OSError as error:
         raise ServicesError(
-            f"Port {port} on {address} cannot be used ({error.strerror}); stop what uses it, or choose another."
+            f"Port {port} cannot be used for the local AWS services ({error.strerror}); stop what uses it."
         ) from error
+    return serve_moto([listener])
 
 
-def serve_moto(sockets: Sequence[socket.socket]) -> Services:
-    """Starts moto on sockets that listen already; this process's side of them is closed."""
+def serve_moto(sockets: Sequence[socket.socket], networks: Sequence[Network] = ()) -> Services:
+    """Starts moto on sockets that listen already; this process's side of them is closed.
+
+    Parameters:
+        networks: whose addresses may call, besides loopback.
+    """
     host, port = sockets[0].getsockname()
     descriptors = [listener.fileno() for listener in sockets]
     root = Path(__file__).resolve().parent.parent
     process = subprocess.Popen(
-        [sys.executable, "-m", "local.moto_server", *map(str, descriptors)],
+        [sys.executable, "-m", "local.moto_server", ",".join(map(str, networks)), *map(str, descriptors)],
         cwd=root,
         # Without CORS headers no page that a browser shows can read the tables.
         env={**os.environ, "MOTO_DISABLE_GLOBAL_CORS": "true", "MOTO_PORT": str(port)},

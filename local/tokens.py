@@ -42,7 +42,7 @@ def print_token(arguments: Sequence[str]) -> None:
         metavar="JSON",
         help="""claims to set, or to remove with null: '{"aud": "other", "scope": null}'""",
     )
-    parser.add_argument("--port", type=_parse_port, default=3000, help="port of the server to call (default: 3000)")
+    parser.add_argument("--port", type=parse_port, default=3000, help="port of the server to call (default: 3000)")
     options = parser.parse_args(arguments)
     token = mint_token(
         load_signing_key(),
@@ -56,6 +56,17 @@ def print_token(arguments: Sequence[str]) -> None:
     print(token)
 
 
+def parse_port(text: str) -> int:
+    """A port as a command line gives it.
+
+    Raises:
+        ArgumentTypeError: it is none.
+    """
+    if not text.isascii() or not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port number from 1 to 65535")
+    return int(text)
+
+
 def _parse_claims(text: str) -> dict[str, Any]:
     try:
         claims = json.loads(text)
@@ -64,9 +75,3 @@ def _parse_claims(text: str) -> dict[str, Any]:
     if not isinstance(claims, dict):
         raise argparse.ArgumentTypeError(f"{text!r} is not a JSON object of claims")
     return claims
-
-
-def _parse_port(text: str) -> int:
-    if not text.isascii() or not text.isdecimal() or not 1 <= int(text) <= 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port number from 1 to 65535")
-    return int(text)

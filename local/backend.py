@@ -1,0 +1,98 @@
+"""`python -m local backend`: what functions under `sam local` need beside them, the AWS services and the issuer."""
+
+import argparse
+import contextlib
+import platform
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from socket import socket
+
+import uvicorn
+
+from local.containers import ContainerNetwork, LocalPeersOnly, find_container_network, listen
+from local.issuer import create_issuer
+from local.routes import read_routes
+from local.services import Services, create_resources, seed_tables, serve_moto
+from local.template import Stack, load_template
+from local.tokens import AUDIENCE, issuer_url, parse_port
+
+SERVICES_PORT = 4566
+ISSUER_PORT = 4567
+
+
+class BackendError(Exception):
+    """The backend cannot start; the message is a sentence for the user."""
+
+
+def run_backend(arguments: Sequence[str]) -> None:
+    """Serves until Ctrl-C.
+
+    Raises:
+        SystemExit: with status 2 after a sentence, where the arguments do not fit.
+        BackendError, ServicesError, StateError, TemplateError: it cannot start.
+    """
+    options = _parse(arguments)
+    stack = load_template(options.template, dict(options.parameters))
+    network = find_container_network()
+    service_sockets = _listen(options.services_port, network)
+    issuer_sockets = _listen(options.issuer_port, network)
+    services = serve_moto(service_sockets, [network.subnet] if network else [])
+    try:
+        create_resources(stack, services.endpoint)
+        if options.seed:
+            names = {
+                logical_id: str(r.properties.get("TableName", logical_id)) for logical_id, r in stack.resources.items()
+            }
+            seed_tables(options.seed, services.endpoint, names)
+        _print_next_steps(stack, options, services)
+        scopes = {scope for api in stack.apis for route in read_routes(api.document) for scope in route.scopes}
+        issuer = create_issuer(issuer_url(options.port), AUDIENCE, sorted(scopes))
+        application = LocalPeersOnly(issuer, [network.subnet] if network else [])
+        configuration = uvicorn.Config(application, lifespan="off", log_level="warning", timeout_graceful_shutdown=1)
+        with contextlib.suppress(KeyboardInterrupt):
+            uvicorn.Server(configuration).run(issuer_sockets)
+    finally:
+        services.stop()
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m local backend",
+        description="Run the AWS services and the issuer that functions under `sam local` use.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--template", type=Path, default=Path("template.yaml"), help="default: template.yaml")
+    parser.add_argument("--parameters", type=_parse_parameter, nargs="*", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--seed", type=Path, metavar="FILE", help="items to write into the tables")
+    parser.add_argument("--port", type=parse_port, default=3000, help="of `sam local start-api` (default: 3000)")
+    parser.add_argument("--services-port", type=parse_port, default=SERVICES_PORT, help=f"default: {SERVICES_PORT}")
+    parser.add_argument("--issuer-port", type=parse_port, default=ISSUER_PORT, help=f"default: {ISSUER_PORT}")
+    return parser.parse_args(arguments)
+
+
+def _parse_parameter(text: str) -> tuple[str, str]:
+    key, separator, value = text.partition("=")
+    if not key or not separator:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form KEY=VALUE")
+    return key, value
+
+
+def _listen(port: int, network: ContainerNetwork | None) -> list[socket]:
+    try:
+        return [listen(address, port) for address in ("127.0.0.1", *([network.gateway] if network else []))]
+    except OSError as error:
+        raise BackendError(f"Port {port} cannot be used ({error.strerror}); stop what uses it.") from error
+
+
+def _print_next_steps(stack: Stack, options: argparse.Namespace, services: Services) -> None:
+    overrides: list[str] = []
+    if "Architecture" in stack.parameters and platform.machine() in ("x86_64", "AMD64"):
+        overrides = ["--parameter-overrides", "Architecture=x86_64"]
+    port = [] if options.port == 3000 else ["--port", str(options.port)]
+    print(f"AWS services   {services.endpoint}  (in a container: http://host.docker.internal:{options.services_port})")
+    print(f"Issuer         http://127.0.0.1:{options.issuer_port}  (for tokens of {issuer_url(options.port)})")
+    print("\nNow, in another terminal:\n")
+    print("  " + shlex.join(["sam", "build", *overrides]))
+    print("  " + shlex.join(["sam", "local", "start-api", *port, *overrides]))
+    print("\nCtrl-C stops.", flush=True)
