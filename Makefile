@@ -1,0 +1,90 @@
+# Everything a developer does here, one target each. `make help` lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+PORT ?= 3000
+SUB ?= demo
+SCOPES ?= read:resources write:resources
+EXPIRES ?= 3600
+STAGE ?= dev
+
+python := .venv/bin/python
+issuer := http://127.0.0.1:$(PORT)/_local/issuer
+local_parameters := Issuer=$(issuer) Audience=local
+
+# Tools of the environment come first, so that `sam build` finds its python3.13.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export SAM_CLI_TELEMETRY ?= 0
+
+## run: start the API at http://127.0.0.1:3000 (PORT= for another port), without Docker or an AWS account
+.PHONY: run
+run: .venv/run
+	@exec $(python) -m local run --port $(PORT) --parameters $(local_parameters) --seed examples/resources.json
+
+## token: print an access token (SUB=, SCOPES=, EXPIRES= in seconds, PORT= of the server)
+.PHONY: token
+token: .venv/run
+	@$(python) -m local token --port $(PORT) --sub "$(SUB)" --scopes "$(SCOPES)" --expires "$(EXPIRES)"
+
+## backend: start the AWS services and the issuer that `sam local` uses
+.PHONY: backend
+backend: .venv/run
+	@exec $(python) -m local backend --port $(PORT) --parameters $(local_parameters) --seed examples/resources.json
+
+## test: run all tests
+.PHONY: test
+test: .venv/dev
+	$(python) -m pytest --cov --cov-fail-under=95 --durations=10
+
+## lint: check style, types and the template
+.PHONY: lint
+lint: .venv/dev
+	.venv/bin/ruff format --check
+	.venv/bin/ruff check
+	.venv/bin/mypy
+	.venv/bin/cfn-lint template.yaml
+	AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} .venv/bin/sam validate --lint
+
+## format: write the code in the project's style
+.PHONY: format
+format: .venv/dev
+	.venv/bin/ruff check --fix
+	.venv/bin/ruff format
+
+## build: build what is deployed, into .aws-sam/build
+.PHONY: build
+build: .venv/dev
+	.venv/bin/sam build
+
+## lock: pin anew what requirements/*.in and the layer name
+.PHONY: lock
+pin = .venv/bin/uv pip compile --quiet --universal --python-version 3.13 --generate-hashes --no-header --upgrade
+lock: .venv/dev
+	$(pin) requirements/dev.in --output-file requirements/dev.txt
+	$(pin) requirements/run.in --constraint requirements/dev.txt --output-file requirements/run.txt
+	$(pin) layers/shared/requirements.in --constraint requirements/dev.txt --output-file layers/shared/requirements.txt
+
+## clean: remove what was built, cached and installed
+.PHONY: clean
+clean:
+	rm -rf .venv .local .aws-sam .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
+
+## help: list the targets
+.PHONY: help
+help:
+	@sed -n 's/^## \([a-z-]*\): /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+
+.venv/bin/python:
+	@python3.13 -c "" 2>/dev/null || { echo "Python 3.13 is needed and there is no python3.13 on PATH. Install it, then try again."; exit 1; }
+	@echo "Setting up .venv (once)"
+	@python3.13 -m venv .venv
+
+.venv/run: .venv/bin/python requirements/run.txt
+	@echo "Installing what running needs (once)"
+	@$(python) -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/run.txt
+	@touch $@
+
+.venv/dev: .venv/run requirements/dev.txt
+	@echo "Installing what developing needs (once)"
+	@$(python) -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.txt
+	@touch $@

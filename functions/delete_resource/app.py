@@ -1,0 +1,16 @@
+"""DELETE /api/v1/resources/{id}: a resource, gone."""
+
+from serverless_api import resources
+from serverless_api.endpoint import endpoint
+from serverless_api.requests import Request
+from serverless_api.responses import Response
+
+
+@endpoint(scope="write:resources")
+def handler(request: Request) -> Response:
+    resources.delete_resource(
+        request.caller.subject,
+        request.read_path_parameter("id"),
+        versions=request.read_if_match(),
+    )
+    return Response(204)

@@ -1,0 +1,291 @@
+"""The resources of a user: what they are, and how they are kept.
+
+A resource is an item with `pk` = `user#<subject>` and `sk` = `resource#<id>`. The subject always comes from the
+caller's token and nothing follows it in the key, so that no id, token or name leads to another user's partition.
+"""
+
+import base64
+import re
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from serverless_api import idempotency, table
+from serverless_api.errors import BadRequest, NotFound, PreconditionFailed, Problem
+from serverless_api.json_text import JSONText, dump_json
+
+# A Lambda response is at most 6 MB; a page that would pass this many characters ends before its limit.
+MAX_PAGE_CHARACTERS = 1_400_000
+
+_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A resource.
+
+    Attributes:
+        id: given when it is created; ids sort by time.
+        name: 1 to 100 characters.
+        type: `A`, `B` or `C`.
+        metadata: whatever else the caller keeps with it, as a JSON document, so that it comes back digit by digit.
+        created_at: in UTC, RFC 3339 with milliseconds.
+        updated_at: likewise.
+        version: another one after each write; the resource's entity tag.
+    """
+
+    id: str
+    name: str
+    type: str
+    metadata: JSONText | None
+    created_at: str
+    updated_at: str
+    version: str
+
+    @property
+    def etag(self) -> str:
+        """The strong entity tag of this version (RFC 9110, section 8.8.3)."""
+        return f'"{self.version}"'
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the resource as the API shows it."""
+        document = {"id": self.id, "name": self.name, "type": self.type}
+        if self.metadata is not None:
+            document["metadata"] = self.metadata
+        return {**document, "createdAt": self.created_at, "updatedAt": self.updated_at}
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some of a user's resources, newest first; `next_token` is None on the last page."""
+
+    resources: Sequence[Resource]
+    next_token: str | None
+
+
+def create_resource(subject: str, fields: dict[str, Any], key: str | None) -> Resource:
+    """Create a resource, once for each idempotency key.
+
+    Args:
+        subject: whose it is.
+        fields: what `models/ResourceInput.json` describes.
+        key: the request's `Idempotency-Key`; the same key and fields return the resource as it was created first.
+
+    Raises:
+        Conflict: a request with this key is still running.
+        UnprocessableContent: the key was used with other fields.
+        ContentTooLarge: the resource is over DynamoDB's limit.
+    """
+    resource = _make_resource(fields)
+    item = _to_item(subject, resource)
+    if key is None:
+        try:
+            table.put_item(item, "attribute_not_exists(#pk)")
+        except table.ConditionFailed as failure:
+            # The id is this request's alone: what stands there was put by an attempt whose answer was lost.
+            if failure.item is None or failure.item["version"] != resource.version:
+                raise
+        return resource
+    first = idempotency.write_once(_partition(subject), key, dump_json(fields), item)
+    created_at = first["createdAt"]
+    return replace(
+        resource, id=_to_id(first["sk"]), created_at=created_at, updated_at=created_at, version=first["version"]
+    )
+
+
+def get_resource(subject: str, resource_id: str) -> Resource:
+    """Return a resource.
+
+    Raises:
+        NotFound: the user has none with this id.
+    """
+    item = table.get_item(_key(subject, resource_id))
+    if item is None:
+        raise _not_found()
+    return _to_resource(item)
+
+
+def update_resource(
+    subject: str, resource_id: str, fields: dict[str, Any], versions: frozenset[str] | None
+) -> Resource:
+    """Replace what the caller may change of a resource, in one write.
+
+    Args:
+        subject: whose it is.
+        resource_id: which.
+        fields: what `models/ResourceInput.json` describes.
+        versions: the versions that may be replaced; None for any.
+
+    Raises:
+        NotFound: the user has none with this id.
+        PreconditionFailed: it has another version.
+        ContentTooLarge: it would be over DynamoDB's limit.
+    """
+    change = _make_resource(fields)
+    values = {
+        ":name": change.name,
+        ":type": change.type,
+        ":updatedAt": change.updated_at,
+        ":version": change.version,
+    }
+    update = "SET #name = :name, #type = :type, #updatedAt = :updatedAt, #version = :version"
+    if change.metadata is None:
+        update += " REMOVE #metadata"
+    else:
+        update += ", #metadata = :metadata"
+        values[":metadata"] = change.metadata
+    condition, versions_values = _version_condition(versions)
+    try:
+        item = table.update_item(_key(subject, resource_id), update, condition, values | versions_values)
+    except table.ConditionFailed as failure:
+        # An attempt whose answer was lost may have written this version already.
+        if failure.item is None or failure.item["version"] != change.version:
+            raise _explain(failure) from failure
+        item = failure.item
+    return _to_resource(item)
+
+
+def delete_resource(subject: str, resource_id: str, versions: frozenset[str] | None) -> None:
+    """Delete a resource.
+
+    Args:
+        subject: whose it is.
+        resource_id: which.
+        versions: the versions that may be deleted; None for any.
+
+    Raises:
+        NotFound: the user has none with this id.
+        PreconditionFailed: it has another version.
+    """
+    condition, values = _version_condition(versions)
+    try:
+        table.delete_item(_key(subject, resource_id), condition, values)
+    except table.ConditionFailed as failure:
+        raise _explain(failure) from failure
+
+
+def list_resources(subject: str, limit: int, next_token: str | None) -> Page:
+    """Return a page of the user's resources, newest first.
+
+    A page that starts after a resource shows what was created before it, whatever is written meanwhile: each resource
+    that exists all along is on exactly one page.
+
+    Args:
+        subject: whose they are.
+        limit: how many at the most; fewer where the page would be too large for one answer.
+        next_token: the `next_token` of the page before, or None for the first one.
+
+    Raises:
+        BadRequest: the token is none that a page had.
+    """
+    before = None if next_token is None else _sort_key(_read_token(next_token))
+    # One more than asked for tells whether another page follows.
+    items = table.query_items(_partition(subject), "resource#", before, limit + 1)
+    resources: list[Resource] = []
+    characters = 0
+    for item in items:
+        resource = _to_resource(item)
+        characters += len(resource.metadata or "")
+        if len(resources) == limit or (resources and characters > MAX_PAGE_CHARACTERS):
+            return Page(resources, _make_token(resources[-1].id))
+        resources.append(resource)
+    return Page(resources, None)
+
+
+def _make_resource(fields: dict[str, Any]) -> Resource:
+    now = time.time_ns()
+    stamp = _format_time(now)
+    metadata = dump_json(fields["metadata"]) if "metadata" in fields else None
+    return Resource(_make_id(now), fields["name"], fields["type"], metadata, stamp, stamp, secrets.token_hex(8))
+
+
+def _make_id(now: int) -> str:
+    """Return an id that sorts by time: a UUID of version 7 with twelve more bits of the time (RFC 9562, section 6.2)."""
+    milliseconds, rest = divmod(now, 1_000_000)
+    fraction = rest * 4096 // 1_000_000
+    bits = (milliseconds << 80) | (0x7 << 76) | (fraction << 64) | (0b10 << 62) | secrets.randbits(62)
+    digits = f"{bits:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def _format_time(now: int) -> str:
+    seconds, rest = divmod(now, 1_000_000_000)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest // 1_000_000:03}Z"
+
+
+def _partition(subject: str) -> str:
+    return f"user#{subject}"
+
+
+def _sort_key(resource_id: str) -> str:
+    return f"resource#{resource_id}"
+
+
+def _to_id(sort_key: str) -> str:
+    return sort_key.removeprefix("resource#")
+
+
+def _key(subject: str, resource_id: str) -> table.Item:
+    if not _ID.fullmatch(resource_id):
+        raise _not_found()
+    return {"pk": _partition(subject), "sk": _sort_key(resource_id)}
+
+
+def _to_item(subject: str, resource: Resource) -> table.Item:
+    return {
+        **_key(subject, resource.id),
+        "name": resource.name,
+        "type": resource.type,
+        **({} if resource.metadata is None else {"metadata": resource.metadata}),
+        "createdAt": resource.created_at,
+        "updatedAt": resource.updated_at,
+        "version": resource.version,
+    }
+
+
+def _to_resource(item: table.Item) -> Resource:
+    return Resource(
+        id=_to_id(item["sk"]),
+        name=item["name"],
+        type=item["type"],
+        metadata=JSONText(item["metadata"]) if "metadata" in item else None,
+        created_at=item["createdAt"],
+        updated_at=item["updatedAt"],
+        version=item["version"],
+    )
+
+
+def _version_condition(versions: frozenset[str] | None) -> tuple[str, dict[str, str]]:
+    if versions is None:
+        return "attribute_exists(#pk)", {}
+    # A header that names no usable version matches none; the empty string is never one.
+    values = {f":version{index}": version for index, version in enumerate(sorted(versions or {""}))}
+    return f"#version IN ({', '.join(values)})", values
+
+
+def _explain(failure: table.ConditionFailed) -> NotFound | PreconditionFailed:
+    if failure.item is None:
+        return _not_found()
+    return PreconditionFailed("The resource has changed since it was read")
+
+
+def _not_found() -> NotFound:
+    return NotFound("There is no such resource")
+
+
+def _make_token(resource_id: str) -> str:
+    """Return a token that says where the next page starts; it names no user, since the partition is the caller's."""
+    return base64.urlsafe_b64encode(bytes.fromhex(resource_id.replace("-", ""))).decode().rstrip("=")
+
+
+def _read_token(token: str) -> str:
+    try:
+        digits = base64.b64decode(token + "==", altchars=b"-_", validate=True).hex()
+    except ValueError:
+        digits = ""
+    resource_id = f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+    if not _ID.fullmatch(resource_id):
+        raise BadRequest("The request is not valid", [Problem("nextToken", "must be the nextToken of another page")])
+    return resource_id

@@ -1,0 +1,250 @@
+"""The one table, through the one client: items are plain dicts, and what DynamoDB refuses becomes an error of ours.
+
+Source: «Amazon DynamoDB API Reference» and «Error handling with DynamoDB», Amazon DynamoDB Developer Guide.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+
+from serverless_api import settings
+from serverless_api.errors import ContentTooLarge, ServiceUnavailable
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+type Item = dict[str, Any]
+
+_BUSY = {
+    "InternalServerError",
+    "LimitExceededException",
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "ServiceUnavailable",
+    "ThrottlingException",
+    "TransactionInProgressException",
+}
+
+_client: "DynamoDBClient" = boto3.client(
+    "dynamodb",
+    config=Config(
+        connect_timeout=1,
+        read_timeout=3,
+        retries={"mode": "standard", "total_max_attempts": 4},
+        tcp_keepalive=True,
+    ),
+)
+
+
+class ConditionFailed(Exception):
+    """The item is not in the state that the write asked for.
+
+    Attributes:
+        item: the item as it is, or None where there is none.
+    """
+
+    def __init__(self, item: Item | None) -> None:
+        super().__init__("the condition of a write failed")
+        self.item = item
+
+
+class TransactionConflict(Exception):
+    """Another write to the same items was under way; nothing was written."""
+
+
+def get_item(key: Item) -> Item | None:
+    """Return the item with the primary key `key` as last written, or None."""
+    found = _call("get_item", Key=_encode_item(key), ConsistentRead=True).get("Item")
+    return _decode_item(found) if found else None
+
+
+def put_item(item: Item, condition: str, values: Mapping[str, Any] | None = None) -> None:
+    """Write a whole item.
+
+    Args:
+        item: what to write.
+        condition: a condition expression; every attribute name in it is written `#name`.
+        values: what its placeholders `:value` stand for.
+
+    Raises:
+        ConditionFailed: the condition does not hold.
+        ContentTooLarge: the item is over DynamoDB's 400 KB.
+    """
+    _call("put_item", Item=_encode_item(item), **_condition(condition, values))
+
+
+def update_item(key: Item, update: str, condition: str, values: Mapping[str, Any]) -> Item:
+    """Change an item and return it as it is then.
+
+    Args:
+        key: its primary key.
+        update: an update expression; every attribute name in it is written `#name`.
+        condition: a condition expression, written in the same way.
+        values: what the placeholders `:value` of both stand for.
+
+    Raises:
+        ConditionFailed: the condition does not hold.
+        ContentTooLarge: the item would be over DynamoDB's 400 KB.
+    """
+    arguments = _condition(condition, values, update)
+    answer = _call("update_item", Key=_encode_item(key), ReturnValues="ALL_NEW", **arguments)
+    return _decode_item(answer["Attributes"])
+
+
+def delete_item(key: Item, condition: str, values: Mapping[str, Any] | None = None) -> None:
+    """Delete an item.
+
+    Raises:
+        ConditionFailed: the condition does not hold.
+    """
+    _call("delete_item", Key=_encode_item(key), **_condition(condition, values))
+
+
+def put_and_update(item: Item, key: Item, update: str, condition: str, values: Mapping[str, Any]) -> None:
+    """Write the new item `item` and change the item at `key`, both or neither.
+
+    Raises:
+        ConditionFailed: `condition` does not hold for the item at `key`, or `item` exists already.
+        TransactionConflict: another write to one of the two was under way.
+        ContentTooLarge: one of the two is over DynamoDB's 400 KB.
+    """
+    put = {"TableName": settings.TABLE_NAME, "Item": _encode_item(item), **_condition("attribute_not_exists(#pk)")}
+    change = {"TableName": settings.TABLE_NAME, "Key": _encode_item(key), **_condition(condition, values, update)}
+    _call("transact_write_items", TransactItems=[{"Update": change}, {"Put": put}])
+
+
+def query_items(partition: str, prefix: str, before: str | None, limit: int) -> Iterator[Item]:
+    """Yield at most `limit` items of a partition whose sort key starts with `prefix`, the last ones first.
+
+    Args:
+        partition: the value of `pk`.
+        prefix: what their `sk` starts with.
+        before: an `sk`; only items before it are wanted.
+        limit: how many, at the most.
+    """
+    left = limit
+    start = {"pk": partition, "sk": before} if before else None
+    while left > 0:
+        arguments: dict[str, Any] = {"ExclusiveStartKey": _encode_item(start)} if start else {}
+        # One answer holds at most 1 MB; the loop asks on until the page is full or the partition at its end.
+        answer = _call(
+            "query",
+            KeyConditionExpression="#pk = :pk AND begins_with(#sk, :sk)",
+            ExpressionAttributeNames={"#pk": "pk", "#sk": "sk"},
+            ExpressionAttributeValues=_encode_item({":pk": partition, ":sk": prefix}),
+            ScanIndexForward=False,
+            ConsistentRead=True,
+            Limit=left,
+            **arguments,
+        )
+        for found in answer["Items"]:
+            yield _decode_item(found)
+        left -= len(answer["Items"])
+        if "LastEvaluatedKey" not in answer:
+            return
+        start = _decode_item(answer["LastEvaluatedKey"])
+
+
+def _condition(condition: str, values: Mapping[str, Any] | None = None, update: str = "") -> dict[str, Any]:
+    """Return the arguments that a conditional write takes.
+
+    Names always go through placeholders, since `name` and a few hundred more are reserved words in expressions.
+    """
+    arguments: dict[str, Any] = {
+        "ConditionExpression": condition,
+        "ExpressionAttributeNames": {f"#{name}": name for name in re.findall(r"#(\w+)", f"{condition} {update}")},
+        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+    }
+    if values:
+        arguments["ExpressionAttributeValues"] = _encode_item(values)
+    if update:
+        arguments["UpdateExpression"] = update
+    return arguments
+
+
+def _call(operation: str, **arguments: Any) -> dict[str, Any]:
+    if operation != "transact_write_items":
+        arguments["TableName"] = settings.TABLE_NAME
+    try:
+        answer: dict[str, Any] = getattr(_client, operation)(**arguments)
+        return answer
+    except ClientError as error:
+        _raise_refusal(error)
+        raise
+    except (HTTPClientError, BotoCoreError) as error:
+        raise ServiceUnavailable from error
+
+
+def _raise_refusal(error: ClientError) -> None:
+    refusal: dict[str, Any] = dict(error.response)
+    code, message = refusal["Error"]["Code"], refusal["Error"]["Message"]
+    if code == "ConditionalCheckFailedException":
+        raise ConditionFailed(_decode_item(refusal["Item"]) if "Item" in refusal else None) from error
+    if code == "TransactionCanceledException":
+        _raise_cancellation(refusal["CancellationReasons"], error)
+    if code == "TransactionConflictException":
+        raise TransactionConflict from error
+    # DynamoDB has no code of its own for an item over 400 KB: only the message tells it from other invalid requests.
+    if code == "ValidationException" and "exceeded the maximum allowed size" in message:
+        raise ContentTooLarge("The resource is larger than the 400 KB that can be kept") from error
+    status = refusal.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    if code in _BUSY or status >= 500:
+        raise ServiceUnavailable from error
+
+
+def _raise_cancellation(reasons: Sequence[Mapping[str, Any]], error: ClientError) -> None:
+    for reason in reasons:
+        if reason.get("Code") == "ConditionalCheckFailed":
+            raise ConditionFailed(_decode_item(reason["Item"]) if reason.get("Item") else None) from error
+    codes = {reason.get("Code") for reason in reasons}
+    if "TransactionConflict" in codes:
+        raise TransactionConflict from error
+    if "ValidationError" in codes and any("maximum allowed size" in reason.get("Message", "") for reason in reasons):
+        raise ContentTooLarge("The resource is larger than the 400 KB that can be kept") from error
+    if codes & {"ThrottlingError", "ProvisionedThroughputExceeded"}:
+        raise ServiceUnavailable from error
+
+
+def _encode_item(item: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _encode(value) for name, value in item.items()}
+
+
+def _encode(value: Any) -> dict[str, Any]:
+    if isinstance(value, str):
+        # botocore passes only plain strings on.
+        return {"S": str(value)}
+    if isinstance(value, bool):
+        return {"BOOL": value}
+    if isinstance(value, int | Decimal):
+        return {"N": str(value)}
+    if value is None:
+        return {"NULL": True}
+    if isinstance(value, Mapping):
+        return {"M": _encode_item(value)}
+    if isinstance(value, Sequence):
+        return {"L": [_encode(of) for of in value]}
+    raise TypeError(f"{type(value).__name__} cannot be kept in DynamoDB")
+
+
+def _decode_item(item: Mapping[str, Any]) -> Item:
+    return {name: _decode(value) for name, value in item.items()}
+
+
+def _decode(value: Mapping[str, Any]) -> Any:
+    ((kind, of),) = value.items()
+    match kind:
+        case "N":
+            return Decimal(of) if set(of) - set("-0123456789") else int(of)
+        case "NULL":
+            return None
+        case "M":
+            return _decode_item(of)
+        case "L":
+            return [_decode(each) for each in of]
+        case _:
+            return of
