@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 
 class Problem(NamedTuple):
-    """One faulty part of a request: a field (a path such as `metadata.size`, a parameter, a header) and what is wrong."""
+    """One faulty part of a request (a field by its path, a parameter, a header) and what is wrong with it."""
 
     field: str
     problem: str

@@ -26,6 +26,6 @@ def introspect_token(event: Mapping[str, Any]) -> dict[str, Any] | None:
         return None
     form = urllib.parse.urlencode({"token": token.strip(), "token_type_hint": "access_token"}).encode()
     # The address is fixed by the local settings of `sam local`; no request can choose it.
-    with urllib.request.urlopen(settings.TOKEN_INTROSPECTION_URL, form, TIMEOUT_SECONDS) as response:
+    with urllib.request.urlopen(settings.TOKEN_INTROSPECTION_URL, form, TIMEOUT_SECONDS) as response:  # noqa: S310
         claims = json.load(response)
     return {"claims": claims, "scopes": None} if claims.get("active") is True else None

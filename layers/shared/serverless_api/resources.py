@@ -202,7 +202,7 @@ def _make_resource(fields: dict[str, Any]) -> Resource:
 
 
 def _make_id(now: int) -> str:
-    """Return an id that sorts by time: a UUID of version 7 with twelve more bits of the time (RFC 9562, section 6.2)."""
+    """Return an id that sorts by time: a UUID of version 7 with twelve more bits of time (RFC 9562, section 6.2)."""
     milliseconds, rest = divmod(now, 1_000_000)
     fraction = rest * 4096 // 1_000_000
     bits = (milliseconds << 80) | (0x7 << 76) | (fraction << 64) | (0b10 << 62) | secrets.randbits(62)

@@ -43,21 +43,34 @@ TYPES: dict[str, tuple[str, Callable[[Any], bool]]] = {
 
 type Rule = tuple[type | tuple[type, ...], Callable[[Any, Any], bool], Callable[[Any], str]]
 
+
+def _count(number: int, noun: str, plural: str) -> str:
+    return f"{number} {noun if number == 1 else plural}"
+
+
+def _characters(number: int) -> str:
+    return _count(number, "character", "characters")
+
+
+def _items(number: int) -> str:
+    return _count(number, "item", "items")
+
+
+def _properties(number: int) -> str:
+    return _count(number, "property", "properties")
+
+
 # For each keyword: the values it applies to, whether such a value keeps it, and what is said where it does not.
 RULES: dict[str, Rule] = {
-    "minLength": (str, lambda value, least: len(value) >= least, lambda n: f"must be at least {n} characters long"),
-    "maxLength": (str, lambda value, most: len(value) <= most, lambda n: f"must not be longer than {n} characters"),
+    "minLength": (str, lambda value, least: len(value) >= least, lambda n: f"must have at least {_characters(n)}"),
+    "maxLength": (str, lambda value, most: len(value) <= most, lambda n: f"must have at most {_characters(n)}"),
     "pattern": (str, lambda value, rule: re.search(rule, value) is not None, lambda rule: f"must match {rule}"),
     "minimum": ((int, Decimal), lambda value, least: value >= least, lambda n: f"must be at least {n}"),
     "maximum": ((int, Decimal), lambda value, most: value <= most, lambda n: f"must be at most {n}"),
-    "minItems": (list, lambda value, least: len(value) >= least, lambda n: f"must have at least {n} items"),
-    "maxItems": (list, lambda value, most: len(value) <= most, lambda n: f"must not have more than {n} items"),
-    "minProperties": (dict, lambda value, least: len(value) >= least, lambda n: f"must have at least {n} properties"),
-    "maxProperties": (
-        dict,
-        lambda value, most: len(value) <= most,
-        lambda n: f"must not have more than {n} properties",
-    ),
+    "minItems": (list, lambda value, least: len(value) >= least, lambda n: f"must have at least {_items(n)}"),
+    "maxItems": (list, lambda value, most: len(value) <= most, lambda n: f"must have at most {_items(n)}"),
+    "minProperties": (dict, lambda value, least: len(value) >= least, lambda n: f"must have at least {_properties(n)}"),
+    "maxProperties": (dict, lambda value, most: len(value) <= most, lambda n: f"must have at most {_properties(n)}"),
 }
 
 STRUCTURE = {"type", "enum", "required", "properties", "additionalProperties", "items"}
@@ -98,7 +111,7 @@ def find_problems(value: Any, schema: Schema, field: str = "body") -> Iterator[P
         field: what the value is called where it is wrong as a whole; its parts are named by their path.
 
     >>> list(find_problems({"name": ""}, load_model("ResourceInput")))
-    [Problem(field='name', problem='must be at least 1 characters long'), Problem(field='type', problem='is missing')]
+    [Problem(field='type', problem='is missing'), Problem(field='name', problem='must have at least 1 character')]
     """
     return _find_problems(value, schema, "", field)
 
@@ -116,21 +129,24 @@ def _find_problems(value: Any, schema: Schema, path: str, field: str) -> Iterato
         if keyword in schema and isinstance(value, applies_to) and not is_kept(value, schema[keyword]):
             yield Problem(path or field, say(schema[keyword]))
     if isinstance(value, dict):
-        properties = schema.get("properties", {})
-        for name, of in properties.items():
-            if name in value:
-                yield from _find_problems(value[name], of, _join(path, name), field)
-            elif name in schema.get("required", ()):
-                yield Problem(_join(path, name), "is missing")
-        others = schema.get("additionalProperties", True)
-        for name in value.keys() - properties.keys():
-            if others is False:
-                yield Problem(_join(path, name), "is not a known property")
-            elif others is not True:
-                yield from _find_problems(value[name], others, _join(path, name), field)
-    if isinstance(value, list) and "items" in schema:
+        yield from _find_property_problems(value, schema, path, field)
+    elif isinstance(value, list) and "items" in schema:
         for index, item in enumerate(value):
             yield from _find_problems(item, schema["items"], f"{path}[{index}]", field)
+
+
+def _find_property_problems(value: dict[str, Any], schema: Schema, path: str, field: str) -> Iterator[Problem]:
+    for name in schema.get("required", ()):
+        if name not in value:
+            yield Problem(_join(path, name), "is missing")
+    properties = schema.get("properties", {})
+    others = schema.get("additionalProperties", True)
+    for name, of in value.items():
+        rule = properties.get(name, others)
+        if rule is False:
+            yield Problem(_join(path, name), "is not a known property")
+        elif rule is not True:
+            yield from _find_problems(of, rule, _join(path, name), field)
 
 
 def _join(path: str, name: str) -> str:
