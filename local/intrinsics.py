@@ -1,0 +1,204 @@
+"""Evaluates CloudFormation's intrinsic functions and conditions ("Intrinsic function reference", CloudFormation User Guide)."""
+
+import base64
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+REGION = "us-east-1"
+ACCOUNT_ID = "123456789012"
+STACK_NAME = "local"
+
+_PSEUDO_PARAMETERS = {
+    "AWS::AccountId": ACCOUNT_ID,
+    "AWS::NotificationARNs": [],
+    "AWS::Partition": "aws",
+    "AWS::Region": REGION,
+    "AWS::StackId": f"arn:aws:cloudformation:{REGION}:{ACCOUNT_ID}:stack/{STACK_NAME}/00000000",
+    "AWS::StackName": STACK_NAME,
+    "AWS::URLSuffix": "amazonaws.com",
+}
+# The property that names a resource, where the user may choose the name.
+_NAME_PROPERTIES = {
+    "AWS::DynamoDB::Table": "TableName",
+    "AWS::Events::EventBus": "Name",
+    "AWS::Events::Rule": "Name",
+    "AWS::Lambda::Function": "FunctionName",
+    "AWS::Logs::LogGroup": "LogGroupName",
+    "AWS::S3::Bucket": "BucketName",
+    "AWS::SNS::Topic": "TopicName",
+    "AWS::SQS::Queue": "QueueName",
+    "AWS::SecretsManager::Secret": "Name",
+    "AWS::StepFunctions::StateMachine": "StateMachineName",
+}
+_ARN_RESOURCES = {
+    "AWS::DynamoDB::Table": "dynamodb:{region}:{account}:table/{name}",
+    "AWS::Events::EventBus": "events:{region}:{account}:event-bus/{name}",
+    "AWS::Events::Rule": "events:{region}:{account}:rule/{name}",
+    "AWS::IAM::Role": "iam::{account}:role/{name}",
+    "AWS::Lambda::Function": "lambda:{region}:{account}:function:{name}",
+    "AWS::Logs::LogGroup": "logs:{region}:{account}:log-group:{name}:*",
+    "AWS::S3::Bucket": "s3:::{name}",
+    "AWS::SNS::Topic": "sns:{region}:{account}:{name}",
+    "AWS::SQS::Queue": "sqs:{region}:{account}:{name}",
+    "AWS::StepFunctions::StateMachine": "states:{region}:{account}:stateMachine:{name}",
+}
+_VARIABLE = re.compile(r"\$\{(!?)([^}]*)\}")
+
+
+class IntrinsicError(Exception):
+    """An intrinsic function that cannot be evaluated; the message is a sentence."""
+
+
+class _NoValue:
+    """What `AWS::NoValue` leaves: the property or list entry is taken out."""
+
+
+_NO_VALUE = _NoValue()
+
+
+class Evaluator:
+    """Evaluates values of one template under one set of parameters."""
+
+    def __init__(self, template: Mapping[str, Any], parameters: Mapping[str, Any]) -> None:
+        """
+        Parameters:
+            template: the template after SAM's transform.
+            parameters: the values of all its parameters.
+        """
+        self._parameters = parameters
+        self._mappings = template.get("Mappings") or {}
+        self._conditions = template.get("Conditions") or {}
+        self._resources = template.get("Resources") or {}
+        self._functions: dict[str, Callable[[Any], Any]] = {
+            "Ref": self._ref,
+            "Condition": self.is_true,
+            "Fn::And": lambda operands: all(self._truth(operand) for operand in operands),
+            "Fn::Base64": lambda text: base64.b64encode(str(self.evaluate(text)).encode()).decode(),
+            "Fn::Equals": lambda pair: _text(self.evaluate(pair[0])) == _text(self.evaluate(pair[1])),
+            "Fn::FindInMap": self._find_in_map,
+            "Fn::GetAZs": lambda region: [f"{REGION}{zone}" for zone in "abc"],
+            "Fn::GetAtt": self._get_attribute,
+            "Fn::If": lambda branches: self.evaluate(branches[1 if self.is_true(branches[0]) else 2]),
+            "Fn::ImportValue": lambda name: self.evaluate(name),
+            "Fn::Join": lambda parts: str(parts[0]).join(_text(part) for part in self.evaluate(parts[1])),
+            "Fn::Not": lambda operands: not self._truth(operands[0]),
+            "Fn::Or": lambda operands: any(self._truth(operand) for operand in operands),
+            "Fn::Select": lambda choice: self.evaluate(choice[1])[int(self.evaluate(choice[0]))],
+            "Fn::Split": lambda parts: str(self.evaluate(parts[1])).split(parts[0]),
+            "Fn::Sub": self._substitute,
+        }
+
+    def evaluate(self, value: Any) -> Any:
+        """Returns `value` with every intrinsic function in it replaced by its result.
+
+        Raises:
+            IntrinsicError: something is referred to that does not exist, or a function is misused.
+        """
+        match value:
+            case dict():
+                if len(value) == 1:
+                    name, argument = next(iter(value.items()))
+                    # An IAM policy's Condition block has the same spelling as the condition function.
+                    if name in self._functions and not (name == "Condition" and not isinstance(argument, str)):
+                        return self._call(name, argument)
+                    if isinstance(name, str) and name.startswith("Fn::"):
+                        raise IntrinsicError(f"{name} is not supported by the local engine.")
+                pairs = ((name, self.evaluate(entry)) for name, entry in value.items())
+                return {name: entry for name, entry in pairs if entry is not _NO_VALUE}
+            case list():
+                return [entry for entry in map(self.evaluate, value) if entry is not _NO_VALUE]
+            case _:
+                return value
+
+    def is_true(self, condition: str) -> bool:
+        """Evaluates a condition of the template by its name.
+
+        Raises:
+            IntrinsicError: there is no such condition.
+        """
+        if condition not in self._conditions:
+            raise IntrinsicError(f"there is no condition {condition!r}; declare it under Conditions.")
+        return self._truth(self._conditions[condition])
+
+    def resource_name(self, logical_id: str) -> str:
+        """Returns a resource's name: the one its properties choose, else its logical id."""
+        resource = self._resources[logical_id]
+        name_property = _NAME_PROPERTIES.get(resource.get("Type"), "")
+        name = self.evaluate((resource.get("Properties") or {}).get(name_property))
+        return name if isinstance(name, str) else logical_id
+
+    def _call(self, name: str, argument: Any) -> Any:
+        try:
+            return self._functions[name](argument)
+        except (TypeError, ValueError, IndexError, KeyError) as error:
+            raise IntrinsicError(f"{name} cannot be evaluated with {argument!r}.") from error
+
+    def _truth(self, operand: Any) -> bool:
+        result = self.evaluate(operand)
+        if not isinstance(result, bool):
+            raise IntrinsicError(f"{operand!r} is not a condition.")
+        return result
+
+    def _ref(self, name: str) -> Any:
+        if name == "AWS::NoValue":
+            return _NO_VALUE
+        for values in (self._parameters, _PSEUDO_PARAMETERS):
+            if name in values:
+                return values[name]
+        if name not in self._resources:
+            raise IntrinsicError(f"Ref names {name!r}, which is neither a parameter nor a resource of the template.")
+        if self._resources[name].get("Type") == "AWS::Lambda::Alias":
+            return self._get_attribute([name, "AliasArn"])
+        return self.resource_name(name)
+
+    def _get_attribute(self, argument: Any) -> str:
+        logical_id, attribute = argument.split(".", 1) if isinstance(argument, str) else argument
+        attribute = str(self.evaluate(attribute))
+        if logical_id not in self._resources:
+            raise IntrinsicError(f"Fn::GetAtt names {logical_id!r}, which is not a resource of the template.")
+        resource = self._resources[logical_id]
+        if attribute == "AliasArn":
+            properties = resource["Properties"]
+            function = self.evaluate(properties["FunctionName"])
+            return f"arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:{function}:{self.evaluate(properties['Name'])}"
+        name = self.resource_name(logical_id)
+        pattern = _ARN_RESOURCES.get(resource.get("Type"))
+        if attribute == "Arn" and pattern:
+            return "arn:aws:" + pattern.format(region=REGION, account=ACCOUNT_ID, name=name)
+        if attribute == "StreamArn":
+            return f"arn:aws:dynamodb:{REGION}:{ACCOUNT_ID}:table/{name}/stream/local"
+        if attribute in ("QueueName", "TopicName", "Name"):
+            return name
+        return f"{logical_id}.{attribute}"
+
+    def _substitute(self, argument: Any) -> str:
+        text, variables = (argument, {}) if isinstance(argument, str) else argument
+
+        def replace(match: re.Match[str]) -> str:
+            literal, name = match.groups()
+            if literal:
+                return f"${{{name}}}"
+            if name in variables:
+                return _text(self.evaluate(variables[name]))
+            return _text(self._get_attribute(name) if "." in name else self._ref(name))
+
+        return _VARIABLE.sub(replace, text)
+
+    def _find_in_map(self, argument: Any) -> Any:
+        names = [self.evaluate(key) for key in argument[:3]]
+        found: Any = self._mappings
+        for name in names:
+            if not isinstance(found, dict) or name not in found:
+                raise IntrinsicError(f"Fn::FindInMap finds nothing at {'.'.join(map(str, names))}.")
+            found = found[name]
+        return self.evaluate(found)
+
+
+def _text(value: Any) -> str:
+    """A value as CloudFormation writes it into text."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return ",".join(map(_text, value))
+    return str(value)

@@ -1,0 +1,133 @@
+"""Finds the route of a request ("Routes for HTTP APIs", API Gateway Developer Guide)."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+from urllib.parse import unquote
+
+METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
+_INTEGRATION = "x-amazon-apigateway-integration"
+_ANY_METHOD = "x-amazon-apigateway-any-method"
+_FUNCTION_NAME = re.compile(r":function:([^:/]+)")
+_DEFAULT_TIMEOUT = 30.0
+
+
+class UnservableRoute(Exception):
+    """A route that the engine cannot serve as the cloud would; the message is a sentence."""
+
+
+@dataclass(frozen=True)
+class Route:
+    """A route of an HTTP API and what stands behind it."""
+
+    method: str
+    """`ANY` for every method."""
+    path: str
+    function_name: str
+    authorizer: str | None
+    """The name of its security scheme; None where the route is open."""
+    scopes: tuple[str, ...]
+    timeout: float
+    """Seconds that the integration may take."""
+    pattern: re.Pattern[str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "pattern", _compile(self.path))
+
+    @property
+    def key(self) -> str:
+        return self.path if self.path == "$default" else f"{self.method} {self.path}"
+
+
+class Match(NamedTuple):
+    """A route with the values of its path variables."""
+
+    route: Route
+    path_parameters: dict[str, str]
+
+
+class RouteTable:
+    """The routes of an API in the order in which they are tried."""
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self.routes = sorted(routes, key=_precedence)
+
+    def match(self, method: str, path: str) -> Match | None:
+        """Returns the route that takes a request.
+
+        A full match goes before a greedy variable and that before `$default`; a fixed segment before a
+        variable; a route with the method before one for any method.
+
+        Parameters:
+            path: as sent, percent-encoded, without the stage.
+        """
+        for route in self.routes:
+            if route.method in (method, "ANY") and (found := route.pattern.fullmatch(path)):
+                return Match(route, _path_parameters(route, found))
+        return None
+
+
+def read_routes(document: Mapping[str, Any]) -> Iterator[Route]:
+    """Reads the routes of an OpenAPI document with API Gateway's extensions.
+
+    Raises:
+        UnservableRoute: an integration or authorizer that the engine does not have.
+    """
+    for path, operations in (document.get("paths") or {}).items():
+        for method, operation in operations.items():
+            if method == _ANY_METHOD or method.upper() in METHODS:
+                yield _read_route("ANY" if method == _ANY_METHOD else method.upper(), path, operation, document)
+
+
+def _read_route(method: str, path: str, operation: Mapping[str, Any], document: Mapping[str, Any]) -> Route:
+    integration = operation.get(_INTEGRATION) or {}
+    function = _FUNCTION_NAME.search(str(integration.get("uri")))
+    if str(integration.get("type")).lower() != "aws_proxy" or not function:
+        raise UnservableRoute(f"Route {method} {path} has no function behind it, and the local engine serves only functions.")
+    if str(integration.get("payloadFormatVersion")) != "2.0":
+        raise UnservableRoute(f"Route {method} {path} must use payload format version 2.0 to be served by the local engine.")
+    authorizer, scopes = _read_security(operation.get("security", document.get("security")))
+    timeout = integration.get("timeoutInMillis")
+    return Route(
+        method=method,
+        path=path,
+        function_name=function[1],
+        authorizer=authorizer,
+        scopes=scopes,
+        timeout=float(timeout) / 1000 if timeout else _DEFAULT_TIMEOUT,
+    )
+
+
+def _read_security(security: Any) -> tuple[str | None, tuple[str, ...]]:
+    for requirement in security or []:
+        for name, scopes in requirement.items():
+            # SAM writes NONE for a route that is taken out of the default authorizer.
+            return (None, ()) if name == "NONE" else (name, tuple(scopes))
+    return None, ()
+
+
+def _compile(path: str) -> re.Pattern[str]:
+    if path == "$default":
+        return re.compile(".*", re.DOTALL)
+    segments = []
+    for segment in path.split("/"):
+        if segment.startswith("{") and segment.endswith("+}"):
+            segments.append("(.+)")
+        elif segment.startswith("{") and segment.endswith("}"):
+            segments.append("([^/]+)")
+        else:
+            segments.append(re.escape(segment))
+    return re.compile("/".join(segments), re.DOTALL)
+
+
+def _path_parameters(route: Route, found: re.Match[str]) -> dict[str, str]:
+    names = re.findall(r"\{([^}+]+)\+?\}", route.path)
+    return {name: unquote(value) for name, value in zip(names, found.groups(), strict=True)}
+
+
+def _precedence(route: Route) -> tuple[bool, bool, list[int], bool]:
+    kinds = [2 if segment.endswith("+}") else 1 if segment.startswith("{") else 0 for segment in route.path.split("/")]
+    # Of two greedy routes the one with more segments before its end is the more specific.
+    is_greedy = kinds[-1] == 2
+    return route.path == "$default", is_greedy, [kind if kind < 2 else 9 for kind in kinds], route.method == "ANY"

@@ -1,0 +1,145 @@
+"""The loop inside a function's process: takes one event at a time from the engine and gives it to the handler.
+
+Run by its path with two file descriptors: a socket to the engine, and the reading end of a pipe that closes
+when the engine dies. Nothing but the standard library is imported, so that the function's own imports are what
+its start costs. On the socket each message is a length (four bytes, big-endian), a byte for its kind and JSON.
+"""
+
+import _thread
+import importlib
+import json
+import logging
+import os
+import signal
+import socket
+import struct
+import sys
+import time
+import traceback
+from decimal import Decimal
+
+PREFIX = struct.Struct(">Ic")
+MAX_RESPONSE = 6 * 1024 * 1024
+INVOKE, READY, RESULT, ERROR = b"I", b"R", b"V", b"E"
+
+
+class LambdaContext:
+    """The second argument of a handler ("Using the Lambda context object to retrieve Python function information")."""
+
+    client_context = None
+    identity = None
+
+    def __init__(self, request_id: str, deadline: float, arn: str) -> None:
+        """
+        Parameters:
+            deadline: when the function's time is up, in milliseconds since the epoch.
+        """
+        self.aws_request_id = request_id
+        self.invoked_function_arn = arn
+        self.function_name = os.environ["AWS_LAMBDA_FUNCTION_NAME"]
+        self.function_version = os.environ["AWS_LAMBDA_FUNCTION_VERSION"]
+        self.memory_limit_in_mb = os.environ["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"]
+        self.log_group_name = os.environ["AWS_LAMBDA_LOG_GROUP_NAME"]
+        self.log_stream_name = os.environ["AWS_LAMBDA_LOG_STREAM_NAME"]
+        self._deadline = deadline
+
+    def get_remaining_time_in_millis(self) -> int:
+        return max(0, int(self._deadline - time.time() * 1000))
+
+    def log(self, message: object) -> None:
+        print(message)
+
+
+def main() -> None:
+    connection = socket.socket(fileno=int(sys.argv[1]))
+    lifeline = int(sys.argv[2])
+    for descriptor in (connection.fileno(), lifeline):
+        os.set_inheritable(descriptor, False)
+    _thread.start_new_thread(_die_with_engine, (lifeline,))
+    sys.path[:0] = json.loads(sys.argv[3])
+    # As in Lambda, the root logger has a handler before the function's module is imported.
+    logging.basicConfig(stream=sys.stdout, format="[%(levelname)s] %(message)s", level=logging.WARNING)
+    try:
+        module, _, name = os.environ["_HANDLER"].rpartition(".")
+        handler = getattr(importlib.import_module(module.replace("/", ".")), name)
+    except Exception as error:
+        _send(connection, ERROR, _describe(error))
+        return
+    _send(connection, READY, b"{}")
+    while message := _receive(connection):
+        invocation = json.loads(message)
+        context = LambdaContext(invocation["requestId"], invocation["deadline"], invocation["arn"])
+        os.environ["_X_AMZN_TRACE_ID"] = invocation["traceId"]
+        try:
+            kind, payload = RESULT, _encode(handler(invocation["event"], context))
+            if len(payload) > MAX_RESPONSE:
+                kind, payload = ERROR, _describe(ValueError(f"the response has {len(payload)} bytes, more than 6 MB"))
+        except Exception as error:
+            kind, payload = ERROR, _describe(error)
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        _send(connection, kind, payload)
+
+
+def _die_with_engine(lifeline: int) -> None:
+    os.read(lifeline, 1)
+    # The function may have started processes of its own; they share its group.
+    os.killpg(0, signal.SIGKILL)
+
+
+def _encode(result: object) -> bytes:
+    if isinstance(result, bytes):
+        return result
+    return json.dumps(result, ensure_ascii=False, default=_encode_decimal).encode("utf-8", "surrogatepass")
+
+
+def _encode_decimal(value: object) -> object:
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    raise TypeError(f"Unable to marshal response: Object of type {type(value).__name__} is not JSON serializable")
+
+
+def _describe(error: BaseException) -> bytes:
+    frames = traceback.extract_tb(error.__traceback__)
+    here = os.path.realpath(__file__)
+    while frames and (os.path.realpath(frames[0].filename) == here or frames[0].filename.startswith("<frozen importlib")):
+        del frames[0]
+    if frames and frames[0].filename.endswith("importlib/__init__.py"):
+        del frames[0]
+    frames[:] = [frame for frame in frames if not frame.filename.startswith("<frozen importlib")]
+    if isinstance(error, SyntaxError):
+        place = [error.filename, error.lineno]
+    else:
+        place = [frames[-1].filename, frames[-1].lineno] if frames else None
+    lines = [*traceback.format_list(frames), *traceback.format_exception_only(error)]
+    description = {
+        "errorType": type(error).__name__,
+        "errorMessage": str(error),
+        "place": place,
+        "traceback": "".join(lines),
+    }
+    return json.dumps(description).encode()
+
+
+def _send(connection: socket.socket, kind: bytes, payload: bytes) -> None:
+    connection.sendall(PREFIX.pack(len(payload), kind) + payload)
+
+
+def _receive(connection: socket.socket) -> bytes:
+    prefix = _receive_exactly(connection, PREFIX.size)
+    return _receive_exactly(connection, PREFIX.unpack(prefix)[0]) if prefix else b""
+
+
+def _receive_exactly(connection: socket.socket, size: int) -> bytes:
+    chunks = []
+    while size:
+        chunk = connection.recv(size)
+        if not chunk:
+            return b""
+        chunks.append(chunk)
+        size -= len(chunk)
+    return b"".join(chunks)
+
+
+if __name__ == "__main__":
+    main()

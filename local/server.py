@@ -1,0 +1,219 @@
+"""Starts and stops all that `python -m local run` needs."""
+
+import argparse
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import uvicorn
+from starlette.routing import Mount, Router
+
+from local.console import Console
+from local.engine import AsgiApplication, Engine
+from local.functions import FunctionSettings
+from local.gateway import Gateway
+from local.issuer import create_issuer, load_signing_key, mint_token
+from local.page import create_page
+from local.routes import read_routes
+from local.services import Services, ServicesError, create_resources, listen, seed_tables, start_services
+from local.state import StateError
+from local.template import HttpApi, Stack, TemplateError, load_template
+from local.tokens import AUDIENCE, ISSUER_PATH, issuer_url
+
+HOST = "127.0.0.1"
+DEMO_USER = "demo"
+_CREATED_TYPES = ("AWS::DynamoDB::Table", "AWS::SQS::Queue", "AWS::Events::EventBus", "AWS::Events::Rule")
+
+
+class StartError(Exception):
+    """The engine cannot start; the message is a sentence for the user."""
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Serves the APIs of a template until it is interrupted.
+
+    Raises:
+        SystemExit: with status 2 after a sentence, where it cannot start.
+    """
+    options = _parse(arguments)
+    try:
+        asyncio.run(_serve(options, Console()))
+    except (StartError, TemplateError, ServicesError, StateError) as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m local run", description="Serve the HTTP APIs of a SAM template.", allow_abbrev=False
+    )
+    parser.add_argument("--template", type=Path, default=Path("template.yaml"), help="default: template.yaml")
+    parser.add_argument("--port", type=_parse_port, default=3000, help="of the first API, others follow (default: 3000)")
+    parser.add_argument(
+        "--parameters", nargs="+", action="extend", type=_parse_parameter, default=[], metavar="KEY=VALUE"
+    )
+    parser.add_argument("--seed", type=Path, metavar="FILE", help="items for the tables, as RequestItems in JSON")
+    parser.add_argument(
+        "--processes", type=_parse_positive, default=10, help="of one function at most; requests beyond wait (default: 10)"
+    )
+    return parser.parse_args(arguments)
+
+
+async def _serve(options: argparse.Namespace, console: Console) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with contextlib.AsyncExitStack() as cleanup:
+        stack = load_template(options.template, dict(options.parameters))
+        if not stack.apis:
+            raise StartError(f"{options.template} has no AWS::Serverless::HttpApi with a route, so there is nothing to serve.")
+        sockets = [_listen(options.port + offset) for offset in range(len(stack.apis))]
+        for listener in sockets:
+            cleanup.callback(listener.close)
+        services = start_services()
+        cleanup.callback(services.stop)
+        lifeline, held_end = os.pipe()
+        cleanup.callback(os.close, lifeline)
+        cleanup.callback(os.close, held_end)
+        engine = Engine(
+            stack,
+            tuple(range(options.port, options.port + len(sockets))),
+            FunctionSettings(console, lifeline, options.processes, services.endpoint),
+            console,
+            _create_local_application,
+            lambda added: _create_resources(added, services.endpoint),
+        )
+        cleanup.push_async_callback(engine.close)
+        preparing = asyncio.create_task(asyncio.to_thread(_prepare_services, stack, services, options.seed))
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait((preparing, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if stop.is_set():
+            return
+        preparing.result()
+        _show_start(console, stack, engine, services)
+        server = _Server(
+            uvicorn.Config(
+                engine,
+                http="h11",
+                ws="none",
+                loop="asyncio",
+                lifespan="off",
+                log_level="error",
+                access_log=False,
+                server_header=False,
+                timeout_keep_alive=75,
+            )
+        )
+        serving = asyncio.create_task(server.serve(sockets))
+        await stopping
+        server.should_exit = server.force_exit = True
+        await serving
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves signals to the engine."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _listen(port: int) -> socket.socket:
+    if port > 65535:
+        raise StartError("The template has more APIs than there are ports; choose a lower --port.")
+    try:
+        return listen(HOST, port)
+    except OSError as error:
+        raise StartError(
+            f"Port {port} cannot be used ({error.strerror}): stop what uses it, or choose another (make run PORT=…, --port …)."
+        ) from error
+
+
+def _prepare_services(stack: Stack, services: Services, seed: Path | None) -> None:
+    _create_resources(stack, services.endpoint)
+    if seed is not None:
+        names = {
+            logical_id: resource.properties.get("TableName", logical_id)
+            for logical_id, resource in stack.resources.items()
+            if resource.type == "AWS::DynamoDB::Table"
+        }
+        seed_tables(seed, services.endpoint, names)
+
+
+def _create_resources(stack: Stack, endpoint: str) -> None:
+    # A stack without any need not wait until the services answer.
+    if any(resource.type in _CREATED_TYPES for resource in stack.resources.values()):
+        create_resources(stack, endpoint)
+
+
+def _create_local_application(api: HttpApi, port: int) -> AsgiApplication:
+    issuer = issuer_url(port)
+    key = load_signing_key()
+    scopes = _all_scopes(api)
+
+    def mint_demo_token(granted: Sequence[str]) -> str:
+        return mint_token(key, issuer=issuer, audience=AUDIENCE, subject=DEMO_USER, scopes=granted)
+
+    return Router(
+        [
+            Mount(ISSUER_PATH, create_issuer(issuer, AUDIENCE, scopes)),
+            Mount("/", create_page(api.document, issuer, mint_demo_token)),
+        ]
+    )
+
+
+def _all_scopes(api: HttpApi) -> list[str]:
+    return sorted({scope for route in read_routes(api.document) for scope in route.scopes})
+
+
+def _show_start(console: Console, stack: Stack, engine: Engine, services: Services) -> None:
+    for api, (port, gateway) in zip(stack.apis, engine.gateways.items(), strict=True):
+        prefix = "" if api.stage == "$default" else f"/{api.stage}"
+        url = f"http://{HOST}:{port}"
+        console.show(f"\n{api.logical_id} is served at {url}{prefix}\n")
+        width = max(len(route.key) for route in gateway.table.routes)
+        for route in gateway.table.routes:
+            access = " or ".join(route.scopes) or "any valid token" if route.authorizer else "open"
+            console.show(f"  {route.key:<{width}}  {route.function_name}  ({access})")
+        console.show()
+        console.show(f"  {_example_call(gateway, url + prefix, port)}\n")
+        console.show(f"Documentation  {url}/_local/docs")
+        console.show(f"OpenAPI        {url}/_local/openapi.json")
+    console.show(f"AWS services   {services.endpoint}\n\nReady. Ctrl-C stops everything.\n")
+
+
+def _example_call(gateway: Gateway, url: str, port: int) -> str:
+    """A command for the first route that can be called without a body or path variables."""
+    readable = (route for route in gateway.table.routes if route.method in ("GET", "ANY") and "{" not in route.path)
+    route = next(readable, None)
+    path = "/" if route is None or route.path == "$default" else route.path
+    if route is None or route.authorizer is None:
+        return f"curl {url}{path}"
+    token = mint_token(
+        load_signing_key(), issuer=issuer_url(port), audience=AUDIENCE, subject=DEMO_USER, scopes=route.scopes
+    )
+    return f"curl -H 'Authorization: Bearer {token}' {url}{path}"
+
+
+def _parse_port(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port number from 1 to 65535")
+    return int(text)
+
+
+def _parse_positive(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1")
+    return int(text)
+
+
+def _parse_parameter(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not name or not separator:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form Key=Value")
+    return name, value
