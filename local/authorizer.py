@@ -23,7 +23,8 @@ from jwt.algorithms import RSAAlgorithm
 
 ALGORITHMS = ("RS256", "RS384", "RS512")
 _JWS = jwt.PyJWS(list(ALGORITHMS))
-# PyJWT lets some malformed headers (an unhashable entry in `crit`, text that is not UTF-8) through to Python's own errors.
+# PyJWT lets some malformed headers (an unhashable entry in `crit`, text that is not UTF-8) fall through to errors of
+# Python's own.
 _UNDECODABLE = (jwt.PyJWTError, ValueError, TypeError)
 _UNREACHABLE = (OSError, HTTPException, ValueError, LookupError, TypeError, RecursionError)
 
@@ -68,8 +69,9 @@ class JwtAuthorizer:
         cache_seconds: float = 7200,
         refetch_seconds: float = 5,
     ) -> None:
-        """
-        Parameters:
+        """Trust the tokens of one issuer.
+
+        Args:
             issuer: what `iss` must equal, and the base URL of the issuer's discovery document.
             audience: one of these must be in `aud`, or equal `client_id` where `aud` is absent.
             fetch_timeout: seconds that discovery and JWKS may each take.
@@ -82,9 +84,9 @@ class JwtAuthorizer:
         self._keys = _KeySet(issuer, fetch_timeout, cache_seconds, refetch_seconds)
 
     async def authorize(self, authorization: str | None, scopes: Sequence[str]) -> Authorization:
-        """Checks the value of the identity source against what a route demands.
+        """Check the value of the identity source against what a route demands.
 
-        Parameters:
+        Args:
             authorization: the token, bare or after `Bearer`; None where the request has none.
             scopes: the route's scopes, of which the token needs one; empty where any valid token will do.
 
@@ -111,7 +113,13 @@ class JwtAuthorizer:
 
 
 def verify_token(token: str, key: RSAPublicKey, issuer: str, audience: Sequence[str]) -> dict[str, Any]:
-    """Returns the claims of a token that `key` signed and whose registered claims (RFC 7519 section 4.1) hold.
+    """Return the claims of a token that `key` signed and whose registered claims (RFC 7519 section 4.1) hold.
+
+    Args:
+        token: the token in its compact form.
+        key: one of the issuer's keys.
+        issuer: what `iss` must equal.
+        audience: one of these must be in `aud`, or equal `client_id` where `aud` is absent.
 
     Raises:
         InvalidToken: with the reason.
@@ -191,7 +199,7 @@ def _granted_scopes(claims: Mapping[str, Any]) -> list[str]:
 
 
 def _claim_text(value: Any) -> str:
-    """A claim as the gateway writes it into the event.
+    """Write a claim as the gateway does in an event.
 
     Numbers and booleans keep their JSON text and lists become `[a b]`, which is how Go prints a slice; objects
     and null, on which AWS's documentation is silent, follow the same convention (`map[a:1 b:2]`, `<nil>`).
@@ -272,7 +280,7 @@ def _is_loopback(url: str) -> bool:
 
 
 def _rsa_public_key(key: Any) -> RSAPublicKey | None:
-    """An entry of a JWKS as a key to verify with; None for what is not one (another type, or for encryption)."""
+    """Read an entry of a JWKS; None for what is no key to verify with (another type, or for encryption)."""
     if not isinstance(key, dict) or key.get("kty") != "RSA" or key.get("use", "sig") != "sig":
         return None
     if not isinstance(key.get("kid"), str):

@@ -4,35 +4,41 @@ import argparse
 import contextlib
 import platform
 import shlex
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from socket import socket
 
 import uvicorn
 
+from local.arguments import parse_parameter, parse_port
 from local.containers import ContainerNetwork, LocalPeersOnly, find_container_network, listen
 from local.issuer import create_issuer
 from local.routes import read_routes
-from local.services import Services, create_resources, seed_tables, serve_moto
-from local.template import Stack, load_template
-from local.tokens import AUDIENCE, issuer_url, parse_port
+from local.services import Services, ServicesError, create_resources, seed_tables, serve_moto
+from local.state import StateError
+from local.template import Stack, TemplateError, load_template
+from local.tokens import AUDIENCE, issuer_url
 
 SERVICES_PORT = 4566
 ISSUER_PORT = 4567
 
 
-class BackendError(Exception):
-    """The backend cannot start; the message is a sentence for the user."""
-
-
 def run_backend(arguments: Sequence[str]) -> None:
-    """Serves until Ctrl-C.
+    """Serve until Ctrl-C.
 
     Raises:
-        SystemExit: with status 2 after a sentence, where the arguments do not fit.
-        BackendError, ServicesError, StateError, TemplateError: it cannot start.
+        SystemExit: with status 2 after a sentence, where it cannot start.
     """
     options = _parse(arguments)
+    try:
+        _serve(options)
+    except (ServicesError, StateError, TemplateError) as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def _serve(options: argparse.Namespace) -> None:
     stack = load_template(options.template, dict(options.parameters))
     network = find_container_network()
     service_sockets = _listen(options.services_port, network)
@@ -41,9 +47,7 @@ def run_backend(arguments: Sequence[str]) -> None:
     try:
         create_resources(stack, services.endpoint)
         if options.seed:
-            names = {
-                logical_id: str(r.properties.get("TableName", logical_id)) for logical_id, r in stack.resources.items()
-            }
+            names = {name: str(entry.properties.get("TableName", name)) for name, entry in stack.resources.items()}
             seed_tables(options.seed, services.endpoint, names)
         _print_next_steps(stack, options, services)
         scopes = {scope for api in stack.apis for route in read_routes(api.document) for scope in route.scopes}
@@ -59,11 +63,13 @@ def run_backend(arguments: Sequence[str]) -> None:
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m local backend",
-        description="Run the AWS services and the issuer that functions under `sam local` use.",
+        description="Run the AWS services and the issuer that functions use under `sam local`.",
         allow_abbrev=False,
     )
     parser.add_argument("--template", type=Path, default=Path("template.yaml"), help="default: template.yaml")
-    parser.add_argument("--parameters", type=_parse_parameter, nargs="*", default=[], metavar="KEY=VALUE")
+    parser.add_argument(
+        "--parameters", type=parse_parameter, nargs="+", action="extend", default=[], metavar="KEY=VALUE"
+    )
     parser.add_argument("--seed", type=Path, metavar="FILE", help="items to write into the tables")
     parser.add_argument("--port", type=parse_port, default=3000, help="of `sam local start-api` (default: 3000)")
     parser.add_argument("--services-port", type=parse_port, default=SERVICES_PORT, help=f"default: {SERVICES_PORT}")
@@ -71,18 +77,11 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _parse_parameter(text: str) -> tuple[str, str]:
-    key, separator, value = text.partition("=")
-    if not key or not separator:
-        raise argparse.ArgumentTypeError(f"{text!r} is not of the form KEY=VALUE")
-    return key, value
-
-
 def _listen(port: int, network: ContainerNetwork | None) -> list[socket]:
     try:
         return [listen(address, port) for address in ("127.0.0.1", *([network.gateway] if network else []))]
     except OSError as error:
-        raise BackendError(f"Port {port} cannot be used ({error.strerror}); stop what uses it.") from error
+        raise ServicesError(f"Port {port} cannot be used ({error.strerror}); stop what uses it.") from error
 
 
 def _print_next_steps(stack: Stack, options: argparse.Namespace, services: Services) -> None:

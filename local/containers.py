@@ -35,7 +35,7 @@ class ContainerNetwork:
 
 
 def find_container_network() -> ContainerNetwork | None:
-    """Asks the engine that DOCKER_HOST names, or the usual one, for its default network.
+    """Ask the engine that DOCKER_HOST names, or the usual one, for its default network.
 
     Returns:
         None where loopback is enough (not Linux) or no engine answers on a local socket.
@@ -61,12 +61,17 @@ def find_container_network() -> ContainerNetwork | None:
 
 
 def listen(address: str, port: int) -> socket.socket:
-    """A socket that listens, so that whoever connects before its server is up waits instead of failing.
+    """Open a socket that listens, so that whoever connects before its server is up waits instead of failing.
+
+    Args:
+        address: an IPv4 address, on Linux also one that this machine does not have yet.
+        port: 0 for any that is free.
 
     Raises:
         OSError: the port is taken.
     """
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # asyncio turns Nagle's algorithm off only where the protocol is spelt out; with it every answer takes 40 ms more.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if sys.platform == "linux":
@@ -88,6 +93,7 @@ class LocalPeersOnly:
         self._networks = networks
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, with 403 where the caller is not to be served."""
         peer = ipaddress.ip_address(scope["client"][0])
         if peer.is_loopback or any(peer in network for network in self._networks):
             await self._application(scope, receive, send)

@@ -18,7 +18,7 @@ COMPARED_VERSIONS = ("5.2.5",)
 
 
 def install_fast_serializer() -> None:
-    """Makes this process's moto use the faster serializer, where it was compared with that version."""
+    """Make this process's moto use the faster serializer, where it was compared with that version."""
     if moto.__version__ in COMPARED_VERSIONS:
         SERVICE_SPECIFIC_SERIALIZERS["dynamodb"] = {"json": AttributeValueSerializer}
 

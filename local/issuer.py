@@ -34,7 +34,7 @@ _LARGEST_FORM = 64 * 1024
 
 
 def load_signing_key(directory: Path = STATE_DIRECTORY) -> rsa.RSAPrivateKey:
-    """The issuer's key, made and kept the first time.
+    """Return the issuer's key, made and kept the first time.
 
     Raises:
         StateError: what is kept is no RSA key, or cannot be read or written.
@@ -50,7 +50,7 @@ def load_signing_key(directory: Path = STATE_DIRECTORY) -> rsa.RSAPrivateKey:
 
 
 def load_client_secret(directory: Path = STATE_DIRECTORY) -> str:
-    """The secret of the client `local-machine`, made and kept the first time.
+    """Return the secret of the client `local-machine`, made and kept the first time.
 
     Raises:
         StateError: it cannot be read or written.
@@ -69,9 +69,15 @@ def mint_token(
     expires_in: int = TOKEN_SECONDS,
     claims: Mapping[str, Any] | None = None,
 ) -> str:
-    """Signs an access token.
+    """Sign an access token.
 
-    Parameters:
+    Args:
+        key: the issuer's key.
+        issuer: `iss`.
+        audience: `aud`.
+        subject: `sub`, whom the token stands for.
+        scopes: what it allows.
+        client_id: whom it was given to.
         expires_in: seconds from now until it expires; negative for one that already has.
         claims: replaces any claim, or removes it where the value is None.
     """
@@ -94,51 +100,72 @@ def mint_token(
 
 
 def create_issuer(issuer: str, audience: str, scopes: Sequence[str], directory: Path = STATE_DIRECTORY) -> Router:
-    """The issuer as an ASGI application, to be mounted at the path of its URL.
+    """Return the issuer as an ASGI application, to be mounted at the path of its URL.
 
-    Parameters:
+    Args:
         issuer: its identifier and base URL, without a slash at the end.
         audience: `aud` of the tokens it gives.
         scopes: what its client may ask for; all of it where the client names none.
+        directory: where its key and secret are kept.
 
     Raises:
         StateError: key or secret cannot be read or written.
     """
-    key = load_signing_key(directory)
-    secret = load_client_secret(directory)
+    application = _Issuer(issuer, audience, scopes, load_signing_key(directory), load_client_secret(directory))
+    return Router(
+        [
+            Route("/.well-known/openid-configuration", application.describe),
+            Route("/.well-known/jwks.json", application.list_keys),
+            Route("/oauth2/token", application.give_token, methods=["POST"]),
+            Route("/oauth2/introspect", application.introspect, methods=["POST"]),
+        ]
+    )
 
-    async def describe(_: Request) -> Response:
+
+class _Issuer:
+    def __init__(
+        self, issuer: str, audience: str, scopes: Sequence[str], key: rsa.RSAPrivateKey, client_secret: str
+    ) -> None:
+        self._issuer = issuer
+        self._audience = audience
+        self._scopes = list(scopes)
+        self._key = key
+        self._client_secret = client_secret
+
+    async def describe(self, _: Request) -> Response:
+        """OpenID Connect Discovery 1.0, section 3."""
         return JSONResponse(
             {
-                "issuer": issuer,
-                "jwks_uri": f"{issuer}/.well-known/jwks.json",
-                "token_endpoint": f"{issuer}/oauth2/token",
-                "introspection_endpoint": f"{issuer}/oauth2/introspect",
+                "issuer": self._issuer,
+                "jwks_uri": f"{self._issuer}/.well-known/jwks.json",
+                "token_endpoint": f"{self._issuer}/oauth2/token",
+                "introspection_endpoint": f"{self._issuer}/oauth2/introspect",
                 "grant_types_supported": ["client_credentials"],
                 "response_types_supported": ["token"],
                 "subject_types_supported": ["public"],
                 "id_token_signing_alg_values_supported": ["RS256"],
-                "scopes_supported": list(scopes),
+                "scopes_supported": self._scopes,
                 "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
             }
         )
 
-    async def list_keys(_: Request) -> Response:
-        return JSONResponse({"keys": [_public_jwk(key)]})
+    async def list_keys(self, _: Request) -> Response:
+        """RFC 7517, section 5."""
+        return JSONResponse({"keys": [_public_jwk(self._key)]})
 
-    async def give_token(request: Request) -> Response:
-        """RFC 6749 sections 2.3.1, 4.4 and 5."""
+    async def give_token(self, request: Request) -> Response:
+        """RFC 6749, sections 2.3.1, 4.4 and 5."""
         try:
             form = await _read_form(request)
-            _authenticate_client(request.headers.get("authorization"), form, secret)
+            _authenticate_client(request.headers.get("authorization"), form, self._client_secret)
             if form.get("grant_type") != "client_credentials":
                 raise _Refusal("unsupported_grant_type" if form.get("grant_type") else "invalid_request")
-            granted = form.get("scope", "").split() or list(scopes)
-            if not set(granted) <= set(scopes):
+            granted = form.get("scope", "").split() or self._scopes
+            if not set(granted) <= set(self._scopes):
                 raise _Refusal("invalid_scope")
         except _Refusal as refusal:
             return refusal.response()
-        token = mint_token(key, issuer=issuer, audience=audience, subject=CLIENT_ID, scopes=granted)
+        token = mint_token(self._key, issuer=self._issuer, audience=self._audience, subject=CLIENT_ID, scopes=granted)
         answer = {
             "access_token": token,
             "token_type": "Bearer",
@@ -147,28 +174,18 @@ def create_issuer(issuer: str, audience: str, scopes: Sequence[str], directory: 
         }
         return JSONResponse(answer, headers=_NOT_STORED)
 
-    async def introspect(request: Request) -> Response:
-        """RFC 7662, but for its section 2.1: the caller does not authenticate itself, since whoever can reach a
-        loopback port can read the client's secret as well."""
+    async def introspect(self, request: Request) -> Response:
+        """RFC 7662, but for section 2.1: only this machine reaches the issuer, so the caller need not prove itself."""
         try:
             token = (await _read_form(request)).get("token")
             if not token:
                 raise _Refusal("invalid_request")
-            claims = verify_token(token, key.public_key(), issuer, [audience])
+            claims = verify_token(token, self._key.public_key(), self._issuer, [self._audience])
         except _Refusal as refusal:
             return refusal.response()
         except InvalidToken:
             return JSONResponse({"active": False}, headers=_NOT_STORED)
         return JSONResponse({**claims, "active": True}, headers=_NOT_STORED)
-
-    return Router(
-        [
-            Route("/.well-known/openid-configuration", describe),
-            Route("/.well-known/jwks.json", list_keys),
-            Route("/oauth2/token", give_token, methods=["POST"]),
-            Route("/oauth2/introspect", introspect, methods=["POST"]),
-        ]
-    )
 
 
 class _Refusal(Exception):

@@ -34,6 +34,7 @@ class MotoApplication:
         self._others: WsgiApplication = DomainDispatcherApplication(create_backend_app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
         body = bytearray()
         more = True
         while more:
@@ -55,7 +56,7 @@ class MotoApplication:
 
 
 def _wsgi_environ(scope: Scope, body: bytes) -> dict[str, Any]:
-    """The request as PEP 3333 wants it."""
+    """Translate a request into what PEP 3333 wants."""
     host, port = scope["server"]
     environ: dict[str, Any] = {
         "REQUEST_METHOD": scope["method"],
@@ -86,7 +87,11 @@ def _wsgi_environ(scope: Scope, body: bytes) -> dict[str, Any]:
 
 def _call_wsgi(application: WsgiApplication, environ: dict[str, Any]) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
     started: list[Any] = []
-    answer = application(environ, lambda status, headers, exc_info=None: started.extend((status, headers)))
+
+    def start_response(status: str, headers: list[tuple[str, str]], _: Any = None) -> None:
+        started[:] = status, headers
+
+    answer = application(environ, start_response)
     try:
         content = b"".join(answer)
     finally:

@@ -19,7 +19,7 @@ from starlette.routing import Route, Router
 
 from local.issuer import CLIENT_ID
 
-TOKEN_PATH = "/_local/issuer/oauth2/token"
+_TOKEN_ENDPOINT = "/_local/issuer/oauth2/token"  # noqa: S105 - a path
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 _EXTENSION = "x-amazon-apigateway-"
 _ASSETS = {"swagger-ui.css": "css", "swagger-ui-bundle.js": "js"}
@@ -27,9 +27,9 @@ _PAGE = Template(Path(__file__).with_name("page.html").read_text())
 
 
 def create_page(document: Mapping[str, Any], issuer: str, mint_demo_token: Callable[[Sequence[str]], str]) -> Router:
-    """An ASGI application for `/_local/docs` and `/_local/openapi.json`.
+    """Return an ASGI application for `/_local/docs` and `/_local/openapi.json`.
 
-    Parameters:
+    Args:
         document: the OpenAPI document that the gateway serves.
         issuer: the local issuer; what trusts another one is left for the reader to authorise.
         mint_demo_token: makes a token with the given scopes.
@@ -73,9 +73,9 @@ def create_page(document: Mapping[str, Any], issuer: str, mint_demo_token: Calla
 
 
 def describe_api(document: Mapping[str, Any], issuer: str, origin: str) -> dict[str, Any]:
-    """The gateway's document as a client needs it: standard OpenAPI 3.0, with scopes and where to get a token.
+    """Rewrite the gateway's document for a client: standard OpenAPI 3.0, with scopes and where to get a token.
 
-    Parameters:
+    Args:
         document: the OpenAPI document with API Gateway's extensions.
         issuer: the local issuer's URL.
         origin: scheme, host and port under which the client reaches the server.
@@ -126,7 +126,7 @@ def _describe_path(path: str, item: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _alternatives(requirement: Mapping[str, Sequence[str]]) -> list[dict[str, list[str]]]:
-    """The gateway is content with one of a route's scopes, whereas OpenAPI means all that stand together."""
+    """Part a requirement: the gateway wants one of a route's scopes, OpenAPI all that stand together."""
     scoped = [{name: [scope]} for name, scopes in requirement.items() for scope in scopes]
     return (
         scoped if len(requirement) == 1 and scoped else [{name: list(scopes) for name, scopes in requirement.items()}]
@@ -140,7 +140,7 @@ def _describe_scheme(scheme: Mapping[str, Any], issuer: str, origin: str, scopes
     trusted = authorizer.get("jwtConfiguration", {}).get("issuer", "")
     if trusted != issuer:
         return {"type": "openIdConnect", "openIdConnectUrl": trusted.rstrip("/") + "/.well-known/openid-configuration"}
-    flow = {"tokenUrl": origin + TOKEN_PATH, "scopes": dict.fromkeys(scopes, "")}
+    flow = {"tokenUrl": origin + _TOKEN_ENDPOINT, "scopes": dict.fromkeys(scopes, "")}
     return {"type": "oauth2", "flows": {"clientCredentials": flow}}
 
 
@@ -164,5 +164,6 @@ def _origin(request: Request) -> str:
 def _swagger_directory() -> Path:
     # Importing the package would import Flask and pydantic for three static files.
     package = importlib.util.find_spec("flask_openapi3_swagger")
-    assert package is not None and package.submodule_search_locations
+    if package is None or not package.submodule_search_locations:
+        raise FileNotFoundError("The package flask-openapi3-swagger is not installed.")
     return Path(package.submodule_search_locations[0]) / "templates" / "swagger"

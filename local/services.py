@@ -60,9 +60,9 @@ class Services:
     endpoint: str
 
     def stop(self) -> None:
-        """Ends the process; harmless if it has ended."""
-        assert self.process.stdin is not None
-        self.process.stdin.close()
+        """End the process; harmless if it has ended."""
+        if self.process.stdin:
+            self.process.stdin.close()
         try:
             self.process.wait(5)
         except subprocess.TimeoutExpired:
@@ -71,9 +71,9 @@ class Services:
 
 
 def start_services(port: int | None = None) -> Services:
-    """Starts moto on loopback.
+    """Start moto on loopback.
 
-    Parameters:
+    Args:
         port: the port to listen on; None for any that is free.
 
     Raises:
@@ -89,15 +89,16 @@ def start_services(port: int | None = None) -> Services:
 
 
 def serve_moto(sockets: Sequence[socket.socket], networks: Sequence[Network] = ()) -> Services:
-    """Starts moto on sockets that listen already; this process's side of them is closed.
+    """Start moto on sockets that listen already; this process's side of them is closed.
 
-    Parameters:
+    Args:
+        sockets: the first one's address is where this machine finds the services.
         networks: whose addresses may call, besides loopback.
     """
     host, port = sockets[0].getsockname()
     descriptors = [listener.fileno() for listener in sockets]
     root = Path(__file__).resolve().parent.parent
-    process = subprocess.Popen(
+    process = subprocess.Popen(  # noqa: S603 - this module's own arguments
         [sys.executable, "-m", "local.moto_server", ",".join(map(str, networks)), *map(str, descriptors)],
         cwd=root,
         # Without CORS headers no page that a browser shows can read the tables.
@@ -113,7 +114,11 @@ def serve_moto(sockets: Sequence[socket.socket], networks: Sequence[Network] = (
 
 
 def create_resources(stack: Stack, endpoint: str) -> None:
-    """Creates the tables, queues, event buses and rules of a stack; what has no name gets its logical id as name.
+    """Create the tables, queues, event buses and rules of a stack; what has no name gets its logical id as name.
+
+    Args:
+        stack: its other resources are ignored.
+        endpoint: URL of the services.
 
     Raises:
         ServicesError: a resource is refused, with moto's reason.
@@ -136,9 +141,11 @@ def create_resources(stack: Stack, endpoint: str) -> None:
 
 
 def seed_tables(file: Path, endpoint: str, names: Mapping[str, str]) -> None:
-    """Writes a file's items, in the form of BatchWriteItem's `RequestItems` with logical ids for table names.
+    """Write a file's items, in the form of BatchWriteItem's `RequestItems` with logical ids for table names.
 
-    Parameters:
+    Args:
+        file: JSON.
+        endpoint: URL of the services.
         names: the tables' names by their logical ids.
 
     Raises:

@@ -1,5 +1,6 @@
 """What the local engine keeps between starts: the issuer's signing key, the machine client's secret."""
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Callable
@@ -13,7 +14,7 @@ class StateError(Exception):
 
 
 def read_or_create(name: str, create: Callable[[], bytes], directory: Path = STATE_DIRECTORY) -> bytes:
-    """Returns the content of a kept file, made by `create` the first time.
+    """Return the content of a kept file, made by `create` the first time.
 
     The file appears whole or not at all and is readable by its owner only. Of two processes that start at
     once, both get the content of the one that was first.
@@ -37,9 +38,7 @@ def _write_first(path: Path, content: bytes) -> None:
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
-        try:
+        with contextlib.suppress(FileExistsError):
             os.link(temporary, path)
-        except FileExistsError:
-            pass
     finally:
-        os.unlink(temporary)
+        Path(temporary).unlink()

@@ -2,26 +2,28 @@
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
 from typing import Any
 
+from local.arguments import parse_port
 from local.issuer import TOKEN_SECONDS, load_signing_key, mint_token
+from local.state import StateError
 
 AUDIENCE = "local"
 ISSUER_PATH = "/_local/issuer"
 
 
 def issuer_url(port: int) -> str:
-    """The identifier of the issuer that a server on this port has."""
+    """Return the identifier of the issuer that a server on this port has."""
     return f"http://127.0.0.1:{port}{ISSUER_PATH}"
 
 
 def print_token(arguments: Sequence[str]) -> None:
-    """Prints a token made as the command line says, and nothing else.
+    """Print a token made as the command line says, and nothing else.
 
     Raises:
-        SystemExit: with status 2 after a sentence, where the arguments do not fit.
-        StateError: the signing key cannot be read or written.
+        SystemExit: with status 2 after a sentence, where the arguments do not fit or there is no key.
     """
     parser = argparse.ArgumentParser(
         prog="python -m local token", description="Print an access token.", allow_abbrev=False
@@ -44,8 +46,13 @@ def print_token(arguments: Sequence[str]) -> None:
     )
     parser.add_argument("--port", type=parse_port, default=3000, help="port of the server to call (default: 3000)")
     options = parser.parse_args(arguments)
+    try:
+        key = load_signing_key()
+    except StateError as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(2) from None
     token = mint_token(
-        load_signing_key(),
+        key,
         issuer=issuer_url(options.port),
         audience=AUDIENCE,
         subject=options.sub,
@@ -54,17 +61,6 @@ def print_token(arguments: Sequence[str]) -> None:
         claims=options.claims,
     )
     print(token)
-
-
-def parse_port(text: str) -> int:
-    """A port as a command line gives it.
-
-    Raises:
-        ArgumentTypeError: it is none.
-    """
-    if not text.isascii() or not text.isdecimal() or not 1 <= int(text) <= 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port number from 1 to 65535")
-    return int(text)
 
 
 def _parse_claims(text: str) -> dict[str, Any]:
