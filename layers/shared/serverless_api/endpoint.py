@@ -9,10 +9,11 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
-from serverless_api.errors import APIError
+from serverless_api.errors import APIError, ServiceUnavailable
 from serverless_api.identity import identify_caller
 from serverless_api.observability import MetricUnit, logger, metrics
 from serverless_api.requests import Request
+from serverless_api.resilience.deadline import DeadlineExceeded, invocation_deadline
 from serverless_api.responses import Response, make_error_response
 
 if TYPE_CHECKING:
@@ -42,14 +43,18 @@ def endpoint(scope: str) -> Callable[[Callable[[Request], Response]], Handler]:
             route = event.get("routeKey", "")
             logger.append_keys(request_id=request_id, function_request_id=context.aws_request_id, route=route)
             try:
-                caller = identify_caller(event)
-                logger.append_keys(caller=caller.subject)
-                caller.require_scope(scope)
-                response = function(Request(event, request_id, caller))
+                with invocation_deadline(context):
+                    caller = identify_caller(event)
+                    logger.append_keys(caller=caller.subject)
+                    caller.require_scope(scope)
+                    response = function(Request(event, request_id, caller))
             except APIError as error:
-                if error.__cause__ is not None and error.status >= 500:
+                if error.status >= 500:
                     logger.exception(error.message)
                 response = make_error_response(error, request_id)
+            except DeadlineExceeded:
+                logger.exception("The request ran out of time")
+                response = make_error_response(ServiceUnavailable(), request_id)
             except Exception:
                 logger.exception("The request failed unexpectedly")
                 response = make_error_response(APIError("Something unexpected went wrong"), request_id)

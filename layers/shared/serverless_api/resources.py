@@ -163,6 +163,9 @@ def delete_resource(subject: str, resource_id: str, versions: frozenset[str] | N
     try:
         table.delete_item(_key(subject, resource_id), condition, values)
     except table.ConditionFailed as failure:
+        # It is gone, and an attempt whose answer was lost may be what deleted it.
+        if failure.item is None and failure.may_be_done:
+            return
         raise _explain(failure) from failure
 
 

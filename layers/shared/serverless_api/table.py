@@ -3,6 +3,7 @@
 Source: «Amazon DynamoDB API Reference» and «Error handling with DynamoDB», Amazon DynamoDB Developer Guide.
 """
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -14,28 +15,40 @@ from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
 from serverless_api import settings
 from serverless_api.errors import ContentTooLarge, ServiceUnavailable
+from serverless_api.observability import MetricUnit, logger, metrics
+from serverless_api.resilience.circuit_breaker import CircuitBreaker, CircuitOpen, CircuitState
+from serverless_api.resilience.deadline import current_deadline
+from serverless_api.resilience.retry import RetryableError, RetryBudget, RetryPolicy
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 type Item = dict[str, Any]
 
-_BUSY = {
-    "InternalServerError",
+# Refused before anything was done.
+_THROTTLED = {
     "LimitExceededException",
     "ProvisionedThroughputExceededException",
     "RequestLimitExceeded",
-    "ServiceUnavailable",
     "ThrottlingException",
     "TransactionInProgressException",
 }
 
+ATTEMPT_SECONDS = 1.0
+"""How long one attempt may take; DynamoDB answers within some milliseconds."""
+
+# While the circuit is open, one request a second goes through to see whether the table is back.
+RESET_SECONDS = 1.0
+
+TOO_LARGE = "The resource is larger than the 400 KB that can be kept"
+
 _client: "DynamoDBClient" = boto3.client(
     "dynamodb",
     config=Config(
-        connect_timeout=1,
-        read_timeout=3,
-        retries={"mode": "standard", "total_max_attempts": 4},
+        connect_timeout=ATTEMPT_SECONDS,
+        read_timeout=ATTEMPT_SECONDS,
+        # One place retries a call, and it is not this one.
+        retries={"mode": "standard", "total_max_attempts": 1},
         tcp_keepalive=True,
     ),
 )
@@ -46,15 +59,31 @@ class ConditionFailed(Exception):
 
     Attributes:
         item: the item as it is, or None where there is none.
+        may_be_done: whether an earlier attempt of the same write got no answer, and may have been carried out.
     """
 
     def __init__(self, item: Item | None) -> None:
         super().__init__("the condition of a write failed")
         self.item = item
+        self.may_be_done = False
+
+
+class AnswerLost(RetryableError):
+    """An attempt got no answer, or one that says nothing: it may have been carried out or not."""
 
 
 class TransactionConflict(Exception):
     """Another write to the same items was under way; nothing was written."""
+
+
+def _report_transition(before: CircuitState, after: CircuitState) -> None:
+    logger.warning("The table's circuit changed", before=before, after=after)
+    metrics.add_metric(f"TableCircuit{'Opened' if after is CircuitState.OPEN else 'Changed'}", MetricUnit.Count, 1)
+
+
+_policy = RetryPolicy()
+_budget = RetryBudget()
+_circuit = CircuitBreaker(RetryableError, reset=RESET_SECONDS, on_transition=_report_transition)
 
 
 def get_item(key: Item) -> Item | None:
@@ -168,8 +197,33 @@ def _condition(condition: str, values: Mapping[str, Any] | None = None, update: 
 
 
 def _call(operation: str, **arguments: Any) -> dict[str, Any]:
+    """Carry out one operation: attempts, retries and circuit.
+
+    Every operation here is safe to repeat: reads are, and each write is conditional on what it would find changed.
+    """
     if operation != "transact_write_items":
         arguments["TableName"] = settings.TABLE_NAME
+    failed: list[RetryableError] = []
+
+    def count_retry(error: RetryableError) -> None:
+        failed.append(error)
+        metrics.add_metric("TableRetries", MetricUnit.Count, 1)
+
+    def attempt_and_retry() -> dict[str, Any]:
+        return _policy.call(lambda: _attempt(operation, arguments), current_deadline(), _budget, count_retry)
+
+    try:
+        return _circuit.call(attempt_and_retry)
+    except ConditionFailed as failure:
+        failure.may_be_done = any(isinstance(error, AnswerLost) for error in failed)
+        raise
+    except RetryableError as error:
+        raise ServiceUnavailable from error
+    except CircuitOpen as error:
+        raise ServiceUnavailable(retry_after=math.ceil(error.retry_after)) from error
+
+
+def _attempt(operation: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     try:
         answer: dict[str, Any] = getattr(_client, operation)(**arguments)
         return answer
@@ -177,7 +231,7 @@ def _call(operation: str, **arguments: Any) -> dict[str, Any]:
         _raise_refusal(error)
         raise
     except (HTTPClientError, BotoCoreError) as error:
-        raise ServiceUnavailable from error
+        raise AnswerLost(str(error)) from error
 
 
 def _raise_refusal(error: ClientError) -> None:
@@ -191,10 +245,11 @@ def _raise_refusal(error: ClientError) -> None:
         raise TransactionConflict from error
     # DynamoDB has no code of its own for an item over 400 KB: only the message tells it from other invalid requests.
     if code == "ValidationException" and "exceeded the maximum allowed size" in message:
-        raise ContentTooLarge("The resource is larger than the 400 KB that can be kept") from error
-    status = refusal.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    if code in _BUSY or status >= 500:
-        raise ServiceUnavailable from error
+        raise ContentTooLarge(TOO_LARGE) from error
+    if code in _THROTTLED:
+        raise RetryableError(code) from error
+    if refusal.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500:
+        raise AnswerLost(code) from error
 
 
 def _raise_cancellation(reasons: Sequence[Mapping[str, Any]], error: ClientError) -> None:
@@ -205,9 +260,9 @@ def _raise_cancellation(reasons: Sequence[Mapping[str, Any]], error: ClientError
     if "TransactionConflict" in codes:
         raise TransactionConflict from error
     if "ValidationError" in codes and any("maximum allowed size" in reason.get("Message", "") for reason in reasons):
-        raise ContentTooLarge("The resource is larger than the 400 KB that can be kept") from error
+        raise ContentTooLarge(TOO_LARGE) from error
     if codes & {"ThrottlingError", "ProvisionedThroughputExceeded"}:
-        raise ServiceUnavailable from error
+        raise RetryableError("the transaction was throttled") from error
 
 
 def _encode_item(item: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,113 @@
+"""A circuit breaker within one execution environment, for the table itself.
+
+Where the state of a circuit is to be shared between environments it is kept in DynamoDB, by Powertools'
+`circuit_breaker` (see `enrichment`). DynamoDB's own circuit cannot be kept there.
+
+Source: Michael Nygard, «Release It!», chapter «Stability Patterns».
+"""
+
+import time
+from collections.abc import Callable
+from enum import StrEnum
+
+
+class CircuitState(StrEnum):
+    """Closed: calls go through. Open: they fail at once. Half-open: one call goes through, to see."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half_open"
+
+
+class CircuitOpen(Exception):
+    """The call was not made.
+
+    Attributes:
+        retry_after: seconds until a call is let through again.
+    """
+
+    def __init__(self, retry_after: float) -> None:
+        super().__init__("the circuit is open")
+        self.retry_after = retry_after
+
+
+class CircuitBreaker:
+    """Stops calling what fails again and again.
+
+    Args:
+        failures: the exceptions that count as failures; any other one says that the dependency answers.
+        threshold: how many failures in a row open the circuit.
+        reset: seconds after which one call is let through.
+        on_transition: told of the state before and after each change.
+        clock: seconds on a clock that never goes back; another one in tests.
+
+    Raises:
+        ValueError: `threshold` is below 1, or `reset` is not positive.
+
+    Example:
+        >>> breaker = CircuitBreaker(ConnectionError)
+        >>> breaker.call(lambda: "an answer")
+        'an answer'
+    """
+
+    def __init__(
+        self,
+        failures: type[Exception] | tuple[type[Exception], ...],
+        threshold: int = 5,
+        reset: float = 30.0,
+        on_transition: Callable[[CircuitState, CircuitState], None] = lambda _before, _after: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        if threshold < 1:
+            raise ValueError(f"threshold of a circuit breaker must be at least 1, and is {threshold}")
+        if reset <= 0:
+            raise ValueError(f"reset of a circuit breaker must be more than 0 seconds, and is {reset}")
+        self._failures = failures
+        self._threshold = threshold
+        self._reset = reset
+        self._on_transition = on_transition
+        self._clock = clock
+        self._failed = 0
+        self._opened_at = 0.0
+        self.state = CircuitState.CLOSED
+
+    def call[Result](self, function: Callable[[], Result]) -> Result:
+        """Return what `function` returns, unless the circuit is open.
+
+        Raises:
+            CircuitOpen: it is, and `function` was not called.
+        """
+        if self.state is not CircuitState.CLOSED:
+            left = self._opened_at + self._reset - self._clock()
+            if left > 0:
+                raise CircuitOpen(left)
+            self._move_to(CircuitState.HALF_OPEN)
+        try:
+            result = function()
+        except self._failures:
+            self._record_failure()
+            raise
+        except Exception:
+            self._record_answer()
+            raise
+        except BaseException:
+            # The time was up: no answer, as far as anyone can tell.
+            self._record_failure()
+            raise
+        self._record_answer()
+        return result
+
+    def _record_failure(self) -> None:
+        self._failed += 1
+        if self.state is CircuitState.HALF_OPEN or self._failed >= self._threshold:
+            self._opened_at = self._clock()
+            self._move_to(CircuitState.OPEN)
+
+    def _record_answer(self) -> None:
+        self._failed = 0
+        self._move_to(CircuitState.CLOSED)
+
+    def _move_to(self, state: CircuitState) -> None:
+        before, self.state = self.state, state
+        if before is not state:
+            self._on_transition(before, state)
