@@ -10,6 +10,7 @@ Source: «The Idempotency-Key HTTP Header Field», draft-ietf-httpapi-idempotenc
 import hashlib
 import secrets
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -22,20 +23,23 @@ CLAIM_SECONDS = 30
 RETENTION_SECONDS = 24 * 3600
 """How long the first answer is kept."""
 
+REMEMBERED = ("sk", "createdAt", "version", "enrichment")
+"""The attributes of an item that are kept with its key."""
+
 _IS_FREE = "attribute_not_exists(#pk) OR #expiresAt <= :now OR (#fingerprint = :fingerprint AND #claimedUntil <= :now)"
 
 
-def write_once(partition: str, key: str, content: str, item: table.Item) -> dict[str, Any]:
+def write_once(partition: str, key: str, content: str, make_item: Callable[[], table.Item]) -> dict[str, Any]:
     """Write a new item once for each key of a partition, and return what the first request wrote.
 
     Args:
         partition: the `pk` of both the key and the item; keys of one caller never meet another's.
         key: the caller's `Idempotency-Key`.
         content: what the request says; the same key with other content is refused.
-        item: what to write; its `sk`, `createdAt` and `version` are kept with the key.
+        make_item: makes what to write, once the key is claimed.
 
     Returns:
-        The `sk`, `createdAt` and `version` of the item that the first request with this key wrote.
+        Of the item that the first request with this key wrote, what does not follow from the content: `REMEMBERED`.
 
     Raises:
         Conflict: a request with this key is still running.
@@ -53,7 +57,7 @@ def write_once(partition: str, key: str, content: str, item: table.Item) -> dict
         "expiresAt": now + RETENTION_SECONDS,
     }
     first = _claim(claim, now)
-    return first or _write(claim, item)
+    return first or _write(claim, make_item)
 
 
 def _claim(claim: table.Item, now: int) -> dict[str, Any] | None:
@@ -65,9 +69,10 @@ def _claim(claim: table.Item, now: int) -> dict[str, Any] | None:
     return None
 
 
-def _write(claim: table.Item, item: table.Item) -> dict[str, Any]:
-    first = {name: item[name] for name in ("sk", "createdAt", "version")}
+def _write(claim: table.Item, make_item: Callable[[], table.Item]) -> dict[str, Any]:
     try:
+        item = make_item()
+        first = {name: item[name] for name in REMEMBERED if name in item}
         table.put_and_update(
             item,
             {"pk": claim["pk"], "sk": claim["sk"]},

@@ -12,9 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from serverless_api import idempotency, table
+from serverless_api import idempotency, settings, table
 from serverless_api.errors import BadRequest, NotFound, PreconditionFailed, Problem
 from serverless_api.json_text import JSONText, dump_json
+
+if settings.ENRICHMENT_URL:
+    # Loaded while the environment starts, and only where it is used: the circuit's store is half a second of imports.
+    from serverless_api.enrichment import request_enrichment
 
 # A Lambda response is at most 6 MB; a page that would pass this many characters ends before its limit.
 MAX_PAGE_CHARACTERS = 1_400_000
@@ -34,6 +38,7 @@ class Resource:
         created_at: in UTC, RFC 3339 with milliseconds.
         updated_at: likewise.
         version: another one after each write; the resource's entity tag.
+        enrichment: what the enrichment service says of it, as a JSON document; shown as a part of the metadata.
     """
 
     id: str
@@ -43,6 +48,7 @@ class Resource:
     created_at: str
     updated_at: str
     version: str
+    enrichment: JSONText | None = None
 
     @property
     def etag(self) -> str:
@@ -52,8 +58,12 @@ class Resource:
     def to_document(self) -> dict[str, Any]:
         """Return the resource as the API shows it."""
         document = {"id": self.id, "name": self.name, "type": self.type}
-        if self.metadata is not None:
-            document["metadata"] = self.metadata
+        metadata = self.metadata
+        if self.enrichment is not None:
+            others = (metadata or "{}")[1:-1]
+            metadata = JSONText(f'{{{others}{"," if others else ""}"enrichment":{self.enrichment}}}')
+        if metadata is not None:
+            document["metadata"] = metadata
         return {**document, "createdAt": self.created_at, "updatedAt": self.updated_at}
 
 
@@ -79,20 +89,25 @@ def create_resource(subject: str, fields: dict[str, Any], key: str | None) -> Re
         ContentTooLarge: the resource is over DynamoDB's limit.
     """
     resource = _make_resource(fields)
-    item = _to_item(subject, resource)
-    if key is None:
-        try:
-            table.put_item(item, "attribute_not_exists(#pk)")
-        except table.ConditionFailed as failure:
-            # The id is this request's alone: what stands there was put by an attempt whose answer was lost.
-            if failure.item is None or failure.item["version"] != resource.version:
-                raise
-        return resource
-    first = idempotency.write_once(_partition(subject), key, dump_json(fields), item)
-    created_at = first["createdAt"]
-    return replace(
-        resource, id=_to_id(first["sk"]), created_at=created_at, updated_at=created_at, version=first["version"]
-    )
+    if key is not None:
+        content = dump_json(fields)
+        first = idempotency.write_once(_partition(subject), key, content, lambda: _to_item(subject, _enrich(resource)))
+        return replace(
+            resource,
+            id=_to_id(first["sk"]),
+            created_at=first["createdAt"],
+            updated_at=first["createdAt"],
+            version=first["version"],
+            enrichment=_to_json_text(first, "enrichment"),
+        )
+    resource = _enrich(resource)
+    try:
+        table.put_item(_to_item(subject, resource), "attribute_not_exists(#pk)")
+    except table.ConditionFailed as failure:
+        # The id is this request's alone: what stands there was put by an attempt whose answer was lost.
+        if failure.item is None or failure.item["version"] != resource.version:
+            raise
+    return resource
 
 
 def get_resource(subject: str, resource_id: str) -> Resource:
@@ -123,22 +138,22 @@ def update_resource(
         PreconditionFailed: it has another version.
         ContentTooLarge: it would be over DynamoDB's limit.
     """
-    change = _make_resource(fields)
-    values = {
-        ":name": change.name,
-        ":type": change.type,
-        ":updatedAt": change.updated_at,
-        ":version": change.version,
-    }
-    update = "SET #name = :name, #type = :type, #updatedAt = :updatedAt, #version = :version"
-    if change.metadata is None:
-        update += " REMOVE #metadata"
-    else:
-        update += ", #metadata = :metadata"
-        values[":metadata"] = change.metadata
-    condition, versions_values = _version_condition(versions)
+    change = replace(_make_resource(fields), id=resource_id)
+    if settings.ENRICHMENT_URL:
+        # The service is asked only about what can be written, and is told when it was created.
+        current = get_resource(subject, resource_id)
+        if versions is not None and current.version not in versions:
+            raise _changed()
+        change = _enrich(replace(change, created_at=current.created_at))
+    written = {"name", "type", "metadata", "enrichment", "updatedAt", "version"}
+    values = {name: value for name, value in _to_item(subject, change).items() if name in written}
+    update = "SET " + ", ".join(f"#{name} = :{name}" for name in values)
+    if absent := sorted(written - values.keys()):
+        update += " REMOVE " + ", ".join(f"#{name}" for name in absent)
+    condition, placeholders = _version_condition(versions)
+    placeholders |= {f":{name}": value for name, value in values.items()}
     try:
-        item = table.update_item(_key(subject, resource_id), update, condition, values | versions_values)
+        item = table.update_item(_key(subject, resource_id), update, condition, placeholders)
     except table.ConditionFailed as failure:
         # An attempt whose answer was lost may have written this version already.
         if failure.item is None or failure.item["version"] != change.version:
@@ -200,8 +215,19 @@ def list_resources(subject: str, limit: int, next_token: str | None) -> Page:
 def _make_resource(fields: dict[str, Any]) -> Resource:
     now = time.time_ns()
     stamp = _format_time(now)
-    metadata = dump_json(fields["metadata"]) if "metadata" in fields else None
-    return Resource(_make_id(now), fields["name"], fields["type"], metadata, stamp, stamp, secrets.token_hex(8))
+    metadata = fields.get("metadata")
+    if metadata is not None and settings.ENRICHMENT_URL:
+        # The property is the service's; a caller's own one would pass for its answer.
+        metadata = {name: value for name, value in metadata.items() if name != "enrichment"}
+    text = None if metadata is None else dump_json(metadata)
+    return Resource(_make_id(now), fields["name"], fields["type"], text, stamp, stamp, secrets.token_hex(8))
+
+
+def _enrich(resource: Resource) -> Resource:
+    """Return the resource with what the enrichment service says of it, or as it is where there is none."""
+    if not settings.ENRICHMENT_URL:
+        return resource
+    return replace(resource, enrichment=request_enrichment(resource.to_document(), key=resource.version))
 
 
 def _make_id(now: int) -> str:
@@ -242,6 +268,7 @@ def _to_item(subject: str, resource: Resource) -> table.Item:
         "name": resource.name,
         "type": resource.type,
         **({} if resource.metadata is None else {"metadata": resource.metadata}),
+        **({} if resource.enrichment is None else {"enrichment": resource.enrichment}),
         "createdAt": resource.created_at,
         "updatedAt": resource.updated_at,
         "version": resource.version,
@@ -253,11 +280,16 @@ def _to_resource(item: table.Item) -> Resource:
         id=_to_id(item["sk"]),
         name=item["name"],
         type=item["type"],
-        metadata=JSONText(item["metadata"]) if "metadata" in item else None,
+        metadata=_to_json_text(item, "metadata"),
         created_at=item["createdAt"],
         updated_at=item["updatedAt"],
         version=item["version"],
+        enrichment=_to_json_text(item, "enrichment"),
     )
+
+
+def _to_json_text(item: table.Item, name: str) -> JSONText | None:
+    return JSONText(item[name]) if name in item else None
 
 
 def _version_condition(versions: frozenset[str] | None) -> tuple[str, dict[str, str]]:
@@ -271,6 +303,10 @@ def _version_condition(versions: frozenset[str] | None) -> tuple[str, dict[str, 
 def _explain(failure: table.ConditionFailed) -> NotFound | PreconditionFailed:
     if failure.item is None:
         return _not_found()
+    return _changed()
+
+
+def _changed() -> PreconditionFailed:
     return PreconditionFailed("The resource has changed since it was read")
 
 

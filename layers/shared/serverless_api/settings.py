@@ -1,5 +1,6 @@
 """The environment variables that the functions read, once, when the environment starts."""
 
+import math
 import os
 
 
@@ -22,6 +23,36 @@ def read_setting(name: str) -> str:
     return value
 
 
+def read_number(name: str, default: float) -> float:
+    """Return the environment variable `name` as a number above 0; `default` where it is not set.
+
+    Raises:
+        SettingError: it is no number above 0.
+    """
+    text = os.environ.get(name, "")
+    if not text:
+        return default
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise SettingError(f"The environment variable {name} must be a number above 0, and is {text!r}.")
+    return number
+
+
+def read_count(name: str, default: int) -> int:
+    """Return the environment variable `name` as a whole number above 0; `default` where it is not set.
+
+    Raises:
+        SettingError: it is no whole number above 0.
+    """
+    number = read_number(name, default)
+    if number != int(number):
+        raise SettingError(f"The environment variable {name} must be a whole number, and is {number}.")
+    return int(number)
+
+
 TABLE_NAME = read_setting("TABLE_NAME")
 SERVICE_NAME = read_setting("POWERTOOLS_SERVICE_NAME")
 METRICS_NAMESPACE = read_setting("POWERTOOLS_METRICS_NAMESPACE")
@@ -33,3 +64,8 @@ if TOKEN_INTROSPECTION_URL and not RUNS_IN_SAM_LOCAL:
         "TOKEN_INTROSPECTION_URL is set outside `sam local`. A deployed function takes its caller's identity from the"
         " gateway's authorizer alone; leave the variable empty."
     )
+
+ENRICHMENT_URL = os.environ.get("ENRICHMENT_URL", "")
+ENRICHMENT_SECONDS = read_number("ENRICHMENT_SECONDS", default=2.0)
+CIRCUIT_THRESHOLD = read_count("CIRCUIT_THRESHOLD", default=5)
+CIRCUIT_RESET_SECONDS = read_count("CIRCUIT_RESET_SECONDS", default=30)

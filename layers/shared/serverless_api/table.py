@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
 from serverless_api import settings
 from serverless_api.errors import ContentTooLarge, ServiceUnavailable
-from serverless_api.observability import MetricUnit, logger, metrics
+from serverless_api.observability import MetricUnit, metrics, report_transition
 from serverless_api.resilience.circuit_breaker import CircuitBreaker, CircuitOpen, CircuitState
 from serverless_api.resilience.deadline import current_deadline
 from serverless_api.resilience.retry import RetryableError, RetryBudget, RetryPolicy
@@ -77,8 +77,7 @@ class TransactionConflict(Exception):
 
 
 def _report_transition(before: CircuitState, after: CircuitState) -> None:
-    logger.warning("The table's circuit changed", before=before, after=after)
-    metrics.add_metric(f"TableCircuit{'Opened' if after is CircuitState.OPEN else 'Changed'}", MetricUnit.Count, 1)
+    report_transition("table", before, after)
 
 
 _policy = RetryPolicy()
