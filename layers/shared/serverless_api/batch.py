@@ -25,8 +25,8 @@ def process_batch(
 ) -> dict[str, list[dict[str, str]]]:
     """Process the records of an event in their order, and report those that are still to be done.
 
-    After a record that fails, and once too little time is left, no further one is taken: a stream goes on from the first
-    one reported, and the order within a FIFO queue's group is kept.
+    After a record that fails, and once too little time is left, no further one is taken: a stream goes on from the
+    first one reported, and the order within a FIFO queue's group is kept.
 
     Args:
         event: with its `Records`.
