@@ -1,6 +1,7 @@
 """Runs Lambda functions in processes of their own, as many at once as there are requests."""
 
 import asyncio
+import importlib.util
 import json
 import os
 import secrets
@@ -8,6 +9,7 @@ import signal
 import socket
 import sys
 import time
+import uuid
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -79,7 +81,7 @@ class FunctionPool:
         self._source = _SourceWatch((function.code_directory, *function.layer_directories))
         self._generation = 0
 
-    async def invoke(self, event: bytes, request_id: str) -> Invocation:
+    async def invoke(self, event: bytes) -> Invocation:
         """Gives an event to the function.
 
         Parameters:
@@ -100,7 +102,7 @@ class FunctionPool:
             process = await self._acquire()
             cold = process.is_new
             try:
-                return Invocation(await process.invoke(event, request_id), cold)
+                return Invocation(await process.invoke(event), cold)
             finally:
                 self._release(process)
         finally:
@@ -239,7 +241,7 @@ class _Process:
         if kind != READY:
             raise FunctionError(_describe_error("cannot be imported", payload))
 
-    async def invoke(self, event: bytes, request_id: str) -> bytes:
+    async def invoke(self, event: bytes) -> bytes:
         """Gives an event to the handler and returns what it returned, in JSON.
 
         Raises:
@@ -248,7 +250,7 @@ class _Process:
         self.is_new = False
         deadline = (time.time() + self._function.timeout) * 1000
         details = {
-            "requestId": request_id,
+            "requestId": str(uuid.uuid4()),
             "deadline": deadline,
             "arn": self._function.arn,
             "traceId": f"Root=1-{int(time.time()):08x}-{secrets.token_hex(12)};Sampled=0",
@@ -323,13 +325,16 @@ class _SourceWatch:
         if started < self._next_look:
             return False
         seen, self._seen = self._seen, self._look()
+        for path, _, _ in self._seen - seen:
+            # Python tells an edit by the second and the size, which a quick edit can leave as they are.
+            Path(importlib.util.cache_from_source(path)).unlink(missing_ok=True)
         # Looking takes a tenth of the time at most, however many files there are and requests come.
         ended = time.monotonic()
         self._next_look = ended + 9 * (ended - started)
         return seen != self._seen
 
-    def _look(self) -> list[tuple[str, int, int]]:
-        return sorted(entry for directory in self._directories for entry in _list_files(str(directory)))
+    def _look(self) -> set[tuple[str, int, int]]:
+        return {entry for directory in self._directories for entry in _list_files(str(directory))}
 
 
 def _list_files(directory: str) -> Iterator[tuple[str, int, int]]:

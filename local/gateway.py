@@ -126,7 +126,7 @@ class Gateway:
             return Response(204, [], b"")
         match = self._match(request)
         route = match.route
-        trace.function = route.function_name
+        trace.function = self._functions[route.function_name].function.logical_id
         if not self._throttle.admits(route.key):
             raise Rejection(429, "Too Many Requests")
         authorizer = await self._authorize(route, request)
@@ -143,7 +143,7 @@ class Gateway:
         encoded = json.dumps(event, ensure_ascii=False).encode("utf-8", "surrogatepass")
         if len(encoded) > MAX_EVENT:
             raise Rejection(413, "Request Entity Too Large")
-        return await self._invoke(route, encoded, request_id, trace)
+        return await self._invoke(route, encoded, trace)
 
     def _match(self, request: Request) -> Match:
         path = request.raw_path
@@ -166,12 +166,12 @@ class Gateway:
         except Forbidden as error:
             raise Rejection(403, "Forbidden", [_challenge(error.www_authenticate)]) from error
 
-    async def _invoke(self, route: Route, event: bytes, request_id: str, trace: _Trace) -> Response:
+    async def _invoke(self, route: Route, event: bytes, trace: _Trace) -> Response:
         # The function goes on after the gateway has given up, as in Lambda.
-        invocation = asyncio.create_task(self._functions[route.function_name].invoke(event, request_id))
+        invocation = asyncio.create_task(self._functions[route.function_name].invoke(event))
         done, _ = await asyncio.wait((invocation,), timeout=route.timeout)
         if not done:
-            self._console.show_error(route.function_name, f"No answer within the gateway's {route.timeout:g} s.")
+            self._console.show_error(trace.function, f"No answer within the gateway's {route.timeout:g} s.")
             invocation.add_done_callback(_retrieve)
             raise Rejection(503, "Service Unavailable")
         try:
@@ -179,11 +179,11 @@ class Gateway:
             trace.start = "cold" if result.cold else "warm"
             return read_response(result.payload)
         except InvalidResponse as error:
-            self._console.show_error(route.function_name, f"The function's response is not valid: {error}.")
+            self._console.show_error(trace.function, f"The function's response is not valid: {error}.")
         except FunctionError as error:
-            self._console.show_error(route.function_name, str(error))
+            self._console.show_error(trace.function, str(error))
         except ConcurrencyExceeded as error:
-            self._console.show_error(route.function_name, str(error))
+            self._console.show_error(trace.function, str(error))
             raise Rejection(503, "Service Unavailable") from error
         raise Rejection(500, "Internal Server Error")
 

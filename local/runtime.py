@@ -71,26 +71,39 @@ def main() -> None:
         context = LambdaContext(invocation["requestId"], invocation["deadline"], invocation["arn"])
         os.environ["_X_AMZN_TRACE_ID"] = invocation["traceId"]
         try:
-            kind, payload = RESULT, _encode(handler(invocation["event"], context))
-            if len(payload) > MAX_RESPONSE:
-                kind, payload = ERROR, _describe(ValueError(f"the response has {len(payload)} bytes, more than 6 MB"))
+            result = handler(invocation["event"], context)
         except Exception as error:
             kind, payload = ERROR, _describe(error)
+        else:
+            kind, payload = _encode(result)
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
         _send(connection, kind, payload)
+    _die()
 
 
 def _die_with_engine(lifeline: int) -> None:
     os.read(lifeline, 1)
+    _die()
+
+
+def _die() -> None:
     # The function may have started processes of its own; they share its group.
     os.killpg(0, signal.SIGKILL)
 
 
-def _encode(result: object) -> bytes:
-    if isinstance(result, bytes):
-        return result
-    return json.dumps(result, ensure_ascii=False, default=_encode_decimal).encode("utf-8", "surrogatepass")
+def _encode(result: object) -> tuple[bytes, bytes]:
+    try:
+        if isinstance(result, bytes):
+            payload = result
+        else:
+            payload = json.dumps(result, ensure_ascii=False, default=_encode_decimal).encode("utf-8", "surrogatepass")
+        if len(payload) > MAX_RESPONSE:
+            raise ValueError(f"the response has {len(payload)} bytes, more than 6 MB")
+    except Exception as error:
+        # The way through this module says nothing about the function.
+        return ERROR, _describe(error.with_traceback(None))
+    return RESULT, payload
 
 
 def _encode_decimal(value: object) -> object:
@@ -100,17 +113,15 @@ def _encode_decimal(value: object) -> object:
 
 
 def _describe(error: BaseException) -> bytes:
-    frames = traceback.extract_tb(error.__traceback__)
-    here = os.path.realpath(__file__)
-    while frames and (os.path.realpath(frames[0].filename) == here or frames[0].filename.startswith("<frozen importlib")):
-        del frames[0]
-    if frames and frames[0].filename.endswith("importlib/__init__.py"):
-        del frames[0]
-    frames[:] = [frame for frame in frames if not frame.filename.startswith("<frozen importlib")]
+    machinery = (__file__, importlib.__file__)
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if frame.filename not in machinery and not frame.filename.startswith("<frozen importlib")
+    ]
+    place: list[object] | None = [frames[-1].filename, frames[-1].lineno] if frames else None
     if isinstance(error, SyntaxError):
         place = [error.filename, error.lineno]
-    else:
-        place = [frames[-1].filename, frames[-1].lineno] if frames else None
     lines = [*traceback.format_list(frames), *traceback.format_exception_only(error)]
     description = {
         "errorType": type(error).__name__,

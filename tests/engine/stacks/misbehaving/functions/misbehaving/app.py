@@ -1,0 +1,75 @@
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+PROCESS = {"requests": 0}
+
+
+def lambda_handler(event, context):
+    PROCESS["requests"] += 1
+    deed = event["rawPath"].rpartition("/")[2]
+    return DEEDS[deed](event)
+
+
+def _hang(event):
+    time.sleep(600)
+
+
+def _raise(event):
+    raise LookupError("the deed")
+
+
+def _print(event):
+    print("printed to stdout")
+    print("printed to stderr", file=sys.stderr)
+    sys.stdout.write("no newline")
+    logging.getLogger().error("logged")
+    print(json.dumps({"level": "INFO", "message": "readable", "order": 17, "service": "x", "timestamp": "now"}))
+    metric = {"Namespace": "Deeds", "Dimensions": [["kind"]], "Metrics": [{"Name": "Done", "Unit": "Count"}]}
+    print(json.dumps({"_aws": {"Timestamp": 1, "CloudWatchMetrics": [metric]}, "kind": "print", "Done": [1.0]}))
+    return "printed"
+
+
+def _meet(event):
+    """Returns only when all the others are here at the same time."""
+    query = event["queryStringParameters"]
+    folder = Path(query["folder"])
+    (folder / query["me"]).touch()
+    deadline = time.monotonic() + 15
+    while not all((folder / name).exists() for name in query["others"].split(",")):
+        if time.monotonic() > deadline:
+            return {"statusCode": 408}
+        time.sleep(0.01)
+    return {"statusCode": 200, "body": str(os.getpid())}
+
+
+def _start_child(event):
+    return subprocess.Popen(["sleep", "600"]).pid
+
+
+DEEDS = {
+    "hang": _hang,
+    "fine": lambda event: {"pid": os.getpid(), "requests": PROCESS["requests"]},
+    "exit": lambda event: sys.exit(3),
+    "crash": lambda event: os.kill(os.getpid(), signal.SIGSEGV),
+    "raise": _raise,
+    "print": _print,
+    "meet": _meet,
+    "child": _start_child,
+    "set": lambda event: {1, 2, 3},
+    "nan": lambda event: float("nan"),
+    "bytes": lambda event: b"\xff\xfe",
+    "huge": lambda event: {"statusCode": 200, "body": "x" * (7 * 1024 * 1024)},
+    "big": lambda event: {"statusCode": 200, "body": "x" * (5 * 1024 * 1024)},
+    "status": lambda event: {"statusCode": "many"},
+    "body": lambda event: {"statusCode": 200, "body": {"not": "text"}},
+    "header": lambda event: {"statusCode": 200, "headers": {"x-a": "1\r\nx-b: 2"}},
+    "base64": lambda event: {"statusCode": 200, "isBase64Encoded": True, "body": "*"},
+    "nothing": lambda event: None,
+    "empty": lambda event: {"statusCode": 204},
+}

@@ -1,0 +1,173 @@
+"""Functions that misbehave, run at the same time, and change."""
+
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.engine_process import EngineProcess, is_running, poll, processes_below
+
+ERROR = (500, {"message": "Internal Server Error"})
+
+
+@pytest.mark.parametrize(
+    "deed", ["exit", "crash", "raise", "set", "nan", "bytes", "huge", "status", "body", "header", "base64"]
+)
+def test_failure_is_500_and_the_next_request_works(misbehaving: httpx.Client, deed: str) -> None:
+    response = misbehaving.get(f"/{deed}")
+    assert (response.status_code, response.json()) == ERROR
+    assert misbehaving.get("/fine").status_code == 200
+
+
+def test_timeout_is_500_and_the_next_request_works(
+    misbehaving_engine: EngineProcess, misbehaving: httpx.Client
+) -> None:
+    before = misbehaving.get("/hanging/fine").json()["pid"]
+    response = misbehaving.get("/hang")
+    assert (response.status_code, response.json()) == ERROR
+    misbehaving_engine.wait_for_line(r"Hanging \| Task timed out after 1.00 seconds")
+    poll(lambda: not is_running(before), "the process that hung is still there")
+    assert misbehaving.get("/hanging/fine").json()["pid"] != before
+
+
+def test_failed_import_is_500_and_names_file_and_line(
+    misbehaving_engine: EngineProcess, misbehaving: httpx.Client
+) -> None:
+    response = misbehaving.get("/broken")
+    assert (response.status_code, response.json()) == ERROR
+    line = misbehaving_engine.wait_for_line(r"Broken \| The function cannot be imported")
+    assert "broken/app.py, line 1" in line
+    assert "No module named 'no_such_module'" in line
+
+
+def test_traceback_is_shown_in_full(misbehaving_engine: EngineProcess, misbehaving: httpx.Client) -> None:
+    misbehaving.get("/raise")
+    misbehaving_engine.wait_for_line(r"Misbehaving \| The function raised an error at .*LookupError: the deed")
+    misbehaving_engine.wait_for_line(r"^    .*in _raise")
+    assert "runtime.py" not in misbehaving_engine.output
+
+
+def test_output_is_shown_with_the_functions_name(misbehaving_engine: EngineProcess, misbehaving: httpx.Client) -> None:
+    assert misbehaving.get("/print").text == "printed"
+    for pattern in (
+        r"^Misbehaving \| printed to stdout$",
+        r"^Misbehaving \| printed to stderr$",
+        r"^Misbehaving \| no newline\[ERROR\] logged$",
+        r"^Misbehaving \| INFO readable order=17$",
+        r"^Misbehaving \| METRIC Deeds: Done=1.0 \(kind=print\)$",
+    ):
+        misbehaving_engine.wait_for_line(pattern)
+
+
+def test_response_just_below_the_limit_passes(misbehaving: httpx.Client) -> None:
+    assert len(misbehaving.get("/big").content) == 5 * 1024 * 1024
+
+
+def test_nothing_returned_is_null(misbehaving: httpx.Client) -> None:
+    assert misbehaving.get("/nothing").text == "null"
+
+
+def test_no_content(misbehaving: httpx.Client) -> None:
+    response = misbehaving.get("/empty")
+    assert (response.status_code, response.content) == (204, b"")
+    assert "content-type" not in response.headers
+
+
+def test_process_is_used_again(misbehaving: httpx.Client) -> None:
+    first, second = (misbehaving.get("/fine").json() for _ in range(2))
+    assert first["pid"] == second["pid"]
+    assert second["requests"] == first["requests"] + 1
+
+
+def test_requests_overlap(misbehaving: httpx.Client, tmp_path: Path) -> None:
+    names = ["a", "b", "c"]
+
+    def meet(index: int) -> httpx.Response:
+        query = {"folder": str(tmp_path), "me": names[index], "others": ",".join(names)}
+        return misbehaving.get("/meet", params=query)
+
+    with ThreadPoolExecutor(len(names)) as executor:
+        responses = list(executor.map(meet, range(len(names))))
+    assert [response.status_code for response in responses] == [200, 200, 200]
+    assert len({response.text for response in responses}) == len(names)
+
+
+def test_more_than_the_reserved_concurrency_is_503(misbehaving: httpx.Client, tmp_path: Path) -> None:
+    def meet(me: str, other: str) -> httpx.Response:
+        return misbehaving.get("/reserved/meet", params={"folder": str(tmp_path), "me": me, "others": other})
+
+    with ThreadPoolExecutor(1) as executor:
+        first = executor.submit(meet, "first", "second")
+        poll((tmp_path / "first").exists, "the first request did not reach its function")
+        rejected = meet("second", "first")
+        assert (rejected.status_code, rejected.json()) == (503, {"message": "Service Unavailable"})
+        (tmp_path / "second").touch()
+        assert first.result().status_code == 200
+
+
+def test_gateways_timeout_is_503_and_the_function_goes_on(misbehaving: httpx.Client, tmp_path: Path) -> None:
+    response = misbehaving.get("/slow", params={"folder": str(tmp_path)})
+    assert (response.status_code, response.json()) == (503, {"message": "Service Unavailable"})
+    poll((tmp_path / "started").exists, "the function did not start")
+    (tmp_path / "go").touch()
+    poll((tmp_path / "finished").exists, "the function did not go on")
+
+
+def test_edits_take_effect_on_the_next_request(echo_copy: Path) -> None:
+    source = echo_copy.parent / "functions" / "echo" / "app.py"
+    with EngineProcess(echo_copy) as engine, engine.client() as client:
+        for answer in ("1", "2", "3"):
+            source.write_text(f"def lambda_handler(event, context):\n    return {answer!r}\n")
+            assert client.get("/").text == answer
+        source.write_text("def lambda_handler(event, context):\n    return oops oops\n")
+        assert client.get("/").status_code == 500
+        assert "app.py, line 2" in engine.wait_for_line("SyntaxError")
+        source.write_text("def lambda_handler(event, context):\n    return 'well'\n")
+        assert client.get("/").text == "well"
+
+
+def test_edits_of_the_template_take_effect_on_the_next_request(echo_copy: Path) -> None:
+    template = echo_copy.read_text()
+    with EngineProcess(echo_copy) as engine, engine.client() as client:
+        assert client.get("/x").json()["routeKey"] == "$default"
+        echo_copy.write_text(template.replace("Type: HttpApi", "Type: HttpApi\n          Properties: {Path: /y, Method: get}"))
+        assert client.get("/x").status_code == 404
+        assert client.get("/y").json()["routeKey"] == "GET /y"
+        echo_copy.write_text("Resources: [")
+        assert client.get("/y").status_code == 200
+        engine.wait_for_line("template.yaml, line 1.*not valid YAML")
+        echo_copy.write_text(template)
+        assert client.get("/x").json()["routeKey"] == "$default"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_ends_everything_at_once(number: int) -> None:
+    template = Path(__file__).parent / "stacks" / "misbehaving" / "template.yaml"
+    with EngineProcess(template) as engine, engine.client() as client, ThreadPoolExecutor(1) as executor:
+        child = int(client.get("/child").text)
+        executor.submit(lambda: httpx.get(f"{engine.url}/hang", timeout=30, trust_env=False)).add_done_callback(
+            lambda hanging: hanging.exception()
+        )
+        below = [*processes_below(engine.process.pid), child]
+        assert len(below) >= 3
+        assert engine.stop(number) == 0
+        assert "Traceback" not in engine.output
+        poll(lambda: not any(map(is_running, below)), "a process is left")
+
+
+def test_killed_engine_leaves_no_process(tmp_path: Path) -> None:
+    template = Path(__file__).parent / "stacks" / "misbehaving" / "template.yaml"
+    with EngineProcess(template) as engine, engine.client() as client, ThreadPoolExecutor(1) as executor:
+        executor.submit(
+            lambda: httpx.get(
+                f"{engine.url}/slow", params={"folder": str(tmp_path)}, timeout=30, trust_env=False
+            )
+        ).add_done_callback(lambda slow: slow.exception())
+        poll((tmp_path / "started").exists, "the function did not start")
+        child = int(client.get("/child").text)
+        below = [*processes_below(engine.process.pid), child]
+        engine.process.kill()
+        engine.process.wait()
+        poll(lambda: not any(map(is_running, below)), "a process is left")
