@@ -1,0 +1,140 @@
+"""The functions in containers: `sam build`, the backend, and `sam local start-api` beside it."""
+
+import json
+import os
+import platform
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import docker
+import httpx
+import pytest
+from docker.errors import DockerException, ImageNotFound
+
+ROOT = Path(__file__).resolve().parents[2]
+START_SECONDS = 60
+STOP_SECONDS = 30
+ARCHITECTURE = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
+SAM = [sys.executable, "-m", "samcli"]
+
+
+@dataclass(frozen=True)
+class SamLocal:
+    """A running `sam local start-api` with its backend."""
+
+    url: str
+    port: int
+    build: Path
+    env_vars: Path
+    options: Sequence[str]
+
+    def mint_token(self, *arguments: str) -> str:
+        command = [sys.executable, "-m", "local", "token", "--port", str(self.port), *arguments]
+        return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
+
+    def invoke(self, function: str, event: Path) -> dict[str, object]:
+        command = [*SAM, "local", "invoke", function, "--event", str(event), "--env-vars", str(self.env_vars)]
+        command += ["--template", str(self.build), *self.options]
+        answer = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, env=_environment())
+        return json.loads(answer.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="session")
+def engine_options() -> list[str]:
+    """What the machine's container engine asks of `sam local`; without an engine the tests are skipped."""
+    try:
+        client = docker.from_env()
+        client.ping()
+    except DockerException as error:
+        pytest.skip(f"no container engine answers, and sam local runs functions in containers: {error}")
+    # sam looks for it beside the template, which lies in a folder of its own here.
+    options = ["--config-file", str(ROOT / "samconfig.toml")]
+    options += ["--parameter-overrides", f"Architecture={ARCHITECTURE}"]
+    try:
+        client.images.get(f"public.ecr.aws/lambda/python:3.13-{ARCHITECTURE}")
+        options.append("--skip-pull-image")
+    except ImageNotFound:
+        pass  # sam pulls it
+    return options
+
+
+@pytest.fixture(scope="session")
+def sam_local(engine_options: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[SamLocal]:
+    directory = tmp_path_factory.mktemp("sam")
+    build = [*SAM, "build", "--build-dir", str(directory / "build"), "--no-cached", *engine_options[:4]]
+    subprocess.run(build, cwd=ROOT, check=True, env=_environment())
+    port, services_port, issuer_port = _free_ports(3)
+    env_vars = directory / "env.json"
+    env_vars.write_text(_with_ports((ROOT / "local/sam_local.json").read_text(), services_port, issuer_port))
+    issuer = f"Issuer=http://127.0.0.1:{port}/_local/issuer"
+    backend = [sys.executable, "-m", "local", "backend", "--port", str(port), "--seed", "examples/resources.json"]
+    backend += ["--services-port", str(services_port), "--issuer-port", str(issuer_port)]
+    backend += ["--parameters", issuer, "Audience=local"]
+    template = directory / "build/template.yaml"
+    start_api = [*SAM, "local", "start-api", "--port", str(port), "--env-vars", str(env_vars)]
+    start_api += ["--template", str(template), *engine_options]
+    issuer_url = f"http://127.0.0.1:{issuer_port}/.well-known/openid-configuration"
+    with (
+        _run_server(backend, directory / "backend.log", issuer_url),
+        _run_server(start_api, directory / "start_api.log", f"http://127.0.0.1:{port}/"),
+    ):
+        yield SamLocal(f"http://127.0.0.1:{port}", port, template, env_vars, engine_options)
+
+
+@contextmanager
+def _run_server(command: Sequence[str], log: Path, url: str) -> Iterator[None]:
+    """Run a server from its first answer at a URL on, and stop it as Ctrl-C would."""
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            command, cwd=ROOT, stdout=output, stderr=output, env=_environment(), start_new_session=True
+        )
+    try:
+        _wait_for_answer(process, url, log)
+        yield
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            raise
+
+
+def _wait_for_answer(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            httpx.get(url)
+        except httpx.TransportError:
+            time.sleep(0.1)
+        else:
+            return
+    pytest.fail(f"{process.args} did not start:\n{log.read_text()}")
+
+
+def _with_ports(text: str, services_port: int, issuer_port: int) -> str:
+    assert text.count(":4566") == 1
+    assert text.count(":4567") == 1
+    return text.replace(":4566", f":{services_port}").replace(":4567", f":{issuer_port}")
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [listener.getsockname()[1] for listener in sockets]
+    for listener in sockets:
+        listener.close()
+    return ports
+
+
+def _environment() -> dict[str, str]:
+    # `sam build` looks for the interpreter and pip of the runtime on PATH.
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return {**os.environ, "PATH": path, "SAM_CLI_TELEMETRY": "0"}
