@@ -1,0 +1,52 @@
+"""What template.yaml says, for tests that hold the code against it."""
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from samtranslator.yaml_helper import yaml_parse
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Route:
+    """A route of the API and the function behind it."""
+
+    method: str
+    path: str
+    function: str
+    folder: Path
+    scopes: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+@cache
+def load_template() -> dict[str, Any]:
+    """template.yaml, its intrinsic functions in their long form."""
+    return yaml_parse((ROOT / "template.yaml").read_text(encoding="utf-8"))
+
+
+def find_resources(kind: str) -> dict[str, dict[str, Any]]:
+    """The resources of one type, by their logical ids."""
+    return {name: resource for name, resource in load_template()["Resources"].items() if resource["Type"] == kind}
+
+
+@cache
+def list_routes() -> tuple[Route, ...]:
+    return tuple(
+        Route(
+            method=event["Properties"]["Method"],
+            path=event["Properties"]["Path"],
+            function=name,
+            folder=ROOT / function["Properties"]["CodeUri"],
+            scopes=tuple(event["Properties"]["Auth"]["AuthorizationScopes"]),
+        )
+        for name, function in find_resources("AWS::Serverless::Function").items()
+        for event in function["Properties"].get("Events", {}).values()
+        if event["Type"] == "HttpApi"
+    )

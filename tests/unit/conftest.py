@@ -1,0 +1,87 @@
+"""The functions behind a gateway, their table in moto, and no way out to any network."""
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from tests.stack import find_resources
+from tests.unit.dynamodb import DynamoDB
+from tests.unit.gateway import ENVIRONMENT, Gateway, Handler, import_functions
+from tests.unit.issuer import Issuer
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    if {"dynamodb", "issuer"} & set(getattr(item, "fixturenames", ())):
+        item.add_marker(pytest.mark.allow_hosts(["127.0.0.1"]))
+    else:
+        item.add_marker(pytest.mark.disable_socket)
+
+
+@pytest.fixture(scope="session")
+def handlers() -> Iterator[Mapping[str, Handler]]:
+    with import_functions() as handlers:
+        yield handlers
+
+
+@pytest.fixture
+def table() -> Iterator[Any]:
+    """A client of the functions' table, which is new and empty."""
+    with mock_aws():
+        client = boto3.client("dynamodb", region_name=ENVIRONMENT["AWS_REGION"])
+        create_table(client)
+        yield client
+
+
+@pytest.fixture
+def api(handlers: Mapping[str, Handler], table: Any) -> Gateway:
+    return Gateway(handlers)
+
+
+@pytest.fixture
+def dynamodb(table: Any) -> Iterator[DynamoDB]:
+    """The same table over real HTTP, from a service that can be told to fail."""
+    with DynamoDB() as service:
+        yield service
+
+
+@pytest.fixture
+def remote_api(dynamodb: DynamoDB) -> Iterator[Gateway]:
+    """The API on top of `dynamodb`, in a fresh execution environment."""
+    with import_functions({"AWS_ENDPOINT_URL": dynamodb.url}) as handlers:
+        yield Gateway(handlers)
+
+
+class Clock:
+    """The time that the functions read, which a test can move on."""
+
+    def __init__(self) -> None:
+        self._ahead = 0
+
+    def advance(self, seconds: int) -> None:
+        self._ahead += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    read_seconds, read_nanoseconds = time.time, time.time_ns
+    monkeypatch.setattr("time.time", lambda: read_seconds() + clock._ahead)
+    monkeypatch.setattr("time.time_ns", lambda: read_nanoseconds() + clock._ahead * 1_000_000_000)
+    return clock
+
+
+@pytest.fixture
+def issuer() -> Iterator[Issuer]:
+    with Issuer() as issuer:
+        yield issuer
+
+
+def create_table(client: Any) -> None:
+    """Create the table as template.yaml describes it."""
+    properties = find_resources("AWS::DynamoDB::Table")["Table"]["Properties"]
+    taken = ("AttributeDefinitions", "KeySchema", "BillingMode")
+    client.create_table(TableName=ENVIRONMENT["TABLE_NAME"], **{name: properties[name] for name in taken})

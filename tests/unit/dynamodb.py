@@ -1,0 +1,115 @@
+"""DynamoDB over real HTTP, with faults at the moments that a test chooses."""
+
+import json
+import socket
+import threading
+from collections import deque
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
+
+from moto.moto_server.werkzeug_app import create_backend_app
+from werkzeug.test import Client
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """An error as DynamoDB sends it."""
+
+    code: str
+    status: int = 400
+    message: str = "no"
+    more: tuple[tuple[str, Any], ...] = ()
+
+
+class Drop:
+    """The connection ends before anything is done."""
+
+
+class LoseAnswer:
+    """The request is carried out and the connection ends before the answer."""
+
+
+class Hang:
+    """The request is not carried out, and nothing is said."""
+
+
+type Fault = Refusal | Drop | LoseAnswer | Hang | None
+
+
+class DynamoDB:
+    """A service on a free port of the loopback interface; requests without a fault go to moto."""
+
+    def __init__(self) -> None:
+        self._faults: deque[tuple[str, Fault]] = deque()
+        self._lock = threading.Lock()
+        self._moto = create_backend_app("dynamodb")
+        self._stopped = threading.Event()
+        self.operations: list[str] = []
+        service = self
+
+        class RequestHandler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                service._answer(self)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), RequestHandler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def fail(self, operation: str, *faults: Fault) -> None:
+        """Let the next requests for `operation` meet these faults, one each; None lets one through."""
+        self._faults.extend((operation, fault) for fault in faults)
+
+    def _next_fault(self, operation: str) -> Fault:
+        with self._lock:
+            self.operations.append(operation)
+            for index, (of, fault) in enumerate(self._faults):
+                if of == operation:
+                    del self._faults[index]
+                    return fault
+        return None
+
+    def _answer(self, request: BaseHTTPRequestHandler) -> None:
+        body = request.rfile.read(int(request.headers["Content-Length"]))
+        fault = self._next_fault(request.headers["X-Amz-Target"].partition(".")[2])
+        if isinstance(fault, Hang):
+            self._stopped.wait()
+        if isinstance(fault, Hang | Drop):
+            self._cut(request)
+            return
+        if isinstance(fault, Refusal):
+            error = {"__type": f"com.amazonaws.dynamodb.v20120810#{fault.code}", "message": fault.message}
+            status, content = fault.status, json.dumps({**error, **dict(fault.more)}).encode()
+        else:
+            with self._lock:
+                answer = Client(self._moto).post("/", data=body, headers=list(request.headers.items()))
+            status, content = answer.status_code, answer.get_data()
+        if isinstance(fault, LoseAnswer):
+            self._cut(request)
+            return
+        request.send_response(status)
+        request.send_header("Content-Type", "application/x-amz-json-1.0")
+        request.send_header("Content-Length", str(len(content)))
+        request.end_headers()
+        request.wfile.write(content)
+
+    @staticmethod
+    def _cut(request: BaseHTTPRequestHandler) -> None:
+        request.close_connection = True
+        request.connection.shutdown(socket.SHUT_RDWR)
