@@ -1,8 +1,14 @@
 """`python -m local run|token|backend`: the local engine's command line."""
 
 import sys
+from importlib import import_module
 from pathlib import Path
 
+_COMMANDS = {
+    "run": ("local.server", "run"),
+    "token": ("local.tokens", "print_token"),
+    "backend": ("local.backend", "run_backend"),
+}
 _USAGE = """usage: python -m local run      serve the HTTP APIs of a SAM template
        python -m local token    print an access token of the local issuer
        python -m local backend  AWS services and issuer for `sam local`
@@ -11,32 +17,25 @@ Each takes --help."""
 
 
 def main() -> int:
-    """Runs a command and returns the exit status: 0, or 2 after a sentence that says what is wrong."""
+    """Run a command and return the exit status: 0, or 2 after a sentence that says what is wrong."""
     required = Path(__file__).resolve().parent.parent.joinpath(".python-version").read_text().strip()
-    running = "%d.%d" % sys.version_info[:2]
-    # Before anything else is imported: an older Python would stumble over the syntax of the modules.
+    running = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    # Before the command's modules are imported: an older Python would stumble over their syntax.
     if running != required:
-        print("This needs Python %s, and %s is Python %s; use `make run`." % (required, sys.executable, running), file=sys.stderr)
+        print(
+            f"This needs Python {required}, and {sys.executable} is Python {running}; use `make run`.", file=sys.stderr
+        )
         return 2
-    command, arguments = (sys.argv + [""])[1], sys.argv[2:]
+    command = sys.argv[1] if len(sys.argv) > 1 else ""
+    if command not in _COMMANDS:
+        is_asked = command in ("-h", "--help")
+        print(_USAGE, file=sys.stdout if is_asked else sys.stderr)
+        return 0 if is_asked else 2
+    module, function = _COMMANDS[command]
     try:
-        if command == "run":
-            from local.server import run
-
-            run(arguments)
-        elif command == "token":
-            from local.tokens import print_token
-
-            print_token(arguments)
-        elif command == "backend":
-            from local.backend import run_backend
-
-            run_backend(arguments)
-        else:
-            print(_USAGE, file=sys.stdout if command in ("-h", "--help") else sys.stderr)
-            return 0 if command in ("-h", "--help") else 2
+        getattr(import_module(module), function)(sys.argv[2:])
     except KeyboardInterrupt:
-        # Ctrl-C while the modules are still being imported.
+        # Ctrl-C before the command takes signals itself.
         return 130
     return 0
 

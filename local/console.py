@@ -1,5 +1,7 @@
 """What the engine shows while it runs: a line a request, and what functions write, made readable."""
 
+import contextlib
+import io
 import json
 import sys
 import time
@@ -23,41 +25,40 @@ _HIDDEN_KEYS = {
 
 
 class Console:
-    """Writes to the terminal."""
+    """Write to the terminal."""
 
     def __init__(self, stream: TextIO = sys.stdout) -> None:
+        if isinstance(stream, io.TextIOWrapper):
+            # What a function writes need not be possible in the terminal's encoding.
+            stream.reconfigure(errors="backslashreplace")
         self._stream = stream
         self._has_colors = stream.isatty()
 
     def show(self, text: str = "") -> None:
-        """Writes text at once."""
-        try:
+        """Write text at once."""
+        # Whoever read the output may be gone; the API is still there.
+        with contextlib.suppress(BrokenPipeError):
             self._stream.write(text + "\n")
             self._stream.flush()
-        except BrokenPipeError:
-            # Whoever read the output is gone; the API is still there.
-            pass
 
     def show_request(
         self, *, method: str, path: str, status: int, milliseconds: float, function: str, start: str, request_id: str
     ) -> None:
-        """Writes the line of one request.
-
-        Parameters:
-            start: `cold` or `warm`; empty where no function ran.
-        """
+        """Write the line of one request; `start` is `cold` or `warm`, and empty where no function ran."""
         color = 31 if status >= 500 else 33 if status >= 400 else 32
         details = " ".join(part for part in (function, start, request_id) if part)
         clock = time.strftime("%H:%M:%S")
-        self.show(f"{clock} {method} {_printable(path)} {self._paint(str(status), color)} {milliseconds:.0f} ms {details}")
+        self.show(
+            f"{clock} {method} {_printable(path)} {self._paint(str(status), color)} {milliseconds:.0f} ms {details}"
+        )
 
     def show_error(self, function: str, text: str) -> None:
-        """Writes what went wrong in a function, its traceback indented."""
+        """Write what went wrong in a function, its traceback indented."""
         first, *rest = text.splitlines() or [""]
         self.show("\n".join([f"{self._prefix(function)}{self._paint(first, 31)}", *(_INDENT + line for line in rest)]))
 
     def write_line(self, function: str, line: str) -> None:
-        """Writes a line that a function has written, condensed where it is a log record or a metric in JSON."""
+        """Write a line that a function has written, condensed where it is a log record or a metric in JSON."""
         self.show(self._prefix(function) + self._condense(line))
 
     def _prefix(self, function: str) -> str:
@@ -91,7 +92,7 @@ class Console:
 
 
 def _condense_metrics(record: Mapping[str, Any]) -> str:
-    """A line in CloudWatch's embedded metric format, shortened to its metrics with their values and dimensions."""
+    """Shorten a line in CloudWatch's embedded metric format to its metrics with their values and dimensions."""
     parts = []
     try:
         for directive in record["_aws"]["CloudWatchMetrics"]:

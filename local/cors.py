@@ -10,10 +10,7 @@ class Cors:
     """An API's CORS configuration. Where there is one, what functions say about CORS is ignored."""
 
     def __init__(self, configuration: Mapping[str, Any]) -> None:
-        """
-        Parameters:
-            configuration: `x-amazon-apigateway-cors`.
-        """
+        """Take the value of `x-amazon-apigateway-cors`."""
         self._origins = _as_list(configuration.get("allowOrigins"))
         self._allows_credentials = str(configuration.get("allowCredentials")).lower() == "true"
         self._response = _listed("access-control-expose-headers", configuration.get("exposeHeaders"))

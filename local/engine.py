@@ -1,14 +1,14 @@
 """Serves the HTTP APIs of a stack and follows edits of its template."""
 
 import asyncio
-import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from local.console import Console
 from local.functions import FunctionPool, FunctionSettings
 from local.gateway import Gateway, Receive, Scope, Send
+from local.services import ServicesError
 from local.template import HttpApi, Stack, TemplateError, load_template
 
 LOCAL_PREFIX = "/_local/"
@@ -22,50 +22,55 @@ class Engine:
     def __init__(
         self,
         stack: Stack,
-        ports: tuple[int, ...],
         settings: FunctionSettings,
         console: Console,
+        *,
+        ports: Sequence[int],
         create_local_application: Callable[[HttpApi, int], AsgiApplication],
         create_resources: Callable[[Stack], None],
     ) -> None:
-        """
-        Parameters:
+        """Put a stack into service.
+
+        Args:
+            stack: what to serve.
+            settings: what its functions share.
+            console: where requests and faults are shown.
             ports: one for each API, in their order in the template.
-            create_local_application: makes what answers below `/_local/` on a port.
-            create_resources: makes the AWS resources of a stack that the template gets later.
+            create_local_application: makes what answers below `/_local/` on an API's port.
+            create_resources: makes the AWS resources that the template gets later.
 
         Raises:
             TemplateError: an API has something that the engine does not serve.
         """
-        self._ports = ports
         self._settings = settings
         self._console = console
+        self._ports = ports
         self._create_local_application = create_local_application
         self._create_resources = create_resources
         self._reloading = asyncio.Lock()
         self._pools: dict[str, FunctionPool] = {}
-        self.gateways: dict[int, Gateway] = {}
-        self._local: dict[int, AsgiApplication] = {}
+        self._edit_times: list[int] = []
         self._serve(stack)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if _file_times(self._stack) != self._times:
+        """Answer a request, by the template as it is now."""
+        if _edit_times(self._stack) != self._edit_times:
             await self._reload()
-        port = scope["server"][1]
-        is_local = scope["path"].startswith(LOCAL_PREFIX)
-        await (self._local[port] if is_local else self.gateways[port])(scope, receive, send)
+        applications = self._local if scope["path"].startswith(LOCAL_PREFIX) else self.gateways
+        await applications[scope["server"][1]](scope, receive, send)
 
     async def close(self) -> None:
-        """Ends every function's processes."""
+        """End every function's processes."""
         await asyncio.gather(*(pool.close() for pool in self._pools.values()))
 
     async def _reload(self) -> None:
         async with self._reloading:
-            times = _file_times(self._stack)
-            if times == self._times:
-                return
-            self._times = times
             old = self._stack
+            times = _edit_times(old)
+            if times == self._edit_times:
+                return
+            # Remembered first, so that a faulty template is complained about once.
+            self._edit_times = times
             try:
                 stack = await asyncio.to_thread(load_template, old.path, old.given)
                 if len(stack.apis) != len(old.apis):
@@ -73,38 +78,34 @@ class Engine:
                 added = {name: entry for name, entry in stack.resources.items() if name not in old.resources}
                 await asyncio.to_thread(self._create_resources, replace(stack, resources=added))
                 retired = self._serve(stack)
-            except TemplateError as error:
+            except (TemplateError, ServicesError) as error:
                 self._console.show(f"{error}\nThe API stays as it was.")
                 return
             self._console.show(f"{stack.path.name} has changed and is served as it is now.")
-            await asyncio.gather(*(pool.retire() for pool in retired))
-
+        await asyncio.gather(*(pool.retire() for pool in retired))
 
     def _serve(self, stack: Stack) -> list[FunctionPool]:
-        """Puts a stack into service and returns the pools that are no longer needed."""
+        """Put a stack into service and return the pools that it does not need."""
         kept = {name: pool for name, pool in self._pools.items() if stack.functions.get(name) == pool.function}
         pools = {
             name: kept.get(name) or FunctionPool(function, self._settings) for name, function in stack.functions.items()
         }
         by_name = {pool.function.name: pool for pool in pools.values()}
-        gateways = {
-            port: Gateway(api, by_name, self._console) for port, api in zip(self._ports, stack.apis, strict=True)
-        }
-        self._local = {
-            port: self._create_local_application(api, port) for port, api in zip(self._ports, stack.apis, strict=True)
-        }
+        apis = dict(zip(self._ports, stack.apis, strict=True))
+        gateways = {port: Gateway(api, by_name, self._console) for port, api in apis.items()}
+        self._local = {port: self._create_local_application(api, port) for port, api in apis.items()}
         retired = [pool for name, pool in self._pools.items() if name not in kept]
         self._pools, self.gateways, self._stack = pools, gateways, stack
-        self._times = _file_times(stack)
+        self._edit_times = _edit_times(stack)
         return retired
 
 
-def _file_times(stack: Stack) -> list[int]:
-    return [_modified_at(path) for path in stack.sources]
+def _edit_times(stack: Stack) -> list[int]:
+    return [_edit_time(path) for path in stack.sources]
 
 
-def _modified_at(path: Path) -> int:
+def _edit_time(path: Path) -> int:
     try:
-        return os.stat(path).st_mtime_ns
+        return path.stat().st_mtime_ns
     except OSError:
         return 0

@@ -78,11 +78,7 @@ def build_event(
     path_parameters: Mapping[str, str],
     authorizer: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
-    """Returns the event for a request.
-
-    Parameters:
-        authorizer: `requestContext.authorizer`; None where the route is open.
-    """
+    """Return the event for a request; `authorizer` is for `requestContext`, None where the route is open."""
     headers, cookies = _read_headers(request)
     path = unquote(request.raw_path)
     context: dict[str, Any] = {
@@ -126,7 +122,7 @@ def build_event(
 
 
 def read_response(payload: bytes) -> Response:
-    """Returns the HTTP response that a function's payload stands for.
+    """Return the HTTP response that a function's payload stands for.
 
     A payload without `statusCode` is the body of a 200 in JSON.
 

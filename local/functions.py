@@ -1,6 +1,7 @@
 """Runs Lambda functions in processes of their own, as many at once as there are requests."""
 
 import asyncio
+import contextlib
 import importlib.util
 import json
 import os
@@ -39,9 +40,10 @@ class ConcurrencyExceeded(Exception):
 
 
 class FunctionLog(Protocol):
-    """Takes what functions write."""
+    """Take what functions write."""
 
-    def write_line(self, function: str, line: str) -> None: ...
+    def write_line(self, function: str, line: str) -> None:
+        """Take a line of a function's output."""
 
 
 @dataclass(frozen=True)
@@ -82,10 +84,7 @@ class FunctionPool:
         self._generation = 0
 
     async def invoke(self, event: bytes) -> Invocation:
-        """Gives an event to the function.
-
-        Parameters:
-            event: JSON.
+        """Give an event, in JSON, to the function.
 
         Raises:
             FunctionError: the function raised, crashed, returned what is no JSON or too much, or ran out of time.
@@ -93,7 +92,9 @@ class FunctionPool:
         """
         reserved = self.function.reserved_concurrency
         if reserved is not None and self._running >= reserved:
-            raise ConcurrencyExceeded(f"{self.function.name} runs {self._running} requests, which is all that it reserves.")
+            raise ConcurrencyExceeded(
+                f"{self.function.name} runs {self._running} requests, which is all that it reserves."
+            )
         self._running += 1
         try:
             if self._source.has_changed():
@@ -110,14 +111,14 @@ class FunctionPool:
             self._finished.set()
 
     async def retire(self) -> None:
-        """Lets the requests that run end, then ends every process."""
+        """Let the requests that run end, then ends every process."""
         while self._running:
             self._finished.clear()
             await self._finished.wait()
         await self.close()
 
     async def close(self) -> None:
-        """Kills every process, whatever it is doing."""
+        """Kill every process, whatever it is doing."""
         for task in self._starting:
             task.cancel()
         await asyncio.gather(*self._starting, return_exceptions=True)
@@ -205,7 +206,7 @@ class _Process:
         return self._process is not None and self._process.returncode is None and not self._reader.at_eof()
 
     async def start(self) -> None:
-        """Starts the process and waits until it has imported the handler.
+        """Start the process and waits until it has imported the handler.
 
         Raises:
             FunctionError: the import fails or takes too long.
@@ -231,18 +232,20 @@ class _Process:
                 # A group of its own: Ctrl-C is the engine's, and what the function starts dies with it.
                 start_new_session=True,
             )
-        assert self._process.stdout and self._process.stderr
         self._tasks = [
-            asyncio.create_task(self._watch()),
-            asyncio.create_task(self._copy_lines(self._process.stdout)),
-            asyncio.create_task(self._copy_lines(self._process.stderr)),
+            asyncio.create_task(self._watch(self._process)),
+            *(
+                asyncio.create_task(self._copy_lines(stream))
+                for stream in (self._process.stdout, self._process.stderr)
+                if stream is not None
+            ),
         ]
         kind, payload = await self._receive(_INITIALIZATION_SECONDS + function.timeout, "Initialization")
         if kind != READY:
             raise FunctionError(_describe_error("cannot be imported", payload))
 
     async def invoke(self, event: bytes) -> bytes:
-        """Gives an event to the handler and returns what it returned, in JSON.
+        """Give an event to the handler and returns what it returned, in JSON.
 
         Raises:
             FunctionError: as `FunctionPool.invoke`.
@@ -264,12 +267,10 @@ class _Process:
         return payload
 
     def kill(self) -> None:
-        """Kills the process and what it has started; harmless if it has ended."""
+        """Kill the process and what it has started; harmless if it has ended."""
         if self._process is not None:
-            try:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
-            except (ProcessLookupError, PermissionError):
-                pass
 
     async def close(self) -> None:
         self.kill()
@@ -279,7 +280,7 @@ class _Process:
             task.cancel()
 
     async def _receive(self, seconds: float, what: str) -> tuple[bytes, bytes]:
-        """Reads the process's next message; one that comes late or not at all ends the process."""
+        """Read the process's next message; one that comes late or not at all ends the process."""
         try:
             async with asyncio.timeout(seconds):
                 size, kind = PREFIX.unpack(await self._reader.readexactly(PREFIX.size))
@@ -289,13 +290,12 @@ class _Process:
             raise FunctionError(f"{what} timed out after {seconds:.2f} seconds.") from None
         except (asyncio.IncompleteReadError, ConnectionError):
             self.kill()
-            assert self._process is not None
-            raise FunctionError(f"The process {_describe_end(await self._process.wait())}.") from None
+            status = await self._process.wait() if self._process is not None else 0
+            raise FunctionError(f"The process {_describe_end(status)}.") from None
 
-    async def _watch(self) -> None:
+    async def _watch(self, process: asyncio.subprocess.Process) -> None:
         # A process that the function has started may keep the socket open, so its closing is not enough.
-        assert self._process is not None
-        await self._process.wait()
+        await process.wait()
         self.kill()
         self._writer.close()
         if not self._reader.at_eof():
@@ -355,13 +355,14 @@ def _list_files(directory: str) -> Iterator[tuple[str, int, int]]:
 
 def _search_path(function: Function) -> list[Path]:
     layers = [
-        directory / "python" if (directory / "python").is_dir() else directory for directory in function.layer_directories
+        directory / "python" if (directory / "python").is_dir() else directory
+        for directory in function.layer_directories
     ]
     return [function.code_directory, *layers]
 
 
 def _environment(function: Function, endpoint: str | None) -> dict[str, str]:
-    """What Lambda sets ("Defined runtime environment variables"), then the template's variables."""
+    """Return what Lambda sets ("Defined runtime environment variables") and the template's variables."""
     environment = {
         "AWS_ACCESS_KEY_ID": "local",
         "AWS_SECRET_ACCESS_KEY": "local",
@@ -391,7 +392,9 @@ def _environment(function: Function, endpoint: str | None) -> dict[str, str]:
 
 def _developer_settings(environment: Mapping[str, str]) -> dict[str, str]:
     # Coverage of functions is measured in their own processes.
-    return {name: environment[name] for name in ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG") if name in environment}
+    return {
+        name: environment[name] for name in ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG") if name in environment
+    }
 
 
 def _describe_error(what: str, payload: bytes) -> str:

@@ -53,12 +53,10 @@ class _Trace:
 
 
 class Gateway:
-    """Serves one HTTP API."""
+    """Serve one HTTP API."""
 
     def __init__(self, api: HttpApi, functions: Mapping[str, FunctionPool], console: Console) -> None:
-        """
-        Parameters:
-            functions: by name.
+        """Read the API's routes; `functions` is by the functions' names.
 
         Raises:
             TemplateError: the API has something that the engine does not serve as the cloud would.
@@ -86,6 +84,7 @@ class Gateway:
         self._prefix = "" if api.stage == "$default" else f"/{api.stage}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
         started = time.monotonic()
         request_id = base64.b64encode(os.urandom(11)).decode("ascii")
         trace = _Trace()
@@ -199,13 +198,13 @@ class _Authorizer:
                 self._authorizer = JwtAuthorizer(issuer, [audience] if isinstance(audience, str) else audience)
             case _:
                 raise TemplateError(
-                    f"Authorizer {name} is no JWT authorizer with an issuer and audience; the local engine has no other."
+                    f"Authorizer {name} is no JWT authorizer with issuer and audience; the local engine has no other."
                 )
         source = settings.get("identitySource", "$request.header.Authorization")
         _, self._place, self._name = str(source[0] if isinstance(source, list) else source).split(".", 2)
 
     async def authorize(self, request: Request, route: Route) -> dict[str, Any]:
-        """Returns `requestContext.authorizer`."""
+        """Return `requestContext.authorizer`."""
         authorization = await self._authorizer.authorize(self._find_token(request), route.scopes)
         return {"jwt": {"claims": authorization.claims, "scopes": authorization.scopes}}
 
@@ -244,11 +243,13 @@ def _check_head(request: Request) -> None:
 
 
 async def _read_body(receive: Receive) -> bytes | None:
-    """Returns the body; None for one that is too large, which is read to its end, so that the client reads the answer."""
+    """Return the body; None for one that is too large, read to its end lest the client miss the answer."""
     chunks: list[bytes] = []
     size = 0
     while True:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Rejection(400, "Bad Request")
         chunk = message.get("body", b"")
         size += len(chunk)
         if size <= MAX_BODY:

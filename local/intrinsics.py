@@ -1,4 +1,4 @@
-"""Evaluates CloudFormation's intrinsic functions and conditions ("Intrinsic function reference", CloudFormation User Guide)."""
+"""Evaluates intrinsic functions and conditions ("Intrinsic function reference", CloudFormation Template Reference)."""
 
 import base64
 import re
@@ -58,14 +58,10 @@ _NO_VALUE = _NoValue()
 
 
 class Evaluator:
-    """Evaluates values of one template under one set of parameters."""
+    """Evaluate values of one template under one set of parameters."""
 
     def __init__(self, template: Mapping[str, Any], parameters: Mapping[str, Any]) -> None:
-        """
-        Parameters:
-            template: the template after SAM's transform.
-            parameters: the values of all its parameters.
-        """
+        """Take a template after SAM's transform, and the values of all its parameters."""
         self._parameters = parameters
         self._mappings = template.get("Mappings") or {}
         self._conditions = template.get("Conditions") or {}
@@ -77,10 +73,10 @@ class Evaluator:
             "Fn::Base64": lambda text: base64.b64encode(str(self.evaluate(text)).encode()).decode(),
             "Fn::Equals": lambda pair: _text(self.evaluate(pair[0])) == _text(self.evaluate(pair[1])),
             "Fn::FindInMap": self._find_in_map,
-            "Fn::GetAZs": lambda region: [f"{REGION}{zone}" for zone in "abc"],
+            "Fn::GetAZs": lambda _region: [f"{REGION}{zone}" for zone in "abc"],
             "Fn::GetAtt": self._get_attribute,
             "Fn::If": lambda branches: self.evaluate(branches[1 if self.is_true(branches[0]) else 2]),
-            "Fn::ImportValue": lambda name: self.evaluate(name),
+            "Fn::ImportValue": self.evaluate,
             "Fn::Join": lambda parts: str(parts[0]).join(_text(part) for part in self.evaluate(parts[1])),
             "Fn::Not": lambda operands: not self._truth(operands[0]),
             "Fn::Or": lambda operands: any(self._truth(operand) for operand in operands),
@@ -90,7 +86,7 @@ class Evaluator:
         }
 
     def evaluate(self, value: Any) -> Any:
-        """Returns `value` with every intrinsic function in it replaced by its result.
+        """Return `value` with every intrinsic function in it replaced by its result.
 
         Raises:
             IntrinsicError: something is referred to that does not exist, or a function is misused.
@@ -112,7 +108,7 @@ class Evaluator:
                 return value
 
     def is_true(self, condition: str) -> bool:
-        """Evaluates a condition of the template by its name.
+        """Evaluate a condition of the template by its name.
 
         Raises:
             IntrinsicError: there is no such condition.
@@ -122,7 +118,7 @@ class Evaluator:
         return self._truth(self._conditions[condition])
 
     def resource_name(self, logical_id: str) -> str:
-        """Returns a resource's name: the one its properties choose, else its logical id."""
+        """Return a resource's name: the one its properties choose, else its logical id."""
         resource = self._resources[logical_id]
         name_property = _NAME_PROPERTIES.get(resource.get("Type"), "")
         name = self.evaluate((resource.get("Properties") or {}).get(name_property))
@@ -196,7 +192,7 @@ class Evaluator:
 
 
 def _text(value: Any) -> str:
-    """A value as CloudFormation writes it into text."""
+    """Return a value as CloudFormation writes it into text."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list):

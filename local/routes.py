@@ -37,6 +37,7 @@ class Route:
 
     @property
     def key(self) -> str:
+        """As AWS writes it: `GET /items/{id}` or `$default`."""
         return self.path if self.path == "$default" else f"{self.method} {self.path}"
 
 
@@ -54,13 +55,10 @@ class RouteTable:
         self.routes = sorted(routes, key=_precedence)
 
     def match(self, method: str, path: str) -> Match | None:
-        """Returns the route that takes a request.
+        """Return the route that takes a request, by its method and its path as sent without the stage.
 
         A full match goes before a greedy variable and that before `$default`; a fixed segment before a
         variable; a route with the method before one for any method.
-
-        Parameters:
-            path: as sent, percent-encoded, without the stage.
         """
         for route in self.routes:
             if route.method in (method, "ANY") and (found := route.pattern.fullmatch(path)):
@@ -69,7 +67,7 @@ class RouteTable:
 
 
 def read_routes(document: Mapping[str, Any]) -> Iterator[Route]:
-    """Reads the routes of an OpenAPI document with API Gateway's extensions.
+    """Read the routes of an OpenAPI document with API Gateway's extensions.
 
     Raises:
         UnservableRoute: an integration or authorizer that the engine does not have.
@@ -84,9 +82,13 @@ def _read_route(method: str, path: str, operation: Mapping[str, Any], document: 
     integration = operation.get(_INTEGRATION) or {}
     function = _FUNCTION_NAME.search(str(integration.get("uri")))
     if str(integration.get("type")).lower() != "aws_proxy" or not function:
-        raise UnservableRoute(f"Route {method} {path} has no function behind it, and the local engine serves only functions.")
+        raise UnservableRoute(
+            f"Route {method} {path} has no function behind it, and the local engine serves only functions."
+        )
     if str(integration.get("payloadFormatVersion")) != "2.0":
-        raise UnservableRoute(f"Route {method} {path} must use payload format version 2.0 to be served by the local engine.")
+        raise UnservableRoute(
+            f"Route {method} {path} must use payload format version 2.0 to be served by the local engine."
+        )
     authorizer, scopes = _read_security(operation.get("security", document.get("security")))
     timeout = integration.get("timeoutInMillis")
     return Route(

@@ -30,10 +30,7 @@ class LambdaContext:
     identity = None
 
     def __init__(self, request_id: str, deadline: float, arn: str) -> None:
-        """
-        Parameters:
-            deadline: when the function's time is up, in milliseconds since the epoch.
-        """
+        """Take the deadline, when the function's time is up, in milliseconds since the epoch."""
         self.aws_request_id = request_id
         self.invoked_function_arn = arn
         self.function_name = os.environ["AWS_LAMBDA_FUNCTION_NAME"]
@@ -44,9 +41,11 @@ class LambdaContext:
         self._deadline = deadline
 
     def get_remaining_time_in_millis(self) -> int:
+        """Return how long the function may still run."""
         return max(0, int(self._deadline - time.time() * 1000))
 
     def log(self, message: object) -> None:
+        """Write to the function's log."""
         print(message)
 
 

@@ -14,13 +14,14 @@ import uvicorn
 from starlette.routing import Mount, Router
 
 from local.console import Console
+from local.containers import listen
 from local.engine import AsgiApplication, Engine
 from local.functions import FunctionSettings
 from local.gateway import Gateway
 from local.issuer import create_issuer, load_signing_key, mint_token
 from local.page import create_page
 from local.routes import read_routes
-from local.services import Services, ServicesError, create_resources, listen, seed_tables, start_services
+from local.services import ServicesError, create_resources, seed_tables, start_services
 from local.state import StateError
 from local.template import HttpApi, Stack, TemplateError, load_template
 from local.tokens import AUDIENCE, ISSUER_PATH, issuer_url
@@ -35,7 +36,7 @@ class StartError(Exception):
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Serves the APIs of a template until it is interrupted.
+    """Serve the APIs of a template until it is interrupted.
 
     Raises:
         SystemExit: with status 2 after a sentence, where it cannot start.
@@ -53,14 +54,20 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         prog="python -m local run", description="Serve the HTTP APIs of a SAM template.", allow_abbrev=False
     )
     parser.add_argument("--template", type=Path, default=Path("template.yaml"), help="default: template.yaml")
-    parser.add_argument("--port", type=_parse_port, default=3000, help="of the first API, others follow (default: 3000)")
+    parser.add_argument(
+        "--port", type=_parse_port, default=3000, help="of the first API, others follow (default: 3000)"
+    )
     parser.add_argument(
         "--parameters", nargs="+", action="extend", type=_parse_parameter, default=[], metavar="KEY=VALUE"
     )
     parser.add_argument("--seed", type=Path, metavar="FILE", help="items for the tables, as RequestItems in JSON")
     parser.add_argument(
-        "--processes", type=_parse_positive, default=10, help="of one function at most; requests beyond wait (default: 10)"
+        "--processes",
+        type=_parse_positive,
+        default=10,
+        help="of one function at most; requests beyond wait (default: 10)",
     )
+    parser.add_argument("--services", metavar="URL", help="of AWS services that run already; default: its own")
     return parser.parse_args(arguments)
 
 
@@ -71,31 +78,36 @@ async def _serve(options: argparse.Namespace, console: Console) -> None:
     async with contextlib.AsyncExitStack() as cleanup:
         stack = load_template(options.template, dict(options.parameters))
         if not stack.apis:
-            raise StartError(f"{options.template} has no AWS::Serverless::HttpApi with a route, so there is nothing to serve.")
+            raise StartError(
+                f"{options.template} has no AWS::Serverless::HttpApi with a route, so there is nothing to serve."
+            )
         sockets = [_listen(options.port + offset) for offset in range(len(stack.apis))]
         for listener in sockets:
             cleanup.callback(listener.close)
-        services = start_services()
-        cleanup.callback(services.stop)
+        endpoint = options.services
+        if endpoint is None:
+            services = start_services()
+            cleanup.callback(services.stop)
+            endpoint = services.endpoint
         lifeline, held_end = os.pipe()
         cleanup.callback(os.close, lifeline)
         cleanup.callback(os.close, held_end)
         engine = Engine(
             stack,
-            tuple(range(options.port, options.port + len(sockets))),
-            FunctionSettings(console, lifeline, options.processes, services.endpoint),
+            FunctionSettings(console, lifeline, options.processes, endpoint),
             console,
-            _create_local_application,
-            lambda added: _create_resources(added, services.endpoint),
+            ports=range(options.port, options.port + len(sockets)),
+            create_local_application=_create_local_application,
+            create_resources=lambda added: _create_resources(added, endpoint),
         )
         cleanup.push_async_callback(engine.close)
-        preparing = asyncio.create_task(asyncio.to_thread(_prepare_services, stack, services, options.seed))
+        preparing = asyncio.create_task(asyncio.to_thread(_prepare_services, stack, endpoint, options.seed))
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait((preparing, stopping), return_when=asyncio.FIRST_COMPLETED)
         if stop.is_set():
             return
         preparing.result()
-        _show_start(console, stack, engine, services)
+        _show_start(console, stack, engine, endpoint)
         server = _Server(
             uvicorn.Config(
                 engine,
@@ -130,19 +142,19 @@ def _listen(port: int) -> socket.socket:
         return listen(HOST, port)
     except OSError as error:
         raise StartError(
-            f"Port {port} cannot be used ({error.strerror}): stop what uses it, or choose another (make run PORT=…, --port …)."
+            f"Port {port} cannot be used ({error.strerror}): stop what uses it, or choose another with PORT= or --port."
         ) from error
 
 
-def _prepare_services(stack: Stack, services: Services, seed: Path | None) -> None:
-    _create_resources(stack, services.endpoint)
+def _prepare_services(stack: Stack, endpoint: str, seed: Path | None) -> None:
+    _create_resources(stack, endpoint)
     if seed is not None:
         names = {
             logical_id: resource.properties.get("TableName", logical_id)
             for logical_id, resource in stack.resources.items()
             if resource.type == "AWS::DynamoDB::Table"
         }
-        seed_tables(seed, services.endpoint, names)
+        seed_tables(seed, endpoint, names)
 
 
 def _create_resources(stack: Stack, endpoint: str) -> None:
@@ -153,25 +165,20 @@ def _create_resources(stack: Stack, endpoint: str) -> None:
 
 def _create_local_application(api: HttpApi, port: int) -> AsgiApplication:
     issuer = issuer_url(port)
-    key = load_signing_key()
-    scopes = _all_scopes(api)
-
-    def mint_demo_token(granted: Sequence[str]) -> str:
-        return mint_token(key, issuer=issuer, audience=AUDIENCE, subject=DEMO_USER, scopes=granted)
-
+    scopes = sorted({scope for route in read_routes(api.document) for scope in route.scopes})
     return Router(
         [
             Mount(ISSUER_PATH, create_issuer(issuer, AUDIENCE, scopes)),
-            Mount("/", create_page(api.document, issuer, mint_demo_token)),
+            Mount("/", create_page(api.document, issuer, lambda granted: _mint_demo_token(port, granted))),
         ]
     )
 
 
-def _all_scopes(api: HttpApi) -> list[str]:
-    return sorted({scope for route in read_routes(api.document) for scope in route.scopes})
+def _mint_demo_token(port: int, scopes: Sequence[str]) -> str:
+    return mint_token(load_signing_key(), issuer=issuer_url(port), audience=AUDIENCE, subject=DEMO_USER, scopes=scopes)
 
 
-def _show_start(console: Console, stack: Stack, engine: Engine, services: Services) -> None:
+def _show_start(console: Console, stack: Stack, engine: Engine, endpoint: str) -> None:
     for api, (port, gateway) in zip(stack.apis, engine.gateways.items(), strict=True):
         prefix = "" if api.stage == "$default" else f"/{api.stage}"
         url = f"http://{HOST}:{port}"
@@ -184,20 +191,17 @@ def _show_start(console: Console, stack: Stack, engine: Engine, services: Servic
         console.show(f"  {_example_call(gateway, url + prefix, port)}\n")
         console.show(f"Documentation  {url}/_local/docs")
         console.show(f"OpenAPI        {url}/_local/openapi.json")
-    console.show(f"AWS services   {services.endpoint}\n\nReady. Ctrl-C stops everything.\n")
+    console.show(f"AWS services   {endpoint}\n\nReady. Ctrl-C stops everything.\n")
 
 
 def _example_call(gateway: Gateway, url: str, port: int) -> str:
-    """A command for the first route that can be called without a body or path variables."""
+    """Return a command for the first route that can be called without a body or path variables."""
     readable = (route for route in gateway.table.routes if route.method in ("GET", "ANY") and "{" not in route.path)
     route = next(readable, None)
     path = "/" if route is None or route.path == "$default" else route.path
     if route is None or route.authorizer is None:
         return f"curl {url}{path}"
-    token = mint_token(
-        load_signing_key(), issuer=issuer_url(port), audience=AUDIENCE, subject=DEMO_USER, scopes=route.scopes
-    )
-    return f"curl -H 'Authorization: Bearer {token}' {url}{path}"
+    return f"curl -H 'Authorization: Bearer {_mint_demo_token(port, route.scopes)}' {url}{path}"
 
 
 def _parse_port(text: str) -> int:

@@ -49,6 +49,7 @@ class Function:
 
     @property
     def arn(self) -> str:
+        """The ARN that the function's context shows."""
         return f"arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:{self.name}"
 
 
@@ -93,9 +94,9 @@ class Stack:
 
 
 def load_template(path: Path, parameters: Mapping[str, str]) -> Stack:
-    """Reads a SAM template and translates it as CloudFormation would.
+    """Read a SAM template and translates it as CloudFormation would.
 
-    Parameters:
+    Args:
         path: the template file; paths in it are relative to its directory.
         parameters: values for the template's parameters, over their defaults.
 
@@ -120,8 +121,7 @@ def load_template(path: Path, parameters: Mapping[str, str]) -> Stack:
         functions = {
             logical_id: _read_function(evaluator.resource_name(logical_id), logical_id, resources)
             for logical_id, resource in resources.items()
-            if resource.type == "AWS::Lambda::Function"
-            and str(resource.properties.get("Runtime")).startswith("python")
+            if resource.type == "AWS::Lambda::Function" and str(resource.properties.get("Runtime")).startswith("python")
         }
     except IntrinsicError as error:
         raise TemplateError(f"{path}: {error}") from error
@@ -136,26 +136,26 @@ def load_template(path: Path, parameters: Mapping[str, str]) -> Stack:
 class _Loader(yaml.SafeLoader):
     """YAML with CloudFormation's short forms, in which `2012-10-17` is text and no date."""
 
-    yaml_implicit_resolvers = {
-        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
 
 def _construct_short_form(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:
-    value: Any
-    if isinstance(node, yaml.ScalarNode):
-        value = loader.construct_scalar(node)
-    elif isinstance(node, yaml.SequenceNode):
-        value = loader.construct_sequence(node, deep=True)
-    else:
-        value = loader.construct_mapping(node, deep=True)  # type: ignore[arg-type]
+    value: Any = None
+    match node:
+        case yaml.ScalarNode():
+            value = loader.construct_scalar(node)
+        case yaml.SequenceNode():
+            value = loader.construct_sequence(node, deep=True)
+        case yaml.MappingNode():
+            value = loader.construct_mapping(node, deep=True)
     if suffix == "GetAtt" and isinstance(value, str):
         value = value.split(".", 1)
     return {suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}": value}
 
 
-_Loader.add_multi_constructor("!", _construct_short_form)  # type: ignore[no-untyped-call]
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_multi_constructor("!", _construct_short_form)
 
 
 def _parse_file(path: Path, sources: list[Path]) -> Any:
@@ -243,7 +243,7 @@ def _localize_properties(properties: dict[str, Any], path: Path) -> None:
 
 
 def _translate(template: dict[str, Any], parameters: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    """Runs SAM's transform, or takes its result from an earlier start: importing the translator takes most of a second."""
+    """Run SAM's transform, or take its result from an earlier start: the translator's import takes most of a second."""
     content = json.dumps([template, parameters], default=str)
     key = hashlib.sha256(content.encode()).hexdigest()
     cache = STATE_DIRECTORY / f"template-{hashlib.sha256(str(path).encode()).hexdigest()[:12]}.json"
@@ -254,7 +254,7 @@ def _translate(template: dict[str, Any], parameters: Mapping[str, Any], path: Pa
             return translated
     except (OSError, ValueError, KeyError, TypeError):
         pass
-    from local.translation import translate
+    from local.translation import translate  # noqa: PLC0415 - takes most of a second
 
     try:
         # The translator writes into its input, and into structures that the input shares.
@@ -316,14 +316,16 @@ def _code_directory(code: Any, what: str) -> Path:
 def _check_handler(function: Function) -> None:
     module, _, name = function.handler.rpartition(".")
     if not module or not name:
-        raise TemplateError(f"Handler of function {function.logical_id} is {function.handler!r}; it must be file.function.")
+        raise TemplateError(
+            f"Handler of function {function.logical_id} is {function.handler!r}; it must be file.function."
+        )
     file = module.replace(".", "/")
     for directory in (function.code_directory, *function.layer_directories):
         for candidate in (f"{file}.py", f"{file}/__init__.py", f"python/{file}.py", f"python/{file}/__init__.py"):
             if (directory / candidate).is_file():
                 return
     raise TemplateError(
-        f"Handler of function {function.logical_id} is {function.handler}, but {function.code_directory} has no {file}.py."
+        f"Handler of {function.logical_id} is {function.handler}, but {function.code_directory} has no {file}.py."
     )
 
 

@@ -1,4 +1,4 @@
-"""Limits the rate of requests with token buckets ("Throttle requests to your HTTP APIs", API Gateway Developer Guide)."""
+"""Limits the rate of requests ("Throttle requests to your HTTP APIs", API Gateway Developer Guide)."""
 
 import time
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from local.template import Throttling
 
 
 class TokenBucket:
-    """Lets `burst` requests through at once and `rate` a second in the long run."""
+    """Let `burst` requests through at once and `rate` a second in the long run."""
 
     def __init__(self, rate: float, burst: int) -> None:
         self._rate = rate
@@ -16,7 +16,7 @@ class TokenBucket:
         self._filled_at = time.monotonic()
 
     def take(self) -> bool:
-        """Takes a token; False where there is none."""
+        """Take a token; False where there is none."""
         now = time.monotonic()
         self._tokens = min(self._burst, self._tokens + (now - self._filled_at) * self._rate)
         self._filled_at = now

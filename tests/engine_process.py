@@ -22,8 +22,10 @@ START_SECONDS = 60
 class EngineProcess:
     """`python -m local run` on a free port; ends with the `with` block."""
 
-    def __init__(self, template: Path, *arguments: str, environment: dict[str, str] | None = None) -> None:
-        self.port = free_port()
+    def __init__(
+        self, template: Path, *arguments: str, environment: dict[str, str] | None = None, port: int | None = None
+    ) -> None:
+        self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.lines: list[str] = []
         self._arrived = threading.Condition()
@@ -75,8 +77,8 @@ class EngineProcess:
                 for line in self.lines:
                     if re.search(pattern, line):
                         return line
-                has_ended = not self._reader.is_alive()
-                assert not has_ended and time.monotonic() < deadline, f"no line {pattern!r} in:\n" + "\n".join(self.lines)
+                is_over = not self._reader.is_alive() or time.monotonic() > deadline
+                assert not is_over, f"no line {pattern!r} in:\n{self.output}"
                 self._arrived.wait(0.2)
 
     @property
@@ -94,7 +96,12 @@ class EngineProcess:
 def run_engine(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Runs the engine where it is expected to end by itself."""
     return subprocess.run(
-        [sys.executable, "-m", "local", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=START_SECONDS
+        [sys.executable, "-m", "local", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=START_SECONDS,
+        check=False,
     )
 
 
@@ -123,5 +130,7 @@ def processes_below(pid: int) -> Sequence[int]:
 
 
 def is_running(pid: int) -> bool:
-    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True).stdout.strip()
+    state = subprocess.run(
+        ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
+    ).stdout.strip()
     return bool(state) and not state.startswith("Z")

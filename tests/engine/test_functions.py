@@ -132,7 +132,9 @@ def test_edits_of_the_template_take_effect_on_the_next_request(echo_copy: Path) 
     template = echo_copy.read_text()
     with EngineProcess(echo_copy) as engine, engine.client() as client:
         assert client.get("/x").json()["routeKey"] == "$default"
-        echo_copy.write_text(template.replace("Type: HttpApi", "Type: HttpApi\n          Properties: {Path: /y, Method: get}"))
+        echo_copy.write_text(
+            template.replace("Type: HttpApi", "Type: HttpApi\n          Properties: {Path: /y, Method: get}")
+        )
         assert client.get("/x").status_code == 404
         assert client.get("/y").json()["routeKey"] == "GET /y"
         echo_copy.write_text("Resources: [")
@@ -161,9 +163,7 @@ def test_killed_engine_leaves_no_process(tmp_path: Path) -> None:
     template = Path(__file__).parent / "stacks" / "misbehaving" / "template.yaml"
     with EngineProcess(template) as engine, engine.client() as client, ThreadPoolExecutor(1) as executor:
         executor.submit(
-            lambda: httpx.get(
-                f"{engine.url}/slow", params={"folder": str(tmp_path)}, timeout=30, trust_env=False
-            )
+            lambda: httpx.get(f"{engine.url}/slow", params={"folder": str(tmp_path)}, timeout=30, trust_env=False)
         ).add_done_callback(lambda slow: slow.exception())
         poll((tmp_path / "started").exists, "the function did not start")
         child = int(client.get("/child").text)

@@ -52,7 +52,10 @@ def refuse(template: Path, *arguments: str) -> str:
         (("HttpApi,", "Api,"), "nothing to serve"),
         (("Path: /,", "Path: /, PayloadFormatVersion: '1.0',"), "payload format version 2.0"),
         (("Path: /,", "Path: /, Auth: {Authorizer: Nobody},"), "Nobody"),
-        (("Parameters:", "Fn::Transform: {Name: AWS::Include, Parameters: {Location: gone.yaml}}\nParameters:"), "gone.yaml"),
+        (
+            ("Parameters:", "Fn::Transform: {Name: AWS::Include, Parameters: {Location: gone.yaml}}\nParameters:"),
+            "gone.yaml",
+        ),
     ],
 )
 def test_faulty_template(template: Path, edit: tuple[str, str], sentence: str) -> None:
