@@ -36,6 +36,11 @@ backend: .venv/run
 test: .venv/dev
 	$(python) -m pytest --cov --cov-fail-under=95 --durations=10
 
+## bench-local: measure the local engine beside `sam local` (needs Docker; writes docs/benchmarks/local-engine.md)
+.PHONY: bench-local
+bench-local: .venv/dev
+	@$(python) -m benchmarks.local_engine
+
 ## lint: check style, types and the template
 .PHONY: lint
 lint: .venv/dev
