@@ -20,8 +20,9 @@ from starlette.routing import Route, Router
 from local.issuer import CLIENT_ID
 
 _TOKEN_ENDPOINT = "/_local/issuer/oauth2/token"  # noqa: S105 - a path
-_METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+_METHODS = ("get", "put", "post", "delete", "options", "head", "patch")
 _EXTENSION = "x-amazon-apigateway-"
+_ANY_METHOD = f"{_EXTENSION}any-method"
 _ASSETS = {"swagger-ui.css": "css", "swagger-ui-bundle.js": "js"}
 _PAGE = Template(Path(__file__).with_name("page.html").read_text())
 
@@ -80,12 +81,13 @@ def describe_api(document: Mapping[str, Any], issuer: str, origin: str) -> dict[
         issuer: the local issuer's URL.
         origin: scheme, host and port under which the client reaches the server.
     """
-    schemes = document.get("components", {}).get("securitySchemes", {})
+    components = document.get("components", {})
+    schemes = components.get("securitySchemes", {})
     described: dict[str, Any] = _without_extensions(document)
     described["info"] = {"title": "API", "version": "1", **described.get("info", {})}
     described["servers"] = [{"url": origin}]
     described["paths"] = {
-        path.replace("+}", "}"): _describe_path(path, item)
+        path.replace("+}", "}"): _describe_path(path, item, components.get("parameters", {}))
         for path, item in document.get("paths", {}).items()
         if path.startswith("/")  # `$default` is a route without a path
     }
@@ -102,35 +104,31 @@ def describe_api(document: Mapping[str, Any], issuer: str, origin: str) -> dict[
     return described
 
 
-def _describe_path(path: str, item: Mapping[str, Any]) -> dict[str, Any]:
+def _describe_path(path: str, item: Mapping[str, Any], shared: Mapping[str, Any]) -> dict[str, Any]:
     described: dict[str, Any] = _without_extensions(item)
-    any_method = item.get("x-amazon-apigateway-any-method")
-    for method in _METHODS if any_method is not None else ():
-        described.setdefault(method, _without_extensions(any_method))
-    declared = {entry.get("name") for entry in described.get("parameters", ()) if entry.get("in") == "path"}
+    if _ANY_METHOD in item:
+        described = {**dict.fromkeys(_METHODS, _without_extensions(item[_ANY_METHOD])), **described}
+    common = described.get("parameters", [])
     for method in described.keys() & set(_METHODS):
-        operation = described[method]
+        operation = described[method] = dict(described[method])
         operation["responses"] = operation.get("responses") or {"default": {"description": "The function's answer"}}
-        known = declared | {entry.get("name") for entry in operation.get("parameters", ()) if entry.get("in") == "path"}
-        referenced = any(
-            "$ref" in entry for entry in (*described.get("parameters", ()), *operation.get("parameters", ()))
-        )
-        missing = [] if referenced else [name for name in re.findall(r"{([^}+]+)\+?}", path) if name not in known]
+        own = operation.get("parameters", [])
+        declared = [shared.get(entry.get("$ref", "").rpartition("/")[2], entry) for entry in (*common, *own)]
+        names = {entry["name"] for entry in declared if entry["in"] == "path"}
+        operation["parameters"] = own + [
+            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+            for name in re.findall(r"{([^}+]+)\+?}", path)
+            if name not in names
+        ]
         if "security" in operation:
             operation["security"] = [single for entry in operation["security"] for single in _alternatives(entry)]
-        if missing:
-            operation["parameters"] = operation.get("parameters", []) + [
-                {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in missing
-            ]
     return described
 
 
 def _alternatives(requirement: Mapping[str, Sequence[str]]) -> list[dict[str, list[str]]]:
     """Part a requirement: the gateway wants one of a route's scopes, OpenAPI all that stand together."""
     scoped = [{name: [scope]} for name, scopes in requirement.items() for scope in scopes]
-    return (
-        scoped if len(requirement) == 1 and scoped else [{name: list(scopes) for name, scopes in requirement.items()}]
-    )
+    return scoped or [{name: [] for name in requirement}]
 
 
 def _describe_scheme(scheme: Mapping[str, Any], issuer: str, origin: str, scopes: Sequence[str]) -> Any:
