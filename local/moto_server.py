@@ -22,6 +22,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 
 from local.containers import LocalPeersOnly, Receive, Scope, Send
 from local.dynamodb_responses import install_fast_serializer
+from local.dynamodb_transactions import install_fast_transactions
 
 type WsgiApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -114,6 +115,7 @@ def _end_with_parent() -> None:
 def main() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     install_fast_serializer()
+    install_fast_transactions()
     networks = [ipaddress.ip_network(network) for network in sys.argv[1].split(",") if network]
     sockets = [socket.socket(fileno=int(descriptor)) for descriptor in sys.argv[2:]]
     application = LocalPeersOnly(MotoApplication(), networks)
