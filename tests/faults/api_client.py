@@ -1,0 +1,72 @@
+"""Calls the API as its users do: over HTTP, with a token, and again where it is told to come back."""
+
+import http.client
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from local.issuer import load_signing_key, mint_token
+from local.tokens import AUDIENCE, issuer_url
+
+RESOURCES = "/api/v1/resources"
+SCOPES = ("read:resources", "write:resources")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back, and after how many seconds; header names in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    seconds: float
+
+    @property
+    def document(self) -> Any:
+        return json.loads(self.body) if self.body else None
+
+    @property
+    def is_unavailable(self) -> bool:
+        """Whether it is the functions' own «come back later», and not the gateway's or half of one."""
+        return self.status == 503 and set(self.document) == {"error", "requestId"} and self.retry_after >= 1
+
+    @property
+    def retry_after(self) -> int:
+        """Seconds; 0 where the answer does not say."""
+        return int(self.headers.get("retry-after", 0))
+
+
+class ApiClient:
+    """One user with one connection."""
+
+    def __init__(self, url: str, subject: str) -> None:
+        port = urlsplit(url).port
+        assert port is not None
+        self.subject = subject
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        self._token = mint_token(
+            load_signing_key(), issuer=issuer_url(port), audience=AUDIENCE, subject=subject, scopes=SCOPES
+        )
+
+    def send(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Answer:
+        started = time.perf_counter()
+        sent = {"Authorization": f"Bearer {self._token}", **(headers or {})}
+        content = None
+        if body is not None:
+            content = json.dumps(body)
+            sent["Content-Type"] = "application/json"
+        self._connection.request(method, path, content, sent)
+        response = self._connection.getresponse()
+        received = response.read()
+        return Answer(
+            response.status,
+            {name.lower(): value for name, value in response.getheaders()},
+            received,
+            time.perf_counter() - started,
+        )
+
+    def close(self) -> None:
+        self._connection.close()

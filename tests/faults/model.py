@@ -1,0 +1,189 @@
+"""A user who knows what must be there: sends requests and checks each answer against what came before.
+
+Nobody else writes this user's resources, so that every answer is known beforehand. Where a write is answered with 503
+nobody knows whether it was carried out; the user then does what callers are told to do, waits for as long as
+`Retry-After` says and sends it again until it is answered.
+"""
+
+import random
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.faults.api_client import RESOURCES, Answer, ApiClient
+
+MOST_REPEATS = 60
+ACTIONS = {"create": 30, "read": 25, "update": 20, "list": 10, "delete": 10, "replay": 5}
+"""How often each is chosen, of a hundred."""
+
+
+@dataclass
+class Tally:
+    """What the requests of an experiment were answered.
+
+    Attributes:
+        right: as the model expects.
+        unavailable: 503 with `Retry-After`, of the functions' own.
+        wrong: all others, described.
+        repeats: how often a request was sent again; these are counted nowhere else.
+        seconds: how long each answer took.
+    """
+
+    right: int = 0
+    unavailable: int = 0
+    wrong: list[str] = field(default_factory=list)
+    repeats: int = 0
+    seconds: list[float] = field(default_factory=list)
+    actions: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def requests(self) -> int:
+        return self.right + self.unavailable + len(self.wrong)
+
+    def add(self, other: "Tally") -> None:
+        self.right += other.right
+        self.unavailable += other.unavailable
+        self.wrong += other.wrong
+        self.repeats += other.repeats
+        self.seconds += other.seconds
+        self.actions += other.actions
+
+
+@dataclass
+class _Known:
+    """A resource as it was answered last."""
+
+    document: dict[str, Any]
+    etag: str
+
+
+class ModelledUser:
+    """Sends random requests, the same ones for the same seed, and keeps the state that they must lead to."""
+
+    def __init__(self, client: ApiClient, seed: int) -> None:
+        self.tally = Tally()
+        self._client = client
+        self._random = random.Random(f"{seed}/{client.subject}")
+        self._known: dict[str, _Known] = {}
+        self._deleted: list[str] = []
+        self._created: list[tuple[dict[str, str], dict[str, Any], dict[str, Any]]] = []
+        self._number = 0
+
+    def send_requests(self, count: int) -> None:
+        for _ in range(count):
+            action = self._random.choices([*ACTIONS], [*ACTIONS.values()])[0]
+            if action in ("update", "delete") and not self._known or action == "replay" and not self._created:
+                action = "create"
+            self.tally.actions[action] += 1
+            getattr(self, f"_{action}")()
+
+    def check_end(self) -> None:
+        """Compare all that is there with all that must be: nothing lost, nothing doubled."""
+        found: list[dict[str, Any]] = []
+        query = "?limit=7"
+        while True:
+            answer = self._client.send("GET", RESOURCES + query)
+            if answer.is_unavailable:
+                time.sleep(answer.retry_after)
+                continue
+            assert answer.status == 200, answer
+            found += answer.document["resources"]
+            if "nextToken" not in answer.document:
+                break
+            query = f"?limit=7&nextToken={answer.document['nextToken']}"
+        assert found == self._list_expected(), f"{self._client.subject}: what is kept is not what was answered"
+
+    def _list_expected(self) -> list[dict[str, Any]]:
+        return [self._known[key].document for key in sorted(self._known, reverse=True)]
+
+    def _create(self) -> None:
+        body = self._make_body()
+        headers = {"Idempotency-Key": f"key-{self._number}"}
+        answer = self._write("POST", RESOURCES, body, headers, lambda of: of.status == 201 and _matches(of, body))
+        if answer is not None:
+            document = answer.document
+            self._known[document["id"]] = _Known(document, answer.headers["etag"])
+            self._created.append((headers, body, document))
+
+    def _replay(self) -> None:
+        headers, body, first = self._random.choice(self._created)
+        answer = self._client.send("POST", RESOURCES, body, headers)
+        self._count(answer, answer.status == 201 and answer.document == first, f"replay of {first}")
+
+    def _read(self) -> None:
+        if self._deleted and self._random.random() < 0.2:
+            answer = self._client.send("GET", f"{RESOURCES}/{self._random.choice(self._deleted)}")
+            self._count(answer, answer.status == 404, "read of what is deleted")
+        elif self._known:
+            known = self._known[self._pick()]
+            answer = self._client.send("GET", f"{RESOURCES}/{known.document['id']}")
+            right = answer.status == 200 and answer.document == known.document and answer.headers["etag"] == known.etag
+            self._count(answer, right, f"read of {known}")
+        else:
+            self._list()
+
+    def _list(self) -> None:
+        answer = self._client.send("GET", f"{RESOURCES}?limit=100")
+        self._count(answer, answer.status == 200 and answer.document["resources"] == self._list_expected(), "list")
+
+    def _update(self) -> None:
+        known = self._known[self._pick()]
+        resource_id = known.document["id"]
+        body = self._make_body()
+        headers = {"If-Match": known.etag} if self._random.random() < 0.5 else {}
+        path = f"{RESOURCES}/{resource_id}"
+        answer = self._write("PUT", path, body, headers, lambda of: of.status == 200 and _matches(of, body))
+        if answer is not None:
+            assert answer.document["createdAt"] == known.document["createdAt"]
+            self._known[resource_id] = _Known(answer.document, answer.headers["etag"])
+
+    def _delete(self) -> None:
+        resource_id = self._pick()
+        etag = self._known.pop(resource_id).etag
+        headers = {"If-Match": etag} if self._random.random() < 0.5 else {}
+        self._write("DELETE", f"{RESOURCES}/{resource_id}", None, headers, lambda of: of.status == 204)
+        self._deleted.append(resource_id)
+
+    def _write(self, method: str, path: str, body: Any, headers: Mapping[str, str], is_right: Any) -> Answer | None:
+        """Send a write and return the answer that settles it, or None where it was wrong."""
+        answer = self._client.send(method, path, body, headers)
+        self._count(answer, is_right(answer), f"{method} {path} {body} {dict(headers)}")
+        if not answer.is_unavailable:
+            return answer if is_right(answer) else None
+        for _ in range(MOST_REPEATS):
+            time.sleep(answer.retry_after)
+            self.tally.repeats += 1
+            # Without the condition: the first request may have been carried out, and made it untrue.
+            answer = self._client.send(
+                method, path, body, {name: value for name, value in headers.items() if name != "If-Match"}
+            )
+            if is_right(answer) or (method == "DELETE" and answer.status == 404):
+                return answer
+            assert answer.is_unavailable or answer.status == 409, f"{method} {path} again: {answer}"
+        raise AssertionError(f"{method} {path} was never answered: {answer}")
+
+    def _count(self, answer: Answer, is_right: bool, what: str) -> None:
+        self.tally.seconds.append(answer.seconds)
+        if is_right:
+            self.tally.right += 1
+        elif answer.is_unavailable:
+            self.tally.unavailable += 1
+        else:
+            self.tally.wrong.append(f"{what}: {answer}")
+
+    def _make_body(self) -> dict[str, Any]:
+        self._number += 1
+        body: dict[str, Any] = {"name": f"{self._client.subject} {self._number}", "type": self._random.choice("ABC")}
+        if self._random.random() < 0.5:
+            body["metadata"] = {"number": self._number, "text": "x" * self._random.randrange(200)}
+        return body
+
+    def _pick(self) -> str:
+        return self._random.choice(sorted(self._known))
+
+
+def _matches(answer: Answer, body: Mapping[str, Any]) -> bool:
+    document = answer.document
+    return {name: document.get(name) for name in ("name", "type", "metadata")} == {"metadata": None, **body}
