@@ -86,4 +86,5 @@ def test_a_valid_token_reaches_every_route(client: httpx.Client, sam_local: SamL
 
 @pytest.mark.parametrize(("function", "event", "status"), INVOCATIONS)
 def test_invoke_answers_the_fixture(sam_local: SamLocal, function: str, event: str, status: int) -> None:
-    assert sam_local.invoke(function, ROOT / f"events/{event}.json")["statusCode"] == status
+    answer = sam_local.invoke(function, ROOT / f"events/{event}.json")
+    assert answer["statusCode"] == status, answer
