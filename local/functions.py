@@ -152,10 +152,11 @@ class FunctionPool:
     async def _start(self, process: "_Process") -> None:
         try:
             await process.start()
-        except FunctionError as error:
+        except (FunctionError, OSError) as error:
             self._discard(process)
             if (waiting := self._next_waiting()) is not None:
-                waiting.set_exception(error)
+                # The system refuses where, for one, the function's folder is gone.
+                waiting.set_exception(error if isinstance(error, FunctionError) else FunctionError(f"{error}."))
             # Those who wait behind it would else wait for nobody.
             if not self._processes:
                 self._start_process()

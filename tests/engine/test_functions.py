@@ -171,3 +171,13 @@ def test_killed_engine_leaves_no_process(tmp_path: Path) -> None:
         engine.process.kill()
         engine.process.wait()
         poll(lambda: not any(map(is_running, below)), "a process is left")
+
+
+def test_folder_that_is_gone_is_500_until_it_is_back(echo_copy: Path) -> None:
+    folder = echo_copy.parent / "functions" / "echo"
+    with EngineProcess(echo_copy) as engine, engine.client() as client:
+        assert client.get("/").status_code == 200
+        folder.rename(folder.with_name("moved"))
+        assert client.get("/").status_code == 500
+        folder.with_name("moved").rename(folder)
+        assert client.get("/").status_code == 200
