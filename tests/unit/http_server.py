@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.message import Message
 from http.client import parse_headers
+from io import BufferedReader
 from typing import Any, Self
 
 
@@ -92,24 +93,31 @@ class Server:
             self._start(self._serve, connection, self.connections)
 
     def _serve(self, connection: socket.socket, number: int) -> None:
-        with contextlib.suppress(OSError):
-            if self.tls:
-                connection = self.tls.wrap_socket(connection, server_side=True)
-                with self._lock:
-                    self._open.append(connection)
-            stream = connection.makefile("rb")
-            while (line := stream.readline()).strip():
-                method, target, _ = line.decode("latin-1").split(" ", 2)
-                headers = parse_headers(stream)
-                body = stream.read(int(headers.get("Content-Length", 0)))
-                request = Request(number, method, target, headers, body)
-                self.requests.append(request)
-                reply = self.answer(request)
-                connection.sendall(reply.content)
-                if reply.then == "reset":
-                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                if reply.then in ("close", "reset"):
-                    break
-            stream.close()
-        connection.close()
-        self.closed.set()
+        try:
+            with contextlib.suppress(OSError):
+                if self.tls:
+                    connection = self.tls.wrap_socket(connection, server_side=True)
+                    with self._lock:
+                        self._open.append(connection)
+                with connection.makefile("rb") as stream:
+                    while self._serve_request(connection, stream, number):
+                        pass
+        finally:
+            connection.close()
+            self.closed.set()
+
+    def _serve_request(self, connection: socket.socket, stream: BufferedReader, number: int) -> bool:
+        words = stream.readline().decode("latin-1").split()
+        if len(words) != 3:
+            return False
+        headers = parse_headers(stream)
+        length = int(headers.get("Content-Length", 0))
+        request = Request(number, words[0], words[1], headers, stream.read(length))
+        if len(request.body) < length or "Host" not in headers:
+            return False  # the client gave up in the middle
+        self.requests.append(request)
+        reply = self.answer(request)
+        connection.sendall(reply.content)
+        if reply.then == "reset":
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        return reply.then == "stay"

@@ -1,8 +1,7 @@
 """DynamoDB's operations: each is one signed POST of JSON, over one connection that is kept open.
 
-botocore's client reads models of every operation and shape, which costs more than all else that a function does when it
-starts and when it is called; and its time-outs are fixed when it is made, while here each call gets the time that its
-invocation has left.
+botocore's client reads a model of every operation and shape, which costs more than all else that a function does at its
+start and in a call, and its time-outs are fixed when it is made; here each call gets the time that its invocation has.
 
 Source: «DynamoDB low-level API», Amazon DynamoDB Developer Guide.
 """
@@ -14,14 +13,15 @@ import os
 import select
 import ssl
 import time
-from binascii import crc32
 from collections.abc import Mapping
-from datetime import datetime
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
-from ipaddress import ip_address
-from typing import Any, NamedTuple
+from http.client import HTTPConnection, HTTPSConnection
+from typing import Any
 from urllib.parse import quote, urlsplit
 
+from serverless_api.credentials import Credentials, CredentialSource
+from serverless_api.exchange import exchange_json
+
+# Where a region is not in one of the partitions that share amazonaws.com, by how its name starts.
 _SUFFIXES = {
     "cn-": "amazonaws.com.cn",
     "eusc-": "amazonaws.eu",
@@ -30,11 +30,8 @@ _SUFFIXES = {
     "us-isof-": "csp.hci.ic.gov",
     "eu-isoe-": "cloud.adc-e.uk",
 }
-# Seconds. A frozen environment does not hear that the other side, or a gateway between, gave its connection up; the
-# AWS SDKs for Java stop using one after as long.
+# Seconds, as in the AWS SDK for Java. A frozen environment does not hear that the other side hung up.
 _LONGEST_IDLE = 60
-_REFRESH_BEFORE_EXPIRY = 300
-_CREDENTIAL_HOSTS = {"localhost", "169.254.170.2", "169.254.170.23", "fd00:ec2::23"}
 
 _encode_json = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -43,11 +40,11 @@ class DynamoDBError(Exception):
     """DynamoDB refused a request.
 
     Attributes:
-        code: of the error, as «Error handling with DynamoDB» names it: `ConditionalCheckFailedException`.
+        code: of the error, as «Error handling with DynamoDB» has it: `ConditionalCheckFailedException`.
         message: what DynamoDB says about it.
         status: of the HTTP response.
         response: its whole body, with `Item` or `CancellationReasons` where DynamoDB gives them.
-        request_id: what AWS Support asks for.
+        request_id: what AWS Support asks for; empty where there is none.
     """
 
     def __init__(self, status: int, response: dict[str, Any], request_id: str) -> None:
@@ -79,21 +76,20 @@ class DynamoDB:
         if url.scheme not in ("http", "https") or not url.hostname:
             raise ValueError(f"The DynamoDB endpoint {endpoint!r} must be a URL that starts with https:// or http://.")
         self._region = region
-        self._hostname, self._port, self._path = url.hostname, url.port, url.path or "/"
-        host = f"[{url.hostname}]" if ":" in url.hostname else url.hostname
-        self._host = host if url.port in (None, {"http": 80, "https": 443}[url.scheme]) else f"{host}:{url.port}"
-        # Reading the certificates takes longer than a handshake, so they are read once and not for each connection.
-        self._tls = (
-            ssl.create_default_context(cafile=os.environ.get("AWS_CA_BUNDLE") or None)
-            if url.scheme == "https"
-            else None
-        )
+        self._address = url.hostname, url.port
+        self._path = url.path or "/"
+        name = f"[{url.hostname}]" if ":" in url.hostname else url.hostname
+        self._host = name if url.port in (None, 443 if url.scheme == "https" else 80) else f"{name}:{url.port}"
+        # Made once: reading the certificates takes longer than a handshake.
+        self._tls: ssl.SSLContext | None = None
+        if url.scheme == "https":
+            self._tls = ssl.create_default_context(cafile=os.environ.get("AWS_CA_BUNDLE") or None)
+        self._credentials = CredentialSource()
         self._connection: HTTPConnection | None = None
         self._last_used = 0.0
-        self._credentials: Credentials | None = None
 
     def call(self, operation: str, request: Mapping[str, Any], timeout: float) -> dict[str, Any]:
-        """Carry out one operation, and try it once only.
+        """Carry out one operation; it is tried once only.
 
         Args:
             operation: as the «Amazon DynamoDB API Reference» names it: `GetItem`.
@@ -102,11 +98,11 @@ class DynamoDB:
 
         Raises:
             DynamoDBError: DynamoDB refused the request.
-            OSError: there was no answer, or not a whole one; the operation may have been carried out all the same.
+            OSError: no whole answer arrived; the operation may have been carried out all the same.
             CredentialsError: the environment has no credentials.
         """
         if timeout <= 0:
-            raise TimeoutError("No time is left to ask DynamoDB")
+            raise TimeoutError("No time is left to ask DynamoDB.")
         body = _encode_json(request).encode()
         headers = {
             "content-type": "application/x-amz-json-1.0",
@@ -114,58 +110,47 @@ class DynamoDB:
             "x-amz-date": time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()),
             "x-amz-target": f"DynamoDB_20120810.{operation}",
         }
-        headers |= sign(self._find_credentials(timeout), self._region, self._path, headers, body)
-        connection = self._take_connection(timeout)
+        signed = sign(self._credentials.find(timeout), self._region, self._path, headers, body)
+        # Taken from the client while in use and given back after a whole answer: whatever ends the call before, a
+        # signal's handler included, no later call can read the answer to this one.
+        connection, self._connection = self._connect(timeout), None
         answered = False
         try:
-            answer, document = _exchange(connection, "POST", self._path, headers, body)
+            answer, document = exchange_json(connection, "POST", self._path, signed, body)
             answered = True
         finally:
-            # Whatever ended this call early, a signal's handler included, a late answer must not meet the next call.
             if not answered:
                 connection.close()
-        self._last_used = time.time()
-        self._connection = connection
+        self._connection, self._last_used = connection, time.time()
         if answer.status != 200:
             raise DynamoDBError(answer.status, document, answer.getheader("x-amzn-RequestId", ""))
         return document
 
     def close(self) -> None:
-        """Drop the connection and the credentials that were fetched; the next call makes and fetches its own."""
-        connection, self._connection, self._credentials = self._connection, None, None
-        if connection:
-            connection.close()
-
-    def _take_connection(self, timeout: float) -> HTTPConnection:
-        """Return the kept connection, if it still serves, or a new one; a call that succeeds hands it back."""
+        """Drop the connection and what is known of credentials; the next call starts with new ones."""
+        self._credentials.forget()
         connection, self._connection = self._connection, None
-        # The wall clock and not the monotonic one, which may stand still in a frozen environment.
-        if connection and connection.sock and time.time() - self._last_used < _LONGEST_IDLE:
-            idle = select.poll()
-            idle.register(connection.sock, select.POLLIN)
-            # Between two calls only the end of the connection can have arrived. It is looked for before anything is
-            # sent: after that, nobody could tell whether the request was carried out.
-            if not idle.poll(0):
-                connection.sock.settimeout(timeout)
-                return connection
         if connection:
             connection.close()
-        if self._tls:
-            return HTTPSConnection(self._hostname, self._port, timeout=timeout, context=self._tls)
-        return HTTPConnection(self._hostname, self._port, timeout=timeout)
 
-    def _find_credentials(self, timeout: float) -> Credentials:
-        if access_key_id := os.environ.get("AWS_ACCESS_KEY_ID"):
-            secret_access_key = os.environ.get("AWS_SECRET_ACCESS_KEY", "")
-            return _check(Credentials(access_key_id, secret_access_key, os.environ.get("AWS_SESSION_TOKEN", ""), 0))
-        left = self._credentials.expires - time.time() if self._credentials else 0
-        if not self._credentials or left < _REFRESH_BEFORE_EXPIRY:
-            try:
-                self._credentials = _check(_fetch_credentials(timeout))
-            except OSError:
-                if not self._credentials or left <= 0:
-                    raise
-        return self._credentials
+    def _connect(self, timeout: float) -> HTTPConnection:
+        """Return the kept connection if it still serves, or else one that opens when it is used."""
+        kept = self._connection
+        # By the clock on the wall: others may stand still while the environment is frozen.
+        if kept and kept.sock and 0 <= time.time() - self._last_used < _LONGEST_IDLE:
+            # Between two calls nothing but the connection's end can have arrived. It is looked for before the request
+            # is sent, because afterwards nobody could tell whether the request was carried out.
+            arrived = select.poll()
+            arrived.register(kept.sock, select.POLLIN)
+            if not arrived.poll(0):
+                kept.sock.settimeout(timeout)
+                return kept
+        if kept:
+            kept.close()
+        host, port = self._address
+        if self._tls:
+            return HTTPSConnection(host, port, timeout=timeout, context=self._tls)
+        return HTTPConnection(host, port, timeout=timeout)
 
 
 def find_endpoint(environ: Mapping[str, str]) -> str | None:
@@ -180,31 +165,30 @@ def find_endpoint(environ: Mapping[str, str]) -> str | None:
 
 
 def sign(credentials: Credentials, region: str, path: str, headers: Mapping[str, str], body: bytes) -> dict[str, str]:
-    """Return the headers that a POST needs besides `headers`, all of which it signs.
+    """Return the headers of a POST to DynamoDB with its signature, and the session token if there is one.
 
-    Importing botocore's signer imports nearly all of botocore.
+    Not by botocore's signer, whose import brings two thirds of botocore along.
 
     Args:
         credentials: whose request it is.
         region: of the endpoint.
         path: of the URL, as it is sent.
-        headers: in lower case and sorted, with `x-amz-date`.
+        headers: all to be signed, named in lower case, `x-amz-date` among them.
         body: as it is sent.
 
     Source: «Create a signed AWS API request», AWS Identity and Access Management User Guide.
     """
     moment = headers["x-amz-date"]
-    token = {"x-amz-security-token": credentials.session_token} if credentials.session_token else {}
-    signed = dict(sorted({**headers, **token}.items()))
-    names = ";".join(signed)
-    lines = "".join(f"{name}:{value}\n" for name, value in signed.items())
-    canonical = f"POST\n{quote(path)}\n\n{lines}\n{names}\n{hashlib.sha256(body).hexdigest()}"
+    if credentials.session_token:
+        headers = {**headers, "x-amz-security-token": credentials.session_token}
+    names = ";".join(sorted(headers))
+    lines = "".join(f"{name}:{headers[name]}\n" for name in sorted(headers))
+    canonical_request = f"POST\n{quote(path)}\n\n{lines}\n{names}\n{hashlib.sha256(body).hexdigest()}"
     scope = f"{moment[:8]}/{region}/dynamodb/aws4_request"
-    text = f"AWS4-HMAC-SHA256\n{moment}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+    digest = hashlib.sha256(canonical_request.encode()).hexdigest()
     key = f"AWS4{credentials.secret_access_key}".encode()
-    for part in scope.split("/"):
+    for part in (*scope.split("/"), f"AWS4-HMAC-SHA256\n{moment}\n{scope}\n{digest}"):
         key = hmac.digest(key, part.encode(), "sha256")
-    signature = hmac.digest(key, text.encode(), "sha256").hex()
     credential = f"{credentials.access_key_id}/{scope}"
-    authorization = f"AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders={names}, Signature={signature}"
-    return {**token, "authorization": authorization}
+    authorization = f"AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders={names}, Signature={key.hex()}"
+    return {**headers, "authorization": authorization}

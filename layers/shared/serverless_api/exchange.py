@@ -7,26 +7,36 @@ from http.client import HTTPConnection, HTTPException, HTTPResponse
 from typing import Any
 
 
-def exchange(
-    connection: HTTPConnection, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None
+def exchange_json(
+    connection: HTTPConnection, method: str, target: str, headers: Mapping[str, str], body: bytes | None = None
 ) -> tuple[HTTPResponse, dict[str, Any]]:
-    """Send a request and return the response with the JSON object in its body.
+    """Send a request and read its whole response, whatever its status.
+
+    Args:
+        connection: which is of no further use after an exception.
+        method: of HTTP.
+        target: path and query.
+        headers: to send; http.client adds `Accept-Encoding: identity` and `Content-Length`.
+        body: to send.
+
+    Returns:
+        The response, and the JSON object that was its body.
 
     Raises:
-        OSError: there is no such answer; ConnectionError where one arrived that cannot be read.
+        OSError: nothing arrived, or (as ConnectionError) what is not a whole, intact JSON object.
     """
-    connection.request(method, path, body, dict(headers))
-    status = 0
+    connection.request(method, target, body, dict(headers))
+    status = None
     try:
-        with connection.getresponse() as answer:
-            status = answer.status
-            content = answer.read()
-        checksum = answer.getheader("x-amz-crc32")
+        with connection.getresponse() as response:
+            status = response.status
+            content = response.read()
+        checksum = response.getheader("x-amz-crc32")
         if checksum is not None and int(checksum) != crc32(content):
-            raise ValueError("its checksum is wrong")
+            raise ValueError(f"its checksum is not {checksum}")
         document = json.loads(content)
         if not isinstance(document, dict):
-            raise ValueError("it is no JSON object")
-    except (HTTPException, ValueError, OverflowError, RecursionError) as error:
-        raise ConnectionError(f"{connection.host} answered (status {status}) what cannot be read: {error}") from error
-    return answer, document
+            raise TypeError("it is no object")
+    except (HTTPException, ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise ConnectionError(f"The answer of {connection.host} (status {status}) cannot be read: {error}") from error
+    return response, document
