@@ -1,0 +1,43 @@
+"""An emulator of AWS with the stack deployed in it, for all tests here."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.deployment import Deployment, build_template
+from tests.deploy.emulator import COMMAND, Emulator
+
+_running: list[Emulator] = []
+
+
+@pytest.fixture(scope="session")
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    if not COMMAND.exists():
+        pytest.fail("The emulator is not installed; `make test-deploy` installs it and runs these tests.")
+    with Emulator(tmp_path_factory.mktemp("emulator")) as emulator:
+        _running.append(emulator)
+        yield emulator
+
+
+@pytest.fixture(scope="session")
+def template(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `sam build` makes of template.yaml."""
+    return build_template(emulator, tmp_path_factory.mktemp("build"))
+
+
+@pytest.fixture(scope="session")
+def deployment(emulator: Emulator, template: Path) -> Deployment:
+    """The stack with every default of `sam deploy --guided`."""
+    deployment = Deployment(emulator, template, "serverless-api")
+    deployment.deploy()
+    return deployment
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Iterator[None]:
+    report = yield
+    if report.failed and _running:
+        log = _running[-1].log
+        report.sections.append((f"last lines of {log}", "\n".join(log.read_text().splitlines()[-40:])))
+    return report

@@ -1,0 +1,117 @@
+"""An emulator of AWS on the loopback interface, which enforces what IAM policies say."""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import boto3
+import httpx
+from botocore.config import Config
+
+from tests.engine_process import free_port
+from tests.stack import ROOT
+
+COMMAND = ROOT / ".venv-deploy/bin/ministack"
+REGION = "us-east-1"
+START_SECONDS = 60
+STOP_SECONDS = 20
+
+# Of the root user; nothing here may ever find the developer's own account.
+_CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_DEFAULT_REGION": REGION,
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+}
+# By these AWS SDKs find the service, whatever AWS_ENDPOINT_URL says: the functions declare that as empty («Service-
+# specific endpoints», AWS SDKs and Tools Reference Guide).
+_SERVICES_OF_FUNCTIONS = ("COGNITO_IDENTITY_PROVIDER", "DYNAMODB", "SECRETS_MANAGER")
+
+
+class Emulator:
+    """A running emulator; ends with the `with` block, and the functions' processes with it."""
+
+    def __init__(self, directory: Path) -> None:
+        """Prepare one that keeps what it writes in `directory`: its log, files of functions, objects of buckets."""
+        self.log = directory / "emulator.log"
+        self._directory = directory
+        self._process: subprocess.Popen[bytes] | None = None
+        self.url = ""
+
+    def __enter__(self) -> Self:
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        environment = _inherited_environment() | _CREDENTIALS
+        environment |= {f"AWS_ENDPOINT_URL_{service}": self.url for service in _SERVICES_OF_FUNCTIONS}
+        environment |= {
+            "AUTH": "true",
+            "BIND_HOST": "127.0.0.1",
+            "GATEWAY_PORT": str(port),
+            "IOT_MTLS_ENABLED": "0",
+            "S3_DATA_DIR": str(self._directory / "s3"),
+            "SFTP_ENABLED": "0",
+            "TMPDIR": str(self._directory),
+        }
+        with self.log.open("wb") as output:
+            self._process = subprocess.Popen(
+                [COMMAND], cwd=self._directory, env=environment, stdout=output, stderr=output, start_new_session=True
+            )
+        try:
+            self._wait_until_it_answers()
+        except BaseException:
+            self._kill()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._process
+        self._process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(STOP_SECONDS)
+        self._kill()
+        for leftover in self._directory.glob("ministack-lambda-*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What sends a program that uses an AWS SDK here instead of to AWS."""
+        return _inherited_environment() | _CREDENTIALS | {"AWS_ENDPOINT_URL": self.url}
+
+    def client(self, service: str) -> Any:
+        """A client of boto3 for one service, as the root user."""
+        return boto3.client(
+            service,
+            region_name=REGION,
+            endpoint_url=self.url,
+            aws_access_key_id=_CREDENTIALS["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=_CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+            config=Config(retries={"total_max_attempts": 1}),
+        )
+
+    def _wait_until_it_answers(self) -> None:
+        assert self._process
+        deadline = time.monotonic() + START_SECONDS
+        while self._process.poll() is None and time.monotonic() < deadline:
+            with contextlib.suppress(httpx.TransportError):
+                httpx.get(self.url, trust_env=False)
+                return
+            time.sleep(0.1)
+        raise AssertionError(f"the emulator did not start:\n{self.log.read_text()}")
+
+    def _kill(self) -> None:
+        """End whatever is left of the emulator and the functions that it runs."""
+        assert self._process
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+
+def _inherited_environment() -> Mapping[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}

@@ -1,0 +1,130 @@
+"""The stack deployed with SAM: complete, working, with the rights it needs and no others; changed and deleted."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.deploy.deployment import PARAMETERS, Deployment
+from tests.deploy.emulator import Emulator
+from tests.deploy.execution_role import ACCOUNT_CALLS, assume_role, list_secret_calls, list_table_calls
+from tests.permissions import list_functions, read_role, translate_stack
+from tests.stack import ROOT, list_routes, load_template
+
+ROUTES = {route.key: route for route in list_routes()}
+FIXTURES = {path.stem: json.loads(path.read_text()) for path in sorted((ROOT / "events").glob("*.json"))}
+REQUESTS = [name for name, event in FIXTURES.items() if "routeKey" in event]
+
+
+def test_every_resource_of_the_template_is_deployed(deployment: Deployment) -> None:
+    declared = Counter(resource.type for resource in translate_stack(**PARAMETERS).resources.values())
+    assert Counter(resource["ResourceType"] for resource in deployment.resources.values()) == declared
+    assert {resource["ResourceStatus"] for resource in deployment.resources.values()} == {"CREATE_COMPLETE"}
+
+
+def test_the_table_is_recoverable_and_forgets_what_has_expired(deployment: Deployment) -> None:
+    dynamodb, table = deployment.emulator.client("dynamodb"), deployment.find("Table")
+    backups = dynamodb.describe_continuous_backups(TableName=table)["ContinuousBackupsDescription"]
+    assert backups["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"] == "ENABLED"
+    expiry = dynamodb.describe_time_to_live(TableName=table)["TimeToLiveDescription"]
+    assert (expiry["AttributeName"], expiry["TimeToLiveStatus"]) == ("expiresAt", "ENABLED")
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_a_function_answers_its_fixture(deployment: Deployment, name: str) -> None:
+    _seed(deployment)
+    event = FIXTURES[name]
+    answer = deployment.invoke(ROUTES[event["routeKey"]].function, event)
+    assert answer["statusCode"] == _success(event["routeKey"]), answer
+    body = json.loads(answer["body"] or "{}")
+    asked = event.get("pathParameters", {}) | json.loads(event.get("body", "{}"))
+    assert body == (body | asked if body else {})
+
+
+def test_the_rotation_has_what_its_function_needs(deployment: Deployment) -> None:
+    secret = deployment.find("MachineClientSecret")
+    described = deployment.emulator.client("secretsmanager").describe_secret(SecretId=secret)
+    (current,) = described["VersionIdsToStages"]
+    # The emulator's Cognito has clients of one secret only, so what can be repeated is the end of a rotation.
+    event = FIXTURES["rotate_client_secret"] | {"SecretId": secret, "ClientRequestToken": current}
+    assert deployment.invoke("RotateClientSecret", event) is None
+
+
+@pytest.mark.parametrize("function", list_functions())
+def test_a_role_can_do_what_its_policies_say_and_nothing_else(
+    deployment: Deployment, others: dict[str, str], function: str
+) -> None:
+    _check_role(deployment, others, function)
+
+
+def test_a_stack_is_updated_in_place_and_leaves_its_table_when_deleted(
+    emulator: Emulator, template: Path, others: dict[str, str]
+) -> None:
+    deployment = Deployment(emulator, template, "serverless-api-dev")
+    parameters = {"Issuer": "https://issuer.example.com/", "Audience": "resources-api"}
+    deployment.deploy("--config-env", "dev", **parameters)
+    _seed(deployment)
+    before, keys = deployment.resources, deployment.list_keys()
+    assert keys
+
+    # A write that the service is asked about reads and writes the state of its circuit, which its role must now allow.
+    parameters["EnrichmentUrl"] = "https://127.0.0.1:9/"
+    deployment.deploy("--config-env", "dev", **parameters)
+    assert {name: deployment.find(name) for name in before} == {
+        name: resource["PhysicalResourceId"] for name, resource in before.items()
+    }
+    assert deployment.list_keys() == keys
+    for function in ("CreateResource", "UpdateResource"):
+        _check_role(deployment, others, function, **parameters)
+    answer = deployment.invoke("UpdateResource", FIXTURES["update_resource"])
+    assert answer["statusCode"] == 200
+
+    table = deployment.find("Table")
+    deployment.delete()
+    stacks = emulator.client("cloudformation").list_stacks(StackStatusFilter=["CREATE_COMPLETE", "UPDATE_COMPLETE"])
+    assert deployment.name not in {stack["StackName"] for stack in stacks["StackSummaries"]}
+    functions = emulator.client("lambda").list_functions()["Functions"]
+    assert not [of["FunctionName"] for of in functions if of["FunctionName"].startswith(f"{deployment.name}-")]
+    items = emulator.client("dynamodb").scan(TableName=table)["Items"]
+    assert keys <= {item["sk"]["S"] for item in items}
+
+
+@pytest.fixture(scope="session")
+def others(emulator: Emulator) -> dict[str, str]:
+    """A table and a secret of the same account that are none of the stack's business."""
+    table = emulator.client("dynamodb").create_table(
+        TableName="other-table",
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in ("pk", "sk")],
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+    )
+    secret = emulator.client("secretsmanager").create_secret(Name="other-secret", SecretString="{}")
+    return {"table": table["TableDescription"]["TableName"], "secret": secret["ARN"]}
+
+
+def _seed(deployment: Deployment) -> None:
+    """Put the resources that the fixtures speak of into the stack's table."""
+    seed = json.loads((ROOT / "examples/resources.json").read_text())
+    requests = {deployment.find(table): items for table, items in seed.items()}
+    deployment.emulator.client("dynamodb").batch_write_item(RequestItems=requests)
+
+
+def _success(route_key: str) -> int:
+    """The status that the API's document gives a request that is carried out."""
+    method, path = route_key.split()
+    document: Any = load_template()["Resources"]["Api"]["Properties"]["DefinitionBody"]
+    return min(int(status) for status in document["paths"][path][method.lower()]["responses"])
+
+
+def _check_role(deployment: Deployment, others: dict[str, str], function: str, **parameters: str) -> None:
+    calls = list_table_calls(deployment.find("Table")) | ACCOUNT_CALLS
+    if "MachineClientSecret" in deployment.resources:
+        calls |= list_secret_calls(deployment.find("MachineClientSecret"))
+    calls_elsewhere = list_table_calls(others["table"]) | list_secret_calls(others["secret"])
+    with assume_role(deployment, function) as role:
+        allowed = {action for action, call in calls.items() if role.may(call)}
+        allowed_elsewhere = {action for action, call in calls_elsewhere.items() if role.may(call)}
+    assert allowed == read_role(function, **PARAMETERS, **parameters).resources.keys() & calls.keys()
+    assert not allowed_elsewhere
