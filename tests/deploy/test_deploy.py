@@ -24,14 +24,6 @@ def test_every_resource_of_the_template_is_deployed(deployment: Deployment) -> N
     assert {resource["ResourceStatus"] for resource in deployment.resources.values()} == {"CREATE_COMPLETE"}
 
 
-def test_the_table_is_recoverable_and_forgets_what_has_expired(deployment: Deployment) -> None:
-    dynamodb, table = deployment.emulator.client("dynamodb"), deployment.find("Table")
-    backups = dynamodb.describe_continuous_backups(TableName=table)["ContinuousBackupsDescription"]
-    assert backups["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"] == "ENABLED"
-    expiry = dynamodb.describe_time_to_live(TableName=table)["TimeToLiveDescription"]
-    assert (expiry["AttributeName"], expiry["TimeToLiveStatus"]) == ("expiresAt", "ENABLED")
-
-
 @pytest.mark.parametrize("name", REQUESTS)
 def test_a_function_answers_its_fixture(deployment: Deployment, name: str) -> None:
     _seed(deployment)
