@@ -6,7 +6,6 @@ from typing import Any
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from tests.stack import find_resources
 from tests.unit.dynamodb import DynamoDB
@@ -15,25 +14,32 @@ from tests.unit.issuer import Issuer
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    if {"dynamodb", "issuer"} & set(getattr(item, "fixturenames", ())):
+    if {"aws", "issuer"} & set(getattr(item, "fixturenames", ())):
         item.add_marker(pytest.mark.allow_hosts(["127.0.0.1"]))
-    else:
+    elif item.get_closest_marker("allow_hosts") is None:
         item.add_marker(pytest.mark.disable_socket)
 
 
 @pytest.fixture(scope="session")
-def handlers() -> Iterator[Mapping[str, Handler]]:
-    with import_functions() as handlers:
+def aws() -> Iterator[str]:
+    """The URL of moto in this process."""
+    with DynamoDB() as service:
+        yield service.url
+
+
+@pytest.fixture(scope="session")
+def handlers(aws: str) -> Iterator[Mapping[str, Handler]]:
+    with import_functions({"AWS_ENDPOINT_URL": aws}) as handlers:
         yield handlers
 
 
 @pytest.fixture
-def table() -> Iterator[Any]:
+def table(aws: str) -> Iterator[Any]:
     """A client of the functions' table, which is new and empty."""
-    with mock_aws():
-        client = boto3.client("dynamodb", region_name=ENVIRONMENT["AWS_REGION"])
-        create_table(client)
-        yield client
+    client = boto3.client("dynamodb", region_name=ENVIRONMENT["AWS_REGION"], endpoint_url=aws)
+    create_table(client)
+    yield client
+    client.delete_table(TableName=ENVIRONMENT["TABLE_NAME"])
 
 
 @pytest.fixture

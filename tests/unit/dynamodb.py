@@ -4,6 +4,7 @@ import json
 import socket
 import threading
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
@@ -42,6 +43,7 @@ class DynamoDB:
 
     def __init__(self) -> None:
         self._faults: deque[tuple[str, Fault]] = deque()
+        self._interludes: dict[str, Callable[[], None]] = {}
         self._lock = threading.Lock()
         self._moto = create_backend_app("dynamodb")
         self._stopped = threading.Event()
@@ -50,6 +52,8 @@ class DynamoDB:
 
         class RequestHandler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            # Head and body in one packet: the second would wait for the receipt of the first.
+            wbufsize = -1
 
             def do_POST(self) -> None:
                 service._answer(self)
@@ -76,6 +80,10 @@ class DynamoDB:
         """Let the next requests for `operation` meet these faults, one each; None lets one through."""
         self._faults.extend((operation, fault) for fault in faults)
 
+    def before(self, operation: str, act: Callable[[], None]) -> None:
+        """Do something just before the next request for `operation` is carried out."""
+        self._interludes[operation] = act
+
     def _next_fault(self, operation: str) -> Fault:
         with self._lock:
             self.operations.append(operation)
@@ -87,7 +95,9 @@ class DynamoDB:
 
     def _answer(self, request: BaseHTTPRequestHandler) -> None:
         body = request.rfile.read(int(request.headers["Content-Length"]))
-        fault = self._next_fault(request.headers["X-Amz-Target"].partition(".")[2])
+        operation = request.headers["X-Amz-Target"].partition(".")[2]
+        self._interludes.pop(operation, lambda: None)()
+        fault = self._next_fault(operation)
         if isinstance(fault, Hang):
             self._stopped.wait()
         if isinstance(fault, Hang | Drop):

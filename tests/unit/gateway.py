@@ -2,7 +2,6 @@
 
 import base64
 import importlib
-import io
 import itertools
 import json
 import os
@@ -12,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, TextIO
 from unittest.mock import patch
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -71,14 +70,21 @@ class Answer:
         return {detail["field"]: detail["problem"] for detail in self.json().get("details", ())}
 
 
-class CurrentStdout(io.TextIOBase):
+class CurrentStdout:
     """Whatever standard output is at the moment: the logger keeps the stream that it finds when it is made."""
 
+    @property
+    def _stream(self) -> TextIO:
+        return sys.__stdout__ if sys.stdout is self else sys.stdout
+
     def write(self, text: str) -> int:
-        return sys.stdout.write(text)
+        return self._stream.write(text)
 
     def flush(self) -> None:
-        sys.stdout.flush()
+        self._stream.flush()
+
+
+STDOUT = CurrentStdout()
 
 
 @contextmanager
@@ -91,10 +97,9 @@ def import_functions(environment: Mapping[str, str | None] | None = None) -> Ite
     ours = {name: module for name, module in sys.modules.items() if _is_ours(name)}
     for name in ours:
         del sys.modules[name]
-    stdout = CurrentStdout()
     try:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "POWERTOOLS_"))}
-        with patch.dict(os.environ, {**inherited, **settings}, clear=True), redirect_stdout(stdout):
+        with patch.dict(os.environ, {**inherited, **settings}, clear=True), redirect_stdout(STDOUT):
             modules = {
                 route.key: importlib.import_module(".".join(route.folder.relative_to(ROOT).parts) + ".app")
                 for route in list_routes()
