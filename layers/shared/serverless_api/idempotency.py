@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import Any
 
 from serverless_api import table
-from serverless_api.errors import Conflict, ContentTooLarge, ServiceUnavailable, UnprocessableContent
+from serverless_api.errors import Conflict, ServiceUnavailable, UnprocessableContent
 
 CLAIM_SECONDS = 30
 """How long a claim holds: no function runs longer than its 29 s."""
@@ -84,7 +84,7 @@ def _write(claim: table.Item, make_item: Callable[[], table.Item]) -> dict[str, 
         return _read_first(claim, failure.item or {}) or first
     except table.TransactionConflict as conflict:
         raise _still_running() from conflict
-    except (ContentTooLarge, ServiceUnavailable):
+    except Exception:
         _release(claim)
         raise
     return first
