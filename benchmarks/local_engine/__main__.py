@@ -157,7 +157,7 @@ def _measure_case(case: Case, requests: Mapping[str, Request]) -> list[Measureme
                 measured.rounds[server].append(load)
                 rate = len(load.latencies) / load.duration
                 print(
-                    f"{case.name}, round {number + 1} of {ROUNDS}, {measured.clients} clients, {server}: {rate:.0f}/s",
+                    f"{case.name}, round {number + 1} of {ROUNDS}, clients: {measured.clients}, {server}: {rate:.0f}/s",
                     flush=True,
                 )
     return measurements
@@ -188,6 +188,7 @@ def _describe_conditions() -> dict[str, str]:
     return {
         "Date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "Machine": f"{_processor()}, {os.cpu_count()} processors, {_memory()}",
+        "Load average at the start": f"{os.getloadavg()[0]:.1f}",
         "System": f"{platform.system()} {platform.release()}",
         "Python": platform.python_version(),
         "SAM CLI": version("aws-sam-cli"),
