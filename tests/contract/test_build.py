@@ -1,0 +1,59 @@
+"""What `sam build` makes of the template."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.stack import ROOT
+
+
+@pytest.fixture(scope="module")
+def build(tmp_path_factory):
+    """The folder that `sam build` fills."""
+    folder = tmp_path_factory.mktemp("sam") / "build"
+    binaries = Path(sys.executable).parent
+    # Beside the folder of `make build`, so that neither disturbs the other.
+    done = subprocess.run(
+        [binaries / "sam", "build", "--build-dir", folder, "--no-cached"],
+        cwd=ROOT,
+        env={**os.environ, "PATH": f"{binaries}:{os.environ['PATH']}", "SAM_CLI_TELEMETRY": "0"},
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.mark.xdist_group("sam build")
+def test_the_layer_holds_the_package_with_the_models_as_files(build):
+    package = build / "SharedLayer" / "python" / "serverless_api"
+    assert (
+        package.joinpath("endpoint.py").read_bytes() == (ROOT / "layers/shared/serverless_api/endpoint.py").read_bytes()
+    )
+    models = package / "models"
+    assert not models.is_symlink()
+    for model in (ROOT / "models").glob("*.json"):
+        built = models / model.name
+        assert built.read_bytes() == model.read_bytes()
+        assert not built.is_symlink()
+
+
+@pytest.mark.xdist_group("sam build")
+def test_the_layer_holds_no_sdk_and_nothing_slow(build):
+    packages = {path.name for path in (build / "SharedLayer" / "python").iterdir()}
+    assert "aws_lambda_powertools" in packages
+    assert not packages & {"boto3", "botocore", "s3transfer", "pydantic", "aws_xray_sdk", "local", "tests", "functions"}
+
+
+@pytest.mark.xdist_group("sam build")
+def test_a_function_holds_its_handler_alone(build):
+    for folder in (ROOT / "functions").iterdir():
+        if folder.joinpath("app.py").exists():
+            name = "".join(part.capitalize() for part in folder.name.split("_"))
+            files = {path.name for path in (build / name).rglob("*") if path.is_file() and path.suffix != ".pyc"}
+            assert files <= {"app.py", "requirements.txt"}

@@ -1,0 +1,185 @@
+"""Functions, table, parameters and outputs of template.yaml."""
+
+import re
+
+import pytest
+
+from tests.stack import ROOT, find_resources, list_routes, load_template
+
+TEMPLATE = load_template()
+FUNCTIONS = find_resources("AWS::Serverless::Function")
+GLOBALS = TEMPLATE["Globals"]["Function"]
+functions = pytest.mark.parametrize("name", FUNCTIONS)
+
+# What each function of a route does to the table when nothing but the table is at work.
+ACTIONS = {
+    "ListResources": {"dynamodb:Query"},
+    "CreateResource": {"dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"},
+    "GetResource": {"dynamodb:GetItem"},
+    "UpdateResource": {"dynamodb:UpdateItem"},
+    "DeleteResource": {"dynamodb:DeleteItem"},
+}
+
+
+def list_statements(name):
+    """The statements of a function's policies, each with the condition that it is there for, or None."""
+    for policy in FUNCTIONS[name]["Properties"]["Policies"]:
+        statements = policy["Statement"]
+        for statement in statements if isinstance(statements, list) else [statements]:
+            if "Fn::If" in statement:
+                condition, then, other = statement["Fn::If"]
+                assert other == {"Ref": "AWS::NoValue"}
+                yield condition, then
+            else:
+                yield None, statement
+
+
+def test_functions_run_as_they_should_by_default():
+    assert GLOBALS["Runtime"] == "python3.13"
+    assert ROOT.joinpath(".python-version").read_text().strip() == "3.13"
+    assert GLOBALS["MemorySize"] == 1769
+    assert GLOBALS["Timeout"] == 29
+    assert GLOBALS["Tracing"] == "Active"
+    assert GLOBALS["Architectures"] == [{"Ref": "Architecture"}]
+    assert TEMPLATE["Parameters"]["Architecture"]["Default"] == "arm64"
+    assert GLOBALS["Layers"] == [{"Ref": "SharedLayer"}]
+
+
+@functions
+def test_no_function_runs_otherwise(name):
+    own = {"Runtime", "MemorySize", "Timeout", "Tracing", "Architectures", "Layers", "Handler"}
+    assert not own & set(FUNCTIONS[name]["Properties"])
+
+
+@functions
+def test_a_function_logs_json_into_a_group_of_its_own(name):
+    logging = FUNCTIONS[name]["Properties"]["LoggingConfig"]
+    assert logging == {
+        "LogFormat": "JSON",
+        "ApplicationLogLevel": {"Ref": "LogLevel"},
+        "LogGroup": {"Ref": f"{name}LogGroup"},
+    }
+    group = TEMPLATE["Resources"][f"{name}LogGroup"]
+    assert group["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+    assert group.get("Condition") == FUNCTIONS[name].get("Condition")
+
+
+def test_every_log_group_has_a_retention():
+    groups = find_resources("AWS::Logs::LogGroup")
+    assert {tuple(group["Properties"]["RetentionInDays"].items()) for group in groups.values()} == {
+        (("Ref", "LogRetentionDays"),)
+    }
+    assert TEMPLATE["Parameters"]["LogRetentionDays"]["Default"] == 30
+
+
+@pytest.mark.parametrize("route", list_routes(), ids=lambda route: route.key)
+def test_a_route_may_do_to_the_table_what_it_does_and_no_more(route):
+    actions = set()
+    for condition, statement in list_statements(route.function):
+        assert statement["Effect"] == "Allow"
+        assert statement["Resource"] == {"Fn::GetAtt": ["Table", "Arn"]}
+        assert all(re.fullmatch(r"dynamodb:[A-Z]\w+", action) for action in statement["Action"])
+        if condition is None:
+            actions |= set(statement["Action"])
+    assert actions == ACTIONS[route.function]
+
+
+@functions
+def test_no_function_may_do_anything_anywhere(name):
+    properties = FUNCTIONS[name]["Properties"]
+    assert "Role" not in properties
+    for _, statement in list_statements(name):
+        assert not any("*" in action for action in statement["Action"])
+        assert isinstance(statement["Resource"], dict)
+        assert "Fn::GetAtt" in statement["Resource"] or "Ref" in statement["Resource"]
+
+
+@functions
+def test_no_parameter_moves_a_deployed_functions_services(name):
+    variables = {
+        **GLOBALS["Environment"]["Variables"],
+        **FUNCTIONS[name]["Properties"].get("Environment", {}).get("Variables", {}),
+    }
+    assert variables["AWS_ENDPOINT_URL"] == ""
+    assert variables["TOKEN_INTROSPECTION_URL"] == ""
+    assert variables["TABLE_NAME"] == {"Ref": "Table"}
+    assert "AWS_SAM_LOCAL" not in variables
+    assert not [variable for variable in variables if variable.startswith("AWS_ENDPOINT_URL_")]
+
+
+def test_functions_have_names_to_be_found_by():
+    variables = GLOBALS["Environment"]["Variables"]
+    assert variables["POWERTOOLS_SERVICE_NAME"]
+    assert variables["POWERTOOLS_METRICS_NAMESPACE"] == {"Fn::Sub": "ServerlessApi/${Stage}"}
+    assert variables["POWERTOOLS_LOG_LEVEL"] == {"Ref": "LogLevel"}
+
+
+def test_the_table_keeps_what_it_is_given():
+    table = find_resources("AWS::DynamoDB::Table")["Table"]
+    assert len(find_resources("AWS::DynamoDB::Table")) == 1
+    assert (table["DeletionPolicy"], table["UpdateReplacePolicy"]) == ("Retain", "Retain")
+    properties = table["Properties"]
+    assert properties["BillingMode"] == "PAY_PER_REQUEST"
+    assert properties["KeySchema"] == [
+        {"AttributeName": "pk", "KeyType": "HASH"},
+        {"AttributeName": "sk", "KeyType": "RANGE"},
+    ]
+    assert properties["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] is True
+    assert properties["SSESpecification"]["SSEEnabled"] is True
+    assert properties["TimeToLiveSpecification"] == {"AttributeName": "expiresAt", "Enabled": True}
+    assert properties["StreamSpecification"]["StreamViewType"] == "NEW_AND_OLD_IMAGES"
+    assert "TableName" not in properties
+
+
+@pytest.mark.parametrize("name", TEMPLATE["Parameters"])
+def test_a_parameter_says_what_it_takes_and_has_a_working_default(name):
+    parameter = TEMPLATE["Parameters"][name]
+    assert len(parameter["Description"]) > 20
+    default = parameter["Default"]
+    if "AllowedValues" in parameter:
+        assert default in parameter["AllowedValues"]
+        return
+    assert parameter["ConstraintDescription"].startswith("must ")
+    if "AllowedPattern" in parameter:
+        assert re.fullmatch(parameter["AllowedPattern"], default)
+    else:
+        assert parameter["MinValue"] <= default <= parameter["MaxValue"]
+
+
+@pytest.mark.parametrize(
+    ("name", "bad"),
+    [
+        ("AllowedOrigin", ["*", "", "app.example.com", "https://app.example.com/", "https://a.example.com/x"]),
+        ("Issuer", ["issuer.example.com", "https://a b", "https://a?b", "ftp://a"]),
+        ("Audience", ["a b", " "]),
+    ],
+)
+def test_a_parameter_refuses_what_could_not_work(name, bad):
+    pattern = TEMPLATE["Parameters"][name]["AllowedPattern"]
+    assert not [value for value in bad if re.fullmatch(pattern, value)]
+
+
+def test_outputs_are_described_and_hold_no_secret():
+    assert {"ApiUrl", "Issuer", "TokenEndpoint", "UserClientId", "MachineClientId", "TableName"} <= set(
+        TEMPLATE["Outputs"]
+    )
+    for output in TEMPLATE["Outputs"].values():
+        assert output["Description"]
+        assert "ClientSecret}" not in str(output["Value"])
+        assert ".ClientSecret'" not in str(output["Value"])
+        assert "resolve:secretsmanager" not in str(output["Value"])
+        value = output["Value"]
+        assert not (
+            isinstance(value, dict) and value.get("Fn::GetAtt", ["", ""])[1] in ("ClientSecret", "SecretString")
+        )
+
+
+def test_user_pool_outputs_are_there_only_with_the_pool():
+    outputs = TEMPLATE["Outputs"]
+    assert {name for name, output in outputs.items() if output.get("Condition") == "MakesUserPool"} >= {
+        "TokenEndpoint",
+        "UserClientId",
+        "MachineClientId",
+    }
+    for name in ("ApiUrl", "Issuer", "TableName"):
+        assert "Condition" not in outputs[name]
