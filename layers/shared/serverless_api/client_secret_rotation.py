@@ -130,7 +130,7 @@ class Rotation:
         )
 
     def _choose_dispensable(self, held: list[dict[str, Any]]) -> str:
-        """Return the id of the secret that is missed least: one that no version names, the newest of them, else the previous.
+        """Return the id of the secret that is missed least: the newest that no version names, else the previous one.
 
         Before the first rotation no version names any. The older one may be in use then by someone who has read it in
         Cognito itself; the newer one can only come from a run that ended before it could be kept.

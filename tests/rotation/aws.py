@@ -1,0 +1,273 @@
+"""Secrets Manager and Cognito over HTTP, and the function that rotates a secret between them."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, Self
+
+from moto.moto_server.werkzeug_app import create_backend_app
+from moto.secretsmanager.models import secretsmanager_backends
+from werkzeug.test import Client
+
+from tests.rotation.cognito import CLIENT_ID, SCOPE, USER_POOL_ID, Cognito, Refused, write_error
+from tests.stack import ROOT, find_resources
+
+ACCOUNT, REGION = "123456789012", "us-east-1"
+SECRET_NAME = "machine-client"
+STEPS = ("createSecret", "setSecret", "testSecret", "finishSecret")
+CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "AWS_REGION": REGION,
+    "AWS_DEFAULT_REGION": REGION,
+}
+
+
+@dataclass(frozen=True)
+class Request:
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def operation(self) -> str:
+        return self.headers.get("x-amz-target", self.path).rpartition(".")[2]
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    content: bytes
+
+
+class AWS:
+    """Both services, with the stack's secret as CloudFormation makes it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._moto = Client(create_backend_app("secretsmanager"))
+        self.cognito = Cognito()
+        backend = secretsmanager_backends[ACCOUNT][REGION]
+        backend.reset()
+        properties = find_resources("AWS::SecretsManager::Secret")["MachineClientSecret"]["Properties"]
+        backend.create_secret(
+            name=SECRET_NAME,
+            secret_string=properties["SecretString"],
+            secret_binary=None,
+            description=properties["Description"],
+            tags=[],
+            kms_key_id=None,
+            client_request_token=None,
+            replica_regions=[],
+            force_overwrite=False,
+        )
+        (self._secret,) = backend.secrets.values()
+
+    @property
+    def secret_id(self) -> str:
+        return str(self._secret.arn)
+
+    def answer(self, request: Request) -> Answer:
+        """Carry out one request, and no other at the same time."""
+        with self._lock:
+            if request.operation == "/oauth2/token":
+                status, content = self.cognito.give_token(request.headers["authorization"], request.body.decode())
+                return Answer(status, json.dumps(content).encode())
+            if request.path.endswith("openid-configuration"):
+                return Answer(200, json.dumps(self.cognito.describe_issuer()).encode())
+            if request.path.endswith("jwks.json"):
+                return Answer(200, json.dumps(self.cognito.list_keys()).encode())
+            if "secretsmanager" in request.headers["x-amz-target"]:
+                response = self._moto.post("/", data=request.body, headers=request.headers)
+                self._complete_finish()
+                return Answer(response.status_code, response.data)
+            try:
+                return Answer(200, json.dumps(self.cognito.call(request.operation, json.loads(request.body))).encode())
+            except Refused as error:
+                return Answer(400, write_error(error).encode())
+
+    def begin_rotation(self) -> str:
+        """Do what RotateSecret does before it calls the function: a pending version without a value.
+
+        Returns the version's id.
+        """
+        with self._lock:
+            version = str(uuid.uuid4())
+            self._secret.remove_version_stages_from_old_versions(["AWSPENDING"])
+            self._secret.versions[version] = {
+                "createdate": int(time.time()),
+                "version_id": version,
+                "version_stages": ["AWSPENDING"],
+            }
+            return version
+
+    def find_version(self, stage: str) -> str | None:
+        with self._lock:
+            versions = self._secret.versions.items()
+            return next((version for version, entry in versions if stage in entry["version_stages"]), None)
+
+    def read(self, stage: str = "AWSCURRENT") -> dict[str, str]:
+        with self._lock:
+            return json.loads(self._secret.versions[self.find_version(stage)]["secret_string"])
+
+    def _complete_finish(self) -> None:
+        # What moto leaves undone when AWSCURRENT moves: it is what a reader gets who names no stage, and is pending no
+        # more («Rotation by Lambda function», AWS Secrets Manager User Guide).
+        current = self.find_version("AWSCURRENT")
+        self._secret.set_default_version_id(current)
+        stages = self._secret.versions[current]["version_stages"]
+        if "AWSPENDING" in stages:
+            stages.remove("AWSPENDING")
+
+
+class Server:
+    """Serves `AWS` on a port of the loopback interface."""
+
+    def __init__(self, answer: Callable[[Request], Answer | None]) -> None:
+        class RequestHandler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            # Head and body in one packet: apart, each answer waits for the acknowledgement of its head.
+            wbufsize = -1
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                request = Request(self.path, {name.lower(): value for name, value in self.headers.items()}, body)
+                answered = answer(request)
+                if answered is None:
+                    self.close_connection = True
+                    self.connection.shutdown(socket.SHUT_RDWR)
+                    return
+                self.send_response(answered.status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(answered.content)))
+                self.end_headers()
+                self.wfile.write(answered.content)
+
+            do_GET = do_POST  # noqa: N815
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), RequestHandler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What happens to one of the calls that a step makes.
+
+    Attributes:
+        call: which, from 0.
+        kind: `killed`, the function's process between this call and the next, or `answer lost`.
+    """
+
+    call: int
+    kind: str
+
+
+class Function:
+    """The rotation function in processes of its own, in front of the services."""
+
+    def __init__(self, aws: AWS, log: Path) -> None:
+        self._aws = aws
+        self._log = log
+        self._fault: Fault | None = None
+        self._started = threading.Event()
+        self._process_id = 0
+        self.calls: list[str] = []
+        """What the last run called, in order."""
+
+    def __enter__(self) -> Self:
+        self._server = Server(self._answer).__enter__()
+        properties = find_resources("AWS::Serverless::Function")["RotateClientSecret"]["Properties"]
+        code = ROOT / properties["CodeUri"]
+        variables = {
+            **properties["Environment"]["Variables"],
+            "USER_POOL_ID": USER_POOL_ID,
+            "CLIENT_ID": CLIENT_ID,
+            "CLIENT_SCOPE": SCOPE,
+            "TOKEN_ENDPOINT": f"{self._server.url}/oauth2/token",
+        }
+        with self._log.open("w") as log:
+            self._host = subprocess.Popen(
+                [sys.executable, str(Path(__file__).with_name("function_host.py"))],
+                cwd=code,
+                env={
+                    **CREDENTIALS,
+                    **variables,
+                    "AWS_ENDPOINT_URL": self._server.url,
+                    "AWS_LAMBDA_FUNCTION_NAME": "RotateClientSecret",
+                    "PATH": os.environ["PATH"],
+                    "POWERTOOLS_LOG_LEVEL": "DEBUG",
+                    "POWERTOOLS_METRICS_NAMESPACE": "ServerlessApi/test",
+                    "POWERTOOLS_SERVICE_NAME": "resources-api",
+                    "PYTHONPATH": os.pathsep.join([str(code), str(ROOT / "layers/shared")]),
+                    "TABLE_NAME": "resources",
+                },
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+        assert self._read_line() == "ready"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._host.stdin.close()
+        self._host.wait(10)
+        self._host.stdout.close()
+        self._server.__exit__()
+
+    def run(self, step: str, version: str, fault: Fault | None = None) -> int:
+        """Send the event of a step; returns the process's exit status, the negative signal number if it was killed."""
+        self.calls, self._fault = [], fault
+        self._started.clear()
+        event = {"Step": step, "SecretId": self._aws.secret_id, "ClientRequestToken": version}
+        self._host.stdin.write(json.dumps(event) + "\n")
+        self._host.stdin.flush()
+        self._process_id = int(self._read_line())
+        self._started.set()
+        return int(self._read_line())
+
+    def rotate(self) -> str:
+        """A whole rotation without faults; returns its version."""
+        version = self._aws.begin_rotation()
+        for step in STEPS:
+            assert self.run(step, version) == 0, self._log.read_text()
+        return version
+
+    def _answer(self, request: Request) -> Answer | None:
+        call = len(self.calls)
+        self.calls.append(request.operation)
+        kind = self._fault.kind if self._fault and self._fault.call == call else ""
+        answer = self._aws.answer(request)
+        if kind == "killed":
+            assert self._started.wait(10)
+            os.kill(self._process_id, signal.SIGKILL)
+        return None if kind else answer
+
+    def _read_line(self) -> str:
+        line = self._host.stdout.readline().strip()
+        assert line, self._log.read_text()
+        return line

@@ -1,0 +1,191 @@
+"""The rotation of the machine client's secret, its function killed wherever it can be."""
+
+import base64
+import itertools
+import json
+import signal
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+
+from tests.rotation.aws import AWS, STEPS, Fault, Function, Request
+from tests.rotation.cognito import CLIENT_ID
+
+KILLED = -signal.SIGKILL
+
+
+def gives_token(aws: AWS, secret: dict[str, str]) -> bool:
+    credentials = base64.b64encode(f"{secret['clientId']}:{secret['clientSecret']}".encode()).decode()
+    form = urlencode({"grant_type": "client_credentials", "scope": secret["scope"]})
+    request = Request("/oauth2/token", {"authorization": f"Basic {credentials}"}, form.encode())
+    return aws.answer(request).status == 200
+
+
+def known_to_cognito(aws: AWS) -> set[str]:
+    return {secret.id for secret in aws.cognito.secrets}
+
+
+def test_first_rotation_fills_the_secret_that_the_stack_makes_empty(aws: AWS, function: Function) -> None:
+    assert aws.read() == {}
+    function.rotate()
+    secret = aws.read()
+    assert set(secret) == {"clientId", "clientSecret", "clientSecretId", "scope", "tokenEndpoint"}
+    assert secret["clientId"] == CLIENT_ID
+    assert gives_token(aws, secret)
+
+
+def test_secret_works_until_the_rotation_after_the_one_that_replaced_it(aws: AWS, function: Function) -> None:
+    function.rotate()
+    for _ in range(3):
+        old = aws.read()
+        version = aws.begin_rotation()
+        for step in STEPS:
+            assert function.run(step, version) == 0
+            assert gives_token(aws, old)
+            assert gives_token(aws, aws.read())
+        assert aws.find_version("AWSCURRENT") == version
+        assert aws.read()["clientSecret"] != old["clientSecret"]
+        assert aws.read("AWSPREVIOUS") == old
+        assert known_to_cognito(aws) == {old["clientSecretId"], aws.read()["clientSecretId"]}
+
+
+def test_each_step_may_run_twice(aws: AWS, function: Function) -> None:
+    for _ in range(3):
+        version = aws.begin_rotation()
+        for step in STEPS:
+            assert function.run(step, version) == 0
+            known, pending = known_to_cognito(aws), aws.find_version("AWSPENDING")
+            assert function.run(step, version) == 0
+            assert known_to_cognito(aws) == known
+            assert aws.find_version("AWSPENDING") == pending
+        assert gives_token(aws, aws.read())
+    # Secrets Manager may also begin anew with a version that is current already.
+    for step in STEPS:
+        assert function.run(step, version) == 0
+        assert aws.find_version("AWSCURRENT") == version
+
+
+@pytest.mark.parametrize(
+    ("kind", "next_run"),
+    [
+        ("killed", "of the same rotation"),
+        ("killed", "of another rotation"),
+        ("answer lost", "of the same rotation"),
+    ],
+)
+def test_next_run_heals_a_step_that_ended_anywhere(
+    kind: str, next_run: str, aws: AWS, function: Function, log: Path
+) -> None:
+    function.rotate()
+    struck: list[tuple[str, str]] = []
+    for step in STEPS:
+        for call in itertools.count():
+            version = aws.begin_rotation()
+            for earlier in STEPS[: STEPS.index(step)]:
+                assert function.run(earlier, version) == 0
+            status = function.run(step, version, Fault(call, kind))
+            if len(function.calls) <= call:
+                break
+            struck.append((step, function.calls[call]))
+            assert status == KILLED or kind == "answer lost"
+            assert gives_token(aws, aws.read())
+            if next_run == "of the same rotation":
+                for again in STEPS:
+                    assert function.run(again, version) == 0, log.read_text()
+                assert aws.find_version("AWSCURRENT") == version
+            else:
+                function.rotate()
+            assert gives_token(aws, aws.read())
+    assert {operation for _, operation in struck} == {
+        "DescribeSecret",
+        "GetSecretValue",
+        "ListUserPoolClientSecrets",
+        "DeleteUserPoolClientSecret",
+        "AddUserPoolClientSecret",
+        "PutSecretValue",
+        "/oauth2/token",
+        "UpdateSecretVersionStage",
+    }
+    assert {step for step, _ in struck} == set(STEPS)
+
+
+def test_first_rotation_that_dies_keeps_the_secret_that_the_client_was_made_with(aws: AWS, function: Function) -> None:
+    made_with = aws.cognito.secrets[0].id
+    # Describe, get, list, add: the second secret exists, and nobody knows its value.
+    version = aws.begin_rotation()
+    assert function.run("createSecret", version, Fault(3, "killed")) == KILLED
+    assert function.calls[-1] == "AddUserPoolClientSecret"
+    orphan = (known_to_cognito(aws) - {made_with}).pop()
+    function.rotate()
+    assert made_with in known_to_cognito(aws)
+    assert orphan not in known_to_cognito(aws)
+
+
+def test_abandoned_rotation_leaves_the_current_secret_alone(aws: AWS, function: Function) -> None:
+    function.rotate()
+    function.rotate()
+    current = aws.read()
+    abandoned = aws.begin_rotation()
+    for step in STEPS[:3]:
+        assert function.run(step, abandoned) == 0
+    # The abandoned secret is newer than the current one, and Cognito has no room for a third.
+    version = aws.begin_rotation()
+    assert function.run("createSecret", version) == 0
+    assert current["clientSecretId"] in known_to_cognito(aws)
+    for step in STEPS:
+        assert function.run(step, abandoned) == 1
+    assert aws.read() == current
+
+
+def test_rotation_whose_secret_was_deleted_is_given_up(aws: AWS, function: Function, log: Path) -> None:
+    function.rotate()
+    current = aws.read()
+    version = aws.begin_rotation()
+    assert function.run("createSecret", version) == 0
+    pending = aws.read("AWSPENDING")["clientSecretId"]
+    aws.cognito.secrets = [secret for secret in aws.cognito.secrets if secret.id != pending]
+    assert function.run("setSecret", version) == 1
+    assert "this rotation is given up" in log.read_text()
+    assert aws.find_version("AWSPENDING") is None
+    assert aws.read() == current
+    function.rotate()
+    assert gives_token(aws, aws.read())
+
+
+def test_secret_that_gives_no_token_does_not_become_current(aws: AWS, function: Function, log: Path) -> None:
+    function.rotate()
+    current = aws.find_version("AWSCURRENT")
+    version = aws.begin_rotation()
+    assert function.run("createSecret", version) == 0
+    pending = aws.read("AWSPENDING")["clientSecretId"]
+    aws.cognito.secrets = [secret for secret in aws.cognito.secrets if secret.id != pending]
+    assert function.run("testSecret", version) == 1
+    assert "The token endpoint gives no token for the new secret (status 400)." in log.read_text()
+    assert aws.find_version("AWSCURRENT") == current
+
+
+def test_versions_and_steps_that_do_not_exist_are_refused(aws: AWS, function: Function, log: Path) -> None:
+    assert function.run("createSecret", "1f0c7a70-0000-4000-8000-000000000000") == 1
+    assert "This version is not the one that the secret is being rotated to." in log.read_text()
+    version = aws.begin_rotation()
+    assert function.run("testSecret", version) == 1
+    assert "createSecret has to run first" in log.read_text()
+    assert function.run("dropSecret", version) == 1
+    assert "'dropSecret' is no step of a rotation." in log.read_text()
+
+
+def test_secrets_are_in_no_log_even_at_debug(aws: AWS, function: Function, log: Path) -> None:
+    values: set[str] = set()
+    version = aws.begin_rotation()
+    for step in STEPS:
+        assert function.run(step, version, Fault(0, "answer lost")) == 0
+        values |= {secret.value for secret in aws.cognito.secrets}
+    function.run("setSecret", "no-such-version")
+    written = log.read_text()
+    # The log is the one that the test believes it is.
+    assert json.loads(written[written.rindex('{"level":"ERROR"') :].splitlines()[0])["step"] == "setSecret"
+    assert len(values) == 2
+    for value in values:
+        assert value not in written
+        assert base64.b64encode(f"{CLIENT_ID}:{value}".encode()).decode() not in written
