@@ -16,7 +16,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import FrameType
+from types import CodeType
 from typing import Any
 from unittest.mock import patch
 
@@ -561,9 +561,12 @@ def test_signal_in_the_middle_of_a_call() -> None:
     try:
         with serve(script(echo, answer_late)) as (server, client):
             call_echo(client)
-            with pytest.raises(Interrupted):
+            with pytest.raises(Interrupted) as interrupted:
                 client.call("PutItem", {"late": True}, TIMEOUT)
             may_answer.set()
+            # At once, and not when the traceback that holds the connection is forgotten.
+            assert server.closed.wait(10)
+            assert interrupted.tb
             call_echo(client)
             call_echo(client)
             assert server.connections == 2
@@ -573,36 +576,41 @@ def test_signal_in_the_middle_of_a_call() -> None:
 
 # What http.client leaves half made complains when it is collected.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_interruption_at_any_line_of_a_call() -> None:
+@pytest.mark.parametrize("again", [False, True], ids=["once", "again_while_cleaning_up"])
+def test_interruption_at_any_line_of_a_call(again: bool) -> None:
     """At each line in turn that a call executes, in the client and in http.client, a handler raises."""
+    files = ("serverless_api/dynamodb.py", "serverless_api/exchange.py", "http/client.py")
+    thread, first, executed = threading.get_ident(), 0, 0
 
-    def interrupt_at(line: int) -> Callable[[FrameType, str, Any], Any]:
-        lines = itertools.count()
-
-        def trace(frame: FrameType, event: str, _: Any) -> Any:
-            if not frame.f_code.co_filename.endswith(("serverless_api/dynamodb.py", "exchange.py", "http/client.py")):
-                return None
-            if event == "line" and next(lines) == line:
+    def interrupt(code: CodeType, line: int) -> None:
+        nonlocal executed
+        if threading.get_ident() == thread and code.co_filename.endswith(files):
+            executed += 1
+            if executed == first or (again and executed > first):
                 raise Interrupted
-            return trace
 
-        return trace
-
-    tracer = sys.gettrace()
-    with serve(echo) as (server, client):
-        for line in itertools.count():
-            call_echo(client)
-            sys.settrace(interrupt_at(line))
-            try:
-                client.call("GetItem", {"interrupted": line}, TIMEOUT)
-                break
-            except Interrupted:
-                pass
-            finally:
-                sys.settrace(tracer)
-            call_echo(client)
-        assert line > 100
-        assert server.connections > 50
+    events = sys.monitoring.events
+    tool = next(number for number in range(6) if sys.monitoring.get_tool(number) is None)
+    sys.monitoring.use_tool_id(tool, "interruptions")
+    sys.monitoring.register_callback(tool, events.LINE, interrupt)
+    try:
+        with serve(echo) as (server, client):
+            for first in itertools.count(1):
+                call_echo(client)
+                executed = 0
+                sys.monitoring.set_events(tool, events.LINE)
+                try:
+                    client.call("GetItem", {"interrupted": first}, TIMEOUT)
+                    break
+                except Interrupted:
+                    pass
+                finally:
+                    sys.monitoring.set_events(tool, 0)
+                call_echo(client)
+            assert first > 100
+            assert server.connections > 50
+    finally:
+        sys.monitoring.free_tool_id(tool)
 
 
 def test_client_is_not_changed_by_the_request_it_carries() -> None:
