@@ -33,7 +33,7 @@ backend: .venv/run
 
 ## test: run all tests
 .PHONY: test
-test: .venv/dev
+test: .venv/dev .venv-deploy/done
 	$(python) -m pytest --cov --cov-fail-under=95 --durations=10
 
 ## bench-local: measure the local engine beside `sam local` (needs Docker; writes docs/benchmarks/local-engine.md)
@@ -41,14 +41,20 @@ test: .venv/dev
 bench-local: .venv/dev
 	@$(python) -m benchmarks.local_engine
 
-## lint: check style, types and the template
+## test-deploy: deploy the stack into an emulator of AWS, and test it there
+.PHONY: test-deploy
+test-deploy: .venv/dev .venv-deploy/done
+	$(python) -m pytest tests/deploy --durations=5
+
+## lint: check style, types and the template, and scan the template for what is insecure
 .PHONY: lint
-lint: .venv/dev
+lint: .venv/dev .venv-scan/done
 	.venv/bin/ruff format --check
 	.venv/bin/ruff check
 	.venv/bin/mypy
 	.venv/bin/cfn-lint template.yaml
 	AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} .venv/bin/sam validate --lint
+	.venv-scan/bin/checkov --config-file .checkov.yaml
 
 ## format: write the code in the project's style
 .PHONY: format
@@ -68,11 +74,13 @@ lock: .venv/dev
 	$(pin) requirements/dev.in --output-file requirements/dev.txt
 	$(pin) requirements/run.in --constraint requirements/dev.txt --output-file requirements/run.txt
 	$(pin) layers/shared/requirements.in --constraint requirements/dev.txt --output-file layers/shared/requirements.txt
+	$(pin) requirements/deploy.in --output-file requirements/deploy.txt
+	$(pin) requirements/scan.in --output-file requirements/scan.txt
 
 ## clean: remove what was built, cached and installed
 .PHONY: clean
 clean:
-	rm -rf .venv .local .aws-sam .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
+	rm -rf .venv .venv-* .local .aws-sam .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
 
 ## help: list the targets
 .PHONY: help
@@ -92,4 +100,11 @@ help:
 .venv/dev: .venv/run requirements/dev.txt
 	@echo "Installing what developing needs (once)"
 	@$(python) -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.txt
+	@touch $@
+
+# What these need pins other versions of the same packages, so each has an environment of its own.
+.venv-deploy/done .venv-scan/done: .venv-%/done: requirements/%.txt .venv/bin/python
+	@echo "Setting up .venv-$* (once)"
+	@$(python) -m venv --clear .venv-$*
+	@.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
 	@touch $@
