@@ -68,5 +68,17 @@ class ApiClient:
             time.perf_counter() - started,
         )
 
-    def close(self) -> None:
-        self._connection.close()
+    def list_all(self) -> list[dict[str, Any]]:
+        """Return all resources of the user, page by page."""
+        found: list[dict[str, Any]] = []
+        query = "?limit=7"
+        while True:
+            answer = self.send("GET", RESOURCES + query)
+            if answer.is_unavailable:
+                time.sleep(answer.retry_after)
+                continue
+            assert answer.status == 200, answer
+            found += answer.document["resources"]
+            if "nextToken" not in answer.document:
+                return found
+            query = f"?limit=7&nextToken={answer.document['nextToken']}"

@@ -1,14 +1,16 @@
 """The API under its own engine, with a proxy full of faults between the functions and their table."""
 
+import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
 
-from local.services import start_services
+from local.services import Services, start_services
 from local.tokens import AUDIENCE, issuer_url
 from tests.engine_process import ROOT, EngineProcess, free_port
-from tests.faults.proxy import FaultProxy
+from tests.faults.proxy import FaultPlan, FaultProxy, no_faults
 
 SEED = 2026
 PROCESSES = 3
@@ -23,10 +25,31 @@ class Stand:
 
     engine: EngineProcess
     proxy: FaultProxy
+    services: Services
 
     @property
     def url(self) -> str:
         return self.engine.url
+
+    @contextmanager
+    def faults(self, plan: FaultPlan) -> Iterator[None]:
+        """Have the table fail by a plan for the block."""
+        self.proxy.plan = plan
+        try:
+            yield
+        finally:
+            self.proxy.plan = no_faults
+
+    def find_function_processes(self, folder: str = "functions/") -> set[int]:
+        """Return the processes that run functions; those of one of them by the name of its folder."""
+        command = ["ps", "-ww", "-eo", "pid=,ppid=,args="]
+        listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        rows = [line.split(maxsplit=2) for line in listed.splitlines()]
+        return {
+            int(pid)
+            for pid, parent, arguments in rows
+            if int(parent) == self.engine.process.pid and folder in arguments
+        }
 
 
 @pytest.fixture(scope="session")
@@ -44,7 +67,7 @@ def stand() -> Iterator[Stand]:
                 port=port,
             ) as engine,
         ):
-            yield Stand(engine, proxy)
+            yield Stand(engine, proxy, services)
     finally:
         services.stop()
 

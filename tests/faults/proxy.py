@@ -158,20 +158,25 @@ class FaultProxy:
             case Fault.UNAVAILABLE:
                 await connection.answer(503, {"message": "Service Unavailable"})
             case _:
-                if fault is Fault.DELAY:
-                    await connection.wait_until_gone(DELAY_SECONDS)
-                answer = await connection.forward(request)
-                if fault is Fault.RESET_AFTER:
-                    connection.reset()
-                elif fault is Fault.TRUNCATED:
-                    await connection.send(answer.head + answer.body[: len(answer.body) // 2])
-                    raise ConnectionAbortedError
-                elif fault is Fault.DRIPPING:
-                    for byte in answer.head + answer.body:
-                        await connection.send(bytes([byte]))
-                        await connection.wait_until_gone(DRIP_SECONDS)
-                else:
-                    await connection.send(answer.head + answer.body)
+                await self._forward(connection, request, fault)
+
+    async def _forward(self, connection: "_Connection", request: _Message, fault: Fault | None) -> None:
+        if fault is Fault.DELAY:
+            await connection.wait_until_gone(DELAY_SECONDS)
+        answer = await connection.forward(request)
+        content = answer.head + answer.body
+        match fault:
+            case Fault.RESET_AFTER:
+                connection.reset()
+            case Fault.TRUNCATED:
+                await connection.send(answer.head + answer.body[: len(answer.body) // 2])
+                raise ConnectionAbortedError
+            case Fault.DRIPPING:
+                for byte in content:
+                    await connection.send(bytes([byte]))
+                    await connection.wait_until_gone(DRIP_SECONDS)
+            case _:
+                await connection.send(content)
 
     def _count(self, request: _Message) -> Fault | None:
         # Of the target too, which names DynamoDB's operation.

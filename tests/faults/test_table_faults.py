@@ -1,14 +1,19 @@
-"""The API while its table fails now and then, not at all, or for good."""
+"""The API while its table fails now and then, says nothing, or is down."""
 
+import secrets
 import statistics
+import time
+from base64 import urlsafe_b64encode
+from collections import Counter
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.faults.api_client import ApiClient
-from tests.faults.conftest import SEED, Report, Stand
+from tests.faults.api_client import RESOURCES, Answer, ApiClient
+from tests.faults.conftest import PROCESSES, SEED, Report, Stand
 from tests.faults.model import ModelledUser, Tally
-from tests.faults.proxy import Fault, draw_faults, no_faults
+from tests.faults.proxy import Fault, always, draw_faults
 
 CLIENTS = 16
 REQUESTS = 2_000
@@ -21,32 +26,107 @@ FAULTS = (
     Fault.RESET_AFTER,
     Fault.TRUNCATED,
 )
+BUDGET = 20
+"""How many retries one process may make while nothing succeeds."""
 
 
 @pytest.mark.parametrize(("rate", "least_right"), [(0.1, 0.999), (0.3, 0.98)])
 def test_faults_now_and_then(stand: Stand, report: Report, rate: float, least_right: float) -> None:
-    stand.proxy.plan = draw_faults(SEED, rate, FAULTS)
     stand.proxy.forget()
     users = [ModelledUser(ApiClient(stand.url, f"user-{rate}-{number}"), SEED) for number in range(CLIENTS)]
-    try:
-        with ThreadPoolExecutor(CLIENTS) as threads:
-            list(threads.map(lambda user: user.send_requests(REQUESTS // CLIENTS), users))
-    finally:
-        stand.proxy.plan = no_faults
+    with stand.faults(draw_faults(SEED, rate, FAULTS)), ThreadPoolExecutor(CLIENTS) as threads:
+        list(threads.map(lambda user: user.send_requests(REQUESTS // CLIENTS), users))
     tally = Tally()
     for user in users:
         tally.add(user.tally)
     report.add(
-        f"{rate:.0%} of table calls fail, {REQUESTS:,} requests, {CLIENTS} clients",
+        f"{rate:.0%} of table calls fail, {tally.requests:,} mixed requests, {CLIENTS} clients",
         f"{tally.right / tally.requests:.2%} answered right",
-        f"{tally.unavailable} × 503",
+        f"{tally.unavailable} with 503 and Retry-After",
         f"{len(tally.wrong)} others",
         f"{tally.repeats} sent again by the client",
-        f"{stand.proxy.requests} table calls, {sum(stand.proxy.met.values())} faults",
-        f"median {statistics.median(tally.seconds) * 1000:.0f} ms, longest {max(tally.seconds):.1f} s",
+        f"{stand.proxy.requests:,} table calls, {sum(stand.proxy.met.values())} faults",
+        describe_seconds(tally.seconds),
     )
     for user in users:
         user.check_end()
     assert tally.wrong == []
+    assert tally.requests == REQUESTS
     assert tally.right >= least_right * tally.requests
     assert set(stand.proxy.met) == set(FAULTS)
+
+
+@pytest.mark.parametrize(("fault", "count"), [(Fault.SILENT, 45), (Fault.DRIPPING, 5 * PROCESSES)])
+def test_table_that_does_not_answer(stand: Stand, report: Report, fault: Fault, count: int) -> None:
+    # One request of each kind for each process, so that all of them are there.
+    send_at_once(stand, "before", 5 * PROCESSES)
+    before = stand.find_function_processes()
+    with stand.faults(always(fault)):
+        answers = send_at_once(stand, f"user-{fault}", count)
+    after = stand.find_function_processes()
+    time.sleep(max(answer.retry_after for answer in answers))
+    again = send_at_once(stand, f"user-{fault}", 5 * PROCESSES)
+    report.add(
+        f"table: {fault}, {count} requests",
+        f"{sum(answer.is_unavailable for answer in answers)} with 503 and Retry-After, before Lambda's limit of 29 s",
+        f"{len(before - after)} of {len(before)} processes lost",
+        f"once it was back {sum(answer.status < 500 for answer in again)} of {len(again)} requests worked at once",
+        describe_seconds([answer.seconds for answer in answers]),
+    )
+    assert [answer for answer in answers if not answer.is_unavailable] == []
+    assert after == before
+    assert Counter(answer.status for answer in again) == {201: PROCESSES, 200: PROCESSES, 404: 3 * PROCESSES}
+
+
+def test_table_that_is_down(stand: Stand, report: Report) -> None:
+    stand.proxy.forget()
+    with stand.faults(always(Fault.RESET_BEFORE)):
+        answers = send_at_once(stand, "user-down", REQUESTS)
+        processes = len(stand.find_function_processes())
+    retries = stand.proxy.repeats
+    time.sleep(max(answer.retry_after for answer in answers))
+    again = send_at_once(stand, "user-down", 5)
+    report.add(
+        f"table down, {REQUESTS:,} requests",
+        f"{sum(answer.is_unavailable for answer in answers):,} with 503 and Retry-After",
+        f"{stand.proxy.requests:,} table calls, {retries} of them retries by {processes} processes:"
+        f" {retries / REQUESTS:.2f} a request",
+        describe_seconds([answer.seconds for answer in answers]),
+    )
+    assert [answer for answer in answers if not answer.is_unavailable] == []
+    assert retries <= 0.25 * REQUESTS
+    assert retries <= BUDGET * processes
+    assert all(answer.status < 500 for answer in again)
+
+
+def send_at_once(stand: Stand, subject: str, count: int) -> Sequence[Answer]:
+    """Send requests of all kinds, no two the same, from several clients."""
+    clients = [ApiClient(stand.url, f"{subject}-{number}") for number in range(min(CLIENTS, count))]
+
+    def send(number: int) -> list[Answer]:
+        return [KINDS[index % len(KINDS)](clients[number]) for index in range(number, count, len(clients))]
+
+    with ThreadPoolExecutor(len(clients)) as threads:
+        return [answer for answers in threads.map(send, range(len(clients))) for answer in answers]
+
+
+def make_id() -> str:
+    digits = secrets.token_hex(16)
+    return f"{digits[:8]}-{digits[8:12]}-7{digits[13:16]}-8{digits[17:20]}-{digits[20:]}"
+
+
+def make_next_token() -> str:
+    return urlsafe_b64encode(bytes.fromhex(make_id().replace("-", ""))).decode().rstrip("=")
+
+
+KINDS: Sequence[Callable[[ApiClient], Answer]] = (
+    lambda client: client.send("POST", RESOURCES, {"name": "one", "type": "A"}, {"Idempotency-Key": make_id()}),
+    lambda client: client.send("GET", f"{RESOURCES}/{make_id()}"),
+    lambda client: client.send("PUT", f"{RESOURCES}/{make_id()}", {"name": "one", "type": "A"}),
+    lambda client: client.send("DELETE", f"{RESOURCES}/{make_id()}"),
+    lambda client: client.send("GET", f"{RESOURCES}?nextToken={make_next_token()}"),
+)
+
+
+def describe_seconds(seconds: Sequence[float]) -> str:
+    return f"median {statistics.median(seconds) * 1000:.0f} ms, longest {max(seconds):.1f} s"

@@ -1,0 +1,80 @@
+"""Functions in processes of their own with an environment of the test's choice, as execution environments are."""
+
+import json
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from tests.stack import ROOT
+from tests.unit.gateway import ENVIRONMENT, Context, Gateway
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one create was answered, and after how many seconds."""
+
+    status: int
+    document: dict[str, Any]
+    seconds: float
+
+    @property
+    def is_enriched(self) -> bool:
+        return "enrichment" in self.document.get("metadata", {})
+
+
+class CreatingProcess:
+    """An environment of the function that creates resources."""
+
+    def __init__(self, environment: Mapping[str, str], log: Path) -> None:
+        self._log = log
+        self._connection, theirs = multiprocessing.Pipe()
+        # Not forked: an execution environment starts with nothing imported.
+        context = multiprocessing.get_context("spawn")
+        self._process = context.Process(target=_serve, args=(theirs, {**ENVIRONMENT, **environment}, str(log)))
+        self._process.start()
+        theirs.close()
+
+    def start_creates(self, count: int) -> None:
+        """Have resources created, without waiting for it."""
+        self._connection.send(count)
+
+    def read_outcomes(self) -> list[Outcome]:
+        """Wait for what `start_creates` started."""
+        outcomes: list[Outcome] = self._connection.recv()
+        return outcomes
+
+    def read_log(self) -> list[dict[str, Any]]:
+        """Return the records that the function has logged."""
+        return [json.loads(line) for line in self._log.read_text().splitlines() if line.startswith('{"level"')]
+
+    def stop(self) -> None:
+        self._connection.close()
+        self._process.join(10)
+        self._process.kill()
+
+
+def _serve(connection: Connection, environment: Mapping[str, str], log: str) -> None:
+    os.environ.update(environment)
+    sys.stdout = Path(log).open("w", buffering=1)  # noqa: SIM115 - open as long as the process runs
+    sys.path[:0] = [str(ROOT / "layers/shared")]
+    from functions.create_resource.app import handler
+
+    gateway = Gateway({})
+    try:
+        while count := connection.recv():
+            connection.send([_create(handler, gateway) for _ in range(count)])
+    except EOFError:
+        return
+
+
+def _create(handler: Any, gateway: Gateway) -> Outcome:
+    event = gateway.make_event("POST", "/api/v1/resources", body={"name": "thing", "type": "A"})
+    started = time.perf_counter()
+    answer = handler(event, Context())
+    return Outcome(answer["statusCode"], json.loads(answer["body"]), time.perf_counter() - started)
