@@ -22,8 +22,10 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest.fixture(scope="session")
 def aws() -> Iterator[str]:
-    """The URL of moto in this process."""
-    with DynamoDB() as service:
+    """The URL of moto in this process, with credentials for it in the environment."""
+    with DynamoDB() as service, pytest.MonkeyPatch.context() as environment:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            environment.setenv(name, ENVIRONMENT[name])
         yield service.url
 
 
@@ -36,7 +38,7 @@ def handlers(aws: str) -> Iterator[Mapping[str, Handler]]:
 @pytest.fixture
 def table(aws: str) -> Iterator[Any]:
     """A client of the functions' table, which is new and empty."""
-    client = boto3.client("dynamodb", region_name=ENVIRONMENT["AWS_REGION"], endpoint_url=aws)
+    client = boto3.Session().client("dynamodb", region_name=ENVIRONMENT["AWS_REGION"], endpoint_url=aws)
     create_table(client)
     yield client
     client.delete_table(TableName=ENVIRONMENT["TABLE_NAME"])

@@ -36,9 +36,10 @@ class Request:
     caller: Caller
 
     def read_header(self, name: str) -> str | None:
-        """Return the header `name` (in lower case, as the gateway spells all of them), or None."""
-        value: str | None = (self.event.get("headers") or {}).get(name)
-        return value
+        """Return the header `name`, given in lower case, or None."""
+        # The gateway spells all names in lower case; `sam local` leaves them as they came.
+        headers: Mapping[str, str] = self.event.get("headers") or {}
+        return next((value for of, value in headers.items() if of.lower() == name), None)
 
     def read_path_parameter(self, name: str) -> str:
         """Return the part of the path that the route calls `name`; empty where the route has none."""

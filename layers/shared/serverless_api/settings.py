@@ -54,6 +54,7 @@ def read_count(name: str, default: int) -> int:
 
 
 TABLE_NAME = read_setting("TABLE_NAME")
+REGION = read_setting("AWS_REGION")
 SERVICE_NAME = read_setting("POWERTOOLS_SERVICE_NAME")
 METRICS_NAMESPACE = read_setting("POWERTOOLS_METRICS_NAMESPACE")
 

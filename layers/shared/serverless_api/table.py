@@ -4,24 +4,20 @@ Source: «Amazon DynamoDB API Reference» and «Error handling with DynamoDB», 
 """
 
 import math
+import os
 import re
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
-
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from typing import Any
 
 from serverless_api import settings
+from serverless_api.dynamodb import DynamoDB, DynamoDBError, find_endpoint
 from serverless_api.errors import ContentTooLarge, ServiceUnavailable
 from serverless_api.observability import MetricUnit, metrics, report_transition
 from serverless_api.resilience.circuit_breaker import CircuitBreaker, CircuitOpen, CircuitState
 from serverless_api.resilience.deadline import current_deadline
 from serverless_api.resilience.retry import RetryableError, RetryBudget, RetryPolicy
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
 
 type Item = dict[str, Any]
 
@@ -42,16 +38,7 @@ RESET_SECONDS = 1.0
 
 TOO_LARGE = "The resource is larger than the 400 KB that can be kept"
 
-_client: "DynamoDBClient" = boto3.client(
-    "dynamodb",
-    config=Config(
-        connect_timeout=ATTEMPT_SECONDS,
-        read_timeout=ATTEMPT_SECONDS,
-        # One place retries a call, and it is not this one.
-        retries={"mode": "standard", "total_max_attempts": 1},
-        tcp_keepalive=True,
-    ),
-)
+_database = DynamoDB(settings.REGION, find_endpoint(os.environ))
 
 
 class ConditionFailed(Exception):
@@ -87,7 +74,7 @@ _circuit = CircuitBreaker(RetryableError, reset=RESET_SECONDS, on_transition=_re
 
 def get_item(key: Item) -> Item | None:
     """Return the item with the primary key `key` as last written, or None."""
-    found = _call("get_item", Key=_encode_item(key), ConsistentRead=True).get("Item")
+    found = _call("GetItem", Key=_encode_item(key), ConsistentRead=True).get("Item")
     return _decode_item(found) if found else None
 
 
@@ -103,7 +90,7 @@ def put_item(item: Item, condition: str, values: Mapping[str, Any] | None = None
         ConditionFailed: the condition does not hold.
         ContentTooLarge: the item is over DynamoDB's 400 KB.
     """
-    _call("put_item", Item=_encode_item(item), **_condition(condition, values))
+    _call("PutItem", Item=_encode_item(item), **_condition(condition, values))
 
 
 def update_item(key: Item, update: str, condition: str, values: Mapping[str, Any]) -> Item:
@@ -120,7 +107,7 @@ def update_item(key: Item, update: str, condition: str, values: Mapping[str, Any
         ContentTooLarge: the item would be over DynamoDB's 400 KB.
     """
     arguments = _condition(condition, values, update)
-    answer = _call("update_item", Key=_encode_item(key), ReturnValues="ALL_NEW", **arguments)
+    answer = _call("UpdateItem", Key=_encode_item(key), ReturnValues="ALL_NEW", **arguments)
     return _decode_item(answer["Attributes"])
 
 
@@ -130,7 +117,7 @@ def delete_item(key: Item, condition: str, values: Mapping[str, Any] | None = No
     Raises:
         ConditionFailed: the condition does not hold.
     """
-    _call("delete_item", Key=_encode_item(key), **_condition(condition, values))
+    _call("DeleteItem", Key=_encode_item(key), **_condition(condition, values))
 
 
 def put_and_update(item: Item, key: Item, update: str, condition: str, values: Mapping[str, Any]) -> None:
@@ -143,7 +130,9 @@ def put_and_update(item: Item, key: Item, update: str, condition: str, values: M
     """
     put = {"TableName": settings.TABLE_NAME, "Item": _encode_item(item), **_condition("attribute_not_exists(#pk)")}
     change = {"TableName": settings.TABLE_NAME, "Key": _encode_item(key), **_condition(condition, values, update)}
-    _call("transact_write_items", TransactItems=[{"Update": change}, {"Put": put}])
+    # With a token DynamoDB itself recognises a repeated transaction, for ten minutes.
+    token = secrets.token_hex(16)
+    _call("TransactWriteItems", ClientRequestToken=token, TransactItems=[{"Update": change}, {"Put": put}])
 
 
 def query_items(partition: str, prefix: str, before: str | None, limit: int) -> Iterator[Item]:
@@ -161,7 +150,7 @@ def query_items(partition: str, prefix: str, before: str | None, limit: int) -> 
         arguments: dict[str, Any] = {"ExclusiveStartKey": _encode_item(start)} if start else {}
         # One answer holds at most 1 MB; the loop asks on until the page is full or the partition at its end.
         answer = _call(
-            "query",
+            "Query",
             KeyConditionExpression="#pk = :pk AND begins_with(#sk, :sk)",
             ExpressionAttributeNames={"#pk": "pk", "#sk": "sk"},
             ExpressionAttributeValues=_encode_item({":pk": partition, ":sk": prefix}),
@@ -200,7 +189,7 @@ def _call(operation: str, **arguments: Any) -> dict[str, Any]:
 
     Every operation here is safe to repeat: reads are, and each write is conditional on what it would find changed.
     """
-    if operation != "transact_write_items":
+    if operation != "TransactWriteItems":
         arguments["TableName"] = settings.TABLE_NAME
     failed: list[RetryableError] = []
 
@@ -224,34 +213,32 @@ def _call(operation: str, **arguments: Any) -> dict[str, Any]:
 
 def _attempt(operation: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        answer: dict[str, Any] = getattr(_client, operation)(**arguments)
-        return answer
-    except ClientError as error:
+        return _database.call(operation, arguments, current_deadline().cut(ATTEMPT_SECONDS))
+    except DynamoDBError as error:
         _raise_refusal(error)
         raise
-    except (HTTPClientError, BotoCoreError) as error:
-        raise AnswerLost(str(error)) from error
+    except OSError as error:
+        raise AnswerLost(f"{type(error).__name__}: {error}") from error
 
 
-def _raise_refusal(error: ClientError) -> None:
-    refusal: dict[str, Any] = dict(error.response)
-    code, message = refusal["Error"]["Code"], refusal["Error"]["Message"]
-    if code == "ConditionalCheckFailedException":
-        raise ConditionFailed(_decode_item(refusal["Item"]) if "Item" in refusal else None) from error
-    if code == "TransactionCanceledException":
-        _raise_cancellation(refusal["CancellationReasons"], error)
-    if code == "TransactionConflictException":
+def _raise_refusal(error: DynamoDBError) -> None:
+    if error.code == "ConditionalCheckFailedException":
+        found = error.response.get("Item")
+        raise ConditionFailed(_decode_item(found) if found else None) from error
+    if error.code == "TransactionCanceledException":
+        _raise_cancellation(error.response["CancellationReasons"], error)
+    if error.code == "TransactionConflictException":
         raise TransactionConflict from error
     # DynamoDB has no code of its own for an item over 400 KB: only the message tells it from other invalid requests.
-    if code == "ValidationException" and "exceeded the maximum allowed size" in message:
+    if error.code == "ValidationException" and "exceeded the maximum allowed size" in error.message:
         raise ContentTooLarge(TOO_LARGE) from error
-    if code in _THROTTLED:
-        raise RetryableError(code) from error
-    if refusal.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500:
-        raise AnswerLost(code) from error
+    if error.code in _THROTTLED:
+        raise RetryableError(error.code) from error
+    if error.status >= 500:
+        raise AnswerLost(error.code) from error
 
 
-def _raise_cancellation(reasons: Sequence[Mapping[str, Any]], error: ClientError) -> None:
+def _raise_cancellation(reasons: Sequence[Mapping[str, Any]], error: DynamoDBError) -> None:
     for reason in reasons:
         if reason.get("Code") == "ConditionalCheckFailed":
             raise ConditionFailed(_decode_item(reason["Item"]) if reason.get("Item") else None) from error
@@ -270,8 +257,7 @@ def _encode_item(item: Mapping[str, Any]) -> dict[str, Any]:
 
 def _encode(value: Any) -> dict[str, Any]:
     if isinstance(value, str):
-        # botocore passes only plain strings on.
-        return {"S": str(value)}
+        return {"S": value}
     if isinstance(value, bool):
         return {"BOOL": value}
     if isinstance(value, int | Decimal):
