@@ -1,0 +1,138 @@
+"""Each role allows the actions that its function asks AWS for: those that are seen on the wire, and no others."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import boto3
+import httpx
+import pytest
+
+from tests.engine_process import free_port, poll
+from tests.machine_client.aws import AWS, STEPS, Function
+from tests.permissions import list_functions, read_role
+from tests.stack import list_routes
+from tests.unit.conftest import create_table
+from tests.unit.dynamodb import DynamoDB, Refusal
+from tests.unit.gateway import ENVIRONMENT, Answer, Gateway, import_functions
+from tests.unit.http_server import Reply, Request, Server, make_reply
+
+FUNCTIONS = {route.key: route.function for route in list_routes()}
+# What SAM gives to every function that it makes a role for: to write its log, and its traces.
+MANAGED_POLICIES = {"AWSLambdaBasicExecutionRole", "AWSXrayWriteOnlyAccess"}
+TOO_LARGE = Refusal("ValidationException", message="Item size has exceeded the maximum allowed size")
+
+
+class RecordingGateway(Gateway):
+    """The API, and what each of its functions asks of IAM."""
+
+    def __init__(self, handlers: Mapping[str, Any], requests: list[Request]) -> None:
+        super().__init__(handlers)
+        self._requests = requests
+        self.used: dict[str, set[str]] = defaultdict(set)
+
+    def invoke(self, event: Mapping[str, Any]) -> Answer:
+        before = len(self._requests)
+        answer = super().invoke(event)
+        for request in self._requests[before:]:
+            self.used[FUNCTIONS[event["routeKey"]]] |= _actions(request)
+        return answer
+
+
+def _actions(request: Request) -> set[str]:
+    operation = request.headers["X-Amz-Target"].partition(".")[2]
+    if operation == "TransactWriteItems":
+        # It has no action of its own: each part needs the one of its name («Using IAM with DynamoDB transactions»,
+        # Amazon DynamoDB Developer Guide).
+        kinds = [kind for item in json.loads(request.body)["TransactItems"] for kind in item]
+        return {"dynamodb:ConditionCheckItem" if kind == "ConditionCheck" else f"dynamodb:{kind}Item" for kind in kinds}
+    return {f"dynamodb:{operation}"}
+
+
+@contextmanager
+def _record(monkeypatch: pytest.MonkeyPatch, **environment: str) -> Iterator[tuple[RecordingGateway, DynamoDB]]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, ENVIRONMENT[name])
+    with DynamoDB() as dynamodb, httpx.Client(base_url=dynamodb.url, trust_env=False) as forward:
+
+        def answer(request: Request) -> Reply:
+            passed = forward.post("/", content=request.body, headers=list(request.headers.items()))
+            return make_reply(passed.content, passed.status_code)
+
+        table = boto3.client("dynamodb", region_name=ENVIRONMENT["AWS_REGION"], endpoint_url=dynamodb.url)
+        create_table(table)
+        try:
+            with (
+                Server(answer) as recorder,
+                import_functions({"AWS_ENDPOINT_URL": recorder.url, **environment}) as handlers,
+            ):
+                yield RecordingGateway(handlers, recorder.requests), dynamodb
+        finally:
+            table.delete_table(TableName=ENVIRONMENT["TABLE_NAME"])
+
+
+def _use_every_route(api: RecordingGateway, dynamodb: DynamoDB) -> None:
+    """Have each function make every kind of call that it can make."""
+    key = {"Idempotency-Key": "once"}
+    first, again = api.create(headers=key), api.create(headers=key)
+    assert (first.status, again.json()["id"]) == (201, first.json()["id"])
+    # A write that is refused gives its key back.
+    dynamodb.fail("TransactWriteItems", TOO_LARGE)
+    assert api.create(headers={"Idempotency-Key": "refused"}).status == 413
+    created = api.create()
+    assert created.status == 201
+    resource_id = created.json()["id"]
+    answers = [api.read(resource_id), api.page(), api.update(resource_id), api.delete(resource_id)]
+    assert [answer.status for answer in answers] == [200, 200, 200, 204]
+
+
+def test_roles_allow_what_the_routes_functions_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    with _record(monkeypatch) as (api, dynamodb):
+        _use_every_route(api, dynamodb)
+    assert api.used == {function: set(read_role(function).resources) for function in FUNCTIONS.values()}
+
+
+def test_roles_allow_what_enriching_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    nobody = f"http://127.0.0.1:{free_port()}/"
+    settings = {"ENRICHMENT_URL": nobody, "CIRCUIT_THRESHOLD": "1", "CIRCUIT_RESET_SECONDS": "1"}
+    allowed = {function: set(read_role(function, EnrichmentUrl=nobody).resources) for function in FUNCTIONS.values()}
+    with _record(monkeypatch, **settings) as (api, dynamodb):
+        _use_every_route(api, dynamodb)
+        resource_id = api.create().json()["id"]
+
+        def has_used_all() -> bool:
+            api.create()
+            api.update(resource_id)
+            return all(allowed[function] <= api.used[function] for function in allowed)
+
+        # Whether the service is back is asked again only when the circuit has been open for a while.
+        poll(has_used_all, f"the roles allow {allowed}, and of this is used: {api.used}", seconds=10)
+    assert api.used == allowed
+
+
+def test_the_rotations_role_allows_what_a_rotation_does(tmp_path: Path) -> None:
+    aws, used = AWS(), set()
+    with Function(aws, tmp_path / "function.log") as function:
+        # In the first rotations Cognito has room for another secret; then one has to go.
+        for _ in range(3):
+            version = aws.begin_rotation()
+            for step in STEPS:
+                assert function.run(step, version) == 0
+                used |= set(function.calls)
+    used -= {"/oauth2/token"}  # takes the client's secret, and no right
+    assert used == {action.partition(":")[2] for action in read_role("RotateClientSecret").resources}
+
+
+@pytest.mark.parametrize("function", list_functions())
+def test_a_role_has_no_managed_policies_but_those_for_logs_and_traces(function: str) -> None:
+    assert read_role(function).managed_policies == MANAGED_POLICIES
+
+
+@pytest.mark.parametrize("function", list_functions())
+def test_a_role_names_every_action_and_every_resource(function: str) -> None:
+    for action, resources in read_role(function).resources.items():
+        assert "*" not in action
+        assert not [resource for resource in resources if "*" in resource]
