@@ -19,6 +19,7 @@ from local.engine import AsgiApplication, Engine
 from local.functions import FunctionSettings
 from local.gateway import Gateway
 from local.issuer import create_issuer, load_signing_key, mint_token
+from local.machine_client import describe_environment, keep_machine_client
 from local.page import create_page
 from local.routes import read_routes
 from local.services import ServicesError, create_resources, seed_tables, start_services
@@ -101,7 +102,7 @@ async def _serve(options: argparse.Namespace, console: Console) -> None:
             create_resources=lambda added: _create_resources(added, endpoint),
         )
         cleanup.push_async_callback(engine.close)
-        preparing = asyncio.create_task(asyncio.to_thread(_prepare_services, stack, endpoint, options.seed))
+        preparing = asyncio.create_task(asyncio.to_thread(_prepare_services, stack, endpoint, options))
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait((preparing, stopping), return_when=asyncio.FIRST_COMPLETED)
         if stop.is_set():
@@ -146,15 +147,17 @@ def _listen(port: int) -> socket.socket:
         ) from error
 
 
-def _prepare_services(stack: Stack, endpoint: str, seed: Path | None) -> None:
+def _prepare_services(stack: Stack, endpoint: str, options: argparse.Namespace) -> None:
     _create_resources(stack, endpoint)
-    if seed is not None:
+    for port, api in enumerate(stack.apis, options.port):
+        keep_machine_client(api, port, endpoint)
+    if options.seed is not None:
         names = {
             logical_id: resource.properties.get("TableName", logical_id)
             for logical_id, resource in stack.resources.items()
             if resource.type == "AWS::DynamoDB::Table"
         }
-        seed_tables(seed, endpoint, names)
+        seed_tables(options.seed, endpoint, names)
 
 
 def _create_resources(stack: Stack, endpoint: str) -> None:
@@ -191,6 +194,8 @@ def _show_start(console: Console, stack: Stack, engine: Engine, endpoint: str) -
         console.show(f"  {_example_call(gateway, url + prefix, port)}\n")
         console.show(f"Documentation  {url}/_local/docs")
         console.show(f"OpenAPI        {url}/_local/openapi.json")
+        if any(route.authorizer for route in gateway.table.routes):
+            console.show(f"Machine client {describe_environment(api, url + prefix, endpoint)}")
     console.show(f"AWS services   {endpoint}\n\nReady. Ctrl-C stops everything.\n")
 
 

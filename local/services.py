@@ -44,6 +44,7 @@ _RULE_PROPERTIES = ("Description", "EventBusName", "ScheduleExpression", "State"
 _PROTOCOLS = {
     "dynamodb": ("DynamoDB_20120810", "1.0"),
     "events": ("AWSEvents", "1.1"),
+    "secretsmanager": ("secretsmanager", "1.1"),
     "sqs": ("AmazonSQS", "1.0"),
 }
 
@@ -164,6 +165,27 @@ def seed_tables(file: Path, endpoint: str, names: Mapping[str, str]) -> None:
             for table, request in requests[start : start + LARGEST_BATCH]:
                 batch.setdefault(table, []).append(request)
             client.call("dynamodb", "BatchWriteItem", {"RequestItems": batch})
+
+
+def keep_secret(name: str, value: str, endpoint: str) -> None:
+    """Put a secret into Secrets Manager, in place of what is there under its name.
+
+    Args:
+        name: of the secret.
+        value: its text.
+        endpoint: URL of the services.
+
+    Raises:
+        ServicesError: the secret is refused.
+    """
+    with _Client(endpoint) as client:
+        # Made without its value, which a refusal would quote; services that run on their own may have it already.
+        with contextlib.suppress(ServicesError):
+            client.call("secretsmanager", "CreateSecret", {"Name": name})
+        try:
+            client.call("secretsmanager", "PutSecretValue", {"SecretId": name, "SecretString": value})
+        except ServicesError:
+            raise ServicesError(f"The local AWS services refuse the secret {name}.") from None
 
 
 def _named(

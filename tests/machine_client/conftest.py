@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.rotation.aws import AWS, Function
+from examples.machine_client.machine_client import MachineClient
+from tests.machine_client.aws import AWS, CREDENTIALS, Function, Server
 
 
 @pytest.fixture
@@ -21,3 +22,19 @@ def log(tmp_path: Path) -> Path:
 def function(aws: AWS, log: Path) -> Iterator[Function]:
     with Function(aws, log) as function:
         yield function
+
+
+@pytest.fixture
+def issuer(aws: AWS) -> Iterator[str]:
+    """Where programs find the user pool and Secrets Manager; the function that rotates has an entrance of its own."""
+    with Server(aws.answer) as server:
+        aws.cognito.issuer = server.url
+        yield server.url
+
+
+@pytest.fixture
+def client(aws: AWS, issuer: str, monkeypatch: pytest.MonkeyPatch) -> MachineClient:
+    """The example's client, of the user pool."""
+    for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": issuer}.items():
+        monkeypatch.setenv(name, value)
+    return MachineClient(aws.secret_id)

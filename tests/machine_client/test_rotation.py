@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tests.rotation.aws import AWS, STEPS, Fault, Function, Request
-from tests.rotation.cognito import CLIENT_ID
+from tests.machine_client.aws import AWS, STEPS, Fault, Function, Request
+from tests.machine_client.cognito import CLIENT_ID
 
 KILLED = -signal.SIGKILL
 

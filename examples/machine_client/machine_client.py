@@ -1,0 +1,144 @@
+"""A program that calls the API as a machine: client credentials, with a secret that rotates.
+
+Its environment: `API_URL`, `CLIENT_SECRET_ID` (name or ARN of the secret in Secrets Manager), and AWS credentials that
+may read that secret.
+"""
+
+import json
+import os
+import sys
+import uuid
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import urlsplit
+
+import boto3
+from authlib.integrations.requests_client import OAuth2Session, OAuthError
+from botocore.exceptions import BotoCoreError, ClientError
+from requests import RequestException, Response
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
+
+RENEW_BEFORE_EXPIRY = 30  # seconds
+TIMEOUT = (3.05, 35.0)  # seconds to connect and between bytes; the gateway itself answers within 30
+
+# «Retry-After» is followed where an answer has it; API Gateway's own 429 and 503 have none, so those wait ever longer.
+# Every method is repeated: what this client posts carries an Idempotency-Key.
+_RETRY = Retry(
+    total=5,
+    status_forcelist=(429, 503),
+    allowed_methods=None,
+    backoff_factor=0.5,
+    backoff_jitter=0.5,
+    backoff_max=20,
+    raise_on_status=False,
+)
+
+
+class SecretError(Exception):
+    """The secret cannot be used; the message is a sentence without it."""
+
+
+class MachineClient:
+    """Sends requests with a token of its own, which is got with a secret from Secrets Manager.
+
+    The token is kept until shortly before it expires. Where the secret no longer works, or an answer is 401, both are
+    fetched again, once.
+    """
+
+    def __init__(self, secret_id: str) -> None:
+        """Prepare a client; nothing is sent yet.
+
+        Args:
+            secret_id: name or ARN of a secret with `clientId`, `clientSecret`, `tokenEndpoint` and `scope`.
+        """
+        self._secret_id = secret_id
+        self._secrets_manager = boto3.client("secretsmanager")
+        self._session: OAuth2Session | None = None
+
+    def request(self, method: str, url: str, **options: Any) -> Response:
+        """Send a request and return the answer, whatever its status.
+
+        Args:
+            method: of HTTP.
+            url: of the API.
+            options: as `requests.Session.request` takes them.
+
+        Raises:
+            requests.RequestException: no answer, or none but 429 and 503.
+            authlib.integrations.base_client.OAuthError: the issuer refuses the secret that Secrets Manager has.
+            botocore.exceptions.ClientError: Secrets Manager refuses to give the secret.
+            botocore.exceptions.BotoCoreError: Secrets Manager does not answer.
+            SecretError: what it gives cannot be used.
+        """
+        is_new = self._session is None
+        session = self._session or self._open_session()
+        try:
+            response: Response = session.request(method, url, **options)
+        except OAuthError:
+            # The token had expired, and the secret has rotated twice since it was fetched.
+            if is_new:
+                raise
+        else:
+            if response.status_code != 401 or is_new:
+                return response
+            response.close()
+        return self._open_session().request(method, url, **options)
+
+    def _open_session(self) -> OAuth2Session:
+        """Fetch the secret, and a token with it."""
+        secret = json.loads(self._secrets_manager.get_secret_value(SecretId=self._secret_id)["SecretString"])
+        if "clientSecret" not in secret:
+            raise SecretError(f"{self._secret_id} holds no client secret yet; its first rotation writes it.")
+        if not _is_safe(secret["tokenEndpoint"]):
+            raise SecretError("The token endpoint is no https URL: the secret would cross the network unencrypted.")
+        session = OAuth2Session(
+            secret["clientId"],
+            secret["clientSecret"],
+            token_endpoint=secret["tokenEndpoint"],
+            grant_type="client_credentials",
+            scope=secret.get("scope"),
+            leeway=RENEW_BEFORE_EXPIRY,
+            default_timeout=TIMEOUT,
+        )
+        session.mount("https://", HTTPAdapter(max_retries=_RETRY))
+        session.mount("http://", HTTPAdapter(max_retries=_RETRY))
+        session.fetch_token()
+        self._session = session
+        return session
+
+
+def _is_safe(url: str) -> bool:
+    parts = urlsplit(url)
+    try:
+        return parts.scheme == "https" or ip_address(parts.hostname or "").is_loopback
+    except ValueError:
+        return False
+
+
+def main() -> int:
+    """Create a resource and list those that the client has."""
+    try:
+        api_url, secret_id = os.environ["API_URL"], os.environ["CLIENT_SECRET_ID"]
+    except KeyError as error:
+        print(f"{error.args[0]} is not set: see the README beside this program.", file=sys.stderr)
+        return 2
+    url = f"{api_url}/api/v1/resources"
+    resource = {"name": "made by a machine", "type": "A"}
+    try:
+        client = MachineClient(secret_id)
+        created = client.request("POST", url, json=resource, headers={"Idempotency-Key": str(uuid.uuid4())})
+        created.raise_for_status()
+        page = client.request("GET", url)
+        page.raise_for_status()
+    except (BotoCoreError, ClientError, OAuthError, RequestException, SecretError) as error:
+        print(f"The API could not be called: {error}", file=sys.stderr)
+        return 1
+    print(f"Created {created.json()['id']}; the newest resources are:")
+    for entry in page.json()["resources"]:
+        print(f"  {entry['id']}  {entry['name']}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

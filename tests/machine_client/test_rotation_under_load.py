@@ -1,0 +1,83 @@
+"""Programs that call the API without pause while the secret rotates and its function dies wherever it can."""
+
+import itertools
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from examples.machine_client.machine_client import MachineClient
+from tests.engine_process import EngineProcess, poll
+from tests.machine_client.aws import AWS, STEPS, Fault, Function
+from tests.machine_client.cognito import CLIENT_ID
+from tests.stack import ROOT
+
+
+@pytest.fixture
+def api(issuer: str) -> Iterator[str]:
+    """The API as the stack is, but that its user pool is the stand-in."""
+    with EngineProcess(ROOT / "template.yaml", "--parameters", f"Issuer={issuer}", f"Audience={CLIENT_ID}") as engine:
+        yield f"{engine.url}/api/v1/resources"
+
+
+class Caller:
+    """A program's loop in a thread: each request with a token of its own."""
+
+    def __init__(self, client: MachineClient, url: str) -> None:
+        self._client, self._url = client, url
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._call)
+        self.statuses: list[int] = []
+        self.failure: Exception | None = None
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        self._thread.start()
+        try:
+            yield
+        finally:
+            self._is_over.set()
+            self._thread.join()
+
+    def wait_for_another_answer(self) -> None:
+        seen = len(self.statuses)
+        poll(lambda: self.failure is not None or len(self.statuses) > seen, "the program gets no answer any more")
+
+    def _call(self) -> None:
+        try:
+            while not self._is_over.is_set():
+                self.statuses.append(self._client.request("GET", self._url).status_code)
+        except Exception as failure:
+            self.failure = failure
+
+
+def test_program_sees_no_failure_through_three_rotations(
+    aws: AWS, function: Function, client: MachineClient, api: str
+) -> None:
+    function.rotate()
+    # So short that no token is used twice: each request stands or falls with the secret.
+    aws.cognito.token_seconds = 30
+    caller = Caller(client, api)
+    secrets = {aws.read()["clientSecret"]}
+    killed = 0
+    with caller.running():
+        caller.wait_for_another_answer()
+        for _ in range(3):
+            version = aws.begin_rotation()
+            for step in STEPS:
+                # Killed once after each of its calls, until there is none left to be killed after.
+                for call in itertools.count():
+                    status = function.run(step, version, Fault(call, "killed"))
+                    caller.wait_for_another_answer()
+                    if status == 0:
+                        break
+                    killed += 1
+            assert aws.find_version("AWSCURRENT") == version
+            secrets.add(aws.read()["clientSecret"])
+    assert caller.failure is None
+    assert set(caller.statuses) == {200}
+    assert len(secrets) == 4
+    assert killed >= 3 * len(STEPS)
+    # The program has held a secret that was deleted under it, and has fetched the one that took its place.
+    assert 0 < aws.cognito.refused_tokens <= 2
