@@ -112,7 +112,8 @@ def _describe_path(path: str, item: Mapping[str, Any], shared: Mapping[str, Any]
     for method in described.keys() & set(_METHODS):
         operation = described[method] = dict(described[method])
         operation["responses"] = operation.get("responses") or {"default": {"description": "The function's answer"}}
-        own = operation.get("parameters", [])
+        # SAM names the path's variables once more, without the schema that OpenAPI demands.
+        own = [entry for entry in operation.get("parameters", ()) if entry.keys() & {"$ref", "schema", "content"}]
         declared = [shared.get(entry.get("$ref", "").rpartition("/")[2], entry) for entry in (*common, *own)]
         names = {entry["name"] for entry in declared if entry["in"] == "path"}
         operation["parameters"] = own + [
