@@ -75,6 +75,37 @@ def test_the_scope_of_the_other_action_is_not_enough(api, route):
     assert api.invoke(make_event(api, route, scopes=others)).status == 403
 
 
+@ROUTES
+@pytest.mark.parametrize("name", ["scp", "permissions"])
+@pytest.mark.parametrize("text", ["[{}]", "[openid {} email]", "openid {}"])
+def test_lists_of_scopes_count_as_the_gateway_writes_them(api, route, name, text):
+    claims = {"sub": "alice", name: text.format(route.scopes[0])}
+    assert api.invoke(make_event(api, route, claims=claims)).status not in (401, 403)
+
+
+@pytest.mark.parametrize("name", ["scp", "permissions"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "<nil>",
+        "[openid]",
+        "[[read:resources]]",
+        "[read:resourcesx]",
+        "[xread:resources]",
+        "[openid,read:resources]",
+        "map[read:resources:1]",
+    ],
+)
+def test_lists_without_the_scope_are_not_enough(api, name, text):
+    assert api.page(claims={"sub": "alice", name: text}).status == 403
+
+
+def test_scope_itself_is_no_list(api):
+    assert api.page(claims={"sub": "alice", "scope": "[read:resources]"}).status == 403
+
+
 def test_nothing_is_written_without_the_scope(api):
     assert api.create(scopes=["read:resources"]).status == 403
     assert api.page().json()["count"] == 0
@@ -109,6 +140,12 @@ def test_sam_local_accepts_only_active_tokens(sam_local, header):
 def test_sam_local_accepts_no_request_without_a_token(sam_local, issuer):
     assert_unauthorized(sam_local.invoke(without_authorizer(sam_local)))
     assert issuer.asked == []
+
+
+@pytest.mark.parametrize(("scopes", "status"), [(["openid", "read:resources"], 200), (["write:resources", 7], 403)])
+def test_sam_local_understands_lists_of_scopes(sam_local, issuer, scopes, status):
+    issuer.claims["listed"] = {"sub": "alice", "scp": scopes}
+    assert sam_local.invoke(without_authorizer(sam_local, Authorization="Bearer listed")).status == status
 
 
 def test_sam_local_demands_scopes(sam_local):

@@ -14,6 +14,8 @@ from serverless_api.errors import Forbidden, Problem, Unauthorized
 
 # A subject identifier is at most 255 characters long (OpenID Connect Core 1.0, section 2).
 MAX_SUBJECT_LENGTH = 255
+# Besides `scope` (RFC 8693, section 4.2): `scp` of Okta and Microsoft Entra, `permissions` of Auth0.
+_LIST_CLAIMS = ("scp", "permissions")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ def identify_caller(event: Mapping[str, Any]) -> Caller:
     Raises:
         Unauthorized: the event carries no verified claims, or they name no subject.
     """
-    authorizer = event.get("requestContext", {}).get("authorizer", {}).get("jwt")
+    authorizer = ((event.get("requestContext") or {}).get("authorizer") or {}).get("jwt")
     if authorizer is None and settings.RUNS_IN_SAM_LOCAL and settings.TOKEN_INTROSPECTION_URL:
         from serverless_api.introspection import introspect_token  # noqa: PLC0415 - no deployed function loads it
 
@@ -61,8 +63,17 @@ def identify_caller(event: Mapping[str, Any]) -> Caller:
     if not isinstance(subject, str) or not 0 < len(subject) <= MAX_SUBJECT_LENGTH:
         raise _unauthorized()
     # The gateway lists scopes only where the route demands some; the claim has all of them.
-    scopes = [*(authorizer.get("scopes") or ()), *str(claims.get("scope", "")).split(" ")]
+    scopes = [*(authorizer.get("scopes") or ()), *str(claims.get("scope") or "").split(" ")]
+    for name in _LIST_CLAIMS:
+        scopes += _read_list(claims.get(name))
     return Caller(subject, frozenset(filter(None, scopes)))
+
+
+def _read_list(claim: object) -> list[str]:
+    """Return the entries of a claim that is a list, which the gateway writes as `[a b]`, or names parted by blanks."""
+    if isinstance(claim, list):
+        return [entry for entry in claim if isinstance(entry, str)]
+    return str(claim or "").removeprefix("[").removesuffix("]").split(" ")
 
 
 def _unauthorized() -> Unauthorized:
