@@ -1,5 +1,6 @@
 """What template.yaml says, for tests that hold the code against it."""
 
+import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -23,6 +24,10 @@ class Route:
     @property
     def key(self) -> str:
         return f"{self.method} {self.path}"
+
+    def load_event(self) -> dict[str, Any]:
+        """The route's event fixture."""
+        return json.loads((ROOT / "events" / f"{self.folder.name}.json").read_text(encoding="utf-8"))
 
 
 @cache

@@ -123,7 +123,7 @@ def test_there_is_an_event_for_every_function_and_a_function_for_every_event():
 
 @ROUTES
 def test_an_event_is_one_of_its_route(route):
-    event = json.loads((ROOT / "events" / f"{route.folder.name}.json").read_text(encoding="utf-8"))
+    event = route.load_event()
     http = event["requestContext"]["http"]
     assert event["version"] == "2.0"
     assert event["routeKey"] == event["requestContext"]["routeKey"] == route.key
