@@ -31,6 +31,11 @@ token: .venv/run
 backend: .venv/run
 	@exec $(python) -m local backend --port $(PORT) --parameters $(local_parameters) --seed examples/resources.json
 
+## machine-client: call the API as a machine does, in the environment that `make run` prints for it
+.PHONY: machine-client
+machine-client: .venv-machine-client/done
+	@.venv-machine-client/bin/python examples/machine_client/machine_client.py
+
 ## test: run all tests
 .PHONY: test
 test: .venv/dev .venv-deploy/done
@@ -74,6 +79,7 @@ lock: .venv/dev
 	$(pin) requirements/dev.in --output-file requirements/dev.txt
 	$(pin) requirements/run.in --constraint requirements/dev.txt --output-file requirements/run.txt
 	$(pin) layers/shared/requirements.in --constraint requirements/dev.txt --output-file layers/shared/requirements.txt
+	$(pin) examples/machine_client/requirements.in --constraint requirements/dev.txt --output-file examples/machine_client/requirements.txt
 	$(pin) requirements/deploy.in --output-file requirements/deploy.txt
 	$(pin) requirements/scan.in --output-file requirements/scan.txt
 
@@ -85,7 +91,7 @@ clean:
 ## help: list the targets
 .PHONY: help
 help:
-	@sed -n 's/^## \([a-z-]*\): /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+	@sed -n 's/^## \([a-z-]*\): /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-14s %s\n", $$1, $$2 }'
 
 .venv/bin/python:
 	@python3.13 -c "" 2>/dev/null || { echo "Python 3.13 is needed and there is no python3.13 on PATH. Install it, then try again."; exit 1; }
@@ -107,4 +113,10 @@ help:
 	@echo "Setting up .venv-$* (once)"
 	@$(python) -m venv --clear .venv-$*
 	@.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
+	@touch $@
+
+.venv-machine-client/done: examples/machine_client/requirements.txt .venv/bin/python
+	@echo "Setting up .venv-machine-client (once)"
+	@$(python) -m venv --clear .venv-machine-client
+	@.venv-machine-client/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
 	@touch $@

@@ -12,7 +12,6 @@ Source: «Rotation by Lambda function», AWS Secrets Manager User Guide; `AddUse
 """
 
 import json
-import logging
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,11 +27,6 @@ from serverless_api.exchange import exchange_json
 
 MOST_SECRETS = 2  # that Cognito holds of one client
 TOKEN_SECONDS = 5.0
-
-# Lambda sets the root logger to the function's level, and at DEBUG botocore would write whole requests and responses,
-# secrets and all, to the log.
-for _name in ("boto3", "botocore", "urllib3"):
-    logging.getLogger(_name).setLevel(logging.INFO)
 
 _config = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
 _secrets_manager = boto3.client("secretsmanager", config=_config)
