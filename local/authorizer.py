@@ -134,6 +134,8 @@ def verify_token(token: str, key: RSAPublicKey, issuer: str, audience: Sequence[
         raise InvalidToken("the token cannot be decoded") from error
     try:
         claims = json.loads(payload.decode(), parse_constant=_refuse_constant)
+        # An escape can stand for half a surrogate pair, which is no text: no encoding carries it any further.
+        json.dumps(claims, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise InvalidToken("the claims are not JSON") from error
     if not isinstance(claims, dict):

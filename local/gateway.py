@@ -212,7 +212,9 @@ class _Authorizer:
         if self._place == "querystring":
             values = parse_qs(request.query).get(self._name)
             return values[0] if values else None
-        return _find_header(request.headers, self._name.lower().encode())
+        # Headers of one name are joined by commas, so that a second Authorization leaves no token that holds.
+        found = [value for name, value in request.headers if name == self._name.lower().encode()]
+        return b",".join(found).decode("latin-1") if found else None
 
 
 def _read_request(scope: Scope, body: bytes, request_id: str) -> Request:
