@@ -1,0 +1,63 @@
+"""The API under attack: through the gateway, over real HTTP, and at its functions alone."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.engine_process import EngineProcess, free_port
+from tests.security.doors import FunctionsDoor, GatewayDoor
+from tests.security.tokens import Forge
+from tests.stack import ROOT
+from tests.unit.gateway import ENVIRONMENT, Gateway, import_functions
+from tests.unit.http_server import Server, make_reply
+
+
+@pytest.fixture(scope="session")
+def elsewhere() -> Iterator[Server]:
+    """A server of the attacker's, which nobody has a reason to call."""
+    keys = make_reply({}, 404)
+    with Server(lambda _request: keys) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[EngineProcess]:
+    port = free_port()
+    parameters = ["--parameters", f"Issuer=http://127.0.0.1:{port}/_local/issuer", "Audience=local"]
+    with EngineProcess(ROOT / "template.yaml", *parameters, port=port) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="session")
+def forge(engine: EngineProcess, elsewhere: Server) -> Forge:
+    forge = Forge(engine.port, elsewhere.url)
+    # Whoever falls for the attacker's address gets the attacker's keys, and would accept the token.
+    documents = {"/.well-known/openid-configuration": {"issuer": elsewhere.url, "jwks_uri": f"{elsewhere.url}/keys"}}
+    elsewhere.answer = lambda request: make_reply(documents.get(request.target, {"keys": [forge.own_jwk]}))
+    return forge
+
+
+@pytest.fixture(scope="session")
+def services(engine: EngineProcess) -> Iterator[str]:
+    """The URL of the AWS services behind the API, with credentials for them in the environment."""
+    with pytest.MonkeyPatch.context() as environment:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            environment.setenv(name, ENVIRONMENT[name])
+        yield engine.wait_for_line("^AWS services").split()[-1]
+
+
+@pytest.fixture(scope="module")
+def functions(services: str) -> Iterator[Gateway]:
+    """The functions on the engine's own table, with nothing in front of them."""
+    with import_functions({"AWS_ENDPOINT_URL": services, "TABLE_NAME": "Table"}) as handlers:
+        yield Gateway(handlers)
+
+
+@pytest.fixture(scope="module", params=["gateway", "functions"])
+def door(request: pytest.FixtureRequest, engine: EngineProcess, forge: Forge) -> Iterator[GatewayDoor | FunctionsDoor]:
+    """Where a caller whose token holds comes in."""
+    if request.param == "gateway":
+        with engine.client() as client:
+            yield GatewayDoor(client, forge)
+    else:
+        yield FunctionsDoor(request.getfixturevalue("functions"))
