@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from local.intrinsics import REGION
 from local.template import Stack, load_template
 from tests.stack import ROOT, find_resources
 
@@ -45,13 +44,6 @@ def read_role(function: str, **parameters: str) -> Role:
         {action: frozenset(of) for action, of in resources.items()},
         frozenset(arn.rpartition("/")[2] for arn in role["ManagedPolicyArns"]),
     )
-
-
-def table_arn(**parameters: str) -> str:
-    """The ARN of the stack's table, as the roles' policies spell it."""
-    (arn,) = read_role("GetResource", **parameters).resources["dynamodb:GetItem"]
-    assert arn.startswith(f"arn:aws:dynamodb:{REGION}:")
-    return arn
 
 
 def _as_list(value: Any) -> list[Any]:

@@ -1,6 +1,6 @@
 """An emulator of AWS with the stack deployed in it, for all tests here."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -35,7 +35,7 @@ def deployment(emulator: Emulator, template: Path) -> Deployment:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport() -> Iterator[None]:
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     if report.failed and _running:
         log = _running[-1].log

@@ -52,7 +52,7 @@ class Deployment:
         """The name or id that a resource has in AWS."""
         return str(self.resources[logical_id]["PhysicalResourceId"])
 
-    def invoke(self, function: str, event: dict[str, Any]) -> dict[str, Any]:
+    def invoke(self, function: str, event: dict[str, Any]) -> Any:
         """What a function answers, by its logical id."""
         return invoke_function(self.emulator, self.find(function), event)
 
@@ -62,7 +62,7 @@ class Deployment:
         return {item["sk"]["S"] for item in answer["Items"]}
 
 
-def invoke_function(emulator: Emulator, name: str, event: dict[str, Any]) -> dict[str, Any]:
+def invoke_function(emulator: Emulator, name: str, event: dict[str, Any]) -> Any:
     answer = emulator.client("lambda").invoke(FunctionName=name, Payload=json.dumps(event))
     payload = json.load(answer["Payload"])
     assert "FunctionError" not in answer, payload

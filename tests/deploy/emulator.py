@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -113,5 +112,5 @@ class Emulator:
         self._process.wait()
 
 
-def _inherited_environment() -> Mapping[str, str]:
+def _inherited_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
