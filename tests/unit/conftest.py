@@ -22,11 +22,18 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest.fixture(scope="session")
 def aws() -> Iterator[str]:
-    """The URL of moto in this process, with credentials for it in the environment."""
-    with DynamoDB() as service, pytest.MonkeyPatch.context() as environment:
+    """The URL of moto in this process."""
+    with DynamoDB() as service:
+        yield service.url
+
+
+@pytest.fixture(scope="session", autouse=True)
+def credentials() -> Iterator[None]:
+    """Credentials that open nothing; a function reads them when it first calls AWS."""
+    with pytest.MonkeyPatch.context() as environment:
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             environment.setenv(name, ENVIRONMENT[name])
-        yield service.url
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,9 @@ _JSON_MEDIA_TYPE = re.compile(r'application/json\s*(;\s*charset="?utf-8"?\s*)?',
 _ENTITY_TAG = re.compile(r'\s*(W/)?"([\x21\x23-\x7e\x80-\xff]*)"\s*(?:,|$)')
 _IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
 
+MAX_ENTITY_TAGS = 100
+"""Operands of `IN` («Comparison operator and function reference», Amazon DynamoDB Developer Guide)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -112,11 +115,19 @@ class Request:
         """Return the versions that `If-Match` allows, or None where it allows any.
 
         Only strong entity tags count (RFC 9110, section 13.1.1); a header that holds none allows nothing.
+
+        Raises:
+            BadRequest: it holds more tags than one condition of DynamoDB can compare.
         """
         header = self.read_header("if-match")
         if header is None or header.strip() == "*":
             return None
-        return frozenset(tag for weak, tag in _ENTITY_TAG.findall(header) if not weak)
+        tags = frozenset(tag for weak, tag in _ENTITY_TAG.findall(header) if not weak)
+        if len(tags) > MAX_ENTITY_TAGS:
+            raise BadRequest(
+                "The request is not valid", [Problem("If-Match", f"must have at most {MAX_ENTITY_TAGS} entity tags")]
+            )
+        return tags
 
     def holds_version(self, version: str) -> bool:
         """Return whether `If-None-Match` says that the caller has this version (RFC 9110, section 13.1.2)."""

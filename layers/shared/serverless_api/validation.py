@@ -122,7 +122,8 @@ def _find_problems(value: Any, schema: Schema, path: str, field: str) -> Iterato
         if not is_of_type(value):
             yield Problem(path or field, f"must be {called}")
             return
-    if "enum" in schema and value not in schema["enum"]:
+    # Python takes true for 1, JSON does not.
+    if "enum" in schema and (type(value) is bool, value) not in [(type(of) is bool, of) for of in schema["enum"]]:
         yield Problem(path or field, "must be one of " + ", ".join(map(str, schema["enum"])))
         return
     for keyword, (applies_to, is_kept, say) in RULES.items():
