@@ -36,6 +36,8 @@ ATTEMPT_SECONDS = 1.0
 # While the circuit is open, one request a second goes through to see whether the table is back.
 RESET_SECONDS = 1.0
 
+REQUEST_TIMEOUT = 408
+
 TOO_LARGE = "The resource is larger than the 400 KB that can be kept"
 
 _database = DynamoDB(settings.REGION, find_endpoint(os.environ))
@@ -234,7 +236,7 @@ def _raise_refusal(error: DynamoDBError) -> None:
         raise ContentTooLarge(TOO_LARGE) from error
     if error.code in _THROTTLED:
         raise RetryableError(error.code) from error
-    if error.status >= 500:
+    if error.status >= 500 or error.status == REQUEST_TIMEOUT:
         raise AnswerLost(error.code) from error
 
 
