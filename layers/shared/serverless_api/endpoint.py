@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
-from serverless_api.errors import APIError, ServiceUnavailable
+from serverless_api.errors import APIError, BadRequest, ServiceUnavailable
+from serverless_api.gateway_event import is_gateway_event
 from serverless_api.identity import identify_caller
 from serverless_api.observability import MetricUnit, logger, metrics
 from serverless_api.requests import Request
@@ -38,12 +39,15 @@ def endpoint(scope: str) -> Callable[[Callable[[Request], Response]], Handler]:
         @wraps(function)
         def handler(event: Mapping[str, Any], context: "LambdaContext") -> dict[str, Any]:
             started = time.perf_counter_ns()
-            gateway = event.get("requestContext", {})
+            is_known_form = is_gateway_event(event)
+            gateway = (event.get("requestContext") or {}) if is_known_form else {}
             request_id = gateway.get("requestId") or context.aws_request_id
-            route = event.get("routeKey", "")
+            route = (event.get("routeKey") or "") if is_known_form else ""
             logger.append_keys(request_id=request_id, function_request_id=context.aws_request_id, route=route)
             try:
                 with invocation_deadline(context):
+                    if not is_known_form:
+                        raise BadRequest("The event is not an HTTP request of API Gateway")
                     caller = identify_caller(event)
                     logger.append_keys(caller=caller.subject)
                     caller.require_scope(scope)

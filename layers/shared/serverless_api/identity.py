@@ -11,6 +11,7 @@ from typing import Any
 
 from serverless_api import settings
 from serverless_api.errors import Forbidden, Problem, Unauthorized
+from serverless_api.gateway_event import is_text
 
 # A subject identifier is at most 255 characters long (OpenID Connect Core 1.0, section 2).
 MAX_SUBJECT_LENGTH = 255
@@ -60,7 +61,7 @@ def identify_caller(event: Mapping[str, Any]) -> Caller:
         raise _unauthorized()
     claims = authorizer.get("claims") or {}
     subject = claims.get("sub")
-    if not isinstance(subject, str) or not 0 < len(subject) <= MAX_SUBJECT_LENGTH:
+    if not is_text(subject) or not 0 < len(subject) <= MAX_SUBJECT_LENGTH:
         raise _unauthorized()
     # The gateway lists scopes only where the route demands some; the claim has all of them.
     scopes = [*(authorizer.get("scopes") or ()), *str(claims.get("scope") or "").split(" ")]

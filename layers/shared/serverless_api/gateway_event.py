@@ -1,0 +1,58 @@
+"""The form of the events that API Gateway sends (payload format 2.0), as far as they are read here.
+
+The gateway never sends another one; whoever else may invoke a function gets a 400 for it, and not a 500.
+
+Source: «Create AWS Lambda proxy integrations for HTTP APIs in API Gateway», Amazon API Gateway Developer Guide.
+"""
+
+import re
+from typing import Any, TypeIs
+
+type Form = type | list["Form"] | dict[Any, "Form"]
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+_EVENT: Form = {
+    "routeKey": str,
+    "headers": {str: str},
+    "pathParameters": {str: str},
+    "queryStringParameters": {str: str},
+    "requestContext": {
+        "requestId": str,
+        "authorizer": {"jwt": {"claims": dict, "scopes": [str]}},
+    },
+    "body": str,
+    "isBase64Encoded": bool,
+}
+
+
+def is_gateway_event(event: object) -> bool:
+    """Return whether an event has the gateway's form; any part may be missing or null, and further ones are ignored.
+
+    >>> is_gateway_event({"headers": {"accept": "*/*"}, "body": None})
+    True
+    >>> is_gateway_event({"headers": "accept"})
+    False
+    """
+    return event is not None and _has_form(event, _EVENT)
+
+
+def is_text(value: object) -> TypeIs[str]:
+    """Return whether a value is a string that can be sent on: one without half a surrogate pair."""
+    return isinstance(value, str) and not _SURROGATE.search(value)
+
+
+def _has_form(value: object, form: Form) -> bool:
+    if value is None:
+        return True
+    if form is str:
+        return is_text(value)
+    if isinstance(form, type):
+        return isinstance(value, form)
+    if isinstance(form, list):
+        return isinstance(value, list) and all(_has_form(entry, form[0]) for entry in value)
+    if not isinstance(value, dict):
+        return False
+    if str in form:
+        return all(_has_form(key, str) and _has_form(entry, form[str]) for key, entry in value.items())
+    return all(_has_form(value.get(name), part) for name, part in form.items())
