@@ -51,6 +51,11 @@ bench-local: .venv/dev
 test-deploy: .venv/dev .venv-deploy/done
 	$(python) -m pytest tests/deploy --durations=5
 
+## test-faults: run the experiments with faults and killed processes, and print what they show
+.PHONY: test-faults
+test-faults: .venv/dev
+	$(python) -m pytest tests/faults
+
 ## lint: check style, types and the template, and scan the template for what is insecure
 .PHONY: lint
 lint: .venv/dev .venv-scan/done
