@@ -239,9 +239,9 @@ def _check_head(request: Request) -> None:
     if line + sum(len(value) for _, value in request.headers) > MAX_HEADERS:
         raise Rejection(431, "Request Header Fields Too Large")
     names = {name for name, _ in request.headers}
-    # Two lengths for one body are how requests are smuggled (RFC 9112 section 6.3).
+    # Two lengths for one body are how requests are smuggled; what follows is no request (RFC 9112 section 6.3).
     if b"content-length" in names and b"transfer-encoding" in names:
-        raise Rejection(400, "Bad Request")
+        raise Rejection(400, "Bad Request", [(b"connection", b"close")])
 
 
 async def _read_body(receive: Receive) -> bytes | None:
