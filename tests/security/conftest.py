@@ -1,5 +1,6 @@
 """The API under attack: through the gateway, over real HTTP, and at its functions alone."""
 
+import itertools
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,8 @@ from tests.security.tokens import Forge
 from tests.stack import ROOT
 from tests.unit.gateway import ENVIRONMENT, Gateway, import_functions
 from tests.unit.http_server import Server, make_reply
+
+_numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
@@ -61,3 +64,9 @@ def door(request: pytest.FixtureRequest, engine: EngineProcess, forge: Forge) ->
             yield GatewayDoor(client, forge)
     else:
         yield FunctionsDoor(request.getfixturevalue("functions"))
+
+
+@pytest.fixture
+def attacker() -> str:
+    """The subject of a user who has nothing yet."""
+    return f"mallory-{next(_numbers)}"
