@@ -178,11 +178,11 @@ class Fault:
     """What happens to one of the calls that a step makes.
 
     Attributes:
-        call: which, from 0.
+        call: which, by its number from 0 or as the first of an operation.
         kind: `killed`, the function's process between this call and the next, or `answer lost`.
     """
 
-    call: int
+    call: int | str
     kind: str
 
 
@@ -263,7 +263,9 @@ class Function:
             return self._aws.answer(request)
         call = len(self.calls)
         self.calls.append(request.operation)
-        kind = self._fault.kind if self._fault and self._fault.call == call else ""
+        kind = ""
+        if self._fault and self._fault.call in (call, request.operation):
+            kind, self._fault = self._fault.kind, None
         answer = self._aws.answer(request)
         if kind == "killed":
             assert self._started.wait(10)

@@ -1,0 +1,147 @@
+"""The rotation's handler in this process, with settings of all kinds."""
+
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.machine_client.aws import AWS, CREDENTIALS, STEPS, Answer, Request, Server
+from tests.machine_client.cognito import CLIENT_ID, SCOPE, USER_POOL_ID
+
+type Run = Callable[[str, str], None]
+
+
+class Services:
+    """What the handler reaches; a test may have the token endpoint answer as it likes."""
+
+    def __init__(self, aws: AWS) -> None:
+        self._aws = aws
+        self.token_answer: Answer | None = None
+
+    def answer(self, request: Request) -> Answer:
+        if request.operation == "/oauth2/token" and self.token_answer:
+            return self.token_answer
+        return self._aws.answer(request)
+
+
+@pytest.fixture
+def services(aws: AWS) -> Services:
+    return Services(aws)
+
+
+@pytest.fixture
+def import_handler(aws: AWS, services: Services, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Run]]:
+    """Imports the function anew, as a cold start does, with a token endpoint of the test's choice."""
+
+    def find_modules() -> list[str]:
+        return [name for name in sys.modules if name.partition(".")[0] in ("functions", "serverless_api")]
+
+    with Server(services.answer) as server:
+
+        def import_with(token_endpoint: str = f"{server.url}/oauth2/token") -> Run:
+            settings = {
+                **CREDENTIALS,
+                "AWS_ENDPOINT_URL": server.url,
+                "AWS_LAMBDA_FUNCTION_NAME": "RotateClientSecret",
+                "CLIENT_ID": CLIENT_ID,
+                "CLIENT_SCOPE": SCOPE,
+                "POWERTOOLS_METRICS_NAMESPACE": "ServerlessApi/test",
+                "POWERTOOLS_SERVICE_NAME": "resources-api",
+                "TABLE_NAME": "resources",
+                "TOKEN_ENDPOINT": token_endpoint,
+                "USER_POOL_ID": USER_POOL_ID,
+            }
+            for name, value in settings.items():
+                monkeypatch.setenv(name, value)
+            handler: Any = importlib.import_module("functions.rotate_client_secret.app").handler
+
+            def run(step: str, version: str) -> None:
+                event = {"Step": step, "SecretId": aws.secret_id, "ClientRequestToken": version}
+                handler(event, SimpleNamespace(aws_request_id="8f5a4c1e-0000-4000-8000-00000000f00d"))
+
+            return run
+
+        for name in find_modules():
+            monkeypatch.delitem(sys.modules, name)
+        yield import_with
+        for name in find_modules():
+            del sys.modules[name]
+
+
+def test_rotations_follow_each_other(aws: AWS, import_handler: Callable[..., Run]) -> None:
+    run = import_handler()
+    for _ in range(3):
+        version = aws.begin_rotation()
+        for step in (step for step in STEPS for _ in range(2)):
+            run(step, version)
+        assert aws.find_version("AWSCURRENT") == version
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "http://192.0.2.1/oauth2/token",
+        "http://example.com/oauth2/token",
+        "ftp://127.0.0.1/",
+        "https:///oauth2/token",
+        "x",
+    ],
+)
+def test_new_secret_crosses_no_network_unencrypted(endpoint: str, aws: AWS, import_handler: Callable[..., Run]) -> None:
+    run = import_handler(endpoint)
+    version = aws.begin_rotation()
+    run("createSecret", version)
+    with pytest.raises(Exception, match="must be an https URL"):
+        run("testSecret", version)
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        (Answer(400, b'{"error": "invalid_client"}'), "status 400"),
+        (Answer(429, b"{}"), "status 429"),
+        (Answer(200, b"{}"), "status 200"),
+        (Answer(200, b"<html>"), "cannot be read"),
+        (Answer(302, b"{}"), "status 302"),
+    ],
+)
+def test_secret_without_a_token_fails_the_step(
+    answer: Answer, problem: str, aws: AWS, services: Services, import_handler: Callable[..., Run]
+) -> None:
+    run = import_handler()
+    version = aws.begin_rotation()
+    run("createSecret", version)
+    services.token_answer = answer
+    with pytest.raises(Exception, match=problem):
+        run("testSecret", version)
+    assert aws.find_version("AWSPENDING") == version
+    services.token_answer = None
+    run("testSecret", version)
+
+
+def test_rotation_whose_secret_is_gone_is_given_up(aws: AWS, import_handler: Callable[..., Run]) -> None:
+    run = import_handler()
+    version = aws.begin_rotation()
+    run("createSecret", version)
+    aws.cognito.secrets.pop()
+    with pytest.raises(Exception, match="this rotation is given up"):
+        run("setSecret", version)
+    assert aws.find_version("AWSPENDING") is None
+    with pytest.raises(Exception, match="not the one that the secret is being rotated to"):
+        run("setSecret", version)
+    version = aws.begin_rotation()
+    for step in STEPS:
+        run(step, version)
+    assert aws.find_version("AWSCURRENT") == version
+
+
+def test_steps_out_of_order_and_unknown_ones_are_refused(aws: AWS, import_handler: Callable[..., Run]) -> None:
+    run = import_handler()
+    version = aws.begin_rotation()
+    with pytest.raises(Exception, match="createSecret has to run first"):
+        run("testSecret", version)
+    with pytest.raises(Exception, match="no step of a rotation"):
+        run("dropSecret", version)
