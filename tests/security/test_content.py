@@ -85,10 +85,19 @@ def test_media_type(door: Door, attacker: str, content_type: str, status: int) -
     assert (answer.status, list(answer.problems)) == (status, ["Content-Type"])
 
 
+LIMITS = {
+    "of 0": ("0", 400),
+    "below 0": ("-1", 400),
+    "with an exponent": ("1e3", 400),
+    "that is empty": ("", 400),
+    "in digits of another script": ("\u0661", 400),
+    "with a semicolon": ("1;2", 400),
+    "of 5,000 digits": ("9" * 5_000, 200),
+}
+
+
 @pytest.mark.parametrize(
-    ("limit", "status"),
-    [("0", 400), ("-1", 400), ("1e3", 400), ("", 400), ("\u0661", 400), ("1;2", 400), ("9" * 5000, 200)],
-    ids=lambda value: f"{value:.10}" if isinstance(value, str) else str(value),
+    ("limit", "status"), [pytest.param(*attack, id=f"{name}-{attack[1]}") for name, attack in LIMITS.items()]
 )
 def test_limit(door: Door, attacker: str, limit: str, status: int) -> None:
     assert door.send(attacker, "GET", query={"limit": limit}).status == status

@@ -109,7 +109,7 @@ def test_no_issuer_is_asked_in_a_deployed_function(route: Route) -> None:
     assert_does_not_start(route, {})
 
 
-@pytest.mark.parametrize("flag", ["", "false", "True", "1"])
+@pytest.mark.parametrize("flag", ["", "false", "True", "1"], ids=repr)
 def test_no_issuer_is_asked_where_sam_local_is_not_said_plainly(flag: str) -> None:
     assert_does_not_start(list_routes()[0], {"AWS_SAM_LOCAL": flag})
 

@@ -186,20 +186,21 @@ def test_key_injected_through_a_property(door: Door, victim: Victim, attacker: s
     victim.assert_unharmed()
 
 
-@pytest.mark.parametrize(
-    ("name", "status"),
-    [
-        ("user#victim", 201),
-        ("resource#019ab0c1-7a3e-7c55-9d1f-3f2b8c6d4e10", 201),
-        ("#name, #pk = :version0", 201),
-        (":name", 201),
-        ("x' OR '1'='1", 201),
-        ('{"S": "x"}', 201),
-        ("${AWS::AccountId} {{7*7}}", 201),
-        ("<script>alert(1)</script>", 201),
-    ],
-)
-def test_key_or_expression_injected_through_a_name(door: Door, attacker: str, name: str, status: int) -> None:
+NAMES = {
+    "a partition": "user#victim",
+    "a sort key": "resource#019ab0c1-7a3e-7c55-9d1f-3f2b8c6d4e10",
+    "an update expression": "#name, #pk = :version0",
+    "a placeholder": ":name",
+    "SQL": "x' OR '1'='1",
+    "DynamoDB's JSON": '{"S": "x"}',
+    "templates": "${AWS::AccountId} {{7*7}}",
+    "a script": "<script>alert(1)</script>",
+}
+
+
+@pytest.mark.parametrize(("injected", "status"), [(name, 201) for name in NAMES])
+def test_key_or_expression_injected_through_a_name(door: Door, attacker: str, injected: str, status: int) -> None:
+    name = NAMES[injected]
     created = door.send(attacker, "POST", body={"name": name, "type": "A", "metadata": {name: name}})
     assert (created.status, created.headers["content-type"]) == (status, "application/json")
     path = f"{RESOURCES}/{created.json()['id']}"
@@ -208,9 +209,18 @@ def test_key_or_expression_injected_through_a_name(door: Door, attacker: str, na
     assert read["name"] == name
 
 
+IDEMPOTENCY_KEYS = {
+    "a sort key": ("idempotency#0", 201),
+    "an attribute's placeholder": ("#pk", 201),
+    "a value's placeholder": (":now", 201),
+    "a path": ("../x", 201),
+    "256 characters": ("x" * 256, 400),
+    "a blank": ("a b", 400),
+}
+
+
 @pytest.mark.parametrize(
-    ("key", "status"),
-    [("idempotency#0", 201), ("#pk", 201), (":now", 201), ("../x", 201), ("x" * 256, 400), ("a b", 400)],
+    ("key", "status"), [pytest.param(*attack, id=f"{name}-{attack[1]}") for name, attack in IDEMPOTENCY_KEYS.items()]
 )
 def test_key_injected_through_an_idempotency_key(door: Door, attacker: str, key: str, status: int) -> None:
     headers = {"Idempotency-Key": key}
