@@ -41,6 +41,11 @@ machine-client: .venv-machine-client/done
 test: .venv/dev .venv-deploy/done
 	$(python) -m pytest --cov --cov-fail-under=95 --durations=10
 
+## bench: measure cold starts and warm requests beside seven peers (writes docs/benchmarks/cold-start.md)
+.PHONY: bench
+bench: .venv/dev
+	@$(python) -m benchmarks.cold_start
+
 ## bench-local: measure the local engine beside `sam local` (needs Docker; writes docs/benchmarks/local-engine.md)
 .PHONY: bench-local
 bench-local: .venv/dev
@@ -87,6 +92,14 @@ lock: .venv/dev
 	$(pin) examples/machine_client/requirements.in --constraint requirements/dev.txt --output-file examples/machine_client/requirements.txt
 	$(pin) requirements/deploy.in --output-file requirements/deploy.txt
 	$(pin) requirements/scan.in --output-file requirements/scan.txt
+	$(pin) benchmarks/cold_start/runtime/requirements.in --constraint requirements/dev.txt \
+		--output-file benchmarks/cold_start/runtime/requirements.txt
+	$(pin) benchmarks/peers/chalice/requirements.in --output-file benchmarks/peers/chalice/requirements.txt
+	@# What Lambda's runtime has is not shipped.
+	for peer in bare_boto3 fastapi_mangum flask_wsgi powertools_quickstart powertools_resolver sam_init; do \
+		$(pin) $(foreach name,boto3 botocore python-dateutil s3transfer six urllib3,--no-emit-package $(name)) \
+			benchmarks/peers/$$peer/requirements.in --output-file benchmarks/peers/$$peer/requirements.txt || exit; \
+	done
 
 ## clean: remove what was built, cached and installed
 .PHONY: clean

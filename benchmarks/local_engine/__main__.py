@@ -1,10 +1,7 @@
 """`make bench-local`: the local engine beside `sam local start-api`, on the same local AWS services, in one run."""
 
 import contextlib
-import datetime
 import json
-import os
-import platform
 import signal
 import sys
 from collections.abc import Iterator, Mapping
@@ -24,19 +21,16 @@ from benchmarks.local_engine.measurements import (
 )
 from benchmarks.local_engine.servers import (
     ECHO_STACK,
-    ROOT,
     WORK_DIRECTORY,
     Backend,
-    BenchmarkError,
-    build_stack,
     describe_container_engine,
-    free_port,
     issuer_arguments,
     mint_token,
     run_backend,
     run_engine,
     run_sam_local,
 )
+from benchmarks.machine import ROOT, BenchmarkError, build_stack, describe_machine, free_port
 
 ROUNDS = 5
 ITEMS = 20
@@ -131,7 +125,7 @@ def _compare_answers(requests: Mapping[str, Request]) -> None:
 def _run_servers(case: Case, sam_port: int, backend: Backend) -> Iterator[dict[str, Request]]:
     ports = {ENGINE: free_port(), SAM_LOCAL: sam_port}
     arguments = [*issuer_arguments(ports[ENGINE]), "--seed", str(_write_items())] if case.has_table else []
-    built = build_stack(case.template, f"build-{case.name}")
+    built = build_stack(case.template, WORK_DIRECTORY / f"build-{case.name}")
     with (
         run_engine(case.template, case.name, ports[ENGINE], backend, *arguments),
         run_sam_local(built, case.name, ports[SAM_LOCAL], backend),
@@ -185,28 +179,10 @@ def _write_items() -> Path:
 
 def _describe_conditions() -> dict[str, str]:
     libraries = ("moto", "uvicorn", "boto3")
-    return {
-        "Date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "Machine": f"{_processor()}, {os.cpu_count()} processors, {_memory()}",
-        "Load average at the start": f"{os.getloadavg()[0]:.1f}",
-        "System": f"{platform.system()} {platform.release()}",
-        "Python": platform.python_version(),
-        "SAM CLI": version("aws-sam-cli"),
+    return describe_machine() | {
         "Containers": describe_container_engine(),
         "Libraries": ", ".join(f"{name} {version(name)}" for name in libraries),
     }
-
-
-def _processor() -> str:
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.machine()
-
-
-def _memory() -> str:
-    return f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GB"
 
 
 def _format_report(table: str, conditions: Mapping[str, str], share: float) -> str:

@@ -4,9 +4,7 @@ import contextlib
 import functools
 import json
 import os
-import platform
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,22 +17,17 @@ from pathlib import Path
 import docker
 from docker.errors import DockerException, ImageNotFound
 
+from benchmarks.machine import ARCHITECTURE, ROOT, BenchmarkError, free_port, tool_environment
 from local.backend import ISSUER_PORT, SERVICES_PORT
 from local.tokens import AUDIENCE, issuer_url
 
-ROOT = Path(__file__).resolve().parents[2]
 WORK_DIRECTORY = ROOT / ".bench/local_engine"
 ECHO_STACK = Path(__file__).parent / "stack/template.yaml"
 START_SECONDS = 90
 STOP_SECONDS = 30
-ARCHITECTURE = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
 _SAM = [sys.executable, "-m", "samcli"]
 # Named, because sam looks for it beside the template.
 _SAM_OPTIONS = ["--config-file", str(ROOT / "samconfig.toml"), "--parameter-overrides", f"Architecture={ARCHITECTURE}"]
-
-
-class BenchmarkError(Exception):
-    """Nothing can be measured; the message is a sentence for the user."""
 
 
 @dataclass(frozen=True)
@@ -54,21 +47,6 @@ def describe_container_engine() -> str:
     version = _container_engine().version()
     names = [component["Name"] for component in version.get("Components", [])] or ["Docker"]
     return f"{names[0]} {version['Version']}"
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
-def build_stack(template: Path, name: str) -> Path:
-    """Build a stack as `sam local` needs it and return the template of what was built."""
-    directory = WORK_DIRECTORY / name
-    command = [*_SAM, "build", "--template", str(template), "--build-dir", str(directory), "--no-cached", *_SAM_OPTIONS]
-    built = subprocess.run(command, cwd=ROOT, env=_environment(), capture_output=True, text=True, check=False)
-    if built.returncode:
-        raise BenchmarkError(f"`sam build` fails:\n{built.stdout}{built.stderr}")
-    return directory / "template.yaml"
 
 
 @contextlib.contextmanager
@@ -148,7 +126,7 @@ def _run(command: Sequence[str], name: str, url: str) -> Iterator[None]:
     with log.open("w") as output:
         # A session of its own: Ctrl-C ends the benchmark, which then stops its servers in order.
         process = subprocess.Popen(
-            command, cwd=ROOT, stdout=output, stderr=output, env=_environment(), start_new_session=True
+            command, cwd=ROOT, stdout=output, stderr=output, env=tool_environment(), start_new_session=True
         )
     try:
         _wait_for_answer(process, name, url, log)
@@ -174,9 +152,3 @@ def _wait_for_answer(process: subprocess.Popen[bytes], name: str, url: str, log:
         else:
             return
     raise BenchmarkError(f"{name} does not start:\n{log.read_text()}")
-
-
-def _environment() -> dict[str, str]:
-    # `sam build` looks for the runtime's interpreter and pip on PATH.
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return {**os.environ, "PATH": path, "SAM_CLI_TELEMETRY": "0", "no_proxy": "127.0.0.1"}

@@ -1,0 +1,69 @@
+"""What the benchmarks share: where they run, and what every report says of it."""
+
+import contextlib
+import datetime
+import os
+import platform
+import socket
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+ARCHITECTURE = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
+
+
+class BenchmarkError(Exception):
+    """Nothing can be measured; the message is a sentence for the user."""
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def describe_machine() -> dict[str, str]:
+    """Return what the figures of every benchmark depend on, by name."""
+    return {
+        "Date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "Machine": f"{_processor()}, {os.cpu_count()} processors, {_memory()}",
+        "Load average at the start": f"{os.getloadavg()[0]:.1f}",
+        "System": f"{platform.system()} {platform.release()}",
+        "Python": platform.python_version(),
+        "SAM CLI": version("aws-sam-cli"),
+    }
+
+
+def build_stack(template: Path, directory: Path) -> Path:
+    """Build a stack as it is deployed, for this machine's processor, and return the template of what was built.
+
+    Raises:
+        BenchmarkError: it cannot be built.
+    """
+    command = [sys.executable, "-m", "samcli", "build", "--template", str(template), "--build-dir", str(directory)]
+    command += ["--no-cached", "--config-file", str(ROOT / "samconfig.toml")]
+    command += ["--parameter-overrides", f"Architecture={ARCHITECTURE}"]
+    built = subprocess.run(command, cwd=ROOT, env=tool_environment(), capture_output=True, text=True, check=False)
+    if built.returncode:
+        raise BenchmarkError(f"`sam build` fails:\n{built.stdout}{built.stderr}")
+    return directory / "template.yaml"
+
+
+def tool_environment() -> dict[str, str]:
+    """Return the environment in which tools of the development environment run."""
+    # `sam build` looks for the runtime's interpreter and pip on PATH.
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return {**os.environ, "PATH": path, "SAM_CLI_TELEMETRY": "0", "no_proxy": "127.0.0.1"}
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def _memory() -> str:
+    return f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GB"

@@ -1,0 +1,107 @@
+"""Powertools' quick start: Logger, Metrics and Tracer around a boto3 handler."""
+
+import base64
+import json
+import os
+import time
+import uuid
+
+import boto3
+from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools.logging import correlation_paths
+from aws_lambda_powertools.metrics import MetricUnit
+
+TABLE_NAME = os.environ["TABLE_NAME"]
+
+logger = Logger()
+metrics = Metrics()
+tracer = Tracer()
+dynamodb = boto3.client("dynamodb")
+
+
+@logger.inject_lambda_context(correlation_id_path=correlation_paths.API_GATEWAY_HTTP)
+@metrics.log_metrics(capture_cold_start_metric=True)
+@tracer.capture_lambda_handler
+def handler(event, context):
+    subject = event["requestContext"]["authorizer"]["jwt"]["claims"]["sub"]
+    if event["routeKey"].startswith("GET "):
+        return list_resources(subject, event.get("queryStringParameters") or {})
+    return create_resource(subject, event.get("body") or "")
+
+
+@tracer.capture_method
+def list_resources(subject, parameters):
+    metrics.add_metric(name="ResourcesListed", unit=MetricUnit.Count, value=1)
+    query = {
+        "TableName": TABLE_NAME,
+        "KeyConditionExpression": "pk = :pk AND begins_with(sk, :sk)",
+        "ExpressionAttributeValues": {":pk": {"S": f"user#{subject}"}, ":sk": {"S": "resource#"}},
+        "ScanIndexForward": False,
+        "Limit": min(int(parameters.get("limit", 20)), 100),
+    }
+    if "nextToken" in parameters:
+        last = base64.urlsafe_b64decode(parameters["nextToken"]).decode()
+        query["ExclusiveStartKey"] = {"pk": {"S": f"user#{subject}"}, "sk": {"S": last}}
+    answer = dynamodb.query(**query)
+    logger.info("Resources listed")
+    resources = [to_resource(item) for item in answer["Items"]]
+    body = {"resources": resources, "count": len(resources)}
+    if "LastEvaluatedKey" in answer:
+        body["nextToken"] = base64.urlsafe_b64encode(answer["LastEvaluatedKey"]["sk"]["S"].encode()).decode()
+    return respond(200, body)
+
+
+@tracer.capture_method
+def create_resource(subject, text):
+    try:
+        fields = json.loads(text)
+    except ValueError:
+        return respond(400, {"error": "The body is not JSON"})
+    problem = find_problem(fields)
+    if problem:
+        return respond(400, {"error": problem})
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    item = {
+        "pk": {"S": f"user#{subject}"},
+        "sk": {"S": f"resource#{time.time_ns():016x}-{uuid.uuid4()}"},
+        "name": {"S": fields["name"]},
+        "type": {"S": fields["type"]},
+        "createdAt": {"S": now},
+        "updatedAt": {"S": now},
+    }
+    if "metadata" in fields:
+        item["metadata"] = {"S": json.dumps(fields["metadata"])}
+    dynamodb.put_item(TableName=TABLE_NAME, Item=item, ConditionExpression="attribute_not_exists(pk)")
+    metrics.add_metric(name="ResourcesCreated", unit=MetricUnit.Count, value=1)
+    logger.info("Resource created")
+    return respond(201, to_resource(item))
+
+
+def find_problem(fields):
+    if not isinstance(fields, dict):
+        return "The body must be an object"
+    name = fields.get("name")
+    if not isinstance(name, str) or not 1 <= len(name) <= 100:
+        return "name must be a string of 1 to 100 characters"
+    if fields.get("type") not in ("A", "B", "C"):
+        return "type must be A, B or C"
+    if not isinstance(fields.get("metadata", {}), dict):
+        return "metadata must be an object"
+    return None
+
+
+def to_resource(item):
+    resource = {
+        "id": item["sk"]["S"].removeprefix("resource#"),
+        "name": item["name"]["S"],
+        "type": item["type"]["S"],
+        "createdAt": item["createdAt"]["S"],
+        "updatedAt": item["updatedAt"]["S"],
+    }
+    if "metadata" in item:
+        resource["metadata"] = json.loads(item["metadata"]["S"])
+    return resource
+
+
+def respond(status, body):
+    return {"statusCode": status, "headers": {"Content-Type": "application/json"}, "body": json.dumps(body)}
