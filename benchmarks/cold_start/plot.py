@@ -11,7 +11,7 @@ PANELS = (
     ("Warm: processor time of a list request, ms", "warm_processor", 2),
 )
 WIDTH, MARGIN = 760, 16
-LABEL, VALUE = 180, 104  # of a line's name before its bar, and of its figure behind it
+LABEL, VALUE = 180, 124  # of a line's name before its bar, and of its figures after it
 LINE, BAR, HEAD, GAP = 26, 16, 40, 22
 
 # Contrast of text to a white and to a near-black page is at least 4.5, of bars at least 3 (WCAG 2.2, 1.4.3 and 1.4.11).
@@ -64,12 +64,12 @@ def _draw_panel(top: int, title: str, values: Mapping[str, float], digits: int) 
         y = top + HEAD - 8 + index * LINE
         kind = "project" if name == PROJECT else "peer"
         weight = ' class="title"' if name == PROJECT else ""
-        middle, end = y + BAR - 3, left + value * scale
-        ratio = f'<tspan class="quiet" dx="6">\u00d7 {value / values[FLOOR]:.2f}</tspan>'
+        middle, right = y + BAR - 3, WIDTH - MARGIN
         parts += [
             f'<text{weight} x="{left - 8}" y="{middle}" text-anchor="end">{escape(name)}</text>',
             f'<rect class="{kind}" x="{left}" y="{y}" width="{value * scale:.1f}" height="{BAR}" rx="2"/>',
-            f'<text{weight} x="{end + 8:.1f}" y="{middle}">{value:.{digits}f}{ratio}</text>',
+            f'<text{weight} x="{right - 54}" y="{middle}" text-anchor="end">{value:.{digits}f}</text>',
+            f'<text class="quiet" x="{right}" y="{middle}" text-anchor="end">\u00d7 {value / values[FLOOR]:.2f}</text>',
         ]
     at = left + values[FLOOR] * scale
     bottom = top + HEAD + len(ordered) * LINE - 12
