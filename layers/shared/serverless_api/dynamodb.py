@@ -104,13 +104,7 @@ class DynamoDB:
         if timeout <= 0:
             raise TimeoutError("No time is left to ask DynamoDB.")
         body = _encode_json(request).encode()
-        headers = {
-            "content-type": "application/x-amz-json-1.0",
-            "host": self._host,
-            "x-amz-date": time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()),
-            "x-amz-target": f"DynamoDB_20120810.{operation}",
-        }
-        signed = sign(self._credentials.find(timeout), self._region, self._path, headers, body)
+        signed = self._sign(operation, body, self._credentials.find(timeout))
         # Taken from the client while in use and given back after a whole answer: whatever ends the call before, a
         # signal's handler included, no later call can read the answer to this one.
         connection, self._connection = self._connect(timeout), None
@@ -126,12 +120,37 @@ class DynamoDB:
             raise DynamoDBError(answer.status, document, answer.getheader("x-amzn-RequestId", ""))
         return document
 
+    def rehearse(self, timeout: float) -> None:
+        """Do what a call does, but for sending anything: sign a request with keys that are nobody's, connect, hang up.
+
+        Args:
+            timeout: seconds, for connecting.
+
+        Raises:
+            OSError: there is no connection to be had.
+        """
+        self._sign("GetItem", _encode_json({}).encode(), Credentials("AKIDEXAMPLE", "none", "none"))
+        connection = self._connect(timeout)
+        try:
+            connection.connect()
+        finally:
+            connection.close()
+
     def close(self) -> None:
         """Drop the connection and what is known of credentials; the next call starts with new ones."""
         self._credentials.forget()
         connection, self._connection = self._connection, None
         if connection:
             connection.close()
+
+    def _sign(self, operation: str, body: bytes, credentials: Credentials) -> dict[str, str]:
+        headers = {
+            "content-type": "application/x-amz-json-1.0",
+            "host": self._host,
+            "x-amz-date": time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()),
+            "x-amz-target": f"DynamoDB_20120810.{operation}",
+        }
+        return sign(credentials, self._region, self._path, headers, body)
 
     def _connect(self, timeout: float) -> HTTPConnection:
         """Return the kept connection if it still serves, or else one that opens when it is used."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
+from serverless_api import settings
 from serverless_api.errors import APIError, BadRequest, ServiceUnavailable
 from serverless_api.gateway_event import is_gateway_event
 from serverless_api.identity import identify_caller
@@ -16,6 +17,10 @@ from serverless_api.observability import MetricUnit, logger, metrics
 from serverless_api.requests import Request
 from serverless_api.resilience.deadline import DeadlineExceeded, invocation_deadline
 from serverless_api.responses import Response, make_error_response
+from serverless_api.warm_up import answer_warm_up, is_warm_up
+
+if settings.STARTS_FROM_SNAPSHOT:
+    from serverless_api import snapshot  # noqa: F401 - it registers what Lambda calls
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -38,6 +43,8 @@ def endpoint(scope: str) -> Callable[[Callable[[Request], Response]], Handler]:
     def decorate(function: Callable[[Request], Response]) -> Handler:
         @wraps(function)
         def handler(event: Mapping[str, Any], context: "LambdaContext") -> dict[str, Any]:
+            if is_warm_up(event):
+                return answer_warm_up()
             started = time.perf_counter_ns()
             is_known_form = is_gateway_event(event)
             gateway = (event.get("requestContext") or {}) if is_known_form else {}

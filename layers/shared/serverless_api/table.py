@@ -8,6 +8,7 @@ import os
 import re
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
@@ -72,6 +73,20 @@ def _report_transition(before: CircuitState, after: CircuitState) -> None:
 _policy = RetryPolicy()
 _budget = RetryBudget()
 _circuit = CircuitBreaker(RetryableError, reset=RESET_SECONDS, on_transition=_report_transition)
+
+
+def rehearse() -> None:
+    """Do what a request to the table takes, without one and without credentials; where there is no network, too."""
+    _decode_item(_encode_item({"pk": "", "of": [{"number": 1, "fraction": Decimal("0.5"), "nothing": None}]}))
+    with suppress(OSError):
+        _database.rehearse(ATTEMPT_SECONDS)
+
+
+def start_over() -> None:
+    """Drop connection and credentials, and what was learnt of the table's health: it was another time's."""
+    _database.close()
+    _budget.refill()
+    _circuit.reset()
 
 
 def get_item(key: Item) -> Item | None:

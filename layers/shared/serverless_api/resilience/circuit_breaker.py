@@ -64,9 +64,13 @@ class CircuitBreaker:
             raise ValueError(f"reset of a circuit breaker must be more than 0 seconds, and is {reset}")
         self._failures = failures
         self._threshold = threshold
-        self._reset = reset
+        self._reset_seconds = reset
         self._on_transition = on_transition
         self._clock = clock
+        self.reset()
+
+    def reset(self) -> None:
+        """Close the circuit and forget all failures, and tell nobody."""
         self._failed = 0
         self._opened_at = 0.0
         self.state = CircuitState.CLOSED
@@ -78,7 +82,7 @@ class CircuitBreaker:
             CircuitOpen: it is, and `function` was not called.
         """
         if self.state is not CircuitState.CLOSED:
-            left = self._opened_at + self._reset - self._clock()
+            left = self._opened_at + self._reset_seconds - self._clock()
             if left > 0:
                 raise CircuitOpen(left)
             self._move_to(CircuitState.HALF_OPEN)

@@ -43,6 +43,10 @@ class RetryBudget:
     def __post_init__(self) -> None:
         if self.capacity < 0:
             raise ValueError(f"capacity of a retry budget must not be negative, and is {self.capacity}")
+        self.refill()
+
+    def refill(self) -> None:
+        """Have as many tokens as at first."""
         self.tokens = self.capacity
 
     def spend(self) -> bool:

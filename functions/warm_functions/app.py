@@ -1,0 +1,20 @@
+"""The schedule of every five minutes: environments of the functions that people wait for, kept warm."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from serverless_api.observability import logger
+from serverless_api.settings import read_count, read_setting
+from serverless_api.warming import warm_functions
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+_functions = read_setting("WARM_FUNCTIONS").split()
+_environments = read_count("WARM_ENVIRONMENTS", default=2)
+
+
+def handler(_event: Mapping[str, Any], context: "LambdaContext") -> dict[str, int]:
+    warm = warm_functions(_functions, _environments)
+    logger.info("Environments kept warm", function_request_id=context.aws_request_id, environments=warm)
+    return warm
