@@ -18,6 +18,10 @@ RESERVE_SECONDS = 0.75
 """What an invocation keeps for its answer, logs and metrics: half a second, and what it takes to get there."""
 
 
+AGAIN_SECONDS = 0.1
+"""After how long the end is signalled once more, where it was caught."""
+
+
 class DeadlineExceeded(BaseException):
     """The time is up.
 
@@ -86,22 +90,32 @@ class Deadline:
         if self._end == float("inf") or threading.current_thread() is not threading.main_thread():
             yield
             return
-        outer_handler = signal.signal(signal.SIGALRM, _raise_deadline_exceeded)
-        outer_left, _ = signal.getitimer(signal.ITIMER_REAL)
+        outer_handler = signal.getsignal(signal.SIGALRM)
+        outer_left, outer_interval = signal.getitimer(signal.ITIMER_REAL)
         started = time.monotonic()
-        own = max(self.remaining, 1e-6)
-        signal.setitimer(signal.ITIMER_REAL, min(own, outer_left) if outer_left else own)
+        is_enforced = True
+
+        def end_block(_number: int, _frame: Any) -> None:
+            if is_enforced:
+                raise DeadlineExceeded
+
         try:
-            yield
+            try:
+                signal.signal(signal.SIGALRM, end_block)
+                own = max(self.remaining, 1e-6)
+                # Again and again, for code that catches the first one and waits on.
+                signal.setitimer(signal.ITIMER_REAL, min(own, outer_left) if outer_left else own, AGAIN_SECONDS)
+                yield
+            finally:
+                is_enforced = False
         finally:
+            # Here once more, since the signal may come just before the line above.
+            is_enforced = False
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, outer_handler)
             if outer_left:
-                signal.setitimer(signal.ITIMER_REAL, max(outer_left - (time.monotonic() - started), 1e-6))
-
-
-def _raise_deadline_exceeded(_number: int, _frame: Any) -> None:
-    raise DeadlineExceeded
+                left = max(outer_left - (time.monotonic() - started), 1e-6)
+                signal.setitimer(signal.ITIMER_REAL, left, outer_interval)
 
 
 _current = Deadline(float("inf"))
