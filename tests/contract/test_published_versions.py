@@ -1,0 +1,143 @@
+"""A version of a function is published where the function has become another one, and only there."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from moto.server import ThreadedMotoServer
+from samtranslator.parser.parser import Parser
+from samtranslator.translator.translator import Translator
+from samtranslator.yaml_helper import yaml_parse
+
+from tests.permissions import translate_stack
+from tests.stack import list_routes, load_template
+
+FUNCTIONS = [route.function for route in list_routes()]
+PARAMETERS = load_template()["Parameters"]
+# Another valid value of each parameter that has no list of them and is no number.
+OTHER_TEXTS = {
+    "AllowedOrigin": "https://other.example.com",
+    "Issuer": "https://issuer.example.com/",
+    "Audience": "api",
+    "EnrichmentUrl": "https://enrich.example.com/",
+    "BusinessDays": "MON,WED",
+    "BusinessTimeZone": "Europe/Berlin",
+}
+# What belongs to a function as a whole, and not to a version of it.
+UNPUBLISHED = {"ReservedConcurrentExecutions", "Tags"}
+
+
+@pytest.fixture(scope="session")
+def package(build, tmp_path_factory):
+    """A function that packages what `sam build` has made, as `sam deploy` does, and returns its versions."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    _, port = server.get_host_and_port()
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")} | {
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        "SAM_CLI_TELEMETRY": "0",
+    }
+
+    def run(*arguments):
+        done = subprocess.run(
+            arguments, env=environment, cwd=build, capture_output=True, text=True, timeout=120, check=False
+        )
+        assert done.returncode == 0, done.stderr
+
+    make_bucket = "import boto3; boto3.client('s3').create_bucket(Bucket='artifacts')"
+    run(sys.executable, "-c", make_bucket)
+
+    def package(folder):
+        output = tmp_path_factory.mktemp("package") / "template.yaml"
+        sam = [sys.executable, "-m", "samcli", "package", "--s3-bucket", "artifacts"]
+        run(*sam, "--template-file", folder / "template.yaml", "--output-template-file", output)
+        return list_versions(yaml_parse(output.read_text(encoding="utf-8")))
+
+    yield package
+    server.stop()
+
+
+def list_versions(template):
+    """The logical id of each function's version, by the function; CloudFormation publishes where it is another one."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        values = {name: parameter["Default"] for name, parameter in PARAMETERS.items()}
+        translated = Translator({}, Parser()).translate(template, values | {"AWS::Region": "us-east-1"})
+    return {
+        resource["Properties"]["FunctionName"]["Ref"]: logical_id
+        for logical_id, resource in translated["Resources"].items()
+        if resource["Type"] == "AWS::Lambda::Version"
+    }
+
+
+@pytest.mark.xdist_group("sam build")
+def test_one_byte_of_the_layer_publishes_every_function_and_no_change_publishes_none(build, package, tmp_path):
+    before = package(build)
+    assert set(before) == set(FUNCTIONS)
+    copy = tmp_path / "build"
+    shutil.copytree(build, copy)
+    assert package(copy) == before
+    source = copy / "SharedLayer" / "python" / "serverless_api" / "errors.py"
+    content = source.read_bytes()
+    source.write_bytes(content.replace(b"#", b"!", 1) if b"#" in content else content + b"\n")
+    after = package(copy)
+    assert set(after) == set(before)
+    assert not set(after.values()) & set(before.values())
+
+
+@pytest.mark.xdist_group("sam build")
+def test_the_code_of_a_function_publishes_that_function(build, package, tmp_path):
+    before = package(build)
+    copy = tmp_path / "build"
+    shutil.copytree(build, copy)
+    with Path(copy, "GetResource", "app.py").open("a", encoding="utf-8") as code:
+        code.write("\n")
+    after = package(copy)
+    assert {function for function in FUNCTIONS if after[function] != before[function]} == {"GetResource"}
+
+
+def choose_other(name):
+    parameter = PARAMETERS[name]
+    if "AllowedValues" in parameter:
+        return [str(value) for value in parameter["AllowedValues"] if value != parameter["Default"]]
+    if parameter["Type"] == "Number":
+        return [str(parameter["Default"] + 1)]
+    return [OTHER_TEXTS[name]]
+
+
+def read_function(function, **parameters):
+    """What a version of a function is made of, and what tells CloudFormation one version from another."""
+    resources = translate_stack(**parameters).resources
+    configuration = {name: value for name, value in resources[function].properties.items() if name not in UNPUBLISHED}
+    ((version, resource),) = [
+        (name, of)
+        for name, of in resources.items()
+        if of.type == "AWS::Lambda::Version" and of.properties["FunctionName"] == function
+    ]
+    # "Update requires: Replacement" is true of each property of AWS::Lambda::Version that is used here.
+    return configuration, (version, resource.properties)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name in PARAMETERS for value in choose_other(name)[:4]], ids=str
+)
+def test_a_parameter_publishes_the_functions_that_it_changes_and_no_others(function, name, value):
+    # An issuer and its audience go together.
+    given = {"Issuer": OTHER_TEXTS["Issuer"], "Audience": "others"} if name == "Audience" else {}
+    before, version = read_function(function, **given)
+    after, version_after = read_function(function, **(given | {name: value}))
+    assert (after != before) == (version_after != version)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_description_of_a_version_is_never_too_long(function):
+    longest = {"EnrichmentUrl": "https://" + "a" * (PARAMETERS["EnrichmentUrl"]["MaxLength"] - 8)}
+    _, (_, version) = read_function(function, **longest, Stage="staging", Architecture="x86_64", ColdStart="snapstart")
+    assert len(version["Description"]) <= 256
