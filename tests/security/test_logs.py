@@ -4,6 +4,7 @@ import base64
 import contextlib
 import json
 import logging
+import re
 import secrets
 import threading
 from collections import Counter
@@ -22,7 +23,7 @@ from tests.engine_process import EngineProcess, free_port, poll
 from tests.faults.proxy import Fault, FaultProxy, always, no_faults
 from tests.security.doors import RESOURCES, Door, FunctionsDoor, GatewayDoor
 from tests.security.tokens import Forge
-from tests.stack import ROOT
+from tests.stack import ROOT, find_resources
 from tests.unit.conftest import create_table
 from tests.unit.gateway import ENVIRONMENT, Gateway, import_functions
 from tests.unit.http_server import Reply, Request, Server, make_reply
@@ -290,8 +291,7 @@ def test_functions_write_nothing_that_was_sent_in_confidence(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     # The records as they are, where the engine shows them condensed; and as in Lambda the root logger at DEBUG too.
-    root = logging.getLogger()
-    monkeypatch.setattr(root, "level", logging.DEBUG)
+    caplog.set_level(logging.DEBUG)
     canaries = downstream.canaries
     secret = canaries.plant("the secret access key")
     session = canaries.plant("the session token")
@@ -325,3 +325,30 @@ def test_functions_write_nothing_that_was_sent_in_confidence(
     assert any("_aws" in record for record in records)
     assert any("exception" in record for record in records)
     assert canaries.find_in(written) == []
+
+
+# Neither the query, nor a header but the user agent, nor a claim but the subject.
+ACCESS_LOG = {
+    "authorizer.claims.sub",
+    "authorizer.error",
+    "httpMethod",
+    "identity.sourceIp",
+    "identity.userAgent",
+    "integrationErrorMessage",
+    "integrationLatency",
+    "integrationStatus",
+    "path",
+    "protocol",
+    "requestId",
+    "requestTime",
+    "responseLatency",
+    "responseLength",
+    "routeKey",
+    "status",
+}
+
+
+def test_the_access_log_names_nothing_that_is_sent_in_confidence() -> None:
+    (api,) = find_resources("AWS::Serverless::HttpApi").values()
+    written = re.findall(r"\$context\.([\w.]+)", api["Properties"]["AccessLogSettings"]["Format"])
+    assert set(written) <= ACCESS_LOG

@@ -162,6 +162,7 @@ def ask(request: pytest.FixtureRequest) -> Callable[[Sequence[str]], Answer]:
 def test_token(
     ask: Callable[[Sequence[str]], Answer], forge: Forge, elsewhere: Server, authorization: Authorization, status: int
 ) -> None:
+    elsewhere.connections = 0
     answer = ask(list_values(authorization, forge))
     assert answer.status == status, answer.body
     if status == 401:
