@@ -1,4 +1,4 @@
-"""What the functions' roles allow, as SAM makes them of template.yaml."""
+"""What the functions' roles in template.yaml allow."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -9,15 +9,18 @@ from typing import Any
 from local.template import Stack, load_template
 from tests.stack import ROOT, find_resources
 
+LOG_ACTIONS = frozenset({"logs:CreateLogStream", "logs:PutLogEvents"})
+TRACE_ACTIONS = frozenset({"xray:PutTraceSegments", "xray:PutTelemetryRecords"})
+
 
 @dataclass(frozen=True)
 class Role:
     """The execution role of a function."""
 
     resources: Mapping[str, frozenset[str]]
-    """The resources of each action that its own policies allow."""
-    managed_policies: frozenset[str]
-    """The names of the AWS managed policies that it has beside them."""
+    """The resources of each action that it allows for what the function's code calls."""
+    lambda_resources: Mapping[str, frozenset[str]]
+    """The same for what Lambda does with the role: it writes the function's log and traces."""
 
 
 def list_functions() -> list[str]:
@@ -31,8 +34,8 @@ def translate_stack(**parameters: str) -> Stack:
 
 def read_role(function: str, **parameters: str) -> Role:
     """The role of the function with this logical id, with these parameters of the stack."""
-    stack = translate_stack(**parameters)
-    role = stack.resources[f"{function}Role"].properties
+    role = translate_stack(**parameters).resources[f"{function}Role"].properties
+    assert role.keys() == {"AssumeRolePolicyDocument", "Policies"}, "the tests know nothing else that a role allows"
     resources: defaultdict[str, set[str]] = defaultdict(set)
     for policy in role["Policies"]:
         for statement in policy["PolicyDocument"]["Statement"]:
@@ -40,9 +43,10 @@ def read_role(function: str, **parameters: str) -> Role:
             assert statement.keys() == {"Effect", "Action", "Resource"}, "the tests know no other element of a policy"
             for action in _as_list(statement["Action"]):
                 resources[action].update(_as_list(statement["Resource"]))
+    by_lambda = LOG_ACTIONS | TRACE_ACTIONS
     return Role(
-        {action: frozenset(of) for action, of in resources.items()},
-        frozenset(arn.rpartition("/")[2] for arn in role["ManagedPolicyArns"]),
+        resources={action: frozenset(of) for action, of in resources.items() if action not in by_lambda},
+        lambda_resources={action: frozenset(of) for action, of in resources.items() if action in by_lambda},
     )
 
 

@@ -1,4 +1,4 @@
-"""Each role allows the actions that its function asks AWS for: those that are seen on the wire, and no others."""
+"""Each function has a role of its own: it allows what the code does on the wire, log and traces, and no more."""
 
 import json
 from collections import defaultdict
@@ -11,9 +11,10 @@ import boto3
 import httpx
 import pytest
 
+from local.intrinsics import ACCOUNT_ID, REGION
 from tests.engine_process import free_port, poll
 from tests.machine_client.aws import AWS, STEPS, Function
-from tests.permissions import list_functions, read_role
+from tests.permissions import LOG_ACTIONS, TRACE_ACTIONS, list_functions, read_role, translate_stack
 from tests.stack import list_routes
 from tests.unit.conftest import create_table
 from tests.unit.dynamodb import DynamoDB, Refusal
@@ -23,8 +24,6 @@ from tests.unit.http_server import Reply, Request, Server, make_reply
 FUNCTIONS = {route.key: route.function for route in list_routes()}
 # With these parameters each function of the template is in the stack.
 ALL_FUNCTIONS = {"ColdStart": "warm"}
-# What SAM gives to every function that it makes a role for: to write its log, and its traces.
-MANAGED_POLICIES = {"AWSLambdaBasicExecutionRole", "AWSXrayWriteOnlyAccess"}
 TOO_LARGE = Refusal("ValidationException", message="Item size has exceeded the maximum allowed size")
 
 
@@ -132,12 +131,36 @@ def test_the_rotations_role_allows_what_a_rotation_does(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("function", list_functions())
-def test_a_role_has_no_managed_policies_but_those_for_logs_and_traces(function: str) -> None:
-    assert read_role(function, **ALL_FUNCTIONS).managed_policies == MANAGED_POLICIES
+def test_a_function_has_a_role_of_its_own_for_lambda_alone(function: str) -> None:
+    resources = translate_stack(**ALL_FUNCTIONS).resources
+    assert resources[function].properties["Role"] == f"arn:aws:iam::{ACCOUNT_ID}:role/{function}Role"
+    assert resources[f"{function}Role"].properties["AssumeRolePolicyDocument"] == {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+        ],
+    }
 
 
 @pytest.mark.parametrize("function", list_functions())
-def test_a_role_names_every_action_and_every_resource(function: str) -> None:
-    for action, resources in read_role(function, **ALL_FUNCTIONS).resources.items():
+def test_a_role_writes_the_functions_own_log_and_traces(function: str) -> None:
+    # `:*` are the streams of the group: what both actions are about («CloudWatch Logs resources and operations», Amazon
+    # CloudWatch Logs User Guide).
+    streams = f"arn:aws:logs:{REGION}:{ACCOUNT_ID}:log-group:{function}LogGroup:*"
+    expected = {action: {streams} for action in LOG_ACTIONS} | {action: {"*"} for action in TRACE_ACTIONS}
+    assert read_role(function, **ALL_FUNCTIONS).lambda_resources == expected
+
+
+@pytest.mark.parametrize("function", list_functions())
+def test_a_role_names_every_action_and_every_resource_that_the_code_needs(function: str) -> None:
+    allowed = read_role(function, **ALL_FUNCTIONS).resources
+    assert allowed
+    for action, resources in allowed.items():
         assert "*" not in action
         assert not [resource for resource in resources if "*" in resource]
+
+
+@pytest.mark.parametrize("function", FUNCTIONS.values())
+def test_a_routes_function_reaches_the_one_table_and_nothing_else(function: str) -> None:
+    allowed = read_role(function, EnrichmentUrl="https://enrichment.example.com/").resources
+    assert set(allowed.values()) == {frozenset({f"arn:aws:dynamodb:{REGION}:{ACCOUNT_ID}:table/Table"})}

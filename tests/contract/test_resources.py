@@ -4,26 +4,12 @@ import re
 
 import pytest
 
-from tests.stack import ROOT, find_resources, list_routes, load_template
+from tests.stack import ROOT, find_resources, load_template
 
 TEMPLATE = load_template()
 FUNCTIONS = find_resources("AWS::Serverless::Function")
 GLOBALS = TEMPLATE["Globals"]["Function"]
 functions = pytest.mark.parametrize("name", FUNCTIONS)
-
-
-# What each function of a route does to the table when nothing but the table is at work.
-def list_statements(name):
-    """The statements of a function's policies, each with the condition that it is there for, or None."""
-    for policy in FUNCTIONS[name]["Properties"]["Policies"]:
-        statements = policy["Statement"]
-        for statement in statements if isinstance(statements, list) else [statements]:
-            if "Fn::If" in statement:
-                condition, then, other = statement["Fn::If"]
-                assert other == {"Ref": "AWS::NoValue"}
-                yield condition, then
-            else:
-                yield None, statement
 
 
 def test_functions_run_as_they_should_by_default():
@@ -64,22 +50,13 @@ def test_every_log_group_has_a_retention():
     assert TEMPLATE["Parameters"]["LogRetentionDays"]["Default"] == 30
 
 
-@pytest.mark.parametrize("route", list_routes(), ids=lambda route: route.key)
-def test_a_route_may_reach_the_one_table_and_nothing_else(route):
-    for _, statement in list_statements(route.function):
-        assert statement["Effect"] == "Allow"
-        assert statement["Resource"] == {"Fn::GetAtt": ["Table", "Arn"]}
-        assert all(re.fullmatch(r"dynamodb:[A-Z]\w+", action) for action in statement["Action"])
-
-
 @functions
-def test_no_function_may_do_anything_anywhere(name):
-    properties = FUNCTIONS[name]["Properties"]
-    assert "Role" not in properties
-    for _, statement in list_statements(name):
-        assert not any("*" in action for action in statement["Action"])
-        assert isinstance(statement["Resource"], dict)
-        assert "Fn::GetAtt" in statement["Resource"] or "Ref" in statement["Resource"]
+def test_a_function_has_its_role_beside_it(name):
+    assert FUNCTIONS[name]["Properties"]["Role"] == {"Fn::GetAtt": [f"{name}Role", "Arn"]}
+    assert "Policies" not in FUNCTIONS[name]["Properties"]
+    role = TEMPLATE["Resources"][f"{name}Role"]
+    assert role["Type"] == "AWS::IAM::Role"
+    assert role.get("Condition") == FUNCTIONS[name].get("Condition")
 
 
 @functions
