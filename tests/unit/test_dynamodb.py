@@ -181,7 +181,7 @@ def test_same_as_boto3(moto: Server, case: str) -> None:
     operation, parameters = CASES[case]
     if operation != "TransactWriteItems":
         parameters = {"TableName": "resources", **parameters}
-    boto = boto3.client(
+    boto = boto3.Session().client(
         "dynamodb", region_name=REGION, endpoint_url=moto.url, config=Config(retries={"total_max_attempts": 1})
     )
 
@@ -269,7 +269,7 @@ def test_error_as_boto3_reads_it(status: int, body: dict[str, Any], code: str, m
     with serve(lambda _: make_reply(body, status)) as (server, client):
         with pytest.raises(DynamoDBError) as refused:
             client.call("GetItem", {"TableName": "t"}, TIMEOUT)
-        boto = boto3.client(
+        boto = boto3.Session().client(
             "dynamodb", region_name=REGION, endpoint_url=server.url, config=Config(retries={"total_max_attempts": 1})
         )
         with pytest.raises(ClientError) as theirs:
@@ -343,7 +343,7 @@ def test_endpoint_in_every_partition_as_boto3_has_it() -> None:
     regions = [session.get_available_regions("dynamodb", name)[-1] for name in session.get_available_partitions()]
     assert len(regions) > 5
     for region in [*regions, "us-gov-east-1", "cn-north-1"]:
-        boto = boto3.client("dynamodb", region_name=region)
+        boto = boto3.Session().client("dynamodb", region_name=region)
         assert f"https://{DynamoDB(region)._host}" == boto.meta.endpoint_url
         boto.close()
 
@@ -357,7 +357,7 @@ def test_endpoint_of_the_environment_as_boto3_finds_it(
         if value is not None:
             monkeypatch.setenv(name, value)
     found = find_endpoint(os.environ) or f"https://dynamodb.{REGION}.amazonaws.com"
-    boto = boto3.client("dynamodb", region_name=REGION)
+    boto = boto3.Session().client("dynamodb", region_name=REGION)
     assert found == boto.meta.endpoint_url
     boto.close()
 
