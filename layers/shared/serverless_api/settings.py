@@ -70,8 +70,8 @@ if TOKEN_INTROSPECTION_URL and not RUNS_IN_SAM_LOCAL:
 ENRICHMENT_URL = os.environ.get("ENRICHMENT_URL", "")
 if ENRICHMENT_URL and STARTS_FROM_SNAPSHOT:
     raise SettingError(
-        "A function with ENRICHMENT_URL cannot start from a snapshot: the SDK client in it looks for its credentials when"
-        " it is made, and they would be frozen. Leave SnapStart to functions that do not enrich."
+        "A function with ENRICHMENT_URL cannot start from a snapshot: the SDK client in it looks for its credentials"
+        " when it is made, and they would be frozen. Leave SnapStart to functions that do not enrich."
     )
 ENRICHMENT_SECONDS = read_number("ENRICHMENT_SECONDS", default=2.0)
 CIRCUIT_THRESHOLD = read_count("CIRCUIT_THRESHOLD", default=5)
