@@ -8,14 +8,15 @@ from typing import Any
 import pytest
 
 from tests.deploy.deployment import PARAMETERS, Deployment
-from tests.deploy.emulator import Emulator
+from tests.deploy.emulator import REGION, Emulator
 from tests.deploy.execution_role import ACCOUNT_CALLS, assume_role, list_secret_calls, list_table_calls
-from tests.permissions import list_functions, read_role, translate_stack
+from tests.permissions import LOG_ACTIONS, list_functions, read_role, translate_stack
 from tests.stack import ROOT, list_routes, load_template
 
 ROUTES = {route.key: route for route in list_routes()}
 FIXTURES = {path.stem: json.loads(path.read_text()) for path in sorted((ROOT / "events").glob("*.json"))}
 DEPLOYED = [name for name in list_functions() if name in translate_stack(**PARAMETERS).resources]
+LOG_GROUP = "AWS::Logs::LogGroup"
 REQUESTS = [name for name, event in FIXTURES.items() if "routeKey" in event]
 
 
@@ -51,6 +52,24 @@ def test_a_role_can_do_what_its_policies_say_and_nothing_else(
     deployment: Deployment, others: dict[str, str], function: str
 ) -> None:
     _check_role(deployment, others, function)
+
+
+@pytest.mark.parametrize("function", DEPLOYED)
+def test_a_role_writes_into_no_log_but_its_functions(deployment: Deployment, function: str) -> None:
+    # Simulated, since for a call the emulator looks for a policy on the log group, and AWS for one on its streams.
+    iam = deployment.emulator.client("iam")
+    role = iam.get_role(RoleName=deployment.find(f"{function}Role"))["Role"]["Arn"]
+    account = role.split(":")[4]
+    groups = {name for name, resource in deployment.resources.items() if resource["ResourceType"] == LOG_GROUP}
+    allowed = set()
+    for group in groups:
+        stream = f"arn:aws:logs:{REGION}:{account}:log-group:{deployment.find(group)}:log-stream:today"
+        answer = iam.simulate_principal_policy(
+            PolicySourceArn=role, ActionNames=[*LOG_ACTIONS, "logs:DeleteLogStream"], ResourceArns=[stream]
+        )
+        results = answer["EvaluationResults"]
+        allowed |= {(group, of["EvalActionName"]) for of in results if of["EvalDecision"] == "allowed"}
+    assert allowed == {(f"{function}LogGroup", action) for action in LOG_ACTIONS}
 
 
 def test_a_stack_is_updated_in_place_and_leaves_its_table_when_deleted(
