@@ -17,7 +17,7 @@ from serverless_api.dynamodb import DynamoDB, DynamoDBError, find_endpoint
 from serverless_api.errors import ContentTooLarge, ServiceUnavailable
 from serverless_api.observability import MetricUnit, metrics, report_transition
 from serverless_api.resilience.circuit_breaker import CircuitBreaker, CircuitOpen, CircuitState
-from serverless_api.resilience.deadline import current_deadline
+from serverless_api.resilience.deadline import DeadlineExceeded, current_deadline
 from serverless_api.resilience.retry import RetryableError, RetryBudget, RetryPolicy
 
 type Item = dict[str, Any]
@@ -229,8 +229,15 @@ def _call(operation: str, **arguments: Any) -> dict[str, Any]:
 
 
 def _attempt(operation: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    invocation = current_deadline()
+    attempt = invocation.shorten(ATTEMPT_SECONDS)
     try:
-        return _database.call(operation, arguments, current_deadline().cut(ATTEMPT_SECONDS))
+        # The time-out bounds each wait on the socket; an answer that comes byte by byte is bounded by the signal.
+        with attempt.enforce():
+            return _database.call(operation, arguments, attempt.cut(ATTEMPT_SECONDS))
+    except DeadlineExceeded as error:
+        invocation.cut(ATTEMPT_SECONDS)
+        raise AnswerLost(f"no whole answer within {ATTEMPT_SECONDS} s") from error
     except DynamoDBError as error:
         _raise_refusal(error)
         raise
