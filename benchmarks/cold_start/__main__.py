@@ -37,7 +37,7 @@ from benchmarks.cold_start.table_server import make_item
 from benchmarks.machine import ROOT, BenchmarkError, describe_machine
 
 ITEMS = 20
-WARM_UP, INVOCATIONS = 10, 60  # in each round
+WARM_UP, INVOCATIONS = 5, 40  # in each round
 SIZES = (100, 1_000, 10_000, 100_000, 1_000_000)
 REPORT = ROOT / "docs/benchmarks/cold-start.md"
 
