@@ -52,6 +52,16 @@ bench: .venv/dev
 bench-local: .venv/dev
 	@$(python) -m benchmarks.local_engine
 
+## cost: count a month's bill for the profiles in benchmarks/traffic (ARGS="business_hours --region eu-central-1", --help)
+.PHONY: cost
+cost: .venv/dev
+	@$(python) -m benchmarks.cost $(ARGS)
+
+## tune: measure the functions at several memory sizes (writes docs/benchmarks/tuning.md)
+.PHONY: tune
+tune: .venv/dev
+	@$(python) -m benchmarks.tune $(ARGS)
+
 ## test-deploy: deploy the stack into an emulator of AWS, and test it there
 .PHONY: test-deploy
 test-deploy: .venv/dev .venv-deploy/done
@@ -105,6 +115,8 @@ lock: .venv/dev
 ## clean: remove what was built, cached and installed
 .PHONY: clean
 clean:
+	@# The benchmark makes folders that cannot be written, as Lambda's are.
+	@if [ -d .bench ]; then chmod -R u+w .bench; fi
 	rm -rf .venv .venv-* .local .aws-sam .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
 
 ## help: list the targets

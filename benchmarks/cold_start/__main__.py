@@ -45,8 +45,10 @@ REPORT = ROOT / "docs/benchmarks/cold-start.md"
 def main() -> int:
     """Measure, print and write the report; 1 where a ratio falls short, 2 where nothing could be measured."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=15, help="fewer are for trying things out (default: 15)")
     rounds = parser.parse_args().rounds
+    # A shell that starts this in the background has SIGINT ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         WORK_DIRECTORY.mkdir(parents=True, exist_ok=True)
