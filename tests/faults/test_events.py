@@ -10,6 +10,9 @@ from tests.faults.conftest import SEED, Report, Stand
 from tests.faults.event_process import Outcome, send_events
 from tests.stack import Route, list_routes
 
+# The events of all routes are waited for together; a slow machine only takes longer.
+pytestmark = pytest.mark.timeout(1200)
+
 EVENTS = 20_000
 
 
