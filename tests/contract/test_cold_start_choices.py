@@ -4,11 +4,16 @@ import pytest
 
 from local.intrinsics import Evaluator
 from tests.permissions import read_role, translate_stack
-from tests.stack import list_routes, load_template
+from tests.stack import find_resources, load_template
 
 TEMPLATE = load_template()
 HOT = ["ListResources", "GetResource"]
-FUNCTIONS = [route.function for route in list_routes()]
+# Those that a parameter reserves environments for; a function may do without one.
+RESERVABLE = [
+    name
+    for name, function in find_resources("AWS::Serverless::Function").items()
+    if "ReservedConcurrentExecutions" in function["Properties"]
+]
 CHOICES = TEMPLATE["Parameters"]["ColdStart"]["AllowedValues"]
 
 
@@ -102,7 +107,7 @@ def test_warming_invokes_the_functions_that_people_wait_for_every_five_minutes()
     assert read_role("WarmFunctions", ColdStart="warm").resources == {"lambda:InvokeFunction": set(warmed)}
 
 
-@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("function", RESERVABLE)
 def test_what_is_reserved_for_a_function_is_a_parameter_of_its_own(function):
     functions = find("none", "AWS::Lambda::Function", **{f"{function}Reserved": "7"})
     assert {name for name, of in functions.items() if of.get("ReservedConcurrentExecutions") == "7"} == {function}
