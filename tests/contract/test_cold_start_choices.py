@@ -4,10 +4,11 @@ import pytest
 
 from local.intrinsics import Evaluator
 from tests.permissions import read_role, translate_stack
-from tests.stack import find_resources, load_template
+from tests.stack import find_resources, list_routes, load_template
 
 TEMPLATE = load_template()
 HOT = ["ListResources", "GetResource"]
+FUNCTIONS = [route.function for route in list_routes()]
 # Those that a parameter reserves environments for; a function may do without one.
 RESERVABLE = [
     name
