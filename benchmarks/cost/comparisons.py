@@ -10,7 +10,7 @@ from benchmarks.cost.stack import COLD_START_CHOICES, Stack, read_stack
 from benchmarks.cost.traffic import Profile, scale_profile
 from benchmarks.cost.usage import Usage, count_usage
 
-LEAST_FACTOR, MOST_FACTOR = 1e-3, 1e3
+LEAST_FACTOR, MOST_FACTOR = 1e-3, 100.0
 """How much less and more traffic than the profile's a break-even is looked for in."""
 
 
@@ -193,7 +193,7 @@ class Calculator:
 
 
 def find_root(difference: Callable[[float], float]) -> float | None:
-    """Return the factor at which a difference changes its sign, from `LEAST_FACTOR` to `MOST_FACTOR`; None where it does not."""
+    """Return the factor at which a difference changes its sign; None where none of those that are tried is it."""
     low = LEAST_FACTOR
     while low < MOST_FACTOR and (difference(low) > 0) == (difference(low * 4) > 0):
         low *= 4

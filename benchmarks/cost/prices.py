@@ -89,7 +89,7 @@ def load_prices(region: str) -> Prices:
     except FileNotFoundError as error:
         known = ", ".join(sorted(path.stem for path in DIRECTORY.glob("*.toml")))
         raise BenchmarkError(
-            f"There are no prices for {region}, only for {known}. Copy one of the files in {DIRECTORY.name}/ and fill it in."
+            f"There are no prices for {region}, only for {known}. Copy one of those files and fill it in."
         ) from error
     meters = {
         name: Meter(**{**of, "tiers": tuple(Tier(**tier) for tier in of["tiers"])})

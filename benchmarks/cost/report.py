@@ -128,21 +128,16 @@ def format_break_evens(break_evens: Sequence[BreakEven]) -> str:
 
 
 def format_alternatives(report: Report) -> str:
-    rows = []
-    for what, pair in (
-        ("API Gateway", report.apis),
-        ("Lambda, were both as fast", report.architectures),
-        ("bad requests refused", report.refusals),
-    ):
-        for of in pair:
-            rows.append(
-                (
-                    f"{what}: {of.name}",
-                    _dollars(of.dollars),
-                    _dollars(of.per_million),
-                    f"× {of.dollars / pair[0].dollars:.2f}" if pair[0].dollars else "",
-                )
-            )
+    pairs = {
+        "API Gateway": report.apis,
+        "Lambda, were both as fast": report.architectures,
+        "bad requests refused": report.refusals,
+    }
+    rows = [
+        (f"{what}: {of.name}", _dollars(of.dollars), _dollars(of.per_million), _relate(of.dollars, pair[0].dollars))
+        for what, pair in pairs.items()
+        for of in pair
+    ]
     return _format_table(("set up another way", "$ a month", "$ a million of them", ""), rows, right=(1, 2, 3))
 
 
@@ -193,3 +188,7 @@ def _dollars(value: float) -> str:
 
 def _cents(value: float) -> str:
     return f"{value * 100:,.2f}"
+
+
+def _relate(value: float, first: float) -> str:
+    return f"\u00d7 {value / first:.2f}" if first else ""

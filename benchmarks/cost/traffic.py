@@ -1,4 +1,4 @@
-"""A traffic profile: how many requests arrive in which hour, on which routes, how large, and how many of them are bad."""
+"""A traffic profile: how many requests arrive in which hour, on which routes, how large, and how many are bad."""
 
 import tomllib
 from collections.abc import Mapping

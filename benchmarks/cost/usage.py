@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from benchmarks.cost.cold_starts import count_cold_starts, count_environments
+from benchmarks.cost.cold_starts import make_demand
 from benchmarks.cost.durations import Assumptions, Duration, Durations
 from benchmarks.cost.formulas import (
     MEGABYTES_PER_GIGABYTE,
@@ -74,8 +74,8 @@ def count_usage(
         if route not in stack.functions or route not in assumptions.operations:
             known = ", ".join(stack.functions)
             raise BenchmarkError(
-                f"The profile {profile.name} has a route {route}. The template, or [operations] in assumptions.toml, does "
-                f"not; the template has {known}."
+                f"The profile {profile.name} has a route {route}. The template, or [operations] in assumptions.toml, "
+                f"does not; the template has {known}."
             )
         function, operation = stack.functions[route], assumptions.operations[route]
         _Route(usage, route, function, traffic, profile, assumptions).count(durations.operations[operation], operation)
@@ -123,12 +123,13 @@ class _Route:
         for day in DAYS:
             for hour in range(24):
                 rate = self.traffic.count_requests(day, hour) / 3600
-                environments = count_environments(rate * self.profile.burst, warm, assumptions.idle)
+                demand = make_demand(rate, self.profile.burst, warm, assumptions.idle)
+                environments = demand.environments
                 provisioned = self._count_provisioned(day, hour, environments)
-                kept = provisioned or function.kept_warm
-                cold = count_cold_starts(rate, environments, before, kept, assumptions.idle, assumptions.lifetime)
+                cold_starts += demand.count_cold_starts(
+                    before=before, kept=provisioned or function.kept_warm, lifetime_seconds=assumptions.lifetime
+                )
                 before = environments
-                cold_starts += cold
                 if provisioned:
                     share = min(1.0, provisioned / max(1, environments))
                     standing = provisioned * memory * count_provisioned_seconds(3600) * WEEKS

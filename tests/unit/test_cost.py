@@ -1,0 +1,308 @@
+"""`make cost`: its formulas and prices against the examples that AWS's own price pages calculate.
+
+The pages: https://aws.amazon.com/lambda/pricing/, https://aws.amazon.com/api-gateway/pricing/ and
+https://aws.amazon.com/dynamodb/pricing/on-demand/, all for US East (N. Virginia).
+"""
+
+import json
+import math
+import random
+import subprocess
+import sys
+import tomllib
+
+import pytest
+
+from benchmarks.cost.bill import make_bill
+from benchmarks.cost.cold_starts import make_demand
+from benchmarks.cost.comparisons import find_root
+from benchmarks.cost.durations import Duration, Durations, load_assumptions
+from benchmarks.cost.formulas import (
+    count_billed_seconds,
+    count_gigabyte_seconds,
+    count_metered_requests,
+    count_provisioned_seconds,
+    count_read_units,
+    count_snapshot_seconds,
+    count_traces,
+    count_write_units,
+    scale_to_memory,
+)
+from benchmarks.cost.prices import DIRECTORY, load_prices
+from benchmarks.cost.stack import COLD_START_CHOICES, read_stack
+from benchmarks.cost.traffic import load_profile
+from benchmarks.cost.usage import count_usage
+from benchmarks.machine import ROOT, BenchmarkError
+
+PRICES = load_prices("us-east-1")
+PROFILES = sorted((ROOT / "benchmarks/traffic").glob("*.toml"))
+DURATIONS = Durations({name: Duration(0.002, 0.15) for name in ("query", "get", "create", "update", "delete")}, "test")
+
+
+def cents(dollars):
+    return round(dollars, 2)
+
+
+# --- AWS Lambda pricing
+
+
+def test_lambda_mobile_application_backend():
+    """Example 1: three million requests of 120 ms with 1536 MB, and the free tier: $2.33 + $0.40 = $2.73."""
+    used = count_gigabyte_seconds(3e6, count_billed_seconds(0.120), 1536)
+    assert used == pytest.approx(540_000)
+    duration = PRICES.charge("lambda.duration.x86_64", used, free_tier=True)
+    requests = PRICES.charge("lambda.requests", 3e6, free_tier=True)
+    assert (cents(duration), cents(requests), cents(duration + requests)) == (2.33, 0.40, 2.73)
+
+
+def test_lambda_streaming_telemetry():
+    """Example 2: 7.44 million requests of 2 s with 1 GB: $1.49 + $248.00."""
+    used = count_gigabyte_seconds(7.44e6, count_billed_seconds(2), 1024)
+    assert cents(PRICES.charge("lambda.requests", 7.44e6)) == 1.49
+    assert cents(PRICES.charge("lambda.duration.x86_64", used)) == 248.00
+
+
+def test_lambda_provisioned_concurrency_mobile_launch():
+    """Provisioned Concurrency, example 1: $18 + $0.40 + $0.73 + $0.83 = $19.96.
+
+    100 environments of 1536 MB for 8 hours; 500,000 of 3 million requests in them, of 100 ms, the others of 120 ms.
+    """
+    standing = 100 * 1536 / 1024 * count_provisioned_seconds(8 * 3600)
+    parts = [
+        PRICES.charge("lambda.provisioned.x86_64", standing),
+        PRICES.charge("lambda.requests", 3e6, free_tier=True),
+        PRICES.charge("lambda.provisioned_duration.x86_64", count_gigabyte_seconds(5e5, 0.1, 1536), free_tier=True),
+        PRICES.charge("lambda.duration.x86_64", count_gigabyte_seconds(2.5e6, 0.12, 1536), free_tier=True),
+    ]
+    assert [cents(part) for part in parts] == [18.00, 0.40, 0.73, 0.83]
+    assert cents(sum(parts)) == 19.96
+
+
+def test_lambda_provisioned_concurrency_cyber_monday():
+    """Provisioned Concurrency, example 2: 7 environments of 4 GB for a day, two million requests of 280 ms: $32.26."""
+    standing = 7 * 4 * count_provisioned_seconds(24 * 3600)
+    parts = [
+        PRICES.charge("lambda.provisioned.x86_64", standing),
+        PRICES.charge("lambda.provisioned_duration.x86_64", count_gigabyte_seconds(2e6, 0.28, 4096)),
+        PRICES.charge("lambda.requests", 2e6),
+    ]
+    assert [cents(part) for part in parts] == [10.08, 21.78, 0.40]
+    assert cents(sum(parts)) == 32.26
+
+
+def test_lambda_snapstart():
+    """SnapStart's example: a version of 1 GB that is active for 31 days, restored for 1 % of 7.44 million: $14.43."""
+    cache = PRICES.charge("lambda.snapshot_cache", count_snapshot_seconds(31 * 24 * 3600))
+    restores = PRICES.charge("lambda.snapshot_restore", 74_400)
+    assert (cents(cache), round(restores, 1), cents(cache + restores)) == (4.03, 10.4, 14.43)
+
+
+def test_a_snapshot_is_charged_for_three_hours_at_least():
+    assert count_snapshot_seconds(60) == 3 * 3600
+
+
+def test_provisioned_concurrency_is_rounded_up_to_five_minutes():
+    assert [count_provisioned_seconds(of) for of in (1, 300, 301)] == [300, 300, 600]
+
+
+@pytest.mark.parametrize(("seconds", "billed"), [(0.12, 0.12), (0.0001, 0.001), (0.0121, 0.013), (2, 2)])
+def test_duration_is_rounded_up_to_a_millisecond(seconds, billed):
+    assert count_billed_seconds(seconds) == billed
+
+
+# --- Amazon API Gateway pricing
+
+
+def test_http_api_with_tiers():
+    """HTTP API's example: 300 million at $1.00 and 132 million at $0.90 a million: $418.80."""
+    assert cents(PRICES.charge("http_api.requests", 432e6)) == 418.80
+
+
+def test_rest_api():
+    """REST API's example: five million calls at $3.50 a million: $17.50."""
+    assert cents(PRICES.charge("rest_api.requests", 5e6)) == 17.50
+
+
+def test_http_api_is_metered_in_increments_of_512_kb():
+    """«a request with 513 KB of data is metered as two requests»."""
+    assert [count_metered_requests(kilobytes * 1024) for kilobytes in (0, 1, 512, 513)] == [1, 1, 1, 2]
+
+
+# --- Amazon DynamoDB on-demand pricing
+
+
+def test_dynamodb_on_demand():
+    """The page's example: 3.55 million writes and as many strongly consistent reads of up to 1 KB: $2.22 + $0.44."""
+    writes = PRICES.charge("dynamodb.writes", 3.55e6 * count_write_units(1024))
+    reads = PRICES.charge("dynamodb.reads", 3.55e6 * count_read_units(1024, consistent=True))
+    assert (cents(writes), cents(reads)) == (2.22, 0.44)
+
+
+def test_dynamodb_storage_beyond_the_free_tier():
+    """The page: the first 25 GB are free, then $0.25 a GB and month."""
+    assert PRICES.charge("dynamodb.storage", 27, free_tier=True) == pytest.approx(0.50)
+
+
+def test_read_and_write_units():
+    """«Key terms» of the page: reads of 8 KB, and writes of 1 KB and 3 KB."""
+    eight = 8 * 1024
+    assert count_read_units(eight, consistent=True) == 2
+    assert count_read_units(eight, consistent=False) == 1
+    assert count_read_units(eight, consistent=True, transactional=True) == 4
+    assert [count_write_units(size * 1024) for size in (1, 3)] == [1, 3]
+    assert count_write_units(3 * 1024, transactional=True) == 6
+
+
+# --- what AWS has no example of
+
+
+def test_half_the_memory_doubles_what_is_computed_and_not_what_is_waited_for():
+    assert scale_to_memory(0.01, 0.005, 1769) == pytest.approx(0.015)
+    assert scale_to_memory(0.01, 0.005, 1769 // 2) == pytest.approx(0.025, rel=1e-3)
+    assert scale_to_memory(0.01, 0.005, 10_240) == pytest.approx(0.015)
+
+
+def test_traces_are_nearly_all_where_requests_are_rare_and_one_in_twenty_where_they_are_many():
+    assert count_traces(0.001) == pytest.approx(0.001, rel=1e-3)
+    assert count_traces(1000) == pytest.approx(1 + 0.05 * 999, rel=1e-6)
+
+
+@pytest.mark.parametrize(("rate", "seconds"), [(0.001, 0.02), (0.01, 0.02), (0.1, 0.2), (2, 0.05), (20, 0.1)])
+def test_cold_starts_are_those_of_a_simulated_function(rate, seconds):
+    """Within a factor of two of a simulation, request by request, of environments that are kept 420 s without work."""
+    idle, hours = 420, 60
+    demand = make_demand(rate, 1, seconds, idle)
+    expected = demand.count_cold_starts(before=demand.environments, kept=0, lifetime_seconds=math.inf)
+    colds, most = simulate(rate, seconds, idle, hours)
+    assert abs(most - demand.environments) <= 3
+    assert expected / 2 - 0.2 <= colds / hours <= expected * 2 + 0.2
+
+
+def test_no_request_waits_where_enough_environments_are_kept():
+    demand = make_demand(2, 1, 0.05, 420)
+    assert demand.count_cold_starts(before=0, kept=len(demand.rates), lifetime_seconds=7200) == 0
+
+
+def simulate(rate, seconds, idle, hours):
+    """Cold starts, and the most environments at once; a request takes the environment that was used last."""
+    generator = random.Random(5)
+    free_at: list[float] = []
+    now, colds, most = 0.0, 0, 0
+    while now < hours * 3600:
+        now += generator.expovariate(rate)
+        free_at = [at for at in free_at if now - at < idle]
+        ready = [at for at in free_at if at <= now]
+        if ready:
+            free_at.remove(max(ready))
+        else:
+            colds += 1
+        free_at.append(now + seconds)
+        most = max(most, len(free_at))
+    return colds, most
+
+
+def test_the_factor_at_which_two_costs_are_equal_is_found():
+    assert find_root(lambda factor: factor - 7) == pytest.approx(7, rel=0.01)
+    assert find_root(lambda factor: factor + 7) is None
+
+
+def test_every_choice_of_cold_start_is_read_from_the_template():
+    stacks = {choice: read_stack({"ColdStart": choice}) for choice in COLD_START_CHOICES}
+    lists = {choice: stack.functions["GET /api/v1/resources"] for choice, stack in stacks.items()}
+    assert [choice for choice, of in lists.items() if of.takes_snapshots] == ["snapstart"]
+    assert [choice for choice, of in lists.items() if of.provisioned] == ["provisioned"]
+    assert [choice for choice, of in lists.items() if of.kept_warm] == ["warm"]
+    assert [choice for choice, of in stacks.items() if of.warming] == ["warm"]
+    assert lists["none"].architecture == "arm64"
+
+
+def test_provisioned_concurrency_stands_in_business_hours_alone():
+    parameters = {
+        "ColdStart": "provisioned",
+        "BusinessDays": "MON,WED",
+        "BusinessHoursStart": "22",
+        "BusinessHoursEnd": "2",
+    }
+    provisioned = read_stack(parameters).functions["GET /api/v1/resources"].provisioned
+    nights = {("MON", 22), ("MON", 23), ("TUE", 0), ("TUE", 1), ("WED", 22), ("WED", 23), ("THU", 0), ("THU", 1)}
+    assert provisioned.hours == nights
+    assert (provisioned.least, provisioned.most, provisioned.target) == (2, 10, 0.7)
+
+
+@pytest.mark.parametrize("file", PROFILES, ids=lambda file: file.stem)
+@pytest.mark.parametrize("region", sorted(path.stem for path in DIRECTORY.glob("*.toml")))
+def test_routes_and_services_add_up_to_the_bill(file, region):
+    usage = count_usage(read_stack({}), load_profile(file), DURATIONS, load_assumptions())
+    bill = make_bill(usage, load_prices(region))
+    assert sum(bill.sum_by(lambda line: line.service).values()) == pytest.approx(bill.total)
+    assert sum(bill.sum_by(lambda line: line.route).values()) == pytest.approx(bill.total)
+    assert {"Lambda", "API Gateway", "DynamoDB", "CloudWatch", "X-Ray"} <= {line.service for line in bill.lines}
+    assert 0 < make_bill(usage, load_prices(region), free_tier=True).total < bill.total
+
+
+def test_refusing_at_the_gateway_is_cheaper():
+    stack, profile = read_stack({}), load_profile(ROOT / "benchmarks/traffic/consumer_app.toml")
+    totals = [
+        make_bill(count_usage(stack, profile, DURATIONS, load_assumptions(), gateway_refuses=refuses), PRICES).total
+        for refuses in (True, False)
+    ]
+    assert totals[0] < totals[1]
+
+
+def test_price_files_have_the_same_meters():
+    meters = [set(tomllib.loads(file.read_text())["meters"]) for file in DIRECTORY.glob("*.toml")]
+    assert all(of == meters[0] for of in meters)
+
+
+def run_cost(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "benchmarks.cost", *map(str, arguments)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_json_and_plot(tmp_path):
+    plot = tmp_path / "cost.svg"
+    done = run_cost("internal_tool", "--json", "--plot", plot)
+    assert done.returncode == 0, done.stderr
+    (document,) = json.loads(done.stdout)
+    assert document["total"] == pytest.approx(sum(document["services"].values()))
+    assert [choice["name"] for choice in document["choices"]] == list(COLD_START_CHOICES)
+    assert "prefers-color-scheme: dark" in plot.read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--region", "moon-1"], "There are no prices for moon-1"),
+        (["missing.toml"], "There is no profile missing.toml"),
+        (["internal_tool", "--parameters", "ColdStart"], "'ColdStart' is no parameter"),
+        (["internal_tool", "--parameters", "Colour=red"], "has no parameter 'Colour'"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_sentence(arguments, sentence):
+    done = run_cost(*arguments)
+    assert done.returncode == 2
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_profile_with_a_route_that_the_template_lacks_is_refused(tmp_path):
+    file = tmp_path / "profile.toml"
+    text = (ROOT / "benchmarks/traffic/internal_tool.toml").read_text()
+    file.write_text(text.replace('"DELETE /api/v1/resources/{id}"', '"DELETE /api/v1/things"'))
+    with pytest.raises(BenchmarkError, match="has a route DELETE /api/v1/things"):
+        count_usage(read_stack({}), load_profile(file), DURATIONS, load_assumptions())
+
+
+@pytest.mark.parametrize(
+    "change", [("[requests]", "[other]"), ("share = 0.45", "share = []"), ("throttled = 0.0", "throttled = 2")]
+)
+def test_what_is_no_profile_is_refused(change, tmp_path):
+    file = tmp_path / "profile.toml"
+    file.write_text((ROOT / "benchmarks/traffic/internal_tool.toml").read_text().replace(*change))
+    with pytest.raises(BenchmarkError, match="is not a traffic profile"):
+        load_profile(file)
