@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import docker
-from docker.errors import DockerException, ImageNotFound
+from docker.errors import DockerException
 
 from benchmarks.machine import ARCHITECTURE, ROOT, BenchmarkError, free_port, tool_environment
 from local.backend import ISSUER_PORT, SERVICES_PORT
@@ -112,11 +112,9 @@ def _container_engine() -> docker.DockerClient:
 
 def _pull_option() -> list[str]:
     # An image that is here already is not asked for again.
-    try:
-        _container_engine().images.get(f"public.ecr.aws/lambda/python:3.13-{ARCHITECTURE}")
-    except ImageNotFound:
-        return []
-    return ["--skip-pull-image"]
+    tags = [tag for image in _container_engine().images.list() for tag in image.tags]
+    is_here = any(tag.endswith(f"/lambda/python:3.13-{ARCHITECTURE}") for tag in tags)
+    return ["--skip-pull-image"] if is_here else []
 
 
 @contextlib.contextmanager
