@@ -82,7 +82,11 @@ def _split_parameter(text: str) -> tuple[str, str]:
 
 def _write_page(reports: list[Report], calculator: Calculator) -> None:
     page = Template((Path(__file__).parent / "page.md").read_text(encoding="utf-8"))
+    on_demand, arm = (calculator.prices.charge(f"lambda.duration.{of}", 1) for of in ("x86_64", "arm64"))
+    standing = calculator.prices.charge("lambda.provisioned.arm64", 1)
     content = page.substitute(
+        arm=f"{on_demand / arm - 1:.0%}",
+        utilization=f"{standing / (arm - calculator.prices.charge('lambda.provisioned_duration.arm64', 1)):.0%}",
         region=calculator.prices.region,
         dated=calculator.prices.dated,
         source=" ".join(calculator.prices.source.split()),

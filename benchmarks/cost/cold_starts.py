@@ -18,16 +18,26 @@ class Demand:
     Attributes:
         rates: requests a second of the first environment, of the second, which gets those that find the first busy, and
             so on.
+        busy: environments that work at the same time, on average.
         idle_seconds: for how long Lambda keeps an environment that has nothing to do.
     """
 
     rates: tuple[float, ...]
+    busy: float
     idle_seconds: float
 
     @property
     def environments(self) -> int:
         """How many environments stand: those that get a request at least as often as they would be given up."""
         return sum(rate * self.idle_seconds >= 1 for rate in self.rates)
+
+    def find_share(self, environments: int) -> float:
+        """Return the share of the work that so many environments do, if they get every request that they can take."""
+        if not self.busy:
+            return 0.0
+        # The next environment gets a request as often as all of these are busy.
+        busy = sum(self.rates[1 : environments + 1]) / self.rates[0]
+        return min(1.0, busy / self.busy) if environments < len(self.rates) else 1.0
 
     def count_cold_starts(self, *, before: int, kept: int, lifetime_seconds: float) -> float:
         """Return how many requests of the hour wait for the start of an environment.
@@ -60,15 +70,15 @@ def make_demand(requests_per_second: float, burst: float, seconds: float, idle_s
         idle_seconds: for how long Lambda keeps an environment that has nothing to do.
     """
     if not requests_per_second:
-        return Demand((), idle_seconds)
-    busy = requests_per_second * burst * seconds
+        return Demand((), 0, idle_seconds)
+    mean = requests_per_second * burst * seconds
     # Far below the mean all are busy all the time: nothing is to be summed there.
-    count = max(0, math.floor(busy - 8 * math.sqrt(busy)))
+    count = max(0, math.floor(mean - 8 * math.sqrt(mean)))
     rates = [requests_per_second] * (count + 1)
-    probability = math.exp(-busy + count * math.log(busy) - math.lgamma(count + 1))
+    probability = math.exp(-mean + count * math.log(mean) - math.lgamma(count + 1))
     beyond = 1.0
     while (beyond := beyond - probability) * requests_per_second * idle_seconds > 1e-3:
         rates.append(requests_per_second * beyond)
         count += 1
-        probability *= busy / count
-    return Demand(tuple(rates), idle_seconds)
+        probability *= mean / count
+    return Demand(tuple(rates), mean, idle_seconds)

@@ -1,6 +1,6 @@
 """The same month, had the stack been set up another way."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from benchmarks.cost.bill import Bill, make_bill
@@ -10,7 +10,7 @@ from benchmarks.cost.stack import COLD_START_CHOICES, Stack, read_stack
 from benchmarks.cost.traffic import Profile, scale_profile
 from benchmarks.cost.usage import Usage, count_usage
 
-LEAST_FACTOR, MOST_FACTOR = 1e-3, 100.0
+LEAST_FACTOR, MOST_FACTOR = 1e-3, 1e3
 """How much less and more traffic than the profile's a break-even is looked for in."""
 
 
@@ -31,31 +31,21 @@ class Choice:
         dollars: a month, of everything.
         more: dollars than with `none`.
         cold_starts: requests a month that wait for an environment, of the functions that the choice is for.
-        starting: seconds that such a request waits at least: what is computed, or the restore.
+        improved: of those that wait with `none`, how many do not wait, or not as long.
+        pays_from: requests a month, from which on it is cheaper than `none`; None where it never is.
     """
 
     name: str
     dollars: float
     more: float
     cold_starts: float
-    starting: float
+    improved: float
+    pays_from: float | None
 
-
-@dataclass(frozen=True)
-class BreakEven:
-    """From which traffic on one choice is as cheap as another one.
-
-    Attributes:
-        choice: of `ColdStart`.
-        against: another one.
-        requests: a month, at which both cost the same; None where one is dearer at any traffic that was tried.
-        cheaper_above: which of both is cheaper with more traffic, or at any.
-    """
-
-    choice: str
-    against: str
-    requests: float | None
-    cheaper_above: str
+    @property
+    def break_even(self) -> float | None:
+        """How many dollars an improved wait has to be worth, for the choice to pay."""
+        return self.more / self.improved if self.improved >= 1 else None
 
 
 @dataclass(frozen=True)
@@ -65,7 +55,7 @@ class Alternative:
     Attributes:
         name: of it.
         dollars: a month, of what differs.
-        per_million: dollars, of what differs, for a million requests.
+        per_million: dollars, of what differs, for a million of the requests that it is about.
     """
 
     name: str
@@ -131,38 +121,39 @@ class Calculator:
         """Return all choices of `ColdStart`."""
         months = {name: self.count(stack) for name, stack in self._stacks.items()}
         routes = [route for route, of in self._stacks["snapstart"].functions.items() if of.takes_snapshots]
+        waits = {name: sum(of.usage.cold_starts.get(route, 0) for route in routes) for name, of in months.items()}
         return [
             Choice(
-                name,
-                month.bill.total,
-                month.bill.total - months["none"].bill.total,
-                sum(month.usage.cold_starts.get(route, 0) for route in routes),
-                self.assumptions.restore if name == "snapstart" else self.durations.operations["query"].start,
+                name=name,
+                dollars=month.bill.total,
+                more=month.bill.total - months["none"].bill.total,
+                cold_starts=waits[name],
+                # A restore is a wait too, but a shorter one.
+                improved=waits["none"] - (0 if name == "snapstart" else waits[name]),
+                pays_from=self._find_break_even(name),
             )
             for name, month in months.items()
         ]
 
-    def find_break_evens(self) -> Iterator[BreakEven]:
-        """Return the break-even of each choice with `none`, and of the dearer ones with `snapstart`."""
-        pairs = [("snapstart", "none"), ("provisioned", "none"), ("warm", "none")]
-        pairs += [("warm", "snapstart"), ("provisioned", "snapstart")]
-        for choice, against in pairs:
+    def _find_break_even(self, choice: str) -> float | None:
+        """Return from how many requests a month on a choice is cheaper than `none`, or None where it never is."""
+        if choice == "none":
+            return None
 
-            def difference(factor: float, choice: str = choice, against: str = against) -> float:
-                dearer, cheaper = (self.count(self._stacks[name], factor=factor) for name in (choice, against))
-                return dearer.bill.total - cheaper.bill.total
+        def find_difference(factor: float) -> float:
+            ours, others = (self.count(self._stacks[name], factor=factor) for name in (choice, "none"))
+            return ours.bill.total - others.bill.total
 
-            factor = find_root(difference)
-            above = difference(factor * 2 if factor else MOST_FACTOR)
-            requests = factor and sum(self.count(factor=factor).usage.requests.values())
-            yield BreakEven(choice, against, requests, choice if above < 0 else against)
+        factor = find_root(find_difference)
+        return None if factor is None else factor * self.profile.count_served()
 
     def compare_apis(self) -> list[Alternative]:
         """Return what an HTTP API and a REST API would cost."""
         alternatives = []
         for name, api in (("HTTP API", "http_api"), ("REST API", "rest_api")):
-            lines = [line for line in self.count(api=api).bill.lines if line.service == "API Gateway"]
-            alternatives.append(self._make_alternative(name, sum(line.dollars for line in lines)))
+            dollars = self.count(api=api).bill.sum_by(lambda line: line.service)["API Gateway"]
+            requests = self.profile.count_served() + self.profile.count_refused()
+            alternatives.append(Alternative(name, dollars, dollars / requests * 1e6))
         return alternatives
 
     def compare_architectures(self) -> list[Alternative]:
@@ -170,26 +161,25 @@ class Calculator:
         alternatives = []
         for architecture in ("arm64", "x86_64"):
             bill = self.count(read_stack({**self.parameters, "Architecture": architecture})).bill
-            alternatives.append(self._make_alternative(architecture, bill.sum_by(lambda line: line.service)["Lambda"]))
+            dollars = bill.sum_by(lambda line: line.service)["Lambda"]
+            alternatives.append(Alternative(architecture, dollars, dollars / self.profile.count_served() * 1e6))
         return alternatives
 
     def compare_refusals(self) -> list[Alternative]:
         """Return what bad tokens and too many requests cost, refused by the gateway and by the functions."""
         alternatives = []
+        requests = self.profile.count_refused()
+        nothing = self._count_without_refusals().bill.total
         for name, gateway_refuses in (("by the gateway", True), ("by the functions", False)):
-            total = self.count(gateway_refuses=gateway_refuses).bill.total
-            nothing = self._without_refusals().bill.total
-            alternatives.append(Alternative(name, total - nothing, _per_million(total - nothing, self.profile)))
+            dollars = self.count(gateway_refuses=gateway_refuses).bill.total - nothing
+            alternatives.append(Alternative(name, dollars, dollars / requests * 1e6 if requests else 0.0))
         return alternatives
 
-    def _without_refusals(self) -> Month:
+    def _count_without_refusals(self) -> Month:
         good = Profile(**{**vars(self.profile), "unauthorized": 0.0, "throttled": 0.0})
         stack = self._stacks[self.parameters.get("ColdStart", COLD_START_CHOICES[0])]
         usage = count_usage(stack, good, self.durations, self.assumptions)
         return Month(usage, make_bill(usage, self.prices, free_tier=self.free_tier, transfer=self.transfer))
-
-    def _make_alternative(self, name: str, dollars: float) -> Alternative:
-        return Alternative(name, dollars, dollars / self.profile.count_served() * 1e6)
 
 
 def find_root(difference: Callable[[float], float]) -> float | None:
@@ -207,8 +197,3 @@ def find_root(difference: Callable[[float], float]) -> float | None:
         else:
             high = middle
     return high
-
-
-def _per_million(dollars: float, profile: Profile) -> float:
-    refused = profile.count_refused()
-    return dollars / refused * 1e6 if refused else 0.0

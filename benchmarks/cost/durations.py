@@ -3,7 +3,7 @@
 import json
 import statistics
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,6 @@ COLD_START = ROOT / "docs/benchmarks/cold-start.json"
 TUNING = ROOT / "docs/benchmarks/tuning.json"
 _ASSUMPTIONS = Path(__file__).parent / "assumptions.toml"
 _PROJECT = "this project"
-_MEASURED = {"query": "list", "create": "create"}
 
 
 @dataclass(frozen=True)
@@ -53,6 +52,7 @@ class Assumptions:
     warm_answer: float
     warm_rounds: int
     refusal: float
+    refused_are_charged: bool
     item_overhead: int
     metrics_of_function: int
     metrics_of_route: int
@@ -65,36 +65,31 @@ def load_assumptions() -> Assumptions:
 
 
 def load_durations() -> Durations:
-    """Read what `make bench` and `make tune` have measured.
+    """Read what `make bench` has measured, or else `make tune`, which has fewer rounds.
 
-    `make bench` measures a list and a creation, each in a process of its own and over more rounds; it comes first.
+    Both measure a list and a creation. Reading one item is taken to be as much work as a list, and changing or deleting
+    one as much as creating it.
 
     Raises:
-        BenchmarkError: they have not been run.
+        BenchmarkError: neither has been run.
     """
-    operations: dict[str, Duration] = {}
-    sources: list[str] = []
-    if TUNING.exists():
-        content = json.loads(TUNING.read_text())
-        operations |= {of["operation"]: Duration(of["warm"], of["start"]) for of in content["functions"]}
-        sources.append(_describe("make tune", content["conditions"]))
     if COLD_START.exists():
         content = json.loads(COLD_START.read_text())
-        rounds = content["peers"][_PROJECT]["rounds"]
-        for operation, request in _MEASURED.items():
-            warm = statistics.median(of["warm_processor"][request] for of in rounds)
-            cold = statistics.median(of["cold_processor"][request] for of in rounds)
-            operations[operation] = Duration(warm, max(0.0, cold - warm))
-        sources.append(_describe("make bench", content["conditions"]))
-    if "query" in operations and "create" in operations:
-        # Without figures of their own: one item read is at most a list, one item written is a creation.
-        operations.setdefault("get", operations["query"])
-        operations.setdefault("update", operations["create"])
-        operations.setdefault("delete", operations["create"])
+        query, create = (_read_rounds(content["peers"][_PROJECT]["rounds"], request) for request in ("list", "create"))
+        command = "make bench"
+    elif TUNING.exists():
+        content = json.loads(TUNING.read_text())
+        tuned = {of["operation"]: Duration(of["warm"], of["start"]) for of in content["functions"]}
+        query, create = tuned["query"], tuned["create"]
+        command = "make tune"
     else:
         raise BenchmarkError("Nothing has been measured yet: run `make tune` or `make bench` first.")
-    return Durations(operations, "; ".join(sources))
+    operations = {"query": query, "get": query, "create": create, "update": create, "delete": create}
+    conditions = content["conditions"]
+    return Durations(operations, f"{command} of {conditions['Date']} on {conditions['Machine']}, not on Lambda")
 
 
-def _describe(command: str, conditions: Mapping[str, str]) -> str:
-    return f"{command} of {conditions['Date']} on {conditions['Machine']}, not on Lambda"
+def _read_rounds(rounds: Sequence[Mapping[str, Mapping[str, float]]], request: str) -> Duration:
+    warm = statistics.median(of["warm_processor"][request] for of in rounds)
+    cold = statistics.median(of["cold_processor"][request] for of in rounds)
+    return Duration(warm, max(0.0, cold - warm))

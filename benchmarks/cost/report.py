@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from benchmarks.cost.comparisons import Alternative, BreakEven, Calculator, Choice, Month
+from benchmarks.cost.comparisons import Alternative, Calculator, Choice, Month
 from benchmarks.cost.traffic import Profile
 from benchmarks.cost.usage import REFUSED, STANDING
 
@@ -16,7 +16,6 @@ class Report:
     profile: Profile
     month: Month
     choices: Sequence[Choice]
-    break_evens: Sequence[BreakEven]
     apis: Sequence[Alternative]
     architectures: Sequence[Alternative]
     refusals: Sequence[Alternative]
@@ -27,7 +26,6 @@ def make_report(calculator: Calculator) -> Report:
         profile=calculator.profile,
         month=calculator.count(),
         choices=calculator.compare_choices(),
-        break_evens=list(calculator.find_break_evens()),
         apis=calculator.compare_apis(),
         architectures=calculator.compare_architectures(),
         refusals=calculator.compare_refusals(),
@@ -38,7 +36,7 @@ def format_report(report: Report, heading: str = "##") -> str:
     """Return a report as Markdown, which reads well in a terminal too."""
     profile = report.profile
     served, refused = profile.count_served(), profile.count_refused()
-    title = f"{heading} {profile.title[0].upper()}{profile.title[1:]} (`{profile.name}`)"
+    title = f"{heading} {profile.title} (`{profile.name}`)"
     traffic = f"{served:,.0f} requests a month, and {refused:,.0f} that the gateway refuses."
     if report.month.bill.sum_by(lambda line: line.service)["Cognito"]:
         traffic += f" {profile.users:,} users sign in."
@@ -46,7 +44,6 @@ def format_report(report: Report, heading: str = "##") -> str:
         format_services(report),
         format_routes(report),
         format_choices(report.choices),
-        format_break_evens(report.break_evens),
         format_alternatives(report),
     ]
     return "\n\n".join([title, traffic, *tables])
@@ -88,43 +85,26 @@ def format_routes(report: Report) -> str:
 
 
 def format_choices(choices: Sequence[Choice]) -> str:
-    rows = []
-    without = choices[0].cold_starts
-    for choice in choices:
-        spared = without - choice.cold_starts
-        if choice.name == "snapstart":
-            each = _cents(choice.more / without) if without else ""
-        else:
-            each = _cents(choice.more / spared) if spared > 0.5 else ""
-        rows.append(
-            (f"`{choice.name}`", _dollars(choice.dollars), f"{choice.more:+,.2f}", f"{choice.cold_starts:,.0f}", each)
-        )
     head = (
         "`ColdStart`",
         "$ a month",
         "than `none`",
         "requests that wait for a start",
-        "¢ for each that is spared or shortened",
+        "pays where a better wait is worth, \u00a2",
+        "cheaper than `none` from",
     )
-    return _format_table(head, rows, right=(1, 2, 3, 4))
-
-
-def format_break_evens(break_evens: Sequence[BreakEven]) -> str:
-    rows = []
-    for of in break_evens:
-        if of.requests is None:
-            rows.append(
-                (f"`{of.choice}` and `{of.against}`", "none was found", f"`{of.cheaper_above}`, at any traffic")
-            )
-        else:
-            rows.append(
-                (
-                    f"`{of.choice}` and `{of.against}`",
-                    f"{of.requests:,.0f} requests a month",
-                    f"`{of.cheaper_above}`, with more",
-                )
-            )
-    return _format_table(("break-even", "where both cost the same", "cheaper"), rows)
+    rows = [
+        (
+            f"`{choice.name}`",
+            _dollars(choice.dollars),
+            f"{choice.more:+,.2f}",
+            f"{choice.cold_starts:,.0f}",
+            "" if choice.name == "none" or choice.break_even is None else f"{choice.break_even * 100:,.2f}",
+            "" if choice.name == "none" else _name_traffic(choice.pays_from),
+        )
+        for choice in choices
+    ]
+    return _format_table(head, rows, right=(1, 2, 3, 4, 5))
 
 
 def format_alternatives(report: Report) -> str:
@@ -159,8 +139,7 @@ def to_document(report: Report, calculator: Calculator) -> dict[str, Any]:
         "routes": dict(bill.sum_by(lambda line: line.route)),
         "lines": [asdict(line) for line in bill.lines],
         "coldStarts": report.month.usage.cold_starts,
-        "choices": [asdict(of) for of in report.choices],
-        "breakEvens": [asdict(of) for of in report.break_evens],
+        "choices": [{**asdict(of), "breakEven": of.break_even} for of in report.choices],
         "apis": [asdict(of) for of in report.apis],
         "architectures": [asdict(of) for of in report.architectures],
         "refusals": [asdict(of) for of in report.refusals],
@@ -186,8 +165,8 @@ def _dollars(value: float) -> str:
     return f"{value:,.2f}"
 
 
-def _cents(value: float) -> str:
-    return f"{value * 100:,.2f}"
+def _name_traffic(requests: float | None) -> str:
+    return "never" if requests is None else f"{requests / 1e6:,.0f} million requests"
 
 
 def _relate(value: float, first: float) -> str:

@@ -52,7 +52,7 @@ class Profile:
 
     Attributes:
         name: of its file.
-        title: in a report.
+        title: in a report, a line of its own.
         routes: by `METHOD path`; the requests that reach a function.
         unauthorized: share of all requests that arrive without a token that the gateway accepts: 401 or 403 there.
         throttled: share of all requests that the gateway refuses with 429.

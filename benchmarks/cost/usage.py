@@ -131,7 +131,8 @@ class _Route:
                 )
                 before = environments
                 if provisioned:
-                    share = min(1.0, provisioned / max(1, environments))
+                    # On average: bursts are short.
+                    share = make_demand(rate, 1, warm, assumptions.idle).find_share(provisioned)
                     standing = provisioned * memory * count_provisioned_seconds(3600) * WEEKS
                     add(f"lambda.provisioned.{function.architecture}", self.route, standing)
                 else:
@@ -185,8 +186,7 @@ def _count_refused(
     usage: Usage, stack: Stack, profile: Profile, assumptions: Assumptions, api: str, *, gateway_refuses: bool
 ) -> None:
     refused = profile.count_refused()
-    # Whether AWS charges requests that fail authorization is documented for REST APIs only: it does not.
-    if api == "http_api" or not gateway_refuses:
+    if assumptions.refused_are_charged or not gateway_refuses:
         usage.add(f"{api}.requests", REFUSED, refused)
     if not gateway_refuses:
         function = next(iter(stack.functions.values()))

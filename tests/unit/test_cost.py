@@ -10,6 +10,7 @@ import random
 import subprocess
 import sys
 import tomllib
+from dataclasses import replace
 
 import pytest
 
@@ -33,6 +34,8 @@ from benchmarks.cost.stack import COLD_START_CHOICES, read_stack
 from benchmarks.cost.traffic import load_profile
 from benchmarks.cost.usage import count_usage
 from benchmarks.machine import ROOT, BenchmarkError
+from benchmarks.tune.measurements import Size, Terms, recommend
+from benchmarks.tune.power_tuning import FUNCTIONS, make_input
 
 PRICES = load_prices("us-east-1")
 PROFILES = sorted((ROOT / "benchmarks/traffic").glob("*.toml"))
@@ -183,6 +186,13 @@ def test_no_request_waits_where_enough_environments_are_kept():
     assert demand.count_cold_starts(before=0, kept=len(demand.rates), lifetime_seconds=7200) == 0
 
 
+def test_provisioned_environments_do_the_work_that_fits_them():
+    """Of five that are busy on average, ten do nearly all; of a hundred, ten are always busy."""
+    assert make_demand(50, 1, 0.1, 420).find_share(10) == pytest.approx(0.99, abs=0.01)
+    assert make_demand(1000, 1, 0.1, 420).find_share(10) == pytest.approx(0.10, abs=0.001)
+    assert make_demand(0.01, 1, 0.1, 420).find_share(2) == 1
+
+
 def simulate(rate, seconds, idle, hours):
     """Cold starts, and the most environments at once; a request takes the environment that was used last."""
     generator = random.Random(5)
@@ -249,6 +259,12 @@ def test_refusing_at_the_gateway_is_cheaper():
     assert totals[0] < totals[1]
 
 
+def test_busy_provisioned_concurrency_is_cheaper_than_duration_on_demand_from_60_percent_on():
+    standing = PRICES.charge("lambda.provisioned.arm64", 1)
+    spared = PRICES.charge("lambda.duration.arm64", 1) - PRICES.charge("lambda.provisioned_duration.arm64", 1)
+    assert standing / spared == pytest.approx(0.6, rel=1e-3)
+
+
 def test_price_files_have_the_same_meters():
     meters = [set(tomllib.loads(file.read_text())["meters"]) for file in DIRECTORY.glob("*.toml")]
     assert all(of == meters[0] for of in meters)
@@ -306,3 +322,48 @@ def test_what_is_no_profile_is_refused(change, tmp_path):
     file.write_text((ROOT / "benchmarks/traffic/internal_tool.toml").read_text().replace(*change))
     with pytest.raises(BenchmarkError, match="is not a traffic profile"):
         load_profile(file)
+
+
+# --- make tune
+
+
+TERMS = Terms(first=1, warm=0.05, prices=PRICES, architecture="arm64", waiting=0.005, cold_share=0.01)
+
+
+def make_size(memory, first, warm):
+    return Size(memory, [first], [warm], processor=0.002, start=[0.15])
+
+
+def test_the_cheapest_size_that_is_quick_enough_is_recommended():
+    sizes = [make_size(128, 3.0, 0.02), make_size(512, 0.6, 0.006), make_size(1769, 0.2, 0.005)]
+    assert recommend(sizes, TERMS).memory == 512
+    assert recommend(sizes, replace(TERMS, first=0.3)).memory == 1769
+    assert recommend(sizes, replace(TERMS, first=0.1)).memory == 1769
+    assert recommend(sizes, replace(TERMS, first=5)).memory == 128
+
+
+def test_a_million_requests_are_charged_as_lambda_does():
+    size = make_size(1024, 0.2, 0.005)
+    # Each is billed 10 ms, and the start of every hundredth 200 ms more, with 1 GB.
+    expected = (1e6 * 0.010 + 1e4 * 0.2) * 0.0000133334 + 0.20
+    assert size.charge_million(TERMS) == pytest.approx(expected)
+
+
+def test_ninety_five_of_a_hundred_answers():
+    size = Size(512, [0.5], [number / 1000 for number in range(1, 101)], 0.002, [0.15])
+    assert size.warm_95 == 0.095
+
+
+@pytest.mark.parametrize("event", FUNCTIONS.values())
+def test_power_tuning_inputs_hold_the_fixtures(event):
+    content = make_input("arn:aws:lambda:us-east-1:123456789012:function:Some", event, [128, 512])
+    fixture = json.loads((ROOT / "events" / f"{event}.json").read_text())
+    assert content["payload"]["routeKey"] == fixture["routeKey"]
+    assert "idempotency-key" not in content["payload"]["headers"]
+    assert content["powerValues"] == [128, 512]
+    assert content["strategy"] in ("cost", "speed", "balanced")
+    assert content["num"] >= 5
+
+
+def test_every_function_behind_a_route_has_a_power_tuning_input():
+    assert set(FUNCTIONS) == {function.name for function in read_stack({}).functions.values()}
