@@ -39,7 +39,7 @@ machine-client: .venv-machine-client/done
 ## test: run all tests
 .PHONY: test
 test: .venv/dev .venv-deploy/done
-	$(python) -m pytest --numprocesses 2 --dist loadgroup --ignore tests/faults --cov --cov-fail-under=95 --durations=10
+	$(python) -m pytest --numprocesses 2 --dist loadfile --ignore tests/faults --cov --cov-fail-under=95 --durations=10
 	$(python) -m pytest tests/faults
 
 ## bench: measure cold starts and warm requests beside seven peers (writes docs/benchmarks/cold-start.md)

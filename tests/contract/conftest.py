@@ -1,4 +1,4 @@
-"""What `sam build` makes, once for all tests that look at it; the group `sam build` keeps them in one process."""
+"""What `sam build` makes, once for all tests of a process that look at it."""
 
 import os
 import subprocess

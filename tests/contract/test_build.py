@@ -1,11 +1,8 @@
 """What `sam build` makes of the template."""
 
-import pytest
-
 from tests.stack import ROOT
 
 
-@pytest.mark.xdist_group("sam build")
 def test_the_layer_holds_the_package_with_the_models_as_files(build):
     package = build / "SharedLayer" / "python" / "serverless_api"
     assert (
@@ -19,14 +16,12 @@ def test_the_layer_holds_the_package_with_the_models_as_files(build):
         assert not built.is_symlink()
 
 
-@pytest.mark.xdist_group("sam build")
 def test_the_layer_holds_no_sdk_and_nothing_slow(build):
     packages = {path.name for path in (build / "SharedLayer" / "python").iterdir()}
     assert "aws_lambda_powertools" in packages
     assert not packages & {"boto3", "botocore", "s3transfer", "pydantic", "aws_xray_sdk", "local", "tests", "functions"}
 
 
-@pytest.mark.xdist_group("sam build")
 def test_a_function_holds_its_handler_alone(build):
     for folder in (ROOT / "functions").iterdir():
         if folder.joinpath("app.py").exists():

@@ -14,8 +14,6 @@ import pytest
 from tests.stack import find_resources
 from tests.unit.gateway import ENVIRONMENT
 
-pytestmark = pytest.mark.xdist_group("sam build")
-
 # What every function of a route imports, by top-level modules. Whoever adds one adds it to every cold start.
 STANDARD_LIBRARY = {
     "__future__", "_ast", "_bisect", "_blake2", "_colorize", "_compression", "_contextvars", "_datetime", "_decimal",

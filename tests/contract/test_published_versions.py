@@ -76,7 +76,6 @@ def list_versions(template):
     }
 
 
-@pytest.mark.xdist_group("sam build")
 def test_one_byte_of_the_layer_publishes_every_function_and_no_change_publishes_none(build, package, tmp_path):
     before = package(build)
     assert set(before) == set(FUNCTIONS)
@@ -91,7 +90,6 @@ def test_one_byte_of_the_layer_publishes_every_function_and_no_change_publishes_
     assert not set(after.values()) & set(before.values())
 
 
-@pytest.mark.xdist_group("sam build")
 def test_the_code_of_a_function_publishes_that_function(build, package, tmp_path):
     before = package(build)
     copy = tmp_path / "build"

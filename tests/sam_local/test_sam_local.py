@@ -9,8 +9,7 @@ from tests.sam_local.conftest import ROOT, SamLocal
 from tests.security.matrix import TOKENS, list_cells
 from tests.stack import Route
 
-# One worker runs them all: the containers and ports are started once.
-pytestmark = [pytest.mark.xdist_group("sam_local"), pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(600)
 
 RESOURCE = {"name": "From a container", "type": "A", "metadata": {"weight": 1.50}}
 MISSING = "/api/v1/resources/019ab0c1-0000-7000-8000-000000000000"
