@@ -10,6 +10,7 @@ import argparse
 import functools
 import json
 import math
+import signal
 import ssl
 import sys
 import threading
@@ -145,7 +146,8 @@ def main() -> None:
     # The handshake belongs to the thread of the connection: a client that only looks whether the port is open has none.
     server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    # Its end is that of whoever started this process.
+    # Its end is that of whoever started this process, also after Ctrl-C, which both get.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.stdin.read()
 
 
