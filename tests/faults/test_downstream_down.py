@@ -103,8 +103,9 @@ def test_circuit_of_several_processes(stand: Stand, report: Report, tmp_path: Pa
     assert all(answer.status == 201 and not answer.is_enriched for answer in answers)
     assert all(kept_open)
     assert calls <= THRESHOLD * PROCESSES + probes
-    # The time of an opening is kept in whole seconds.
-    assert 1 <= probes <= seconds / (RESET_SECONDS - 1) + 1
+    # The time of an opening is kept in whole seconds. On a quick machine the requests are over before the first probe;
+    # that there is one, and one only, shows when the circuit closes.
+    assert probes <= seconds / (RESET_SECONDS - 1) + 1
     assert closed == 1
 
 
