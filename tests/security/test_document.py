@@ -10,6 +10,7 @@ import pytest
 from tests.stack import ROOT
 
 ROW = re.compile(r"\| (?P<attack>[^|]+) \| (?P<answer>[^|]+) \| `(?P<test>test_[^`]+)` \|")
+ROUTE = re.compile(r"\[(GET|POST|PUT|DELETE) /[^\]]*\]$")
 STATUS = re.compile(r"-(\d{3})\]$")
 # The matrix and the logs have no attacks, and this module is about the table.
 OTHERS = {"test_document.py", "test_logs.py", "test_matrix.py"}
@@ -40,7 +41,9 @@ def _strip_door(name: str) -> str:
 
 
 def test_each_attack_has_a_row(rows: Mapping[str, str], tests: set[str]) -> None:
-    assert sorted(tests - rows.keys()) == []
+    # A test that goes through the routes needs no row for each that a team adds.
+    described = {ROUTE.sub("", test) for test in rows}
+    assert sorted(test for test in tests - rows.keys() if ROUTE.sub("", test) not in described) == []
 
 
 def test_each_row_has_its_test(rows: Mapping[str, str], tests: set[str]) -> None:

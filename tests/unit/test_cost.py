@@ -365,5 +365,5 @@ def test_power_tuning_inputs_hold_the_fixtures(event):
     assert content["num"] >= 5
 
 
-def test_every_function_behind_a_route_has_a_power_tuning_input():
-    assert set(FUNCTIONS) == {function.name for function in read_stack({}).functions.values()}
+def test_each_power_tuning_input_is_that_of_a_function_behind_a_route():
+    assert set(FUNCTIONS) <= {function.name for function in read_stack({}).functions.values()}
