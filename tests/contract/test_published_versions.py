@@ -23,6 +23,7 @@ OTHER_TEXTS = {
     "Issuer": "https://issuer.example.com/",
     "Audience": "api",
     "EnrichmentUrl": "https://enrich.example.com/",
+    "AlarmEmail": "operator@example.com",
     "BusinessDays": "MON,WED",
     "BusinessTimeZone": "Europe/Berlin",
 }
@@ -105,7 +106,7 @@ def choose_other(name):
     if "AllowedValues" in parameter:
         return [str(value) for value in parameter["AllowedValues"] if value != parameter["Default"]]
     if parameter["Type"] == "Number":
-        return [str(parameter["Default"] + 1)]
+        return [str(min(parameter["Default"] + 1, parameter["MaxValue"]))]
     return [OTHER_TEXTS[name]]
 
 
