@@ -152,7 +152,8 @@ def report_request(status: int, milliseconds: float, route: str) -> None:
     _count_answer(status, is_cold=is_cold)
     _metrics.add_metric(Metric.LATENCY, MetricUnit.Milliseconds, milliseconds)
     for metric, number in _counts.items():
-        _metrics.add_metric(metric, MetricUnit.Count, number)
+        if number:
+            _metrics.add_metric(metric, MetricUnit.Count, number)
     _metrics.add_dimension("route", route or "unknown")
     _metrics.add_dimensions(service=settings.SERVICE_NAME)
     _metrics.flush_metrics()
