@@ -25,6 +25,8 @@ for _name in ("boto3", "botocore", "urllib3"):
     logging.getLogger(_name).setLevel(logging.INFO)
 
 logger = Logger(service=settings.SERVICE_NAME, use_rfc3339=True, utc=True)
+_log = logging.getLogger(settings.SERVICE_NAME)
+_LEVEL = logging.getLevelNamesMapping()[settings.LOG_LEVEL]
 _metrics = Metrics(service=settings.SERVICE_NAME, namespace=settings.METRICS_NAMESPACE)
 
 
@@ -115,7 +117,10 @@ def start_request(*, request_id: str, function_request_id: str, correlation_id: 
     # Not by Powertools' own sampling, which takes Lambda's level for the usual one: that is DEBUG where some requests
     # are sampled, or else Lambda would drop their lines («Log-level filtering», AWS Lambda Developer Guide).
     is_sampled = settings.DEBUG_SAMPLE_RATE > 0 and random.random() < settings.DEBUG_SAMPLE_RATE  # noqa: S311 - no secret
-    logging.getLogger(settings.SERVICE_NAME).setLevel("DEBUG" if is_sampled else settings.LOG_LEVEL)
+    level = logging.DEBUG if is_sampled else _LEVEL
+    # Setting a level makes all loggers forget what they know.
+    if _log.level != level:
+        _log.setLevel(level)
 
 
 def name_caller(subject: str) -> None:
