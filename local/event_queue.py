@@ -114,7 +114,7 @@ class EventQueue:
         while pool := self._find_pool(event.function.name):
             started = time.monotonic()
             try:
-                result = await pool.invoke(event.payload, event.request_id, event.function.qualifier)
+                result = await pool.invoke(event.payload, event.function.qualifier, event.request_id)
             except ConcurrencyExceeded:
                 throttles += 1
                 outcome = _throttled(pool, throttles)
@@ -200,5 +200,5 @@ def _read_payload(payload: bytes) -> Any:
     # A function may return bytes, which need not be JSON.
     try:
         return json.loads(payload)
-    except ValueError:
+    except (ValueError, RecursionError):
         return payload.decode(errors="replace")

@@ -105,13 +105,13 @@ class FunctionPool:
         self._source = _SourceWatch((function.code_directory, *function.layer_directories))
         self._generation = 0
 
-    async def invoke(self, event: bytes, request_id: str | None = None, qualifier: str | None = None) -> Invocation:
+    async def invoke(self, event: bytes, qualifier: str | None = None, request_id: str | None = None) -> Invocation:
         """Give an event to the function.
 
         Args:
             event: in JSON.
-            request_id: which the function's context shows; None for a new one.
-            qualifier: the version or alias that was asked for, of which the context's ARN tells.
+            qualifier: the version or alias that the caller names, as the context's ARN does.
+            request_id: which the context shows; None for a new one.
 
         Raises:
             FunctionError: the function raised, crashed, returned what is no JSON or too much, or ran out of time.
@@ -130,7 +130,7 @@ class FunctionPool:
             process = await self._acquire()
             cold = process.is_new
             try:
-                return Invocation(await process.invoke(event, request_id, qualifier), cold)
+                return Invocation(await process.invoke(event, qualifier, request_id), cold)
             finally:
                 self._release(process)
         finally:
@@ -272,7 +272,7 @@ class _Process:
         if kind != READY:
             raise _read_error("cannot be imported", payload)
 
-    async def invoke(self, event: bytes, request_id: str | None, qualifier: str | None) -> bytes:
+    async def invoke(self, event: bytes, qualifier: str | None, request_id: str | None) -> bytes:
         """Give an event to the handler and returns what it returned, in JSON.
 
         Raises:

@@ -128,7 +128,7 @@ class Invocations:
             return Response(status_code=202), ""
         headers = {"x-amz-executed-version": version, "content-type": "application/json"}
         try:
-            result = await pool.invoke(payload, request_id, function.qualifier)
+            result = await pool.invoke(payload, function.qualifier, request_id)
         except FunctionError as error:
             self._console.show_error(pool.function.logical_id, str(error))
             headers["x-amz-function-error"] = "Unhandled"

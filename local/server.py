@@ -113,7 +113,7 @@ async def _serve(options: argparse.Namespace, console: Console) -> None:
         if stop.is_set():
             return
         preparing.result()
-        _show_start(console, stack, engine, endpoint)
+        _show_start(console, stack, engine, endpoint, lambda_endpoint)
         server = _Server(
             uvicorn.Config(
                 engine,
@@ -187,7 +187,7 @@ def _mint_demo_token(port: int, scopes: Sequence[str]) -> str:
     return mint_token(load_signing_key(), issuer=issuer_url(port), audience=AUDIENCE, subject=DEMO_USER, scopes=scopes)
 
 
-def _show_start(console: Console, stack: Stack, engine: Engine, endpoint: str) -> None:
+def _show_start(console: Console, stack: Stack, engine: Engine, endpoint: str, lambda_endpoint: str) -> None:
     for api, (port, gateway) in zip(stack.apis, engine.gateways.items(), strict=True):
         prefix = "" if api.stage == "$default" else f"/{api.stage}"
         url = f"http://{HOST}:{port}"
@@ -202,7 +202,7 @@ def _show_start(console: Console, stack: Stack, engine: Engine, endpoint: str) -
         console.show(f"OpenAPI        {url}/_local/openapi.json")
         if any(route.authorizer for route in gateway.table.routes):
             console.show(f"Machine client {describe_environment(api, url + prefix, endpoint)}")
-    console.show(f"AWS services   {endpoint}\n\nReady. Ctrl-C stops everything.\n")
+    console.show(f"AWS services   {endpoint}\nLambda         {lambda_endpoint}\n\nReady. Ctrl-C stops everything.\n")
 
 
 def _example_call(gateway: Gateway, url: str, port: int) -> str:

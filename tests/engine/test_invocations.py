@@ -237,13 +237,17 @@ def test_destination_of_successes(functions: Any, receive: Callable[[str], dict[
 
 
 def test_event_that_would_be_too_old_is_not_tried_again(
-    functions: Any, receive: Callable[[str], dict[str, Any]]
+    functions: Any, receive: Callable[[str], dict[str, Any]], tmp_path: Path
 ) -> None:
-    # What is said of the alias does not hold for the function itself.
-    _invoke(functions, "ShortLived:live", {"deed": "raise"}, InvocationType="Event")
+    # What is set for the alias does not hold for the function itself.
+    others, runs = tmp_path / "others", tmp_path / "runs"
+    _invoke(functions, "ShortLived", {"deed": "raise", "runs": str(others)}, InvocationType="Event")
+    _invoke(functions, "ShortLived:live", {"deed": "raise", "runs": str(runs)}, InvocationType="Event")
     context = json.loads(receive("Expired")["Body"])["requestContext"]
     assert (context["condition"], context["approximateInvokeCount"]) == ("EventAgeExceeded", 1)
     assert context["functionArn"] == f"{ARN}ShortLived:live"
+    poll(lambda: len(others.read_text().split()) == 3, "the function itself was not tried again")
+    assert len(runs.read_text().split()) == 1
 
 
 def test_function_that_may_not_run_gives_its_events_up(
@@ -295,6 +299,8 @@ def test_events_end_with_the_engine(tmp_path: Path) -> None:
         assert engine.stop() == 0
     assert not [child for child in children if is_running(child)]
     assert "Traceback" not in engine.output
+    # The event itself is ended, before its process is, and no failure of the function is made of that.
+    assert "SIGKILL" not in engine.output
     assert len(runs.read_text().split()) == 2
 
 
