@@ -1,6 +1,7 @@
 """Lambda's Invoke API of the local engine, as boto3 uses it: what a function answers, and what becomes of events."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -286,6 +287,17 @@ def test_pages_are_refused(engine: EngineProcess, tmp_path: Path, origin: str) -
     assert not runs.exists()
     for response in (preflight, answer):
         assert not [name for name in response.headers if name.startswith("access-control-")]
+
+
+def test_edits_of_the_template_take_effect_on_the_next_invocation(tmp_path: Path) -> None:
+    shutil.copytree(STACKS / "invoked", tmp_path / "invoked", ignore=shutil.ignore_patterns("__pycache__"))
+    template = tmp_path / "invoked" / "template.yaml"
+    with EngineProcess(template) as engine:
+        functions = _client("lambda", f"{engine.url}/_local/lambda")
+        assert _invoke(functions, "a-name_of-its-own")["StatusCode"] == 200
+        template.write_text(template.read_text().replace("a-name_of-its-own", "another"))
+        assert _invoke(functions, "another")["Payload"]["arn"] == f"{ARN}another"
+        assert _refusal(functions, "a-name_of-its-own")["Error"]["Code"] == "ResourceNotFoundException"
 
 
 def test_events_end_with_the_engine(tmp_path: Path) -> None:
