@@ -7,7 +7,6 @@ SUB ?= demo
 SCOPES ?= read:resources write:resources
 EXPIRES ?= 3600
 STAGE ?= dev
-URL ?= http://127.0.0.1:$(PORT)
 PROFILE ?= benchmarks/load/profiles/steady.toml
 
 python := .venv/bin/python
@@ -67,12 +66,12 @@ tune: .venv/dev
 ## load: send requests to `make run`, or to URL=https://… with TOKEN=… (PROFILE= of benchmarks/load/profiles, ARGS=--help)
 .PHONY: load
 load: .venv/run .venv-load/done
-	@.venv-load/bin/python -m benchmarks.load --url "$(URL)" --profile "$(PROFILE)" $(ARGS)
+	@.venv-load/bin/python -m benchmarks.load --url "$(or $(URL),http://127.0.0.1:$(PORT))" --profile "$(PROFILE)" $(ARGS)
 
 ## soak: ten minutes of load, in which memory must stay flat (writes docs/operations/load.md)
 .PHONY: soak
 soak: .venv/run .venv-load/done
-	@.venv-load/bin/python -m benchmarks.load --url "$(URL)" --profile benchmarks/load/profiles/soak.toml --write $(ARGS)
+	@.venv-load/bin/python -m benchmarks.load --url "$(or $(URL),http://127.0.0.1:$(PORT))" --profile benchmarks/load/profiles/soak.toml --write $(ARGS)
 
 ## test-deploy: deploy the stack into an emulator of AWS, and test it there
 .PHONY: test-deploy
