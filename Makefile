@@ -83,7 +83,7 @@ test-deploy: .venv/dev .venv-deploy/done
 test-faults: .venv/dev
 	$(python) -m pytest tests/faults
 
-## lint: check style, types and the template, and scan the template for what is insecure
+## lint: check style, types, the template and the workflows, and scan them for what is insecure
 .PHONY: lint
 lint: .venv/dev .venv-scan/done
 	.venv/bin/ruff format --check
@@ -92,6 +92,17 @@ lint: .venv/dev .venv-scan/done
 	.venv/bin/cfn-lint template.yaml
 	AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} .venv/bin/sam validate --lint
 	.venv-scan/bin/checkov --config-file .checkov.yaml
+	@$(MAKE) --no-print-directory lint-workflows
+
+.PHONY: lint-workflows
+lint-workflows: .venv-scan/done
+	.venv-scan/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	.venv-scan/bin/zizmor --offline --no-progress --quiet .github
+
+## hooks: have git check each commit before it is made, as .pre-commit-config.yaml says
+.PHONY: hooks
+hooks: .venv/dev .venv-scan/done
+	.venv-scan/bin/pre-commit install
 
 ## format: write the code in the project's style
 .PHONY: format
@@ -103,6 +114,12 @@ format: .venv/dev
 .PHONY: build
 build: .venv/dev
 	.venv/bin/sam build
+
+## deploy: build a stage and deploy it as its profile says (STAGE=dev, staging or prod)
+.PHONY: deploy
+deploy: .venv/dev
+	.venv/bin/sam build
+	.venv/bin/sam deploy --config-env "$(STAGE)" --no-confirm-changeset --no-fail-on-empty-changeset
 
 ## lock: pin anew what requirements/*.in and the layer name
 .PHONY: lock
