@@ -1,4 +1,7 @@
-"""Evaluates intrinsic functions and conditions ("Intrinsic function reference", CloudFormation Template Reference)."""
+"""Evaluates intrinsic functions and conditions, those of rules included.
+
+Source: "Intrinsic function reference" and "Rule functions", CloudFormation Template Reference.
+"""
 
 import base64
 import re
@@ -81,6 +84,9 @@ class Evaluator:
             "Condition": self.is_true,
             "Fn::And": lambda operands: all(self._truth(operand) for operand in operands),
             "Fn::Base64": lambda text: base64.b64encode(str(self.evaluate(text)).encode()).decode(),
+            "Fn::Contains": lambda pair: _text(self.evaluate(pair[1])) in self._texts(pair[0]),
+            "Fn::EachMemberEquals": lambda pair: set(self._texts(pair[0])) <= {_text(self.evaluate(pair[1]))},
+            "Fn::EachMemberIn": lambda pair: set(self._texts(pair[0])) <= set(self._texts(pair[1])),
             "Fn::Equals": lambda pair: _text(self.evaluate(pair[0])) == _text(self.evaluate(pair[1])),
             "Fn::FindInMap": self._find_in_map,
             "Fn::GetAZs": lambda _region: [f"{REGION}{zone}" for zone in "abc"],
@@ -145,6 +151,12 @@ class Evaluator:
         if not isinstance(result, bool):
             raise IntrinsicError(f"{operand!r} is not a condition.")
         return result
+
+    def _texts(self, operand: Any) -> list[str]:
+        result = self.evaluate(operand)
+        if not isinstance(result, list):
+            raise IntrinsicError(f"{operand!r} is not a list.")
+        return [_text(entry) for entry in result]
 
     def _ref(self, name: str) -> Any:
         if name == "AWS::NoValue":

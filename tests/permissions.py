@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from local.template import Stack, load_template
+from local.template import ParametersRefused, Stack, load_template
 from tests.stack import ROOT, find_resources
 
 LOG_ACTIONS = frozenset({"logs:CreateLogStream", "logs:PutLogEvents"})
@@ -31,6 +31,15 @@ def list_functions() -> list[str]:
 @cache
 def translate_stack(**parameters: str) -> Stack:
     return load_template(ROOT / "template.yaml", parameters)
+
+
+def find_refusals(**parameters: str) -> list[str]:
+    """The sentences with which the template's rules refuse parameters; none where it takes them."""
+    try:
+        translate_stack(**parameters)
+    except ParametersRefused as refused:
+        return list(refused.sentences)
+    return []
 
 
 def read_role(function: str, **parameters: str) -> Role:
