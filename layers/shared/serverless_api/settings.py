@@ -53,10 +53,25 @@ def read_count(name: str, default: int) -> int:
     return int(number)
 
 
+def read_switch(name: str, default: str) -> bool:
+    """Return whether the environment variable `name` is `on`; as `default` says where it is not set.
+
+    Raises:
+        SettingError: it is neither `on` nor `off`.
+    """
+    value = os.environ.get(name) or default
+    if value not in ("on", "off"):
+        raise SettingError(f"The environment variable {name} must be on or off, and is {value!r}.")
+    return value == "on"
+
+
 TABLE_NAME = read_setting("TABLE_NAME")
 REGION = read_setting("AWS_REGION")
 SERVICE_NAME = read_setting("POWERTOOLS_SERVICE_NAME")
 METRICS_NAMESPACE = read_setting("POWERTOOLS_METRICS_NAMESPACE")
+
+TRACES = read_switch("TRACES", default="on")
+XRAY_DAEMON_ADDRESS = os.environ.get("AWS_XRAY_DAEMON_ADDRESS", "")
 
 STARTS_FROM_SNAPSHOT = os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start"
 RUNS_IN_SAM_LOCAL = os.environ.get("AWS_SAM_LOCAL") == "true"

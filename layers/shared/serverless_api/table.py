@@ -19,6 +19,7 @@ from serverless_api.observability import MetricUnit, metrics, report_transition
 from serverless_api.resilience.circuit_breaker import CircuitBreaker, CircuitOpen, CircuitState
 from serverless_api.resilience.deadline import DeadlineExceeded, current_deadline
 from serverless_api.resilience.retry import RetryableError, RetryBudget, RetryPolicy
+from serverless_api.tracing import trace_table_call
 
 type Item = dict[str, Any]
 
@@ -215,7 +216,9 @@ def _call(operation: str, **arguments: Any) -> dict[str, Any]:
         metrics.add_metric("TableRetries", MetricUnit.Count, 1)
 
     def attempt_and_retry() -> dict[str, Any]:
-        return _policy.call(lambda: _attempt(operation, arguments), current_deadline(), _budget, count_retry)
+        return _policy.call(
+            lambda: _trace_attempt(operation, arguments, len(failed)), current_deadline(), _budget, count_retry
+        )
 
     try:
         return _circuit.call(attempt_and_retry)
@@ -226,6 +229,18 @@ def _call(operation: str, **arguments: Any) -> dict[str, Any]:
         raise ServiceUnavailable from error
     except CircuitOpen as error:
         raise ServiceUnavailable(retry_after=math.ceil(error.retry_after)) from error
+
+
+def _trace_attempt(operation: str, arguments: Mapping[str, Any], retries: int) -> dict[str, Any]:
+    with trace_table_call(operation, retries) as subsegment:
+        try:
+            return _attempt(operation, arguments)
+        except RetryableError as error:
+            # DynamoDB says so with status 400.
+            subsegment.is_throttled = not isinstance(error, AnswerLost)
+            raise
+        finally:
+            subsegment.response = _database.response
 
 
 def _attempt(operation: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
