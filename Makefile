@@ -85,6 +85,15 @@ test-deploy: .venv/dev .venv-deploy/done
 test-faults: .venv/dev
 	$(python) -m pytest tests/faults
 
+## deploy: test, build and deploy the stack of a stage (STAGE=dev, staging or prod), and try every route of it
+.PHONY: deploy
+deploy: .venv/dev
+	@$(operations).deploy check --stage "$(STAGE)"
+	@$(MAKE) --no-print-directory test build
+	.venv/bin/sam deploy --config-env "$(STAGE)"
+	@$(operations).deploy protect --stage "$(STAGE)"
+	@$(MAKE) --no-print-directory smoke STAGE="$(STAGE)"
+
 ## smoke: send one request to every route, and clean up (URL= of `make run`, or STAGE= or STACK= of a deployed stack)
 .PHONY: smoke
 smoke: .venv/dev

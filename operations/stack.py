@@ -24,7 +24,9 @@ class DeployedStack:
             OperationError: no region is set, or AWS does not accept the credentials.
         """
         if not self._session.region_name:
-            raise OperationError("No AWS region is set: set AWS_REGION, or region in the profile of samconfig.toml.")
+            raise OperationError(
+                "No AWS region is set: set AWS_DEFAULT_REGION, or region in the stage's profile in samconfig.toml."
+            )
         self._call("sts", "get_caller_identity")
 
     def read_outputs(self) -> Mapping[str, str]:

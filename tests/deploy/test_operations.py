@@ -1,6 +1,7 @@
-"""The smoke test of a deployed stack: what it reads of the stack, in the emulator, and an API, in the local engine.
+"""What is done to a deployed stack: the smoke test of it, and its protection.
 
-The emulator serves no HTTP API that SAM has made, so the stacks here hold nothing but outputs that lead to the engine.
+The emulator serves no HTTP API that SAM has made, so the stacks here hold nothing but outputs that lead to the
+local engine.
 """
 
 import json
@@ -93,3 +94,15 @@ def test_a_stack_that_is_not_there_is_refused_with_a_sentence(account: Account) 
     assert status == 2
     assert "nowhere" in output
     assert "Traceback" not in output
+
+
+def test_only_a_stack_of_production_is_protected(account: Account) -> None:
+    cloudformation = account.emulator.client("cloudformation")
+    for stage in ("dev", "prod"):
+        account.create_stack(f"serverless-api-{stage}", SECRET)
+        checked = run_operation("deploy", "check", "--stage", stage, **account.emulator.environment)
+        assert (checked.returncode, checked.stderr) == (0, "")
+        protected = run_operation("deploy", "protect", "--stage", stage, **account.emulator.environment)
+        assert (protected.returncode, protected.stderr) == (0, "")
+        (stack,) = cloudformation.describe_stacks(StackName=f"serverless-api-{stage}")["Stacks"]
+        assert stack["EnableTerminationProtection"] is (stage == "prod")
