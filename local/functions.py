@@ -15,9 +15,11 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+from local.emf import FunctionLog
 from local.intrinsics import REGION
+from local.publishers import FunctionMetrics
 from local.runtime import ERROR, INVOKE, PREFIX, READY
 from local.template import Function
 
@@ -39,13 +41,6 @@ class ConcurrencyExceeded(Exception):
     """All of a function's reserved concurrency is in use."""
 
 
-class FunctionLog(Protocol):
-    """Take what functions write."""
-
-    def write_line(self, function: str, line: str) -> None:
-        """Take a line of a function's output."""
-
-
 @dataclass(frozen=True)
 class FunctionSettings:
     """What all functions of a stack share."""
@@ -57,6 +52,7 @@ class FunctionSettings:
     """Processes of one function at most; further requests wait."""
     endpoint: str | None
     """URL of the AWS services; None leaves it to the template's own variables."""
+    metrics: FunctionMetrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +79,8 @@ class FunctionPool:
         self._source = _SourceWatch((function.code_directory, *function.layer_directories))
         self._generation = 0
 
-    async def invoke(self, event: bytes) -> Invocation:
-        """Give an event, in JSON, to the function.
+    async def invoke(self, event: bytes, qualifier: str | None = None) -> Invocation:
+        """Give an event, in JSON, to the function; `qualifier` is the version or alias that the caller names.
 
         Raises:
             FunctionError: the function raised, crashed, returned what is no JSON or too much, or ran out of time.
@@ -92,6 +88,7 @@ class FunctionPool:
         """
         reserved = self.function.reserved_concurrency
         if reserved is not None and self._running >= reserved:
+            self._settings.metrics.throttle(self.function.name, qualifier)
             raise ConcurrencyExceeded(
                 f"{self.function.name} runs {self._running} requests, which is all that it reserves."
             )
@@ -100,12 +97,14 @@ class FunctionPool:
             if self._source.has_changed():
                 self._generation += 1
                 self._kill_idle()
-            process = await self._acquire()
-            cold = process.is_new
-            try:
-                return Invocation(await process.invoke(event), cold)
-            finally:
-                self._release(process)
+            with self._settings.metrics.invocation(self.function.name, qualifier, self._running) as timing:
+                process = await self._acquire()
+                cold = process.is_new
+                timing.begin()
+                try:
+                    return Invocation(await process.invoke(event), cold)
+                finally:
+                    self._release(process)
         finally:
             self._running -= 1
             self._finished.set()

@@ -22,6 +22,9 @@ _PSEUDO_PARAMETERS = {
 }
 # The property that names a resource, where the user may choose the name.
 _NAME_PROPERTIES = {
+    "AWS::CloudWatch::Alarm": "AlarmName",
+    "AWS::CloudWatch::CompositeAlarm": "AlarmName",
+    "AWS::CloudWatch::Dashboard": "DashboardName",
     "AWS::DynamoDB::Table": "TableName",
     "AWS::Events::EventBus": "Name",
     "AWS::Events::Rule": "Name",
@@ -34,6 +37,8 @@ _NAME_PROPERTIES = {
     "AWS::StepFunctions::StateMachine": "StateMachineName",
 }
 _ARN_RESOURCES = {
+    "AWS::CloudWatch::Alarm": "cloudwatch:{region}:{account}:alarm:{name}",
+    "AWS::CloudWatch::CompositeAlarm": "cloudwatch:{region}:{account}:alarm:{name}",
     "AWS::DynamoDB::Table": "dynamodb:{region}:{account}:table/{name}",
     "AWS::Events::EventBus": "events:{region}:{account}:event-bus/{name}",
     "AWS::Events::Rule": "events:{region}:{account}:rule/{name}",
@@ -46,6 +51,11 @@ _ARN_RESOURCES = {
     "AWS::StepFunctions::StateMachine": "states:{region}:{account}:stateMachine:{name}",
 }
 _VARIABLE = re.compile(r"\$\{(!?)([^}]*)\}")
+
+
+def resource_arn(resource_type: str, name: str) -> str:
+    """Return the ARN of a resource of a type that has one here."""
+    return "arn:aws:" + _ARN_RESOURCES[resource_type].format(region=REGION, account=ACCOUNT_ID, name=name)
 
 
 class IntrinsicError(Exception):
@@ -161,9 +171,8 @@ class Evaluator:
             function = self.evaluate(properties["FunctionName"])
             return f"arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:{function}:{self.evaluate(properties['Name'])}"
         name = self.resource_name(logical_id)
-        pattern = _ARN_RESOURCES.get(resource.get("Type"))
-        if attribute == "Arn" and pattern:
-            return "arn:aws:" + pattern.format(region=REGION, account=ACCOUNT_ID, name=name)
+        if attribute == "Arn" and resource.get("Type") in _ARN_RESOURCES:
+            return resource_arn(resource["Type"], name)
         if attribute == "StreamArn":
             return f"arn:aws:dynamodb:{REGION}:{ACCOUNT_ID}:table/{name}/stream/local"
         if attribute in ("QueueName", "TopicName", "Name"):

@@ -13,14 +13,19 @@ from pathlib import Path
 import uvicorn
 from starlette.routing import Mount, Router
 
+from local.arguments import parse_seconds
 from local.console import Console
 from local.containers import listen
+from local.dashboard_page import create_dashboard_routes
+from local.emf import MetricLines
 from local.engine import AsgiApplication, Engine
 from local.functions import FunctionSettings
 from local.gateway import Gateway
 from local.issuer import create_issuer, load_signing_key, mint_token
 from local.machine_client import describe_environment, keep_machine_client
+from local.monitoring import Monitoring
 from local.page import create_page
+from local.publishers import FunctionMetrics
 from local.routes import read_routes
 from local.services import ServicesError, create_resources, seed_tables, start_services
 from local.state import StateError
@@ -68,6 +73,13 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         default=10,
         help="of one function at most; requests beyond wait (default: 10)",
     )
+    parser.add_argument(
+        "--minute",
+        type=parse_seconds,
+        default=60.0,
+        metavar="SECONDS",
+        help="how long a minute of metrics and alarms lasts; a period of 300 s is five of them (default: 60)",
+    )
     parser.add_argument("--services", metavar="URL", help="of AWS services that run already; default: its own")
     return parser.parse_args(arguments)
 
@@ -93,12 +105,20 @@ async def _serve(options: argparse.Namespace, console: Console) -> None:
         lifeline, held_end = os.pipe()
         cleanup.callback(os.close, lifeline)
         cleanup.callback(os.close, held_end)
+        monitoring = Monitoring(console, endpoint, options.minute)
         engine = Engine(
             stack,
-            FunctionSettings(console, lifeline, options.processes, endpoint),
+            FunctionSettings(
+                MetricLines(console, monitoring.store),
+                lifeline,
+                options.processes,
+                endpoint,
+                FunctionMetrics(monitoring.store),
+            ),
             console,
+            monitoring,
             ports=range(options.port, options.port + len(sockets)),
-            create_local_application=_create_local_application,
+            create_local_application=lambda api, port: _create_local_application(api, port, monitoring),
             create_resources=lambda added: _create_resources(added, endpoint),
         )
         cleanup.push_async_callback(engine.close)
@@ -122,6 +142,8 @@ async def _serve(options: argparse.Namespace, console: Console) -> None:
                 timeout_keep_alive=75,
             )
         )
+        watching = asyncio.create_task(monitoring.run())
+        cleanup.callback(watching.cancel)
         serving = asyncio.create_task(server.serve(sockets))
         await stopping
         server.should_exit = server.force_exit = True
@@ -166,12 +188,13 @@ def _create_resources(stack: Stack, endpoint: str) -> None:
         create_resources(stack, endpoint)
 
 
-def _create_local_application(api: HttpApi, port: int) -> AsgiApplication:
+def _create_local_application(api: HttpApi, port: int, monitoring: Monitoring) -> AsgiApplication:
     issuer = issuer_url(port)
     scopes = sorted({scope for route in read_routes(api.document) for scope in route.scopes})
     return Router(
         [
             Mount(ISSUER_PATH, create_issuer(issuer, AUDIENCE, scopes)),
+            *create_dashboard_routes(monitoring),
             Mount("/", create_page(api.document, issuer, lambda granted: _mint_demo_token(port, granted))),
         ]
     )
