@@ -7,7 +7,7 @@ to make up for missing data points, two more periods are looked at than the alar
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from local.alarm_rules import Rule, RuleError, parse_rule
@@ -175,7 +175,7 @@ class AlarmSet:
         if not reason:
             states = {name: child.state for name, child in children if child is not None}
             state = ALARM if alarm.rule.holds(states) else OK
-            reason = f"{alarm.rule.text} with " + ", ".join(f"{name} in {value}" for name, value in states.items())
+            reason = ", ".join(f"{child.name} is {child.state}" for _, child in children if child is not None)
         done.add(alarm.name)
         if alarm.enter(state, reason, self._store.now()):
             transitions.append(Transition(alarm, before))
@@ -313,6 +313,8 @@ def _read_queries(properties: Mapping[str, Any]) -> tuple[list[Query], Query]:
         else:
             period = _read_count(entry, "Period", periods[0] if periods else 60)
             query = Query(str(entry.get("Id")), period, expression=str(entry.get("Expression")))
+        if "Label" in entry:
+            query = replace(query, label=str(entry["Label"]))
         queries.append(query)
         if str(entry.get("ReturnData", True)).lower() == "true":
             watched.append(query)

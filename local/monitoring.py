@@ -6,6 +6,7 @@ from typing import Any
 
 from local.alarms import ALARM, AlarmSet, Transition
 from local.console import Console
+from local.dashboard import Dashboard, evaluate_dashboard, read_dashboards
 from local.metrics import MetricStore
 from local.service_metrics import ServiceMetrics
 from local.template import Stack
@@ -26,13 +27,15 @@ class Monitoring:
         """
         self.store = MetricStore(minute_seconds)
         self.alarms = AlarmSet(self.store)
+        self.dashboards: list[Dashboard] = []
         self._services = ServiceMetrics(endpoint, self.store)
         self._console = console
         self._evaluated = self.store.minute_at(self.store.now())
 
     def watch(self, stack: Stack) -> None:
-        """Take the alarms of a stack, in place of those of the one before."""
+        """Take the alarms and dashboards of a stack, in place of those of the one before."""
         self.alarms.declare(stack.resources)
+        self.dashboards = read_dashboards(stack.resources)
 
     async def run(self) -> None:
         """Go on until cancelled."""
@@ -61,6 +64,18 @@ class Monitoring:
                 }
                 for series in sorted(self.store, key=lambda series: series.metric)
             ],
+        }
+
+    def describe_dashboards(self, minutes: int) -> dict[str, Any]:
+        """Return the dashboards with the values of so many minutes, and the alarms, for JSON."""
+        return {
+            "now": self.store.now(),
+            "minuteSeconds": self.store.minute_seconds,
+            "minutes": minutes,
+            "dashboards": [
+                evaluate_dashboard(dashboard, self.store, self.alarms, minutes) for dashboard in self.dashboards
+            ],
+            "alarms": self.describe_alarms(),
         }
 
     def describe_alarms(self) -> list[dict[str, Any]]:

@@ -16,7 +16,8 @@ from starlette.routing import Mount, Router
 from local.arguments import parse_seconds
 from local.console import Console
 from local.containers import listen
-from local.dashboard_page import create_dashboard_routes
+from local.dashboard import DASHBOARD
+from local.dashboard_page import DASHBOARD_PATH, create_dashboard_routes
 from local.emf import MetricLines
 from local.engine import AsgiApplication, Engine
 from local.functions import FunctionSettings
@@ -217,6 +218,8 @@ def _show_start(console: Console, stack: Stack, engine: Engine, endpoint: str) -
         console.show(f"  {_example_call(gateway, url + prefix, port)}\n")
         console.show(f"Documentation  {url}/_local/docs")
         console.show(f"OpenAPI        {url}/_local/openapi.json")
+        if any(resource.type == DASHBOARD for resource in stack.resources.values()):
+            console.show(f"Dashboard      {url}{DASHBOARD_PATH}")
         if any(route.authorizer for route in gateway.table.routes):
             console.show(f"Machine client {describe_environment(api, url + prefix, endpoint)}")
     console.show(f"AWS services   {endpoint}\n\nReady. Ctrl-C stops everything.\n")
