@@ -34,6 +34,11 @@ token: .venv/run
 backend: .venv/run
 	@exec $(python) -m local backend --port $(PORT) --parameters $(local_parameters) --seed examples/resources.json
 
+## dashboard: open the stack's dashboard, live, of the server at PORT; starts one where there is none
+.PHONY: dashboard
+dashboard: .venv/run
+	@exec $(python) -m local dashboard --port $(PORT) --parameters $(local_parameters) --seed examples/resources.json
+
 ## machine-client: call the API as a machine does, in the environment that `make run` prints for it
 .PHONY: machine-client
 machine-client: .venv-machine-client/done
