@@ -183,7 +183,7 @@ class MetricStore:
         self.now = clock
         self.started = clock()
         self.refused = 0
-        """Values of metrics that there was no room for."""
+        """How often there was no room for a metric."""
         self._series: dict[Metric, Series] = {}
 
     def __iter__(self) -> Iterator[Series]:
@@ -215,14 +215,25 @@ class MetricStore:
         minute = self.minute_at(now if at is None else at)
         if not self.minute_at(now) - MINUTES_KEPT < minute <= self.minute_at(now + 7200):
             return
-        series = self._series.get(metric)
-        if series is None:
-            if len(self._series) >= LARGEST_STORE:
-                self.refused += 1
-                return
-            series = self._series[metric] = Series(metric, unit)
+        series = self.open(metric, unit)
         for value in values:
             series.add(value, minute)
+
+    def open(self, metric: Metric, unit: str) -> Series:
+        """Return a metric's values to add to, which is faster than `add` where there is a value with each request.
+
+        Args:
+            metric: one that will get a value now.
+            unit: as for `add`.
+        """
+        series = self._series.get(metric)
+        if series is None:
+            series = Series(metric, unit)
+            if len(self._series) < LARGEST_STORE:
+                self._series[metric] = series
+            else:
+                self.refused += 1
+        return series
 
 
 def minutes_of(period: float) -> int:
