@@ -90,7 +90,7 @@ def test_many_values_stay_few_with_exact_sum_and_close_percentiles() -> None:
     assert distribution.count == len(values)
     assert math.isclose(distribution.total, math.fsum(values), rel_tol=1e-9)
     assert (distribution.minimum, distribution.maximum) == (-2.0, max(values))
-    assert sys.getsizeof(distribution._values) + sys.getsizeof(distribution._weights) < 8192
+    assert sys.getsizeof(distribution.values) + sys.getsizeof(distribution.weights) < 8192
     values.sort()
     for percent in (10, 50, 90, 99):
         lower, upper = (values[math.ceil(len(values) * (percent + error) / 100) - 1] for error in (-0.9, 0.9))
