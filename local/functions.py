@@ -31,6 +31,7 @@ _PATIENCE = 0.05
 # Lambda gives initialization ten seconds, and where they do not suffice does it again within the function's own time.
 _INITIALIZATION_SECONDS = 10.0
 _CHUNK = 64 * 1024
+_DAEMON_ADDRESS = "AWS_XRAY_DAEMON_ADDRESS"
 
 
 class FunctionError(Exception):
@@ -283,7 +284,7 @@ class _Process:
             "requestId": request_id or str(uuid.uuid4()),
             "deadline": deadline,
             "arn": f"{self._function.arn}:{qualifier}" if qualifier else self._function.arn,
-            "traceId": f"Root=1-{int(time.time()):08x}-{secrets.token_hex(12)};Sampled=0",
+            "traceId": _make_trace_header(),
         }
         message = json.dumps(details)[:-1].encode() + b', "event": ' + event + b"}"
         self._writer.write(PREFIX.pack(len(message), INVOKE))
@@ -422,10 +423,16 @@ def _environment(function: Function, endpoint: str | None, lambda_endpoint: str 
 
 
 def _developer_settings(environment: Mapping[str, str]) -> dict[str, str]:
-    # Coverage of functions is measured in their own processes.
-    return {
-        name: environment[name] for name in ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG") if name in environment
-    }
+    # Coverage of functions is measured in their own processes; and whoever runs an X-Ray daemon gets their traces.
+    names = ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG", _DAEMON_ADDRESS)
+    return {name: environment[name] for name in names if name in environment}
+
+
+def _make_trace_header() -> str:
+    """Return the tracing header of an invocation ("Tracing header"), sampled where a daemon takes what is traced."""
+    parent = secrets.token_hex(8)
+    sampled = int(_DAEMON_ADDRESS in os.environ)
+    return f"Root=1-{int(time.time()):08x}-{secrets.token_hex(12)};Parent={parent};Sampled={sampled}"
 
 
 def _unstartable(error: OSError) -> FunctionError:
