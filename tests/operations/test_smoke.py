@@ -1,6 +1,5 @@
 """The smoke test, run as `make smoke` runs it, against the local engine."""
 
-import shutil
 import subprocess
 import sys
 
@@ -35,15 +34,6 @@ def test_every_route_is_tried_with_and_without_a_token(engine):
         assert answered.split()[2] == str(route.success)
         assert answered.endswith(" ms")
     assert read_resources(engine) == before
-
-
-@pytest.fixture
-def copied_stack(tmp_path):
-    """The template, models and functions, free to be changed."""
-    for name in ("functions", "models", "layers"):
-        shutil.copytree(ROOT / name, tmp_path / name, symlinks=True)
-    shutil.copytree(ROOT / "events", tmp_path / "events")
-    return shutil.copy(ROOT / "template.yaml", tmp_path / "template.yaml")
 
 
 def test_a_broken_route_fails_the_test_and_what_was_created_goes(copied_stack):
