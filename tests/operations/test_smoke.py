@@ -66,12 +66,14 @@ def test_a_route_that_is_open_fails_the_test(copied_stack):
     ("arguments", "sentence"),
     [
         (["--url", f"http://127.0.0.1:{free_port()}"], "does not say where tokens are given"),
+        (["--url", "127.0.0.1:3000"], "is no URL: give one such as http://127.0.0.1:3000."),
+        (["--url", "http://127.0.0.1:99999"], "does not say where tokens are given"),
         (["--url", "https://api.example.com"], "give STAGE=… or STACK=… instead"),
         (["--stage", "qa"], "STAGE=qa is none of the profiles in samconfig.toml: dev, staging, prod."),
         (["--stack", "any"], "No AWS region is set"),
         ([], "one of the arguments --url --stage --stack is required"),
     ],
-    ids=["nobody there", "not local", "no such stage", "no region", "nothing said"],
+    ids=["nobody there", "no URL", "no port", "not local", "no such stage", "no region", "nothing said"],
 )
 def test_what_cannot_begin_is_refused_with_a_sentence(arguments, sentence):
     done = run_operation("smoke", *arguments)
