@@ -52,7 +52,8 @@ class MotoApplication:
         headers: list[tuple[bytes, bytes]]
         if scope["path"] == ACTIVITY_PATH and scope["method"] == "GET":
             content = self._activity.describe(scope["query_string"].decode("latin-1"))
-            status, headers = 200, [(b"content-type", b"application/json")]
+            status = 200
+            headers = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
         elif target.startswith("DynamoDB"):
             # Called in the event loop itself, which is what keeps these requests one after another. Moto's
             # dispatcher, which lists a directory for each request, is only needed where the target is ambiguous.
