@@ -23,6 +23,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from local.containers import LocalPeersOnly, Receive, Scope, Send
 from local.dynamodb_responses import install_fast_serializer
 from local.dynamodb_transactions import install_fast_transactions
+from local.moto_models import install_untracked_models
 
 type WsgiApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -116,6 +117,7 @@ def main() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     install_fast_serializer()
     install_fast_transactions()
+    install_untracked_models()
     networks = [ipaddress.ip_network(network) for network in sys.argv[1].split(",") if network]
     sockets = [socket.socket(fileno=int(descriptor)) for descriptor in sys.argv[2:]]
     application = LocalPeersOnly(MotoApplication(), networks)
