@@ -6,12 +6,14 @@ PORT ?= 3000
 SUB ?= demo
 SCOPES ?= read:resources write:resources
 EXPIRES ?= 3600
-STAGE ?= dev
 PROFILE ?= benchmarks/load/profiles/steady.toml
 
 python := .venv/bin/python
 issuer := http://127.0.0.1:$(PORT)/_local/issuer
 local_parameters := Issuer=$(issuer) Audience=local
+
+# They share the layer's package with the functions.
+operations := PYTHONPATH=layers/shared $(python) -m operations
 
 # Tools of the environment come first, so that `sam build` finds its python3.13.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -82,6 +84,20 @@ test-deploy: .venv/dev .venv-deploy/done
 .PHONY: test-faults
 test-faults: .venv/dev
 	$(python) -m pytest tests/faults
+
+## deploy: test, build and deploy the stack of a stage (STAGE=dev, staging or prod), and try every route of it
+.PHONY: deploy
+deploy: .venv/dev
+	@$(operations).deploy check --stage "$(STAGE)"
+	@$(MAKE) --no-print-directory test build
+	.venv/bin/sam deploy --config-env "$(STAGE)"
+	@$(operations).deploy protect --stage "$(STAGE)"
+	@$(MAKE) --no-print-directory smoke STAGE="$(STAGE)"
+
+## smoke: send one request to every route, and clean up (URL= of `make run`, or STAGE= or STACK= of a deployed stack)
+.PHONY: smoke
+smoke: .venv/dev
+	@$(operations).smoke $(if $(URL),--url "$(URL)") $(if $(STAGE),--stage "$(STAGE)") $(if $(STACK),--stack "$(STACK)")
 
 ## lint: check style, types, the template and the workflows, and scan them for what is insecure
 .PHONY: lint

@@ -11,6 +11,8 @@ from typing import Any
 REGION = "us-east-1"
 ACCOUNT_ID = "123456789012"
 STACK_NAME = "local"
+ONLY_VERSION = "1"
+"""The number of every function's published version: a stack that has just been made has no other."""
 
 _PSEUDO_PARAMETERS = {
     "AWS::AccountId": ACCOUNT_ID,
@@ -47,6 +49,12 @@ _ARN_RESOURCES = {
     "AWS::SNS::Topic": "sns:{region}:{account}:{name}",
     "AWS::SQS::Queue": "sqs:{region}:{account}:{name}",
     "AWS::StepFunctions::StateMachine": "states:{region}:{account}:stateMachine:{name}",
+}
+# What Ref gives where that is an attribute and no name.
+_REFERENCED_ATTRIBUTES = {
+    "AWS::Lambda::Alias": "AliasArn",
+    "AWS::Lambda::Version": "FunctionArn",
+    "AWS::SNS::Topic": "TopicArn",
 }
 _VARIABLE = re.compile(r"\$\{(!?)([^}]*)\}")
 
@@ -158,8 +166,8 @@ class Evaluator:
                 return values[name]
         if name not in self._resources:
             raise IntrinsicError(f"Ref names {name!r}, which is neither a parameter nor a resource of the template.")
-        if self._resources[name].get("Type") == "AWS::Lambda::Alias":
-            return self._get_attribute([name, "AliasArn"])
+        if attribute := _REFERENCED_ATTRIBUTES.get(self._resources[name].get("Type")):
+            return self._get_attribute([name, attribute])
         return self.resource_name(name)
 
     def _get_attribute(self, argument: Any) -> str:
@@ -168,19 +176,27 @@ class Evaluator:
         if logical_id not in self._resources:
             raise IntrinsicError(f"Fn::GetAtt names {logical_id!r}, which is not a resource of the template.")
         resource = self._resources[logical_id]
-        if attribute == "AliasArn":
-            properties = resource["Properties"]
-            function = self.evaluate(properties["FunctionName"])
-            return f"arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:{function}:{self.evaluate(properties['Name'])}"
+        match resource.get("Type"), attribute:
+            case "AWS::Lambda::Alias", "AliasArn":
+                return self._qualified_arn(resource, self.evaluate(resource["Properties"]["Name"]))
+            case "AWS::Lambda::Version", "FunctionArn":
+                return self._qualified_arn(resource, ONLY_VERSION)
+            case "AWS::Lambda::Version", "Version":
+                return ONLY_VERSION
         name = self.resource_name(logical_id)
         pattern = _ARN_RESOURCES.get(resource.get("Type"))
-        if attribute == "Arn" and pattern:
+        if attribute in ("Arn", "TopicArn") and pattern:
             return "arn:aws:" + pattern.format(region=REGION, account=ACCOUNT_ID, name=name)
         if attribute == "StreamArn":
             return f"arn:aws:dynamodb:{REGION}:{ACCOUNT_ID}:table/{name}/stream/local"
         if attribute in ("QueueName", "TopicName", "Name"):
             return name
         return f"{logical_id}.{attribute}"
+
+    def _qualified_arn(self, resource: Mapping[str, Any], qualifier: str) -> str:
+        # A function may be named by its ARN as well.
+        function = str(self.evaluate(resource["Properties"]["FunctionName"])).rpartition(":")[2]
+        return f"arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:{function}:{qualifier}"
 
     def _substitute(self, argument: Any) -> str:
         text, variables = (argument, {}) if isinstance(argument, str) else argument

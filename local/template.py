@@ -303,6 +303,7 @@ def _translate(template: dict[str, Any], parameters: Mapping[str, Any], path: Pa
 def _read_function(name: str, logical_id: str, resources: Mapping[str, Resource]) -> Function:
     properties = resources[logical_id].properties
     variables = (properties.get("Environment") or {}).get("Variables") or {}
+    reserved = properties.get("ReservedConcurrentExecutions")
     layers = [resources[layer] for layer in properties.get("Layers") or [] if layer in resources]
     function = Function(
         logical_id=logical_id,
@@ -316,7 +317,8 @@ def _read_function(name: str, logical_id: str, resources: Mapping[str, Resource]
         environment={key: _environment_text(value) for key, value in variables.items()},
         timeout=float(properties.get("Timeout", 3)),
         memory=int(properties.get("MemorySize", 128)),
-        reserved_concurrency=properties.get("ReservedConcurrentExecutions"),
+        # A number that comes from a parameter is text.
+        reserved_concurrency=None if reserved is None else int(reserved),
     )
     _check_handler(function)
     return function

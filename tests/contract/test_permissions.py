@@ -1,6 +1,7 @@
 """Each function has a role of its own: it allows what the code does on the wire, log and traces, and no more."""
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +15,14 @@ import pytest
 from local.intrinsics import ACCOUNT_ID, REGION
 from tests.engine_process import free_port, poll
 from tests.machine_client.aws import AWS, STEPS, Function
-from tests.permissions import LOG_ACTIONS, TRACE_ACTIONS, list_functions, read_role, translate_stack
+from tests.permissions import (
+    DESTINATION_ACTIONS,
+    LOG_ACTIONS,
+    TRACE_ACTIONS,
+    list_functions,
+    read_role,
+    translate_stack,
+)
 from tests.stack import list_routes
 from tests.unit.conftest import create_table
 from tests.unit.dynamodb import DynamoDB, Refusal
@@ -24,6 +32,8 @@ from tests.unit.http_server import Reply, Request, Server, make_reply
 FUNCTIONS = {route.key: route.function for route in list_routes()}
 # With these parameters each function of the template is in the stack.
 ALL_FUNCTIONS = {"ColdStart": "warm"}
+# The versions of one function, and the deployment groups of one application: each deployment makes others.
+PARTS_OF_ONE = re.compile(r"arn:aws:(lambda:[^*]*:function:\w+:|codedeploy:[^*]*:deploymentgroup:\w+/)\*")
 TOO_LARGE = Refusal("ValidationException", message="Item size has exceeded the maximum allowed size")
 
 
@@ -143,12 +153,22 @@ def test_a_function_has_a_role_of_its_own_for_lambda_alone(function: str) -> Non
 
 
 @pytest.mark.parametrize("function", list_functions())
-def test_a_role_writes_the_functions_own_log_and_traces(function: str) -> None:
+def test_a_role_writes_the_functions_own_log_and_traces_and_sends_on_what_fails(function: str) -> None:
     # `:*` are the streams of the group: what both actions are about («CloudWatch Logs resources and operations», Amazon
     # CloudWatch Logs User Guide).
     streams = f"arn:aws:logs:{REGION}:{ACCOUNT_ID}:log-group:{function}LogGroup:*"
     expected = {action: {streams} for action in LOG_ACTIONS} | {action: {"*"} for action in TRACE_ACTIONS}
+    if destination := find_failure_destination(function):
+        expected |= {action: {destination} for action in DESTINATION_ACTIONS}
     assert read_role(function, **ALL_FUNCTIONS).lambda_resources == expected
+
+
+def find_failure_destination(function: str) -> str | None:
+    """The queue that Lambda sends a function's failed events to."""
+    for of in translate_stack(**ALL_FUNCTIONS).resources.values():
+        if of.type == "AWS::Lambda::EventInvokeConfig" and of.properties["FunctionName"] == function:
+            return str(of.properties["DestinationConfig"]["OnFailure"]["Destination"])
+    return None
 
 
 @pytest.mark.parametrize("function", list_functions())
@@ -157,7 +177,7 @@ def test_a_role_names_every_action_and_every_resource_that_the_code_needs(functi
     assert allowed
     for action, resources in allowed.items():
         assert "*" not in action
-        assert not [resource for resource in resources if "*" in resource]
+        assert not [resource for resource in resources if "*" in resource and not PARTS_OF_ONE.fullmatch(resource)]
 
 
 @pytest.mark.parametrize("function", FUNCTIONS.values())
