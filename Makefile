@@ -65,15 +65,18 @@ cost: .venv/dev
 tune: .venv/dev
 	@$(python) -m benchmarks.tune $(ARGS)
 
-## load: send requests to `make run`, or to URL=https://… with TOKEN=… (PROFILE= of benchmarks/load/profiles, ARGS=--help)
+# The API that is meant: of a deployed stack, or what `make run` serves.
+target = $(if $(STAGE),--stage "$(STAGE)",$(if $(STACK),--stack "$(STACK)",--url "$(or $(URL),http://127.0.0.1:$(PORT))"))
+
+## load: send requests to `make run`, or to a deployed STAGE= or STACK= (PROFILE= of benchmarks/load/profiles, ARGS=--help)
 .PHONY: load
-load: .venv/run .venv-load/done
-	@.venv-load/bin/python -m benchmarks.load --url "$(or $(URL),http://127.0.0.1:$(PORT))" --profile "$(PROFILE)" $(ARGS)
+load: .venv/dev .venv-load/done
+	@.venv-load/bin/python -m benchmarks.load $(target) --profile "$(PROFILE)" $(ARGS)
 
 ## soak: ten minutes of load, in which memory must stay flat (writes docs/operations/load.md)
 .PHONY: soak
-soak: .venv/run .venv-load/done
-	@.venv-load/bin/python -m benchmarks.load --url "$(or $(URL),http://127.0.0.1:$(PORT))" --profile benchmarks/load/profiles/soak.toml --write $(ARGS)
+soak: .venv/dev .venv-load/done
+	@.venv-load/bin/python -m benchmarks.load $(target) --profile benchmarks/load/profiles/soak.toml --write $(ARGS)
 
 ## test-deploy: deploy the stack into an emulator of AWS, and test it there
 .PHONY: test-deploy
@@ -85,12 +88,13 @@ test-deploy: .venv/dev .venv-deploy/done
 test-faults: .venv/dev
 	$(python) -m pytest tests/faults
 
+# TESTED=yes where the tests have just run on the same commit, as in continuous integration.
 ## deploy: test, build and deploy the stack of a stage (STAGE=dev, staging or prod), and try every route of it
 .PHONY: deploy
 deploy: .venv/dev
 	@$(operations).deploy check --stage "$(STAGE)"
-	@$(MAKE) --no-print-directory test build
-	.venv/bin/sam deploy --config-env "$(STAGE)"
+	@$(MAKE) --no-print-directory $(if $(TESTED),,test) build
+	.venv/bin/sam deploy --config-env "$(STAGE)" $(ARGS)
 	@$(operations).deploy protect --stage "$(STAGE)"
 	@$(MAKE) --no-print-directory smoke STAGE="$(STAGE)"
 
@@ -130,12 +134,6 @@ format: .venv/dev
 .PHONY: build
 build: .venv/dev
 	.venv/bin/sam build
-
-## deploy: build a stage and deploy it as its profile says (STAGE=dev, staging or prod)
-.PHONY: deploy
-deploy: .venv/dev
-	.venv/bin/sam build
-	.venv/bin/sam deploy --config-env "$(STAGE)" --no-confirm-changeset --no-fail-on-empty-changeset
 
 ## lock: pin anew what requirements/*.in and the layer name
 .PHONY: lock

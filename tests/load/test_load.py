@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from local.issuer import CLIENT_ID
 from tests.engine_process import EngineProcess, free_port, run_engine
 from tests.served import serve
 from tests.stack import ROOT, list_routes
@@ -73,7 +74,7 @@ def engine() -> Iterator[EngineProcess]:
 
 
 def count_resources(engine: EngineProcess) -> int:
-    token = run_engine("token", "--port", str(engine.port), "--sub", "load", "--scopes", "read:resources").stdout
+    token = run_engine("token", "--port", str(engine.port), "--sub", CLIENT_ID, "--scopes", "read:resources").stdout
     with engine.client(headers={"Authorization": f"Bearer {token.strip()}"}) as client:
         return int(client.get("/api/v1/resources", params={"limit": 100}).raise_for_status().json()["count"])
 
@@ -194,18 +195,19 @@ def test_a_profile_that_does_not_fit_is_refused_by_its_key(tmp_path: Path, old: 
 
 def test_what_cannot_be_asked_is_refused_with_a_sentence(engine: EngineProcess, tmp_path: Path) -> None:
     taken = f"http://127.0.0.1:{free_port()}"
-    assert f"{taken}/api/v1/resources does not answer" in refuse(taken, PROFILE, tmp_path)
-    assert "There is no token for https://api.example.com" in refuse("https://api.example.com", PROFILE, tmp_path)
+    assert "Connection refused" in refuse(taken, PROFILE, tmp_path)
+    assert f"{taken}/api/v1/resources does not answer" in refuse(taken, PROFILE, tmp_path, TOKEN="x")
+    assert "https://api.example.com is not on this machine" in refuse("https://api.example.com", PROFILE, tmp_path)
     assert "is not https" in refuse("http://api.example.com", PROFILE, tmp_path, TOKEN="x")
     assert "it must be one such as" in refuse("api.example.com", PROFILE, tmp_path, TOKEN="x")
     assert "refuses the token with 401" in refuse(engine.url, PROFILE, tmp_path, TOKEN="x")
     expired = jwt.encode({"exp": 1_000_000_000}, "k" * 32)
-    assert "TOKEN expires in 0 seconds and the run needs 67" in refuse(engine.url, PROFILE, tmp_path, TOKEN=expired)
-    assert "answers 404" in refuse(f"{engine.url}/elsewhere", PROFILE, tmp_path)
+    assert "The token expires in 0 seconds and the run needs 67" in refuse(engine.url, PROFILE, tmp_path, TOKEN=expired)
+    assert "answers 404" in refuse(f"{engine.url}/elsewhere", PROFILE, tmp_path, TOKEN="x")
 
 
 @pytest.mark.parametrize("name", ["steady", "soak", "spike"])
 def test_a_profile_that_comes_along_is_taken(tmp_path: Path, name: str) -> None:
     profile = (ROOT / f"benchmarks/load/profiles/{name}.toml").read_text()
     # It is read before anything is asked.
-    assert "does not answer" in refuse(f"http://127.0.0.1:{free_port()}", profile, tmp_path)
+    assert "does not answer" in refuse(f"http://127.0.0.1:{free_port()}", profile, tmp_path, TOKEN="x")
