@@ -34,6 +34,11 @@ token: .venv/run
 backend: .venv/run
 	@exec $(python) -m local backend --port $(PORT) --parameters $(local_parameters) --seed examples/resources.json
 
+## dashboard: open the stack's dashboard, live, of the server at PORT; starts one where there is none
+.PHONY: dashboard
+dashboard: .venv/run
+	@exec $(python) -m local dashboard --port $(PORT) --parameters $(local_parameters) --seed examples/resources.json
+
 ## machine-client: call the API as a machine does, in the environment that `make run` prints for it
 .PHONY: machine-client
 machine-client: .venv-machine-client/done
@@ -41,7 +46,7 @@ machine-client: .venv-machine-client/done
 
 ## test: run all tests
 .PHONY: test
-test: .venv/dev .venv-deploy/done .venv-load/done
+test: .venv/dev .venv-deploy/done .venv-load/done .venv-scan/done
 	$(python) -m pytest --numprocesses 2 --dist loadfile --ignore tests/faults --cov --cov-fail-under=95 --durations=10
 	$(python) -m pytest tests/faults
 
@@ -88,13 +93,13 @@ test-deploy: .venv/dev .venv-deploy/done
 test-faults: .venv/dev
 	$(python) -m pytest tests/faults
 
-# TESTED=yes where the tests have just run on the same commit, as in continuous integration.
 ## deploy: test, build and deploy the stack of a stage (STAGE=dev, staging or prod), and try every route of it
 .PHONY: deploy
 deploy: .venv/dev
 	@$(operations).deploy check --stage "$(STAGE)"
-	@$(MAKE) --no-print-directory $(if $(TESTED),,test) build
-	.venv/bin/sam deploy --config-env "$(STAGE)" $(ARGS)
+	@$(MAKE) --no-print-directory test build
+	@# Where nobody watches, the approval of the workflow's environment stands for that of the change set.
+	.venv/bin/sam deploy --config-env "$(STAGE)" $(if $(CI),--no-confirm-changeset)
 	@$(operations).deploy protect --stage "$(STAGE)"
 	@$(MAKE) --no-print-directory smoke STAGE="$(STAGE)"
 

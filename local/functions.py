@@ -15,9 +15,11 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+from local.emf import FunctionLog
 from local.intrinsics import REGION
+from local.publishers import FunctionMetrics
 from local.runtime import ERROR, INVOKE, PREFIX, READY
 from local.template import Function
 
@@ -29,6 +31,7 @@ _PATIENCE = 0.05
 # Lambda gives initialization ten seconds, and where they do not suffice does it again within the function's own time.
 _INITIALIZATION_SECONDS = 10.0
 _CHUNK = 64 * 1024
+_DAEMON_ADDRESS = "AWS_XRAY_DAEMON_ADDRESS"
 
 
 class FunctionError(Exception):
@@ -59,13 +62,6 @@ class ConcurrencyExceeded(Exception):
     """All of a function's reserved concurrency is in use."""
 
 
-class FunctionLog(Protocol):
-    """Take what functions write."""
-
-    def write_line(self, function: str, line: str) -> None:
-        """Take a line of a function's output."""
-
-
 @dataclass(frozen=True)
 class FunctionSettings:
     """What all functions of a stack share."""
@@ -79,6 +75,7 @@ class FunctionSettings:
     """URL of the AWS services; None leaves it to the template's own variables."""
     lambda_endpoint: str | None
     """URL of Lambda's API, which `endpoint` does not have; None as above."""
+    metrics: FunctionMetrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +116,7 @@ class FunctionPool:
         """
         reserved = self.function.reserved_concurrency
         if reserved is not None and self._running >= reserved:
+            self._settings.metrics.throttle(self.function.name, qualifier)
             raise ConcurrencyExceeded(
                 f"{self.function.name} runs {self._running} requests, which is all that it reserves."
             )
@@ -127,12 +125,14 @@ class FunctionPool:
             if self._source.has_changed():
                 self._generation += 1
                 self._kill_idle()
-            process = await self._acquire()
-            cold = process.is_new
-            try:
-                return Invocation(await process.invoke(event, qualifier, request_id), cold)
-            finally:
-                self._release(process)
+            with self._settings.metrics.invocation(self.function.name, qualifier, self._running) as timing:
+                process = await self._acquire()
+                cold = process.is_new
+                timing.begin()
+                try:
+                    return Invocation(await process.invoke(event, qualifier, request_id), cold)
+                finally:
+                    self._release(process)
         finally:
             self._running -= 1
             self._finished.set()
@@ -284,7 +284,7 @@ class _Process:
             "requestId": request_id or str(uuid.uuid4()),
             "deadline": deadline,
             "arn": f"{self._function.arn}:{qualifier}" if qualifier else self._function.arn,
-            "traceId": f"Root=1-{int(time.time()):08x}-{secrets.token_hex(12)};Sampled=0",
+            "traceId": _make_trace_header(),
         }
         message = json.dumps(details)[:-1].encode() + b', "event": ' + event + b"}"
         self._writer.write(PREFIX.pack(len(message), INVOKE))
@@ -423,10 +423,16 @@ def _environment(function: Function, endpoint: str | None, lambda_endpoint: str 
 
 
 def _developer_settings(environment: Mapping[str, str]) -> dict[str, str]:
-    # Coverage of functions is measured in their own processes.
-    return {
-        name: environment[name] for name in ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG") if name in environment
-    }
+    # Coverage of functions is measured in their own processes; and whoever runs an X-Ray daemon gets their traces.
+    names = ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG", _DAEMON_ADDRESS)
+    return {name: environment[name] for name in names if name in environment}
+
+
+def _make_trace_header() -> str:
+    """Return the tracing header of an invocation ("Tracing header"), sampled where a daemon takes what is traced."""
+    parent = secrets.token_hex(8)
+    sampled = int(_DAEMON_ADDRESS in os.environ)
+    return f"Root=1-{int(time.time()):08x}-{secrets.token_hex(12)};Parent={parent};Sampled={sampled}"
 
 
 def _unstartable(error: OSError) -> FunctionError:

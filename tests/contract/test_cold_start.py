@@ -42,7 +42,7 @@ POWERTOOLS = {
 OWN = {
     "credentials", "dynamodb", "endpoint", "errors", "exchange", "gateway_event", "idempotency", "identity",
     "json_text", "observability", "requests", "resilience", "resources", "responses", "settings", "table",
-    "validation", "warm_up",
+    "tracing", "validation", "warm_up",
 }  # fmt: skip
 ROUTES = [
     name for name, of in find_resources("AWS::Serverless::Function").items() if "AutoPublishAlias" in of["Properties"]

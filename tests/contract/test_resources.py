@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from tests.permissions import translate_stack
 from tests.stack import ROOT, find_resources, list_routes, load_template
 
 TEMPLATE = load_template()
@@ -17,10 +18,18 @@ def test_functions_run_as_they_should_by_default():
     assert ROOT.joinpath(".python-version").read_text().strip() == "3.13"
     assert GLOBALS["MemorySize"] == 1769
     assert GLOBALS["Timeout"] == 29
-    assert GLOBALS["Tracing"] == "Active"
     assert GLOBALS["Architectures"] == [{"Ref": "Architecture"}]
     assert TEMPLATE["Parameters"]["Architecture"]["Default"] == "arm64"
     assert GLOBALS["Layers"] == [{"Ref": "SharedLayer"}]
+
+
+@pytest.mark.parametrize(("traces", "mode"), [("on", "Active"), ("off", "PassThrough")])
+@functions
+def test_traces_are_one_parameters_choice(name, traces, mode):
+    function = translate_stack(Traces=traces, ColdStart="warm").resources[name].properties
+    assert function["TracingConfig"] == {"Mode": mode}
+    assert function["Environment"]["Variables"]["TRACES"] == traces
+    assert TEMPLATE["Parameters"]["Traces"]["Default"] == "on"
 
 
 @functions
@@ -57,12 +66,13 @@ def test_a_function_has_an_alarm_beside_it(name):
     alarm = TEMPLATE["Resources"][f"{name}Failures"]
     assert alarm["Type"] == "AWS::CloudWatch::Alarm"
     assert alarm.get("Condition") == FUNCTIONS[name].get("Condition")
-    watched = {
-        (of["MetricStat"]["Metric"]["MetricName"], of["MetricStat"]["Metric"]["Dimensions"][0]["Value"]["Ref"])
-        for of in alarm["Properties"]["Metrics"]
-        if "MetricStat" in of
-    }
-    assert watched == {("Errors", name), ("Throttles", name)}
+    metrics = [of["MetricStat"]["Metric"] for of in alarm["Properties"]["Metrics"] if "MetricStat" in of]
+    watched = {of["MetricName"]: {each["Name"]: each["Value"] for each in of["Dimensions"]} for of in metrics}
+    expected = {metric: {"FunctionName": {"Ref": name}} for metric in ("Errors", "Throttles")}
+    for route in list_routes():
+        if route.function == name:
+            expected["UnexpectedErrors"] = {"service": "resources-api", "route": route.key}
+    assert watched == expected
 
 
 @functions

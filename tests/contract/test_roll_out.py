@@ -25,8 +25,9 @@ def test_every_routes_function_rolls_out_after_it_was_tried_and_nothing_else_doe
         name: function["Properties"].get("DeploymentPreference")
         for name, function in find_resources("AWS::Serverless::Function").items()
     }
-    assert {name for name, preference in own.items() if preference is None} == FUNCTIONS
-    assert all(preference == {"Enabled": False} for name, preference in own.items() if name not in FUNCTIONS)
+    off = {"Enabled": False}
+    # What takes a new version back is the function's own alarm.
+    assert own == {name: {"Alarms": [{"Ref": f"{name}Failures"}]} if name in FUNCTIONS else off for name in own}
 
 
 @pytest.mark.parametrize(
@@ -39,6 +40,9 @@ def test_a_stage_rolls_out_as_it_should(stage, configuration):
     for group in groups.values():
         assert group["DeploymentConfigName"] == f"CodeDeployDefault.Lambda{configuration}"
         assert group["AutoRollbackConfiguration"]["Enabled"] is True
+        (alarm,) = group["AlarmConfiguration"]["Alarms"]
+        assert group["AlarmConfiguration"]["Enabled"] is True
+        assert alarm["Name"].endswith("Failures")
         assert {"DEPLOYMENT_FAILURE", "DEPLOYMENT_STOP_ON_ALARM"} <= set(group["AutoRollbackConfiguration"]["Events"])
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import shutil
 import subprocess
 import sys
@@ -20,8 +21,12 @@ from tests.stack import ROOT
 PARAMETERS = {"SecretRotationDays": "0"}
 """What the emulator cannot take is left out by the template's own parameters: it has no rotation schedules."""
 
-NOT_EMULATED = {"AWS::CodeDeploy::Application", "AWS::CodeDeploy::DeploymentGroup"}
-"""What no parameter leaves out and the emulator does not have, by type: a change set with one of these fails there."""
+# What no parameter leaves out and the emulator does not have: a change set with one of these fails.
+_NOT_EMULATED = {
+    "AWS::CloudWatch::CompositeAlarm",
+    "AWS::CodeDeploy::Application",
+    "AWS::CodeDeploy::DeploymentGroup",
+}
 
 _SAM = [sys.executable, "-m", "samcli"]
 _PROMPT_SECONDS = 120
@@ -35,17 +40,23 @@ def build_template(emulator: Emulator, directory: Path) -> Path:
     return path
 
 
+def is_emulated(kind: str, properties: dict[str, Any]) -> bool:
+    """Whether the emulator takes a resource; of alarms, it takes those on a metric and none on an expression."""
+    return kind not in _NOT_EMULATED and not (kind == "AWS::CloudWatch::Alarm" and "Metrics" in properties)
+
+
 def _leave_out(template: dict[str, Any]) -> dict[str, Any]:
     """Take what is not emulated out of a template before SAM's transform, in the form that it has there."""
     # SAM makes the application, and a group for each function, of this; the aliases then move at once, untried.
-    functions = [template["Globals"]["Function"]]
-    functions += [resource["Properties"] for resource in template["Resources"].values()]
-    for properties in functions:
-        properties.pop("DeploymentPreference", None)
-    for name in [name for name, of in template["Resources"].items() if of["Type"] in NOT_EMULATED]:
-        del template["Resources"][name]
-    # A role names the application that is not there.
-    text = json.dumps(template).replace("${ServerlessDeploymentApplication}", "not-emulated")
+    template["Globals"]["Function"].pop("DeploymentPreference")
+    missing = ["ServerlessDeploymentApplication"]
+    for name, resource in list(template["Resources"].items()):
+        resource.get("Properties", {}).pop("DeploymentPreference", None)
+        if not is_emulated(resource["Type"], resource.get("Properties", {})):
+            del template["Resources"][name]
+            missing.append(name)
+    # A role and the dashboard name what is not there.
+    text = re.sub(rf"\$\{{({'|'.join(missing)})(\.\w+)?\}}", "not-emulated", json.dumps(template))
     left: dict[str, Any] = json.loads(text)
     return left
 

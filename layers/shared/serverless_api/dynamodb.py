@@ -14,7 +14,7 @@ import select
 import ssl
 import time
 from collections.abc import Mapping
-from http.client import HTTPConnection, HTTPSConnection
+from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -57,7 +57,11 @@ class DynamoDBError(Exception):
 
 
 class DynamoDB:
-    """A client for one request at a time, which is what a Lambda environment serves; threads need one each."""
+    """A client for one request at a time, which is what a Lambda environment serves; threads need one each.
+
+    Attributes:
+        response: the whole answer that the last call got, whatever its status, or None where it got none.
+    """
 
     def __init__(self, region: str, endpoint: str | None = None) -> None:
         """Prepare a client; nothing is sent yet.
@@ -86,6 +90,7 @@ class DynamoDB:
             self._tls = ssl.create_default_context(cafile=os.environ.get("AWS_CA_BUNDLE") or None)
         self._credentials = CredentialSource()
         self._connection: HTTPConnection | None = None
+        self.response: HTTPResponse | None = None
         self._last_used = 0.0
 
     def call(self, operation: str, request: Mapping[str, Any], timeout: float) -> dict[str, Any]:
@@ -101,6 +106,7 @@ class DynamoDB:
             OSError: no whole answer arrived; the operation may have been carried out all the same.
             CredentialsError: the environment has no credentials.
         """
+        self.response = None
         if timeout <= 0:
             raise TimeoutError("No time is left to ask DynamoDB.")
         body = _encode_json(request).encode()
@@ -115,7 +121,7 @@ class DynamoDB:
         finally:
             if not answered:
                 connection.close()
-        self._connection, self._last_used = connection, time.time()
+        self._connection, self._last_used, self.response = connection, time.time(), answer
         if answer.status != 200:
             raise DynamoDBError(answer.status, document, answer.getheader("x-amzn-RequestId", ""))
         return document

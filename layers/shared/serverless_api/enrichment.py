@@ -26,6 +26,7 @@ from serverless_api.json_text import InvalidJSON, JSONText, dump_json, parse_jso
 from serverless_api.observability import Metric, count, find_correlation_id, logger, note_circuit, report_transition
 from serverless_api.resilience.deadline import Deadline, DeadlineExceeded, current_deadline
 from serverless_api.resilience.retry import RetryableError, RetryBudget, RetryPolicy
+from serverless_api.tracing import trace_http_call
 
 ATTEMPT_SECONDS = 1.0
 MAX_ANSWER_BYTES = 16_384
@@ -130,20 +131,22 @@ def _post(body: bytes, key: str, seconds: float) -> JSONText:
         target = _url._replace(host=_resolve_local_address())
         headers["Host"] = _url.netloc or ""
     try:
-        response = _connections.request(
-            "POST",
-            target.url,
-            body=body,
-            headers=headers,
-            timeout=urllib3.Timeout(total=seconds),
-            redirect=False,
-            preload_content=False,
-        )
-        with response:
-            answer = response.read(MAX_ANSWER_BYTES + 1, decode_content=False)
-            complete = len(answer) <= MAX_ANSWER_BYTES
-            if not complete:
-                response.close()
+        with trace_http_call("POST", _url.scheme or "", _url.netloc or "") as subsegment:
+            response = _connections.request(
+                "POST",
+                target.url,
+                body=body,
+                headers=headers,
+                timeout=urllib3.Timeout(total=seconds),
+                redirect=False,
+                preload_content=False,
+            )
+            subsegment.response = response
+            with response:
+                answer = response.read(MAX_ANSWER_BYTES + 1, decode_content=False)
+                complete = len(answer) <= MAX_ANSWER_BYTES
+                if not complete:
+                    response.close()
     except (urllib3.exceptions.HTTPError, OSError) as error:
         raise RetryableError(f"the enrichment service cannot be reached: {type(error).__name__}") from error
     if response.status in _RETRYABLE_STATUSES:

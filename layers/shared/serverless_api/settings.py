@@ -89,6 +89,9 @@ LOG_LEVEL = read_choice("POWERTOOLS_LOG_LEVEL", ("INFO", "DEBUG", "WARN", "ERROR
 CALLER_IN_LOGS = read_choice("CALLER_IN_LOGS", ("hashed", "plain"))
 DEBUG_SAMPLE_RATE = read_share("DEBUG_SAMPLE_RATE")
 
+TRACES = read_choice("TRACES", ("on", "off")) == "on"
+XRAY_DAEMON_ADDRESS = os.environ.get("AWS_XRAY_DAEMON_ADDRESS", "")
+
 _INITIALIZATION_TYPE = os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE")
 STARTS_FROM_SNAPSHOT = _INITIALIZATION_TYPE == "snap-start"
 IS_INITIALIZED_AHEAD = _INITIALIZATION_TYPE == "provisioned-concurrency"

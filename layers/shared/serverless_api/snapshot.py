@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from snapshot_restore_py import register_after_restore, register_before_snapshot
 
-from serverless_api import table
+from serverless_api import table, tracing
 from serverless_api.json_text import dump_json, parse_json
 from serverless_api.responses import Response
 from serverless_api.validation import MODELS, ModelError, find_problems, load_model
@@ -37,6 +37,7 @@ def start_over() -> None:
     """Make the environment one of its own: other random numbers, new connections and credentials, no memories."""
     random.seed()
     table.start_over()
+    tracing.start_over()
 
 
 register_before_snapshot(rehearse)

@@ -19,6 +19,7 @@ from serverless_api.observability import Metric, Usage, count, count_usage, logg
 from serverless_api.resilience.circuit_breaker import CircuitBreaker, CircuitOpen, CircuitState
 from serverless_api.resilience.deadline import DeadlineExceeded, current_deadline
 from serverless_api.resilience.retry import RetryableError, RetryBudget, RetryPolicy
+from serverless_api.tracing import trace_table_call
 
 type Item = dict[str, Any]
 
@@ -219,7 +220,9 @@ def _call(operation: str, **arguments: Any) -> dict[str, Any]:
         logger.debug("The table is asked again", operation=operation, reason=str(error))
 
     def attempt_and_retry() -> dict[str, Any]:
-        return _policy.call(lambda: _attempt(operation, arguments), current_deadline(), _budget, count_retry)
+        return _policy.call(
+            lambda: _attempt(operation, arguments, len(failed)), current_deadline(), _budget, count_retry
+        )
 
     try:
         return _circuit.call(attempt_and_retry)
@@ -233,16 +236,21 @@ def _call(operation: str, **arguments: Any) -> dict[str, Any]:
         raise ServiceUnavailable(retry_after=math.ceil(error.retry_after)) from error
 
 
-def _attempt(operation: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+def _attempt(operation: str, arguments: Mapping[str, Any], retries: int) -> dict[str, Any]:
     count_usage(Usage.TABLE_CALLS)
-    try:
-        answer = _ask(operation, arguments)
-    except AnswerLost:
-        count(Metric.TABLE_ERRORS)
-        raise
-    except RetryableError:
-        count(Metric.TABLE_THROTTLES)
-        raise
+    with trace_table_call(operation, retries) as subsegment:
+        try:
+            answer = _ask(operation, arguments)
+        except AnswerLost:
+            count(Metric.TABLE_ERRORS)
+            raise
+        except RetryableError:
+            count(Metric.TABLE_THROTTLES)
+            # DynamoDB says so with status 400.
+            subsegment.is_throttled = True
+            raise
+        finally:
+            subsegment.response = _database.response
     _count_capacity(operation, answer)
     return answer
 

@@ -1,0 +1,179 @@
+"""Subsegments for X-Ray: each call to the table or to another service, how long it took and how it ended.
+
+Lambda records the function's own segment. Below it each call is one document in one datagram to the X-Ray daemon that
+Lambda runs beside the function: nothing is waited for, kept or sent again, and no request fails of it.
+
+Source: «AWS X-Ray segment documents» and «Sending trace data to AWS X-Ray», AWS X-Ray Developer Guide.
+"""
+
+import os
+import random
+import socket
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from ipaddress import ip_address
+from json.encoder import encode_basestring_ascii as _quote
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from serverless_api import settings
+
+if TYPE_CHECKING:
+    from http.client import HTTPResponse
+
+    from urllib3 import BaseHTTPResponse
+
+    type Response = HTTPResponse | BaseHTTPResponse
+
+MOST_BYTES = 64_000
+"""How large a document may be, after which X-Ray refuses it."""
+
+_PROTOCOL = b'{"format": "json", "version": 1}\n'
+_LONGEST_VALUE = 250
+
+_TABLE = (
+    f'"name":"DynamoDB","namespace":"aws","aws":{{"region":{_quote(settings.REGION)}'
+    f',"table_name":{_quote(settings.TABLE_NAME)}'
+)
+
+_daemon: socket.socket | None = None
+
+
+class Subsegment:
+    """One call, which lasts as long as a `with` block; sent at its end where the invocation is sampled.
+
+    An exception that leaves the block passes on; it is a fault where no answer explains it.
+
+    Attributes:
+        response: the answer, for the block to set as soon as there is one.
+        is_throttled: whether the answer says so in another way than by status 429.
+    """
+
+    __slots__ = ("_describe", "_started", "_trace", "is_throttled", "response")
+
+    def __init__(self, describe: Callable[["Response | None"], str]) -> None:
+        """Take what returns the members of the document that are this kind of call's own, as JSON."""
+        self.response: Response | None = None
+        self.is_throttled = False
+        self._describe = describe
+        self._trace = _find_trace() if _address else None
+        self._started = time.time() if self._trace else 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, _error: BaseException | None, _: TracebackType | None) -> None:
+        if self._trace:
+            _send(self._make_document(kind is not None))
+
+    def _make_document(self, has_failed: bool) -> str:
+        # Put together by hand: json's encoder alone would take as long as all of this, and the sending too.
+        status = self.response.status if self.response else 0
+        flags = ""
+        if status >= 400 or has_failed:
+            flags = ',"error":true' if 400 <= status < 500 else ',"fault":true'
+            if self.is_throttled or status == 429:
+                flags += ',"throttle":true'
+        ended = max(time.time(), self._started)  # the clock may have been set back meanwhile
+        return (
+            f'{{"id":"{random.getrandbits(64):016x}",{self._trace},"type":"subsegment"'
+            f',"start_time":{self._started!r},"end_time":{ended!r},{self._describe(self.response)}{flags}}}'
+        )
+
+
+def trace_table_call(operation: str, retries: int) -> Subsegment:
+    """Return the subsegment of one attempt of a table operation.
+
+    Args:
+        operation: as the «Amazon DynamoDB API Reference» names it: `GetItem`.
+        retries: how many attempts there were before; the field is that of the X-Ray SDKs.
+
+    Example:
+        >>> with trace_table_call("GetItem", retries=0) as subsegment:
+        ...     answer = database.call("GetItem", request, timeout=1)
+        ...     subsegment.response = database.response
+    """
+
+    def describe(response: "Response | None") -> str:
+        answer = ""
+        if response:
+            request_id = _quote(response.headers.get("x-amzn-RequestId", "")[:_LONGEST_VALUE])
+            answer = f',"request_id":{request_id}}},"http":{{"response":{{"status":{response.status}}}'
+        return f'{_TABLE},"operation":"{operation}","retries":{retries}{answer}}}'
+
+    return Subsegment(describe)
+
+
+def trace_http_call(method: str, scheme: str, host: str) -> Subsegment:
+    """Return the subsegment of a request to another service.
+
+    No path and no query: either may hold a key, or say whose request it is.
+
+    Args:
+        method: of HTTP.
+        scheme: `https` or `http`.
+        host: a name or an address, with the port where the URL has one.
+    """
+
+    def describe(response: "Response | None") -> str:
+        # X-Ray's names have no brackets, which stand around an IPv6 address.
+        name = _quote(host.replace("[", "").replace("]", ""))
+        answer = f',"response":{{"status":{response.status}}}' if response else ""
+        url = _quote(f"{scheme}://{host}/")
+        return f'"name":{name},"namespace":"remote","http":{{"request":{{"method":"{method}","url":{url}}}{answer}}}'
+
+    return Subsegment(describe)
+
+
+def start_over() -> None:
+    """Close the socket: an environment that was restored from a snapshot needs one of its own."""
+    global _daemon  # noqa: PLW0603 - one for the environment
+    if _daemon:
+        _daemon.close()
+    _daemon = None
+
+
+def _find_address() -> tuple[str, int] | None:
+    """Return the daemon's address, or None where nothing is to be sent.
+
+    Source: «Defined runtime environment variables», AWS Lambda Developer Guide.
+    """
+    host, _, port = settings.XRAY_DAEMON_ADDRESS.rpartition(":")
+    host = host.strip("[]")
+    # An address and not a name, which would have to be looked up, in a request.
+    with suppress(ValueError):
+        if settings.TRACES and ip_address(host) and 0 < int(port) < 65536:
+            return host, int(port)
+    return None
+
+
+_address = _find_address()
+
+
+def _find_trace() -> str | None:
+    """Return the members that say whose part a document is, or None where the invocation is not sampled.
+
+    Source: «Tracing header», AWS X-Ray Developer Guide.
+    """
+    header = os.environ.get("_X_AMZN_TRACE_ID", "")
+    if "Sampled=1" not in header:
+        return None
+    fields = dict(field.partition("=")[::2] for field in header.split(";"))
+    trace_id, parent_id = fields.get("Root"), fields.get("Parent")
+    if fields.get("Sampled") != "1" or not trace_id or not parent_id:
+        return None
+    return f'"trace_id":{_quote(trace_id)},"parent_id":{_quote(parent_id)}'
+
+
+def _send(document: str) -> None:
+    global _daemon  # noqa: PLW0603 - one for the environment
+    datagram = _PROTOCOL + document.encode()
+    # Where the daemon is gone or busy, the subsegment is lost, and the request is not.
+    with suppress(OSError):
+        if not _daemon and _address:
+            _daemon = socket.socket(socket.AF_INET6 if ":" in _address[0] else socket.AF_INET, socket.SOCK_DGRAM)
+            _daemon.setblocking(False)
+            _daemon.connect(_address)
+        if _daemon and len(datagram) <= MOST_BYTES:
+            _daemon.send(datagram)
