@@ -32,7 +32,7 @@ def main() -> int:
     """Run, print and write the report; 1 where too many requests failed, 2 where nothing could be sent."""
     options = _parse()
     stop = Event()
-    # Ctrl-C ends the run, with the report so far; another one ends the clean-up as well.
+    # Nothing is left behind: Ctrl-C ends the stages, and not the clean-up after them.
     watchers = [gevent.signal_handler(number, stop.set) for number in (signal.SIGINT, signal.SIGTERM)]
     try:
         profile = load_profile(options.profile)
@@ -63,16 +63,25 @@ def _load(
             access.url, profile, traffic, engine=engine, stop=stop, show=lambda line: print(line, flush=True)
         )
     finally:
-        left = housekeeping.delete_resources()
+        left = _clean_up(housekeeping, traffic)
     print(f"\n{format_routes(run)}\n")
     for problem, count in run.measurements.problems.most_common():
         print(f"{count} times {problem}")
     _write(run, conditions, options)
     if left:
-        print(f"{left} resources named {traffic.mark!r} could not be deleted.", file=sys.stderr)
+        print(left, file=sys.stderr)
     if run.has_failed:
         print("More requests failed than the profile allows.", file=sys.stderr)
     return 1 if run.has_failed or left else 0
+
+
+def _clean_up(housekeeping: Housekeeping, traffic: Traffic) -> str:
+    """Delete what the run has made, and return a sentence where something is left: the report is written anyway."""
+    try:
+        left = housekeeping.delete_resources()
+    except BenchmarkError as error:
+        return f"Resources named {traffic.mark!r} may be left: {error}"
+    return f"{left} resources named {traffic.mark!r} could not be deleted." if left else ""
 
 
 def _write(run: Run, conditions: Mapping[str, str], options: argparse.Namespace) -> None:

@@ -128,6 +128,7 @@ class FailingApi:
     def __init__(self) -> None:
         self.resources: dict[str, dict[str, str]] = {}
         self.authorizations: set[str] = set()
+        self.is_listed = True
         self._created = 0
 
     def create_application(self, _url: str) -> Starlette:
@@ -137,6 +138,8 @@ class FailingApi:
 
     async def _answer_collection(self, request: Request) -> Response:
         self.authorizations.add(request.headers["Authorization"])
+        if request.method == "GET" and self._created > 12 and not self.is_listed:
+            return Response("down", 500)
         if request.method == "GET":
             return JSONResponse({"resources": list(reversed(self.resources.values())), "nextToken": None})
         self._created += 1
@@ -166,6 +169,17 @@ def test_a_run_fails_where_more_requests_fail_than_allowed(tmp_path: Path, allow
     assert "POST /api/v1/resources: 500" in (tmp_path / "profile.md").read_text()
     assert api.authorizations == {"Bearer of-any-kind"}
     assert api.resources == {}, "what was created by a request without an answer is left behind"
+
+
+def test_a_report_is_written_where_the_clean_up_fails(tmp_path: Path) -> None:
+    api = FailingApi()
+    api.is_listed = False
+    profile = "allowed_errors = 1\n" + PROFILE.replace("seconds = 6", "seconds = 1")
+    with serve(api.create_application) as url:
+        done = load(url, profile, tmp_path, TOKEN="of-any-kind")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert re.search("Resources named 'load test .*' may be left: .* answers 500", done.stderr)
+    assert (tmp_path / "profile.md").exists()
 
 
 @pytest.mark.parametrize(
@@ -204,6 +218,14 @@ def test_what_cannot_be_asked_is_refused_with_a_sentence(engine: EngineProcess, 
     expired = jwt.encode({"exp": 1_000_000_000}, "k" * 32)
     assert "The token expires in 0 seconds and the run needs 67" in refuse(engine.url, PROFILE, tmp_path, TOKEN=expired)
     assert "answers 404" in refuse(f"{engine.url}/elsewhere", PROFILE, tmp_path, TOKEN="x")
+
+
+def test_a_stage_is_one_of_samconfig(tmp_path: Path) -> None:
+    command, options = prepare("", PROFILE, tmp_path)
+    command[command.index("--url") : command.index("--url") + 2] = ["--stage", "production"]
+    done = subprocess.run(command, timeout=60, check=False, **options)
+    assert done.returncode == 2
+    assert "STAGE=production is none of the profiles in samconfig.toml: dev, staging, prod." in done.stderr
 
 
 @pytest.mark.parametrize("name", ["steady", "soak", "spike"])
