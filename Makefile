@@ -70,15 +70,18 @@ cost: .venv/dev
 tune: .venv/dev
 	@$(python) -m benchmarks.tune $(ARGS)
 
-## load: send requests to `make run`, or to URL=https://… with TOKEN=… (PROFILE= of benchmarks/load/profiles, ARGS=--help)
+# The API that is meant: of a deployed stack, or what `make run` serves.
+target = $(if $(STAGE),--stage "$(STAGE)",$(if $(STACK),--stack "$(STACK)",--url "$(or $(URL),http://127.0.0.1:$(PORT))"))
+
+## load: send requests to `make run`, or to a deployed STAGE= or STACK= (PROFILE= of benchmarks/load/profiles, ARGS=--help)
 .PHONY: load
-load: .venv/run .venv-load/done
-	@.venv-load/bin/python -m benchmarks.load --url "$(or $(URL),http://127.0.0.1:$(PORT))" --profile "$(PROFILE)" $(ARGS)
+load: .venv/dev .venv-load/done
+	@.venv-load/bin/python -m benchmarks.load $(target) --profile "$(PROFILE)" $(ARGS)
 
 ## soak: ten minutes of load, in which memory must stay flat (writes docs/operations/load.md)
 .PHONY: soak
-soak: .venv/run .venv-load/done
-	@.venv-load/bin/python -m benchmarks.load --url "$(or $(URL),http://127.0.0.1:$(PORT))" --profile benchmarks/load/profiles/soak.toml --write $(ARGS)
+soak: .venv/dev .venv-load/done
+	@.venv-load/bin/python -m benchmarks.load $(target) --profile benchmarks/load/profiles/soak.toml --write $(ARGS)
 
 ## test-deploy: deploy the stack into an emulator of AWS, and test it there
 .PHONY: test-deploy

@@ -25,6 +25,7 @@ from local.containers import LocalPeersOnly, Receive, Scope, Send
 from local.dynamodb_responses import install_fast_serializer
 from local.dynamodb_transactions import install_fast_transactions
 from local.moto_activity import ACTIVITY_PATH, MotoActivity
+from local.moto_models import install_untracked_models
 
 type WsgiApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -127,6 +128,7 @@ def main() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     install_fast_serializer()
     install_fast_transactions()
+    install_untracked_models()
     networks = [ipaddress.ip_network(network) for network in sys.argv[1].split(",") if network]
     sockets = [socket.socket(fileno=int(descriptor)) for descriptor in sys.argv[2:]]
     application = LocalPeersOnly(MotoApplication(), networks)
