@@ -19,7 +19,7 @@ from serverless_api.observability import MetricUnit, metrics, report_transition
 from serverless_api.resilience.circuit_breaker import CircuitBreaker, CircuitOpen, CircuitState
 from serverless_api.resilience.deadline import DeadlineExceeded, current_deadline
 from serverless_api.resilience.retry import RetryableError, RetryBudget, RetryPolicy
-from serverless_api.tracing import trace_table_call
+from serverless_api.tracing import TableCall
 
 type Item = dict[str, Any]
 
@@ -232,7 +232,7 @@ def _call(operation: str, **arguments: Any) -> dict[str, Any]:
 
 
 def _trace_attempt(operation: str, arguments: Mapping[str, Any], retries: int) -> dict[str, Any]:
-    with trace_table_call(operation, retries) as subsegment:
+    with TableCall(operation, retries) as subsegment:
         try:
             return _attempt(operation, arguments)
         except RetryableError as error:
