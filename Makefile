@@ -7,6 +7,7 @@ SUB ?= demo
 SCOPES ?= read:resources write:resources
 EXPIRES ?= 3600
 STAGE ?= dev
+PROFILE ?= benchmarks/load/profiles/steady.toml
 
 python := .venv/bin/python
 issuer := http://127.0.0.1:$(PORT)/_local/issuer
@@ -38,7 +39,7 @@ machine-client: .venv-machine-client/done
 
 ## test: run all tests
 .PHONY: test
-test: .venv/dev .venv-deploy/done
+test: .venv/dev .venv-deploy/done .venv-load/done
 	$(python) -m pytest --numprocesses 2 --dist loadfile --ignore tests/faults --cov --cov-fail-under=95 --durations=10
 	$(python) -m pytest tests/faults
 
@@ -67,6 +68,16 @@ cost: .venv/dev
 tune: .venv/dev
 	@$(python) -m benchmarks.tune $(ARGS)
 
+## load: send requests to `make run`, or to URL=https://… with TOKEN=… (PROFILE= of benchmarks/load/profiles, ARGS=--help)
+.PHONY: load
+load: .venv/run .venv-load/done
+	@.venv-load/bin/python -m benchmarks.load --url "$(or $(URL),http://127.0.0.1:$(PORT))" --profile "$(PROFILE)" $(ARGS)
+
+## soak: ten minutes of load, in which memory must stay flat (writes docs/operations/load.md)
+.PHONY: soak
+soak: .venv/run .venv-load/done
+	@.venv-load/bin/python -m benchmarks.load --url "$(or $(URL),http://127.0.0.1:$(PORT))" --profile benchmarks/load/profiles/soak.toml --write $(ARGS)
+
 ## test-deploy: deploy the stack into an emulator of AWS, and test it there
 .PHONY: test-deploy
 test-deploy: .venv/dev .venv-deploy/done
@@ -77,7 +88,7 @@ test-deploy: .venv/dev .venv-deploy/done
 test-faults: .venv/dev
 	$(python) -m pytest tests/faults
 
-## lint: check style, types and the template, and scan the template for what is insecure
+## lint: check style, types, the template and the workflows, and scan them for what is insecure
 .PHONY: lint
 lint: .venv/dev .venv-scan/done
 	.venv/bin/ruff format --check
@@ -86,6 +97,17 @@ lint: .venv/dev .venv-scan/done
 	.venv/bin/cfn-lint template.yaml
 	AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} .venv/bin/sam validate --lint
 	.venv-scan/bin/checkov --config-file .checkov.yaml
+	@$(MAKE) --no-print-directory lint-workflows
+
+.PHONY: lint-workflows
+lint-workflows: .venv-scan/done
+	.venv-scan/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	.venv-scan/bin/zizmor --offline --no-progress --quiet .github
+
+## hooks: have git check each commit before it is made, as .pre-commit-config.yaml says
+.PHONY: hooks
+hooks: .venv/dev .venv-scan/done
+	.venv-scan/bin/pre-commit install
 
 ## format: write the code in the project's style
 .PHONY: format
@@ -98,6 +120,12 @@ format: .venv/dev
 build: .venv/dev
 	.venv/bin/sam build
 
+## deploy: build a stage and deploy it as its profile says (STAGE=dev, staging or prod)
+.PHONY: deploy
+deploy: .venv/dev
+	.venv/bin/sam build
+	.venv/bin/sam deploy --config-env "$(STAGE)" --no-confirm-changeset --no-fail-on-empty-changeset
+
 ## lock: pin anew what requirements/*.in and the layer name
 .PHONY: lock
 pin = .venv/bin/uv pip compile --quiet --universal --python-version 3.13 --generate-hashes --no-header --upgrade
@@ -108,6 +136,7 @@ lock: .venv/dev
 	$(pin) examples/machine_client/requirements.in --constraint requirements/dev.txt --output-file examples/machine_client/requirements.txt
 	$(pin) requirements/deploy.in --output-file requirements/deploy.txt
 	$(pin) requirements/scan.in --output-file requirements/scan.txt
+	$(pin) requirements/load.in --output-file requirements/load.txt
 	$(pin) benchmarks/cold_start/runtime/requirements.in --constraint requirements/dev.txt \
 		--output-file benchmarks/cold_start/runtime/requirements.txt
 	$(pin) benchmarks/peers/chalice/requirements.in --output-file benchmarks/peers/chalice/requirements.txt
@@ -124,7 +153,7 @@ lock: .venv/dev
 clean:
 	@# The benchmark makes folders that cannot be written, as Lambda's are.
 	@if [ -d .bench ]; then chmod -R u+w .bench; fi
-	rm -rf .venv .venv-* .local .aws-sam .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
+	rm -rf .venv .venv-* .local .aws-sam .bench .load .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
 
 ## help: list the targets
 .PHONY: help
@@ -147,7 +176,7 @@ help:
 	@touch $@
 
 # What these need pins other versions of the same packages, so each has an environment of its own.
-.venv-deploy/done .venv-scan/done: .venv-%/done: requirements/%.txt .venv/bin/python
+.venv-deploy/done .venv-load/done .venv-scan/done: .venv-%/done: requirements/%.txt .venv/bin/python
 	@echo "Setting up .venv-$* (once)"
 	@$(python) -m venv --clear .venv-$*
 	@.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<

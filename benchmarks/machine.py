@@ -24,14 +24,18 @@ def free_port() -> int:
 
 
 def describe_machine() -> dict[str, str]:
-    """Return what the figures of every benchmark depend on, by name."""
+    """Return what the figures of every benchmark of the development environment depend on, by name."""
+    return describe_system() | {"SAM CLI": version("aws-sam-cli")}
+
+
+def describe_system() -> dict[str, str]:
+    """Return what any figure depends on, by name."""
     return {
         "Date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "Machine": f"{_processor()}, {os.cpu_count()} processors, {_memory()}",
         "Load average at the start": f"{os.getloadavg()[0]:.1f}",
         "System": f"{platform.system()} {platform.release()}",
         "Python": platform.python_version(),
-        "SAM CLI": version("aws-sam-cli"),
     }
 
 

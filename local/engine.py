@@ -8,6 +8,7 @@ from pathlib import Path
 from local.console import Console
 from local.functions import FunctionPool, FunctionSettings
 from local.gateway import Gateway, Receive, Scope, Send
+from local.invocations import Invocations
 from local.services import ServicesError
 from local.template import HttpApi, Stack, TemplateError, load_template
 
@@ -28,6 +29,7 @@ class Engine:
         ports: Sequence[int],
         create_local_application: Callable[[HttpApi, int], AsgiApplication],
         create_resources: Callable[[Stack], None],
+        invocations: Invocations,
     ) -> None:
         """Put a stack into service.
 
@@ -38,6 +40,7 @@ class Engine:
             ports: one for each API, in their order in the template.
             create_local_application: makes what answers below `/_local/` on an API's port.
             create_resources: makes the AWS resources that the template gets later.
+            invocations: is told of the functions.
 
         Raises:
             TemplateError: an API has something that the engine does not serve.
@@ -47,6 +50,7 @@ class Engine:
         self._ports = ports
         self._create_local_application = create_local_application
         self._create_resources = create_resources
+        self._invocations = invocations
         self._reloading = asyncio.Lock()
         self._pools: dict[str, FunctionPool] = {}
         self._edit_times: list[int] = []
@@ -60,7 +64,8 @@ class Engine:
         await applications[scope["server"][1]](scope, receive, send)
 
     async def close(self) -> None:
-        """End every function's processes."""
+        """End every function's processes, and what waits for them."""
+        await self._invocations.close()
         await asyncio.gather(*(pool.close() for pool in self._pools.values()))
 
     async def _reload(self) -> None:
@@ -94,6 +99,7 @@ class Engine:
         apis = dict(zip(self._ports, stack.apis, strict=True))
         gateways = {port: Gateway(api, by_name, self._console) for port, api in apis.items()}
         self._local = {port: self._create_local_application(api, port) for port, api in apis.items()}
+        self._invocations.serve(stack, by_name)
         retired = [pool for name, pool in self._pools.items() if name not in kept]
         self._pools, self.gateways, self._stack = pools, gateways, stack
         self._edit_times = _edit_times(stack)

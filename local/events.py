@@ -130,7 +130,7 @@ def read_response(payload: bytes) -> Response:
         InvalidResponse: the payload is not JSON, or a part of the response has the wrong type.
     """
     try:
-        value = json.loads(payload, parse_constant=_refuse_constant)
+        value = json.loads(payload, parse_constant=refuse_constant)
     except (ValueError, RecursionError) as error:
         raise InvalidResponse(f"it is not JSON: {error}") from error
     if not isinstance(value, dict) or "statusCode" not in value:
@@ -175,7 +175,12 @@ def _encode_body(body: bytes, content_type: str) -> tuple[str, bool]:
     return base64.b64encode(body).decode("ascii"), True
 
 
-def _refuse_constant(constant: str) -> None:
+def refuse_constant(constant: str) -> None:
+    """Refuse `NaN` and the infinities, which Python's parser would take: its `parse_constant`.
+
+    Raises:
+        ValueError: always.
+    """
     raise ValueError(f"{constant} is no JSON number")
 
 

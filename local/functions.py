@@ -12,7 +12,7 @@ import sys
 import time
 import uuid
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -34,6 +34,26 @@ _DAEMON_ADDRESS = "AWS_XRAY_DAEMON_ADDRESS"
 
 class FunctionError(Exception):
     """A function gave no result; the message is a sentence, with the traceback below it where there is one."""
+
+    def __init__(
+        self, message: str, error_type: str, error_message: str, stack_trace: Sequence[str] | None = None
+    ) -> None:
+        """Take beside the sentence what Lambda tells of an error; no stack trace where no code raised it."""
+        super().__init__(message)
+        self._type = error_type
+        self._message = error_message
+        self._stack_trace = stack_trace
+
+    def describe(self, request_id: str) -> dict[str, Any]:
+        """Return the payload that Lambda answers with ("Lambda function errors in Python")."""
+        if self._stack_trace is None:
+            return {"errorType": self._type, "errorMessage": f"RequestId: {request_id} Error: {self._message}"}
+        return {
+            "errorMessage": self._message,
+            "errorType": self._type,
+            "requestId": request_id,
+            "stackTrace": list(self._stack_trace),
+        }
 
 
 class ConcurrencyExceeded(Exception):
@@ -58,6 +78,8 @@ class FunctionSettings:
     """Processes of one function at most; further requests wait."""
     endpoint: str | None
     """URL of the AWS services; None leaves it to the template's own variables."""
+    lambda_endpoint: str | None
+    """URL of Lambda's API, which `endpoint` does not have; None as above."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +106,13 @@ class FunctionPool:
         self._source = _SourceWatch((function.code_directory, *function.layer_directories))
         self._generation = 0
 
-    async def invoke(self, event: bytes) -> Invocation:
-        """Give an event, in JSON, to the function.
+    async def invoke(self, event: bytes, qualifier: str | None = None, request_id: str | None = None) -> Invocation:
+        """Give an event to the function.
+
+        Args:
+            event: in JSON.
+            qualifier: the version or alias that the caller names, as the context's ARN does.
+            request_id: which the context shows; None for a new one.
 
         Raises:
             FunctionError: the function raised, crashed, returned what is no JSON or too much, or ran out of time.
@@ -104,7 +131,7 @@ class FunctionPool:
             process = await self._acquire()
             cold = process.is_new
             try:
-                return Invocation(await process.invoke(event), cold)
+                return Invocation(await process.invoke(event, qualifier, request_id), cold)
             finally:
                 self._release(process)
         finally:
@@ -157,7 +184,7 @@ class FunctionPool:
             self._discard(process)
             if (waiting := self._next_waiting()) is not None:
                 # The system refuses where, for one, the function's folder is gone.
-                waiting.set_exception(error if isinstance(error, FunctionError) else FunctionError(f"{error}."))
+                waiting.set_exception(error if isinstance(error, FunctionError) else _unstartable(error))
             # Those who wait behind it would else wait for nobody.
             if not self._processes:
                 self._start_process()
@@ -229,7 +256,7 @@ class _Process:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
                 cwd=function.code_directory,
-                env=_environment(function, self._settings.endpoint),
+                env=_environment(function, self._settings.endpoint, self._settings.lambda_endpoint),
                 pass_fds=(theirs.fileno(), self._settings.lifeline),
                 # A group of its own: Ctrl-C is the engine's, and what the function starts dies with it.
                 start_new_session=True,
@@ -244,9 +271,9 @@ class _Process:
         ]
         kind, payload = await self._receive(_INITIALIZATION_SECONDS + function.timeout, "Initialization")
         if kind != READY:
-            raise FunctionError(_describe_error("cannot be imported", payload))
+            raise _read_error("cannot be imported", payload)
 
-    async def invoke(self, event: bytes) -> bytes:
+    async def invoke(self, event: bytes, qualifier: str | None, request_id: str | None) -> bytes:
         """Give an event to the handler and returns what it returned, in JSON.
 
         Raises:
@@ -255,9 +282,9 @@ class _Process:
         self.is_new = False
         deadline = (time.time() + self._function.timeout) * 1000
         details = {
-            "requestId": str(uuid.uuid4()),
+            "requestId": request_id or str(uuid.uuid4()),
             "deadline": deadline,
-            "arn": self._function.arn,
+            "arn": f"{self._function.arn}:{qualifier}" if qualifier else self._function.arn,
             "traceId": _make_trace_header(),
         }
         message = json.dumps(details)[:-1].encode() + b', "event": ' + event + b"}"
@@ -265,7 +292,7 @@ class _Process:
         self._writer.write(message)
         kind, payload = await self._receive(self._function.timeout, "Task")
         if kind == ERROR:
-            raise FunctionError(_describe_error("raised an error", payload))
+            raise _read_error("raised an error", payload)
         return payload
 
     def kill(self) -> None:
@@ -289,11 +316,13 @@ class _Process:
                 return kind, await self._reader.readexactly(size)
         except TimeoutError:
             self.kill()
-            raise FunctionError(f"{what} timed out after {seconds:.2f} seconds.") from None
+            message = f"{what} timed out after {seconds:.2f} seconds"
+            raise FunctionError(f"{message}.", "Sandbox.Timedout", message) from None
         except (asyncio.IncompleteReadError, ConnectionError):
             self.kill()
             status = await self._process.wait() if self._process is not None else 0
-            raise FunctionError(f"The process {_describe_end(status)}.") from None
+            end = _describe_end(status)
+            raise FunctionError(f"The process {end}.", "Runtime.ExitError", f"Runtime {end}") from None
 
     async def _watch(self, process: asyncio.subprocess.Process) -> None:
         # A process that the function has started may keep the socket open, so its closing is not enough.
@@ -363,7 +392,7 @@ def _search_path(function: Function) -> list[Path]:
     return [function.code_directory, *layers]
 
 
-def _environment(function: Function, endpoint: str | None) -> dict[str, str]:
+def _environment(function: Function, endpoint: str | None, lambda_endpoint: str | None) -> dict[str, str]:
     """Return what Lambda sets ("Defined runtime environment variables") and the template's variables."""
     environment = {
         "AWS_ACCESS_KEY_ID": "local",
@@ -389,6 +418,8 @@ def _environment(function: Function, endpoint: str | None) -> dict[str, str]:
     }
     if endpoint is not None:
         environment["AWS_ENDPOINT_URL"] = endpoint
+    if lambda_endpoint is not None:
+        environment["AWS_ENDPOINT_URL_LAMBDA"] = lambda_endpoint
     return environment
 
 
@@ -405,11 +436,16 @@ def _make_trace_header() -> str:
     return f"Root=1-{int(time.time()):08x}-{secrets.token_hex(12)};Parent={parent};Sampled={sampled}"
 
 
-def _describe_error(what: str, payload: bytes) -> str:
+def _unstartable(error: OSError) -> FunctionError:
+    return FunctionError(f"{error}.", "Runtime.InvalidEntrypoint", str(error))
+
+
+def _read_error(what: str, payload: bytes) -> FunctionError:
     error: dict[str, Any] = json.loads(payload)
     place = f" at {error['place'][0]}, line {error['place'][1]}" if error["place"] else ""
     sentence = f"The function {what}{place}: {error['errorType']}: {error['errorMessage']}"
-    return f"{sentence}\n{error['traceback'].rstrip()}"
+    message = f"{sentence}\n{error['traceback'].rstrip()}"
+    return FunctionError(message, error["errorType"], error["errorMessage"], error["stackTrace"])
 
 
 def _describe_end(status: int) -> str:

@@ -118,7 +118,7 @@ class Gateway:
     async def _answer(
         self, scope: Scope, receive: Receive, request_id: str, trace: _Trace, origin: str | None
     ) -> Response:
-        body = await _read_body(receive)
+        body = await read_body(receive, MAX_BODY)
         request = _read_request(scope, body or b"", request_id)
         _check_head(request)
         if self._cors is not None and _is_preflight(scope, origin):
@@ -244,8 +244,12 @@ def _check_head(request: Request) -> None:
         raise Rejection(400, "Bad Request", [(b"connection", b"close")])
 
 
-async def _read_body(receive: Receive) -> bytes | None:
-    """Return the body; None for one that is too large, read to its end lest the client miss the answer."""
+async def read_body(receive: Receive, limit: int) -> bytes | None:
+    """Return the body; None for one of more bytes than the limit, read to its end lest the client miss the answer.
+
+    Raises:
+        Rejection: the client has gone.
+    """
     chunks: list[bytes] = []
     size = 0
     while True:
@@ -254,12 +258,12 @@ async def _read_body(receive: Receive) -> bytes | None:
             raise Rejection(400, "Bad Request")
         chunk = message.get("body", b"")
         size += len(chunk)
-        if size <= MAX_BODY:
+        if size <= limit:
             chunks.append(chunk)
         else:
             chunks.clear()
         if not message.get("more_body", False):
-            return b"".join(chunks) if size <= MAX_BODY else None
+            return b"".join(chunks) if size <= limit else None
 
 
 def _is_preflight(scope: Scope, origin: str | None) -> bool:

@@ -1,4 +1,7 @@
-"""Evaluates intrinsic functions and conditions ("Intrinsic function reference", CloudFormation Template Reference)."""
+"""Evaluates intrinsic functions and conditions, those of rules included.
+
+Source: "Intrinsic function reference" and "Rule functions", CloudFormation Template Reference.
+"""
 
 import base64
 import re
@@ -8,6 +11,8 @@ from typing import Any
 REGION = "us-east-1"
 ACCOUNT_ID = "123456789012"
 STACK_NAME = "local"
+ONLY_VERSION = "1"
+"""The number of every function's published version: a stack that has just been made has no other."""
 
 _PSEUDO_PARAMETERS = {
     "AWS::AccountId": ACCOUNT_ID,
@@ -45,6 +50,12 @@ _ARN_RESOURCES = {
     "AWS::SQS::Queue": "sqs:{region}:{account}:{name}",
     "AWS::StepFunctions::StateMachine": "states:{region}:{account}:stateMachine:{name}",
 }
+# What Ref gives where that is an attribute and no name.
+_REFERENCED_ATTRIBUTES = {
+    "AWS::Lambda::Alias": "AliasArn",
+    "AWS::Lambda::Version": "FunctionArn",
+    "AWS::SNS::Topic": "TopicArn",
+}
 _VARIABLE = re.compile(r"\$\{(!?)([^}]*)\}")
 
 
@@ -73,6 +84,9 @@ class Evaluator:
             "Condition": self.is_true,
             "Fn::And": lambda operands: all(self._truth(operand) for operand in operands),
             "Fn::Base64": lambda text: base64.b64encode(str(self.evaluate(text)).encode()).decode(),
+            "Fn::Contains": lambda pair: _text(self.evaluate(pair[1])) in self._texts(pair[0]),
+            "Fn::EachMemberEquals": lambda pair: set(self._texts(pair[0])) <= {_text(self.evaluate(pair[1]))},
+            "Fn::EachMemberIn": lambda pair: set(self._texts(pair[0])) <= set(self._texts(pair[1])),
             "Fn::Equals": lambda pair: _text(self.evaluate(pair[0])) == _text(self.evaluate(pair[1])),
             "Fn::FindInMap": self._find_in_map,
             "Fn::GetAZs": lambda _region: [f"{REGION}{zone}" for zone in "abc"],
@@ -138,6 +152,12 @@ class Evaluator:
             raise IntrinsicError(f"{operand!r} is not a condition.")
         return result
 
+    def _texts(self, operand: Any) -> list[str]:
+        result = self.evaluate(operand)
+        if not isinstance(result, list):
+            raise IntrinsicError(f"{operand!r} is not a list.")
+        return [_text(entry) for entry in result]
+
     def _ref(self, name: str) -> Any:
         if name == "AWS::NoValue":
             return _NO_VALUE
@@ -146,8 +166,8 @@ class Evaluator:
                 return values[name]
         if name not in self._resources:
             raise IntrinsicError(f"Ref names {name!r}, which is neither a parameter nor a resource of the template.")
-        if self._resources[name].get("Type") == "AWS::Lambda::Alias":
-            return self._get_attribute([name, "AliasArn"])
+        if attribute := _REFERENCED_ATTRIBUTES.get(self._resources[name].get("Type")):
+            return self._get_attribute([name, attribute])
         return self.resource_name(name)
 
     def _get_attribute(self, argument: Any) -> str:
@@ -156,19 +176,27 @@ class Evaluator:
         if logical_id not in self._resources:
             raise IntrinsicError(f"Fn::GetAtt names {logical_id!r}, which is not a resource of the template.")
         resource = self._resources[logical_id]
-        if attribute == "AliasArn":
-            properties = resource["Properties"]
-            function = self.evaluate(properties["FunctionName"])
-            return f"arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:{function}:{self.evaluate(properties['Name'])}"
+        match resource.get("Type"), attribute:
+            case "AWS::Lambda::Alias", "AliasArn":
+                return self._qualified_arn(resource, self.evaluate(resource["Properties"]["Name"]))
+            case "AWS::Lambda::Version", "FunctionArn":
+                return self._qualified_arn(resource, ONLY_VERSION)
+            case "AWS::Lambda::Version", "Version":
+                return ONLY_VERSION
         name = self.resource_name(logical_id)
         pattern = _ARN_RESOURCES.get(resource.get("Type"))
-        if attribute == "Arn" and pattern:
+        if attribute in ("Arn", "TopicArn") and pattern:
             return "arn:aws:" + pattern.format(region=REGION, account=ACCOUNT_ID, name=name)
         if attribute == "StreamArn":
             return f"arn:aws:dynamodb:{REGION}:{ACCOUNT_ID}:table/{name}/stream/local"
         if attribute in ("QueueName", "TopicName", "Name"):
             return name
         return f"{logical_id}.{attribute}"
+
+    def _qualified_arn(self, resource: Mapping[str, Any], qualifier: str) -> str:
+        # A function may be named by its ARN as well.
+        function = str(self.evaluate(resource["Properties"]["FunctionName"])).rpartition(":")[2]
+        return f"arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:{function}:{qualifier}"
 
     def _substitute(self, argument: Any) -> str:
         text, variables = (argument, {}) if isinstance(argument, str) else argument

@@ -121,12 +121,13 @@ def _describe(error: BaseException) -> bytes:
     place: list[object] | None = [frames[-1].filename, frames[-1].lineno] if frames else None
     if isinstance(error, SyntaxError):
         place = [error.filename, error.lineno]
-    lines = [*traceback.format_list(frames), *traceback.format_exception_only(error)]
+    stack_trace = traceback.format_list(frames)
     description = {
         "errorType": type(error).__name__,
         "errorMessage": str(error),
         "place": place,
-        "traceback": "".join(lines),
+        "stackTrace": stack_trace,
+        "traceback": "".join([*stack_trace, *traceback.format_exception_only(error)]),
     }
     return json.dumps(description).encode()
 

@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import uvicorn
@@ -18,11 +19,12 @@ from local.containers import listen
 from local.engine import AsgiApplication, Engine
 from local.functions import FunctionSettings
 from local.gateway import Gateway
+from local.invocations import LAMBDA_PATH, Invocations
 from local.issuer import create_issuer, load_signing_key, mint_token
 from local.machine_client import describe_environment, keep_machine_client
 from local.page import create_page
 from local.routes import read_routes
-from local.services import ServicesError, create_resources, seed_tables, start_services
+from local.services import ServicesError, create_resources, seed_tables, send_message, start_services
 from local.state import StateError
 from local.template import HttpApi, Stack, TemplateError, load_template
 from local.tokens import AUDIENCE, ISSUER_PATH, issuer_url
@@ -93,13 +95,16 @@ async def _serve(options: argparse.Namespace, console: Console) -> None:
         lifeline, held_end = os.pipe()
         cleanup.callback(os.close, lifeline)
         cleanup.callback(os.close, held_end)
+        lambda_endpoint = f"http://{HOST}:{options.port}{LAMBDA_PATH}"
+        invocations = Invocations(partial(send_message, endpoint=endpoint), console)
         engine = Engine(
             stack,
-            FunctionSettings(console, lifeline, options.processes, endpoint),
+            FunctionSettings(console, lifeline, options.processes, endpoint, lambda_endpoint),
             console,
             ports=range(options.port, options.port + len(sockets)),
-            create_local_application=_create_local_application,
+            create_local_application=lambda api, port: _create_local_application(api, port, invocations),
             create_resources=lambda added: _create_resources(added, endpoint),
+            invocations=invocations,
         )
         cleanup.push_async_callback(engine.close)
         preparing = asyncio.create_task(asyncio.to_thread(_prepare_services, stack, endpoint, options))
@@ -108,7 +113,7 @@ async def _serve(options: argparse.Namespace, console: Console) -> None:
         if stop.is_set():
             return
         preparing.result()
-        _show_start(console, stack, engine, endpoint)
+        _show_start(console, stack, engine, endpoint, lambda_endpoint)
         server = _Server(
             uvicorn.Config(
                 engine,
@@ -166,12 +171,13 @@ def _create_resources(stack: Stack, endpoint: str) -> None:
         create_resources(stack, endpoint)
 
 
-def _create_local_application(api: HttpApi, port: int) -> AsgiApplication:
+def _create_local_application(api: HttpApi, port: int, invocations: Invocations) -> AsgiApplication:
     issuer = issuer_url(port)
     scopes = sorted({scope for route in read_routes(api.document) for scope in route.scopes})
     return Router(
         [
             Mount(ISSUER_PATH, create_issuer(issuer, AUDIENCE, scopes)),
+            Mount(LAMBDA_PATH, invocations),
             Mount("/", create_page(api.document, issuer, lambda granted: _mint_demo_token(port, granted))),
         ]
     )
@@ -181,7 +187,7 @@ def _mint_demo_token(port: int, scopes: Sequence[str]) -> str:
     return mint_token(load_signing_key(), issuer=issuer_url(port), audience=AUDIENCE, subject=DEMO_USER, scopes=scopes)
 
 
-def _show_start(console: Console, stack: Stack, engine: Engine, endpoint: str) -> None:
+def _show_start(console: Console, stack: Stack, engine: Engine, endpoint: str, lambda_endpoint: str) -> None:
     for api, (port, gateway) in zip(stack.apis, engine.gateways.items(), strict=True):
         prefix = "" if api.stage == "$default" else f"/{api.stage}"
         url = f"http://{HOST}:{port}"
@@ -196,7 +202,7 @@ def _show_start(console: Console, stack: Stack, engine: Engine, endpoint: str) -
         console.show(f"OpenAPI        {url}/_local/openapi.json")
         if any(route.authorizer for route in gateway.table.routes):
             console.show(f"Machine client {describe_environment(api, url + prefix, endpoint)}")
-    console.show(f"AWS services   {endpoint}\n\nReady. Ctrl-C stops everything.\n")
+    console.show(f"AWS services   {endpoint}\nLambda         {lambda_endpoint}\n\nReady. Ctrl-C stops everything.\n")
 
 
 def _example_call(gateway: Gateway, url: str, port: int) -> str:

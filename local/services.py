@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import textwrap
 import urllib.parse
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from local.intrinsics import REGION
 from local.template import Resource, Stack
 
 LARGEST_BATCH = 25  # of BatchWriteItem
+_LONGEST_SHOWN = 2000
 
 # What AWS::DynamoDB::Table and CreateTable spell alike.
 _TABLE_PROPERTIES = (
@@ -188,6 +190,27 @@ def keep_secret(name: str, value: str, endpoint: str) -> None:
             raise ServicesError(f"The local AWS services refuse the secret {name}.") from None
 
 
+def send_message(queue_arn: str, body: str, attributes: Mapping[str, tuple[str, str]], endpoint: str) -> None:
+    """Send a message to an SQS queue.
+
+    Args:
+        queue_arn: names the queue.
+        body: the message.
+        attributes: types (`String`, `Number`) and values by their names.
+        endpoint: URL of the services.
+
+    Raises:
+        ServicesError: there is no such queue, or the message is refused.
+    """
+    with _Client(endpoint) as client:
+        queue = client.call("sqs", "GetQueueUrl", {"QueueName": queue_arn.rpartition(":")[2]})
+        message_attributes = {
+            name: {"DataType": kind, "StringValue": value} for name, (kind, value) in attributes.items()
+        }
+        message = {"QueueUrl": queue["QueueUrl"], "MessageBody": body, "MessageAttributes": message_attributes}
+        client.call("sqs", "SendMessage", message)
+
+
 def _named(
     resources: Mapping[str, Resource], resource_type: str, name_property: str
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -260,5 +283,6 @@ class _Client:
             answer = json.loads(content)
         if response.status != 200:
             reason = answer.get("Message") or answer.get("message") or f"status {response.status}"
-            raise ServicesError(f"The local AWS services refuse {action} with {json.dumps(parameters)}: {reason}")
+            shown = textwrap.shorten(json.dumps(parameters), _LONGEST_SHOWN)
+            raise ServicesError(f"The local AWS services refuse {action} with {shown}: {reason}")
         return answer

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,15 @@ _PATH_PROPERTIES = ("CodeUri", "ContentUri", "DefinitionUri")
 
 class TemplateError(Exception):
     """The template cannot be served; the message is a sentence for the user."""
+
+
+class ParametersRefused(TemplateError):
+    """The template's own rules refuse the parameters."""
+
+    def __init__(self, sentences: Sequence[str]) -> None:
+        """Take what the assertions say that do not hold."""
+        super().__init__("\n".join(f"The template refuses these parameters: {sentence}" for sentence in sentences))
+        self.sentences = sentences
 
 
 @dataclass(frozen=True)
@@ -102,6 +111,7 @@ def load_template(path: Path, parameters: Mapping[str, str]) -> Stack:
 
     Raises:
         TemplateError: a file is missing, or the template or a parameter is wrong.
+        ParametersRefused: the template's rules do not take these parameters.
     """
     path = path.resolve()
     sources: list[Path] = []
@@ -109,6 +119,7 @@ def load_template(path: Path, parameters: Mapping[str, str]) -> Stack:
     if not isinstance(template, dict) or not isinstance(template.get("Resources"), dict):
         raise TemplateError(f"{path} is not a SAM template: it has no Resources.")
     values = _parameter_values(template, parameters, path)
+    _check_rules(template, values, path)
     _localize_paths(template, path, sources)
     translated = _translate(template, values, path)
     evaluator = Evaluator(translated, values)
@@ -213,6 +224,24 @@ def _parameter_values(template: Mapping[str, Any], given: Mapping[str, str], pat
     return values
 
 
+def _check_rules(template: Mapping[str, Any], values: Mapping[str, Any], path: Path) -> None:
+    """Refuse what CloudFormation would refuse before it makes anything ("Rules", CloudFormation Template Reference)."""
+    # Rules know parameters only.
+    evaluator = Evaluator({}, values)
+    try:
+        refusals = [
+            str(assertion.get("AssertDescription", f"an assertion of rule {name} does not hold."))
+            for name, rule in (template.get("Rules") or {}).items()
+            if evaluator.evaluate(rule.get("RuleCondition", True))
+            for assertion in rule["Assertions"]
+            if not evaluator.evaluate(assertion["Assert"])
+        ]
+    except IntrinsicError as error:
+        raise TemplateError(f"{path}: Rules: {error}") from error
+    if refusals:
+        raise ParametersRefused(refusals)
+
+
 def _localize_paths(template: dict[str, Any], path: Path, sources: list[Path]) -> None:
     resources: Iterator[dict[str, Any]] = (
         resource for resource in template["Resources"].values() if isinstance(resource, dict)
@@ -274,6 +303,7 @@ def _translate(template: dict[str, Any], parameters: Mapping[str, Any], path: Pa
 def _read_function(name: str, logical_id: str, resources: Mapping[str, Resource]) -> Function:
     properties = resources[logical_id].properties
     variables = (properties.get("Environment") or {}).get("Variables") or {}
+    reserved = properties.get("ReservedConcurrentExecutions")
     layers = [resources[layer] for layer in properties.get("Layers") or [] if layer in resources]
     function = Function(
         logical_id=logical_id,
@@ -287,7 +317,8 @@ def _read_function(name: str, logical_id: str, resources: Mapping[str, Resource]
         environment={key: _environment_text(value) for key, value in variables.items()},
         timeout=float(properties.get("Timeout", 3)),
         memory=int(properties.get("MemorySize", 128)),
-        reserved_concurrency=properties.get("ReservedConcurrentExecutions"),
+        # A number that comes from a parameter is text.
+        reserved_concurrency=None if reserved is None else int(reserved),
     )
     _check_handler(function)
     return function

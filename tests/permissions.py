@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from local.template import Stack, load_template
+from local.template import ParametersRefused, Stack, load_template
 from tests.stack import ROOT, find_resources
 
 LOG_ACTIONS = frozenset({"logs:CreateLogStream", "logs:PutLogEvents"})
 TRACE_ACTIONS = frozenset({"xray:PutTraceSegments", "xray:PutTelemetryRecords"})
+DESTINATION_ACTIONS = frozenset({"sqs:SendMessage"})
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Role:
     resources: Mapping[str, frozenset[str]]
     """The resources of each action that it allows for what the function's code calls."""
     lambda_resources: Mapping[str, frozenset[str]]
-    """The same for what Lambda does with the role: it writes the function's log and traces."""
+    """The same for what Lambda does with the role: it writes the function's log and traces, and sends on what fails."""
 
 
 def list_functions() -> list[str]:
@@ -30,6 +31,15 @@ def list_functions() -> list[str]:
 @cache
 def translate_stack(**parameters: str) -> Stack:
     return load_template(ROOT / "template.yaml", parameters)
+
+
+def find_refusals(**parameters: str) -> list[str]:
+    """The sentences with which the template's rules refuse parameters; none where it takes them."""
+    try:
+        translate_stack(**parameters)
+    except ParametersRefused as refused:
+        return list(refused.sentences)
+    return []
 
 
 def read_role(function: str, **parameters: str) -> Role:
@@ -43,7 +53,7 @@ def read_role(function: str, **parameters: str) -> Role:
             assert statement.keys() == {"Effect", "Action", "Resource"}, "the tests know no other element of a policy"
             for action in _as_list(statement["Action"]):
                 resources[action].update(_as_list(statement["Resource"]))
-    by_lambda = LOG_ACTIONS | TRACE_ACTIONS
+    by_lambda = LOG_ACTIONS | TRACE_ACTIONS | DESTINATION_ACTIONS
     return Role(
         resources={action: frozenset(of) for action, of in resources.items() if action not in by_lambda},
         lambda_resources={action: frozenset(of) for action, of in resources.items() if action in by_lambda},

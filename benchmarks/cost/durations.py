@@ -55,6 +55,7 @@ class Assumptions:
     refused_are_charged: bool
     item_overhead: int
     metrics_of_function: int
+    metrics_of_service: int
     metrics_of_route: int
     alarms_of_policy: int
     operations: Mapping[str, str]

@@ -84,7 +84,9 @@ class Stack:
         has_users: whether the stack has a user pool.
         secrets: in Secrets Manager.
         policies: of target tracking, each with alarms.
-        alarms: that the template names.
+        alarms: metrics of alarms, each of which is charged as an alarm.
+        composite_alarms: alarms over other alarms.
+        dashboards: in CloudWatch.
     """
 
     functions: Mapping[str, Function]
@@ -97,6 +99,8 @@ class Stack:
     secrets: int
     policies: int
     alarms: int
+    composite_alarms: int
+    dashboards: int
 
 
 def read_stack(parameters: Mapping[str, str]) -> Stack:
@@ -130,12 +134,18 @@ def read_stack(parameters: Mapping[str, str]) -> Stack:
         has_users=bool(_find(template, "AWS::Cognito::UserPool")),
         secrets=len(_find(template, "AWS::SecretsManager::Secret")),
         policies=len(_find(template, "AWS::ApplicationAutoScaling::ScalingPolicy")),
-        alarms=len(_find(template, "AWS::CloudWatch::Alarm")),
+        alarms=sum(map(_count_alarm_metrics, _find(template, "AWS::CloudWatch::Alarm").values())),
+        composite_alarms=len(_find(template, "AWS::CloudWatch::CompositeAlarm")),
+        dashboards=len(_find(template, "AWS::CloudWatch::Dashboard")),
     )
 
 
 def _find(template: Template, kind: str) -> dict[str, dict[str, Any]]:
     return {name: of.properties for name, of in template.resources.items() if of.type == kind}
+
+
+def _count_alarm_metrics(alarm: Mapping[str, Any]) -> int:
+    return sum("MetricStat" in metric for metric in alarm.get("Metrics") or ()) or 1
 
 
 def _read_function(template: Template, name: str) -> Function:

@@ -205,16 +205,17 @@ def _count_refused(
 
 def _count_standing(usage: Usage, stack: Stack, profile: Profile, assumptions: Assumptions) -> None:
     for route, traffic in profile.routes.items():
-        # A metric is charged for the hours in which something was written to it.
-        hours = sum(1 - math.exp(-traffic.count_requests(day, hour)) for day in DAYS for hour in range(24)) * WEEKS
         metrics = assumptions.metrics_of_function + (assumptions.metrics_of_route if stack.detailed_metrics else 0)
-        usage.add("metrics", route, metrics * hours / HOURS_OF_A_MONTH)
+        usage.add("metrics", route, metrics * _count_share_of_hours(traffic))
+    usage.add("metrics", STANDING, assumptions.metrics_of_service * _count_share_of_hours(*profile.routes.values()))
     stored = profile.stored_items * (profile.item_bytes + assumptions.item_overhead) / GIGABYTE
     usage.add("dynamodb.storage", STANDING, stored)
     if stack.recovers:
         usage.add("dynamodb.recovery", STANDING, stored)
     usage.add("secrets", STANDING, stack.secrets)
     usage.add("alarms", STANDING, stack.alarms + stack.policies * assumptions.alarms_of_policy)
+    usage.add("composite_alarms", STANDING, stack.composite_alarms)
+    usage.add("dashboards", STANDING, stack.dashboards)
     if stack.has_users:
         usage.add("users", STANDING, profile.users)
     if stack.warming:
@@ -223,6 +224,12 @@ def _count_standing(usage: Usage, stack: Stack, profile: Profile, assumptions: A
     for (meter, route), quantity in list(usage.quantities.items()):
         if meter == "logs.ingested":
             usage.add("logs.stored", route, quantity * kept)
+
+
+def _count_share_of_hours(*routes: RouteTraffic) -> float:
+    """Return the share of hours in which one of the routes has a request: a metric is charged for these alone."""
+    requests = [sum(route.count_requests(day, hour) for route in routes) for day in DAYS for hour in range(24)]
+    return sum(1 - math.exp(-of) for of in requests) * WEEKS / HOURS_OF_A_MONTH
 
 
 def _count_warming(usage: Usage, stack: Stack, assumptions: Assumptions) -> None:

@@ -2,8 +2,7 @@
 
 import pytest
 
-from local.intrinsics import Evaluator
-from tests.permissions import read_role, translate_stack
+from tests.permissions import find_refusals, read_role, translate_stack
 from tests.stack import find_resources, list_routes, load_template
 
 TEMPLATE = load_template()
@@ -24,19 +23,6 @@ def find(choice, kind, **parameters):
         for name, of in translate_stack(ColdStart=choice, **parameters).resources.items()
         if of.type == kind
     }
-
-
-def find_refusals(**parameters):
-    """The sentences with which CloudFormation refuses parameters («Rules», CloudFormation Template Reference)."""
-    values = {name: str(parameter["Default"]) for name, parameter in TEMPLATE["Parameters"].items()} | parameters
-    evaluator = Evaluator({"Conditions": {}}, values)
-    return [
-        assertion["AssertDescription"]
-        for rule in TEMPLATE["Rules"].values()
-        if evaluator.evaluate(rule["RuleCondition"])
-        for assertion in rule["Assertions"]
-        if not evaluator.evaluate(assertion["Assert"])
-    ]
 
 
 def test_nothing_costs_money_at_rest_by_default():

@@ -14,7 +14,14 @@ import pytest
 from local.intrinsics import ACCOUNT_ID, REGION
 from tests.engine_process import free_port, poll
 from tests.machine_client.aws import AWS, STEPS, Function
-from tests.permissions import LOG_ACTIONS, TRACE_ACTIONS, list_functions, read_role, translate_stack
+from tests.permissions import (
+    DESTINATION_ACTIONS,
+    LOG_ACTIONS,
+    TRACE_ACTIONS,
+    list_functions,
+    read_role,
+    translate_stack,
+)
 from tests.stack import list_routes
 from tests.unit.conftest import create_table
 from tests.unit.dynamodb import DynamoDB, Refusal
@@ -143,12 +150,22 @@ def test_a_function_has_a_role_of_its_own_for_lambda_alone(function: str) -> Non
 
 
 @pytest.mark.parametrize("function", list_functions())
-def test_a_role_writes_the_functions_own_log_and_traces(function: str) -> None:
+def test_a_role_writes_the_functions_own_log_and_traces_and_sends_on_what_fails(function: str) -> None:
     # `:*` are the streams of the group: what both actions are about («CloudWatch Logs resources and operations», Amazon
     # CloudWatch Logs User Guide).
     streams = f"arn:aws:logs:{REGION}:{ACCOUNT_ID}:log-group:{function}LogGroup:*"
     expected = {action: {streams} for action in LOG_ACTIONS} | {action: {"*"} for action in TRACE_ACTIONS}
+    if destination := find_failure_destination(function):
+        expected |= {action: {destination} for action in DESTINATION_ACTIONS}
     assert read_role(function, **ALL_FUNCTIONS).lambda_resources == expected
+
+
+def find_failure_destination(function: str) -> str | None:
+    """The queue that Lambda sends a function's failed events to."""
+    for of in translate_stack(**ALL_FUNCTIONS).resources.values():
+        if of.type == "AWS::Lambda::EventInvokeConfig" and of.properties["FunctionName"] == function:
+            return str(of.properties["DestinationConfig"]["OnFailure"]["Destination"])
+    return None
 
 
 @pytest.mark.parametrize("function", list_functions())

@@ -23,6 +23,8 @@ OTHER_TEXTS = {
     "Issuer": "https://issuer.example.com/",
     "Audience": "api",
     "EnrichmentUrl": "https://enrich.example.com/",
+    "AlarmEmail": "operator@example.com",
+    "AllowedRegions": "us-east-1,eu-central-1",
     "BusinessDays": "MON,WED",
     "BusinessTimeZone": "Europe/Berlin",
 }
@@ -105,8 +107,15 @@ def choose_other(name):
     if "AllowedValues" in parameter:
         return [str(value) for value in parameter["AllowedValues"] if value != parameter["Default"]]
     if parameter["Type"] == "Number":
-        return [str(parameter["Default"] + 1)]
+        return [str(min(parameter["Default"] + 1, parameter["MaxValue"]))]
     return [OTHER_TEXTS[name]]
+
+
+def give(name, value):
+    """Parameters without and with another value of one; an issuer and its audience go together."""
+    issuer = {"Issuer": OTHER_TEXTS["Issuer"], "Audience": "others"}
+    before = issuer if name == "Audience" else {}
+    return before, (issuer if name in issuer else {}) | {name: value}
 
 
 def read_function(function, **parameters):
@@ -127,10 +136,9 @@ def read_function(function, **parameters):
     ("name", "value"), [(name, value) for name in PARAMETERS for value in choose_other(name)[:4]], ids=str
 )
 def test_a_parameter_publishes_the_functions_that_it_changes_and_no_others(function, name, value):
-    # An issuer and its audience go together.
-    given = {"Issuer": OTHER_TEXTS["Issuer"], "Audience": "others"} if name == "Audience" else {}
-    before, version = read_function(function, **given)
-    after, version_after = read_function(function, **(given | {name: value}))
+    without, given = give(name, value)
+    before, version = read_function(function, **without)
+    after, version_after = read_function(function, **given)
     assert (after != before) == (version_after != version)
 
 

@@ -40,10 +40,10 @@ def test_no_function_runs_otherwise(name):
 
 @functions
 def test_a_function_logs_json_into_a_group_of_its_own(name):
-    logging = FUNCTIONS[name]["Properties"]["LoggingConfig"]
+    logging = GLOBALS["LoggingConfig"] | FUNCTIONS[name]["Properties"]["LoggingConfig"]
     assert logging == {
         "LogFormat": "JSON",
-        "ApplicationLogLevel": {"Ref": "LogLevel"},
+        "ApplicationLogLevel": {"Fn::If": ["SamplesDebugLogs", "DEBUG", {"Ref": "LogLevel"}]},
         "LogGroup": {"Ref": f"{name}LogGroup"},
     }
     group = TEMPLATE["Resources"][f"{name}LogGroup"]
@@ -57,6 +57,19 @@ def test_every_log_group_has_a_retention():
         (("Ref", "LogRetentionDays"),)
     }
     assert TEMPLATE["Parameters"]["LogRetentionDays"]["Default"] == 30
+
+
+@functions
+def test_a_function_has_an_alarm_beside_it(name):
+    alarm = TEMPLATE["Resources"][f"{name}Failures"]
+    assert alarm["Type"] == "AWS::CloudWatch::Alarm"
+    assert alarm.get("Condition") == FUNCTIONS[name].get("Condition")
+    watched = {
+        (of["MetricStat"]["Metric"]["MetricName"], of["MetricStat"]["Metric"]["Dimensions"][0]["Value"]["Ref"])
+        for of in alarm["Properties"]["Metrics"]
+        if "MetricStat" in of
+    }
+    assert watched == {("Errors", name), ("Throttles", name)}
 
 
 @functions

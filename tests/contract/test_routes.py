@@ -7,6 +7,7 @@ import re
 import pytest
 from jsonschema import Draft202012Validator
 
+from tests.permissions import translate_stack
 from tests.stack import ROOT, find_resources, list_routes, load_template
 
 ROUTES = pytest.mark.parametrize("route", list_routes(), ids=lambda route: route.key)
@@ -143,9 +144,9 @@ def test_pages_of_the_allowed_origin_can_use_the_whole_contract():
     assert load_template()["Parameters"]["AllowedOrigin"]["Default"] == "https://app.example.com"
     assert set(cors["AllowMethods"]) == {route.method for route in list_routes()}
     assert set(cors["AllowHeaders"]) == {
-        "Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match"
+        "Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "X-Correlation-Id"
     }  # fmt: skip
-    assert set(cors["ExposeHeaders"]) == {"ETag", "Location", "Retry-After"}
+    assert set(cors["ExposeHeaders"]) == {"ETag", "Location", "Retry-After", "X-Correlation-Id"}
     assert cors["MaxAge"] == 3600
     assert "AllowCredentials" not in cors
 
@@ -156,11 +157,16 @@ def test_requests_are_throttled():
     assert "RouteSettings" not in API
 
 
-def test_access_logs_are_lines_of_json():
-    text = API["AccessLogSettings"]["Format"]
+@pytest.mark.parametrize(("named", "caller"), [("hashed", "-"), ("plain", "$context.authorizer.claims.sub")])
+def test_access_logs_are_lines_of_json(named, caller):
+    stage = translate_stack(CallerInLogs=named).resources["ApiApiGatewayDefaultStage"]
+    text = stage.properties["AccessLogSettings"]["Format"]
     assert "\n" not in text.strip()
+    line = json.loads(text)
     # A value of the gateway is text without quotes, or "-".
-    line = json.loads(re.sub(r"\$context\.[A-Za-z.]+", "-", text))
-    assert {"requestId", "status", "route", "caller", "integrationError", "authorizerError"} <= set(line)
+    assert json.loads(re.sub(r"\$context\.[A-Za-z.]+", "-", text)).keys() == line.keys()
+    assert {"requestId", "status", "route", "integrationError", "authorizerError"} <= set(line)
+    # The gateway cannot hash.
+    assert line["caller"] == caller
     assert "uthorization" not in text
     assert API["AccessLogSettings"]["DestinationArn"] == {"Fn::GetAtt": ["AccessLogGroup", "Arn"]}

@@ -33,11 +33,21 @@ class Deployment:
 
     def deploy(self, *options: str, **parameters: str) -> None:
         """Create the stack, or update it in place; `options` are those of `sam deploy`."""
+        done = self._deploy(*options, **parameters)
+        assert done.returncode == 0, f"sam deploy failed:\n{done.stdout}"
+        self.__dict__.pop("resources", None)
+
+    def refuse(self, *options: str, **parameters: str) -> str:
+        """Try to deploy what is to be refused, and return what `sam deploy` says."""
+        done = self._deploy(*options, **parameters)
+        assert done.returncode != 0, f"sam deploy did not fail:\n{done.stdout}"
+        return done.stdout
+
+    def _deploy(self, *options: str, **parameters: str) -> subprocess.CompletedProcess[str]:
         location = ["--template-file", str(self._template), "--stack-name", self.name]
         overrides = [f"{name}={value}" for name, value in (PARAMETERS | parameters).items()]
         options = (*options, "--no-confirm-changeset", "--parameter-overrides", *overrides)
-        _run(self.emulator, "deploy", *location, *options)
-        self.__dict__.pop("resources", None)
+        return _try(self.emulator, "deploy", *location, *options)
 
     def delete(self) -> None:
         _run(self.emulator, "delete", "--stack-name", self.name, "--no-prompts", "--region", "us-east-1")
@@ -70,13 +80,18 @@ def invoke_function(emulator: Emulator, name: str, event: dict[str, Any]) -> Any
 
 
 def _run(emulator: Emulator, command: str, *arguments: str) -> None:
+    done = _try(emulator, command, *arguments)
+    assert done.returncode == 0, f"sam {command} failed:\n{done.stdout}"
+
+
+def _try(emulator: Emulator, command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = emulator.environment | {
         # `sam build` looks for the interpreter and pip of the runtime on PATH.
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "SAM_CLI_POLL_DELAY": "0.5",
         "SAM_CLI_TELEMETRY": "0",
     }
-    done = subprocess.run(
+    return subprocess.run(
         [*_SAM, command, "--config-file", str(ROOT / "samconfig.toml"), *arguments],
         cwd=ROOT,
         env=environment,
@@ -85,4 +100,3 @@ def _run(emulator: Emulator, command: str, *arguments: str) -> None:
         text=True,
         check=False,
     )
-    assert done.returncode == 0, f"sam {command} failed:\n{done.stdout}"

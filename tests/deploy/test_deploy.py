@@ -84,6 +84,7 @@ def test_a_stack_is_updated_in_place_and_leaves_its_table_when_deleted(
 
     # A write that the service is asked about reads and writes the state of its circuit, which its role must now allow.
     parameters |= {"EnrichmentUrl": "https://127.0.0.1:9/", "ColdStart": "warm"}
+    parameters |= {"AllowedRegions": f"eu-central-1,{REGION}"}
     deployment.deploy("--config-env", "dev", **parameters)
     after = deployment.resources
     changed = {name for name in before if after[name]["PhysicalResourceId"] != before[name]["PhysicalResourceId"]}
@@ -106,6 +107,14 @@ def test_a_stack_is_updated_in_place_and_leaves_its_table_when_deleted(
     assert not [of["FunctionName"] for of in functions if of["FunctionName"].startswith(f"{deployment.name}-")]
     items = emulator.client("dynamodb").scan(TableName=table)["Items"]
     assert keys <= {item["sk"]["S"] for item in items}
+
+
+def test_a_stack_is_refused_in_a_region_that_is_not_allowed(emulator: Emulator, template: Path) -> None:
+    deployment = Deployment(emulator, template, "elsewhere")
+    said = deployment.refuse(AllowedRegions="eu-central-1,eu-west-1")
+    assert load_template()["Rules"]["RegionIsAllowed"]["Assertions"][0]["AssertDescription"] in said
+    tables = emulator.client("dynamodb").list_tables()["TableNames"]
+    assert not [table for table in tables if table.startswith("elsewhere-")]
 
 
 @pytest.fixture(scope="session")

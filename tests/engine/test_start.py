@@ -90,6 +90,44 @@ def test_wrong_settings(template: Path, arguments: list[str], sentence: str) -> 
     assert sentence in refuse(template, *arguments)
 
 
+RULES = """
+Rules:
+  NameFits:
+    RuleCondition: !Equals [!Ref Name, y]
+    Assertions:
+      - Assert: ASSERT
+        AssertDescription: y is for others
+"""
+
+
+@pytest.mark.parametrize(
+    "assertion",
+    [
+        "{Fn::Contains: [[eu-west-1, eu-central-1], !Ref AWS::Region]}",
+        "{Fn::EachMemberIn: [[x, !Ref Name], [x, z]]}",
+        "{Fn::EachMemberEquals: [[x, !Ref Name], x]}",
+        "!Not [!Or [!Equals [!Ref Name, z], !Equals [!Ref Name, y]]]",
+    ],
+)
+def test_parameters_that_a_rule_of_the_template_refuses(template: Path, assertion: str) -> None:
+    template.write_text(FUNCTION + RULES.replace("ASSERT", assertion))
+    assert "y is for others" in refuse(template, "--parameters", "Name=y")
+    # Its condition does not hold for the default; a later fault shows that the rules have been passed.
+    template.write_text(template.read_text().replace("CodeUri: hello", "CodeUri: nowhere"))
+    assert "nowhere, which is not a folder" in refuse(template)
+
+
+def test_a_rule_that_is_fulfilled(template: Path) -> None:
+    rules = RULES.replace("ASSERT", "{Fn::Contains: [[eu-west-1, us-east-1], !Ref AWS::Region]}")
+    template.write_text((FUNCTION + rules).replace("CodeUri: hello", "CodeUri: nowhere"))
+    assert "nowhere, which is not a folder" in refuse(template, "--parameters", "Name=y")
+
+
+def test_a_rule_that_the_engine_cannot_read(template: Path) -> None:
+    template.write_text(FUNCTION + RULES.replace("ASSERT", "{Fn::EachMemberIn: [x, [x]]}"))
+    assert "'x' is not a list" in refuse(template, "--parameters", "Name=y")
+
+
 def test_port_in_use(template: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -21,9 +21,10 @@ from local.services import Services, start_services
 from local.tokens import AUDIENCE, issuer_url
 from tests.engine_process import EngineProcess, free_port, poll
 from tests.faults.proxy import Fault, FaultProxy, always, no_faults
+from tests.permissions import translate_stack
 from tests.security.doors import RESOURCES, Door, FunctionsDoor, GatewayDoor
 from tests.security.tokens import Forge
-from tests.stack import ROOT, find_resources
+from tests.stack import ROOT
 from tests.unit.conftest import create_table
 from tests.unit.gateway import ENVIRONMENT, Gateway, import_functions
 from tests.unit.http_server import Reply, Request, Server, make_reply
@@ -349,6 +350,6 @@ ACCESS_LOG = {
 
 
 def test_the_access_log_names_nothing_that_is_sent_in_confidence() -> None:
-    (api,) = find_resources("AWS::Serverless::HttpApi").values()
-    written = re.findall(r"\$context\.([\w.]+)", api["Properties"]["AccessLogSettings"]["Format"])
+    stage = translate_stack(CallerInLogs="plain").resources["ApiApiGatewayDefaultStage"]
+    written = re.findall(r"\$context\.([\w.]+)", stage.properties["AccessLogSettings"]["Format"])
     assert set(written) <= ACCESS_LOG

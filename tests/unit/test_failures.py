@@ -100,18 +100,6 @@ def test_a_claim_is_the_callers_again_after_any_failure(remote_api, dynamodb):
     assert remote_api.create(headers=headers).status == 201
 
 
-def test_each_request_is_logged_with_its_id_caller_and_status(api, capsys):
-    for send, status in ((api.create, 201), (lambda: api.read("none"), 404), (lambda: api.create({}), 400)):
-        capsys.readouterr()
-        answer = send()
-        (line,) = [line for line in read_log(capsys) if line["message"] == "Request answered"]
-        assert (line["status"], line["caller"]) == (status, "alice")
-        assert line["request_id"].startswith("request-")
-        assert line["function_request_id"]
-        if status >= 400:
-            assert line["request_id"] == answer.json()["requestId"]
-
-
 def test_nothing_of_a_request_is_left_in_the_log_of_the_next(api, capsys):
     api.page(subject="alice")
     capsys.readouterr()
@@ -128,18 +116,6 @@ def test_the_functions_own_id_stands_in_for_a_missing_one(api):
     event = api.make_event("GET", f"/api/v1/resources/{RESOURCE}")
     del event["requestContext"]["requestId"]
     assert api.invoke(event).json()["requestId"] == "8f5a4c1e-0000-4000-8000-00000000f00d"
-
-
-@pytest.mark.parametrize(("body", "counted"), [(None, (0, 0)), ({}, (1, 0))])
-def test_each_request_is_counted_by_its_route(api, capsys, body, counted):
-    api.create(body)
-    (metrics,) = [line for line in read_lines(capsys) if "_aws" in line]
-    assert metrics["route"] == "POST /api/v1/resources"
-    assert metrics["service"] == "resources-api"
-    assert metrics["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "ServerlessApi/test"
-    assert metrics["Requests"] == [1.0]
-    assert metrics["Latency"][0] > 0
-    assert (metrics["ClientErrors"], metrics["ServerErrors"]) == ([float(counted[0])], [float(counted[1])])
 
 
 def read_lines(capsys):

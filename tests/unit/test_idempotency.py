@@ -2,7 +2,7 @@ import pytest
 
 from tests.unit.dynamodb import Drop, LoseAnswer, Refusal
 
-KEY = {"Idempotency-Key": "5f1c0b0e-first-resource"}
+KEY = {"Idempotency-Key": "5f1c0b0e-first-resource", "X-Correlation-Id": "the-callers-own"}
 DAY = 24 * 3600
 DOWN = (Drop(),) * 10
 

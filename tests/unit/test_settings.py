@@ -24,3 +24,18 @@ def test_a_function_that_would_freeze_credentials_does_not_start():
     with pytest.raises(Exception, match="would be frozen") as failure, import_functions(settings):
         pass
     assert type(failure.value).__name__ == "SettingError"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DEBUG_SAMPLE_RATE", "1.5"),
+        ("DEBUG_SAMPLE_RATE", "often"),
+        ("CALLER_IN_LOGS", "no"),
+        ("POWERTOOLS_LOG_LEVEL", "loud"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_named_with_its_value(name, value):
+    with pytest.raises(Exception, match=f"{name} must be .*{value}") as failure, import_functions({name: value}):
+        pass
+    assert type(failure.value).__name__ == "SettingError"

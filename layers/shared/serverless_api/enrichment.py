@@ -23,7 +23,7 @@ from botocore.config import Config
 
 from serverless_api import settings
 from serverless_api.json_text import InvalidJSON, JSONText, dump_json, parse_json
-from serverless_api.observability import MetricUnit, logger, metrics, report_transition
+from serverless_api.observability import Metric, count, find_correlation_id, logger, note_circuit, report_transition
 from serverless_api.resilience.deadline import Deadline, DeadlineExceeded, current_deadline
 from serverless_api.resilience.retry import RetryableError, RetryBudget, RetryPolicy
 from serverless_api.tracing import HTTPCall
@@ -68,6 +68,11 @@ def _report_transition(transition: CircuitTransition) -> None:
     report_transition(transition.circuit_name, str(transition.from_state), str(transition.to_state))
 
 
+def _count_retry(error: RetryableError) -> None:
+    count(Metric.ENRICHMENT_RETRIES)
+    logger.debug("The enrichment service is asked again", reason=str(error))
+
+
 def request_enrichment(document: dict[str, Any], key: str) -> JSONText | None:
     """Return what the service says of a resource, as a JSON object, or None where it does not say anything usable.
 
@@ -82,11 +87,15 @@ def request_enrichment(document: dict[str, Any], key: str) -> JSONText | None:
     body = dump_json(document).encode()
     try:
         # The circuit is within the retries: each attempt counts, and none is made while it is open.
-        answer: JSONText = _policy.call(lambda: _attempt(body, key, deadline), deadline, _budget)
+        answer: JSONText = _policy.call(lambda: _attempt(body, key, deadline), deadline, _budget, _count_retry)
     except (RetryableError, CircuitBreakerOpenError, EnrichmentRefused) as error:
         logger.warning("The resource is not enriched", reason=f"{type(error).__name__}: {error}")
-        metrics.add_metric("EnrichmentsMissed", MetricUnit.Count, 1)
+        count(Metric.ENRICHMENTS_MISSED)
+        if isinstance(error, CircuitBreakerOpenError):
+            count(Metric.ENRICHMENT_CIRCUIT_REFUSALS)
+            note_circuit("enrichment", "open")
         return None
+    note_circuit("enrichment", "closed")
     return answer
 
 
@@ -110,7 +119,12 @@ def _attempt(body: bytes, key: str, deadline: Deadline) -> JSONText:
 
 
 def _post(body: bytes, key: str, seconds: float) -> JSONText:
-    headers = {"Content-Type": "application/json", "Accept": "application/json", "Idempotency-Key": key}
+    headers = {
+        "Content-Type": "application/json",
+        "Accept": "application/json",
+        "Idempotency-Key": key,
+        "X-Correlation-Id": find_correlation_id(),
+    }
     target = _url
     if target.scheme == "http":
         # The address that was checked is the one that is called: a name may resolve to another one the next time.

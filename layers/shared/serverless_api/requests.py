@@ -19,6 +19,7 @@ from serverless_api.validation import find_problems, load_model
 _JSON_MEDIA_TYPE = re.compile(r'application/json\s*(;\s*charset="?utf-8"?\s*)?', re.IGNORECASE)
 _ENTITY_TAG = re.compile(r'\s*(W/)?"([\x21\x23-\x7e\x80-\xff]*)"\s*(?:,|$)')
 _IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
+_CORRELATION_ID = re.compile(r"[!-~]{1,128}")
 
 MAX_ENTITY_TAGS = 100
 """Operands of `IN` («Comparison operator and function reference», Amazon DynamoDB Developer Guide)."""
@@ -40,9 +41,7 @@ class Request:
 
     def read_header(self, name: str) -> str | None:
         """Return the header `name`, given in lower case, or None."""
-        # The gateway spells all names in lower case; `sam local` leaves them as they came.
-        headers: Mapping[str, str] = self.event.get("headers") or {}
-        return next((value for of, value in headers.items() if of.lower() == name), None)
+        return _find_header(self.event, name)
 
     def read_path_parameter(self, name: str) -> str:
         """Return the part of the path that the route calls `name`; empty where the route has none."""
@@ -133,3 +132,18 @@ class Request:
         """Return whether `If-None-Match` says that the caller has this version (RFC 9110, section 13.1.2)."""
         header = self.read_header("if-none-match") or ""
         return header.strip() == "*" or any(tag == version for _, tag in _ENTITY_TAG.findall(header))
+
+
+def read_correlation_id(event: Mapping[str, Any]) -> str | None:
+    """Return the event's `X-Correlation-Id`, by which a caller finds a request in several systems' logs.
+
+    It is no part of the request proper: one that is not 1 to 128 visible ASCII characters is as good as none.
+    """
+    correlation_id = _find_header(event, "x-correlation-id") or ""
+    return correlation_id if _CORRELATION_ID.fullmatch(correlation_id) else None
+
+
+def _find_header(event: Mapping[str, Any], name: str) -> str | None:
+    # The gateway spells all names in lower case; `sam local` leaves them as they came.
+    headers: Mapping[str, str] = event.get("headers") or {}
+    return next((value for of, value in headers.items() if of.lower() == name), None)

@@ -15,6 +15,7 @@ from typing import Any
 from serverless_api import idempotency, settings, table
 from serverless_api.errors import BadRequest, NotFound, PreconditionFailed, Problem
 from serverless_api.json_text import JSONText, dump_json
+from serverless_api.observability import Metric, count
 
 if settings.ENRICHMENT_URL:
     # Loaded while the environment starts, and only where it is used: the circuit's store is half a second of imports.
@@ -92,6 +93,9 @@ def create_resource(subject: str, fields: dict[str, Any], key: str | None) -> Re
     if key is not None:
         content = dump_json(fields)
         first = idempotency.write_once(_partition(subject), key, content, lambda: _to_item(subject, _enrich(resource)))
+        # Any other version is that of an earlier request with this key.
+        if first["version"] == resource.version:
+            count(Metric.RESOURCES_CHANGED)
         return replace(
             resource,
             id=_to_id(first["sk"]),
@@ -107,6 +111,7 @@ def create_resource(subject: str, fields: dict[str, Any], key: str | None) -> Re
         # The id is this request's alone: what stands there was put by an attempt whose answer was lost.
         if failure.item is None or failure.item["version"] != resource.version:
             raise
+    count(Metric.RESOURCES_CHANGED)
     return resource
 
 
@@ -119,6 +124,7 @@ def get_resource(subject: str, resource_id: str) -> Resource:
     item = table.get_item(_key(subject, resource_id))
     if item is None:
         raise _not_found()
+    count(Metric.RESOURCES_RETRIEVED)
     return _to_resource(item)
 
 
@@ -159,6 +165,7 @@ def update_resource(
         if failure.item is None or failure.item["version"] != change.version:
             raise _explain(failure) from failure
         item = failure.item
+    count(Metric.RESOURCES_CHANGED)
     return _to_resource(item)
 
 
@@ -179,9 +186,9 @@ def delete_resource(subject: str, resource_id: str, versions: frozenset[str] | N
         table.delete_item(_key(subject, resource_id), condition, values)
     except table.ConditionFailed as failure:
         # It is gone, and an attempt whose answer was lost may be what deleted it.
-        if failure.item is None and failure.may_be_done:
-            return
-        raise _explain(failure) from failure
+        if failure.item is not None or not failure.may_be_done:
+            raise _explain(failure) from failure
+    count(Metric.RESOURCES_CHANGED)
 
 
 def list_resources(subject: str, limit: int, next_token: str | None) -> Page:
@@ -207,8 +214,10 @@ def list_resources(subject: str, limit: int, next_token: str | None) -> Page:
         resource = _to_resource(item)
         characters += len(resource.metadata or "")
         if len(resources) == limit or (resources and characters > MAX_PAGE_CHARACTERS):
+            count(Metric.RESOURCES_RETRIEVED, len(resources))
             return Page(resources, _make_token(resources[-1].id))
         resources.append(resource)
+    count(Metric.RESOURCES_RETRIEVED, len(resources))
     return Page(resources, None)
 
 

@@ -1,5 +1,6 @@
 """Answers, in the form that API Gateway takes from a function (payload format 2.0)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,15 +22,16 @@ class Response:
     body: Any = None
     headers: dict[str, str] = field(default_factory=dict)
 
-    def to_event(self) -> dict[str, Any]:
-        """Return the answer as the gateway takes it.
+    def to_event(self, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """Return the answer as the gateway takes it, with `headers` beside its own.
 
         >>> Response(204).to_event()
         {'statusCode': 204, 'headers': {}, 'body': ''}
         """
+        headers = {**self.headers, **(headers or {})}
         if self.body is None:
-            return {"statusCode": self.status, "headers": self.headers, "body": ""}
-        headers = {"Content-Type": "application/json", **self.headers}
+            return {"statusCode": self.status, "headers": headers, "body": ""}
+        headers = {"Content-Type": "application/json", **headers}
         return {"statusCode": self.status, "headers": headers, "body": dump_json(self.body)}
 
 

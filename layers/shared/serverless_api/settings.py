@@ -53,27 +53,47 @@ def read_count(name: str, default: int) -> int:
     return int(number)
 
 
-def read_switch(name: str, default: str) -> bool:
-    """Return whether the environment variable `name` is `on`; as `default` says where it is not set.
+def read_share(name: str) -> float:
+    """Return the environment variable `name` as a number from 0 to 1; 0 where it is not set.
 
     Raises:
-        SettingError: it is neither `on` nor `off`.
+        SettingError: it is no such number.
     """
-    value = os.environ.get(name) or default
-    if value not in ("on", "off"):
-        raise SettingError(f"The environment variable {name} must be on or off, and is {value!r}.")
-    return value == "on"
+    text = os.environ.get(name) or "0"
+    try:
+        share = float(text)
+    except ValueError:
+        share = math.nan
+    if not 0 <= share <= 1:
+        raise SettingError(f"The environment variable {name} must be a number from 0 to 1, and is {text!r}.")
+    return share
+
+
+def read_choice(name: str, choices: tuple[str, ...]) -> str:
+    """Return the environment variable `name`, which is one of `choices`; the first one where it is not set.
+
+    Raises:
+        SettingError: it is none of them.
+    """
+    choice = os.environ.get(name) or choices[0]
+    if choice not in choices:
+        raise SettingError(f"The environment variable {name} must be one of {', '.join(choices)}, and is {choice!r}.")
+    return choice
 
 
 TABLE_NAME = read_setting("TABLE_NAME")
 REGION = read_setting("AWS_REGION")
 SERVICE_NAME = read_setting("POWERTOOLS_SERVICE_NAME")
 METRICS_NAMESPACE = read_setting("POWERTOOLS_METRICS_NAMESPACE")
-
-TRACES = read_switch("TRACES", default="on")
+LOG_LEVEL = read_choice("POWERTOOLS_LOG_LEVEL", ("INFO", "DEBUG", "WARN", "ERROR"))
+CALLER_IN_LOGS = read_choice("CALLER_IN_LOGS", ("hashed", "plain"))
+DEBUG_SAMPLE_RATE = read_share("DEBUG_SAMPLE_RATE")
+TRACES = read_choice("TRACES", ("on", "off")) == "on"
 XRAY_DAEMON_ADDRESS = os.environ.get("AWS_XRAY_DAEMON_ADDRESS", "")
 
-STARTS_FROM_SNAPSHOT = os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start"
+_INITIALIZATION_TYPE = os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE")
+STARTS_FROM_SNAPSHOT = _INITIALIZATION_TYPE == "snap-start"
+IS_INITIALIZED_AHEAD = _INITIALIZATION_TYPE == "provisioned-concurrency"
 RUNS_IN_SAM_LOCAL = os.environ.get("AWS_SAM_LOCAL") == "true"
 TOKEN_INTROSPECTION_URL = os.environ.get("TOKEN_INTROSPECTION_URL", "")
 if TOKEN_INTROSPECTION_URL and not RUNS_IN_SAM_LOCAL:

@@ -15,7 +15,7 @@ from typing import Any
 from serverless_api import settings
 from serverless_api.dynamodb import DynamoDB, DynamoDBError, find_endpoint
 from serverless_api.errors import ContentTooLarge, ServiceUnavailable
-from serverless_api.observability import MetricUnit, metrics, report_transition
+from serverless_api.observability import Metric, Usage, count, count_usage, logger, report_transition
 from serverless_api.resilience.circuit_breaker import CircuitBreaker, CircuitOpen, CircuitState
 from serverless_api.resilience.deadline import DeadlineExceeded, current_deadline
 from serverless_api.resilience.retry import RetryableError, RetryBudget, RetryPolicy
@@ -31,6 +31,8 @@ _THROTTLED = {
     "ThrottlingException",
     "TransactionInProgressException",
 }
+
+_READS = {"GetItem", "Query"}
 
 ATTEMPT_SECONDS = 1.0
 """How long one attempt may take; DynamoDB answers within some milliseconds."""
@@ -209,11 +211,13 @@ def _call(operation: str, **arguments: Any) -> dict[str, Any]:
     """
     if operation != "TransactWriteItems":
         arguments["TableName"] = settings.TABLE_NAME
+    arguments["ReturnConsumedCapacity"] = "TOTAL"
     failed: list[RetryableError] = []
 
     def count_retry(error: RetryableError) -> None:
         failed.append(error)
-        metrics.add_metric("TableRetries", MetricUnit.Count, 1)
+        count(Metric.TABLE_RETRIES)
+        logger.debug("The table is asked again", operation=operation, reason=str(error))
 
     def attempt_and_retry() -> dict[str, Any]:
         return _policy.call(
@@ -228,6 +232,7 @@ def _call(operation: str, **arguments: Any) -> dict[str, Any]:
     except RetryableError as error:
         raise ServiceUnavailable from error
     except CircuitOpen as error:
+        count(Metric.TABLE_CIRCUIT_REFUSALS)
         raise ServiceUnavailable(retry_after=math.ceil(error.retry_after)) from error
 
 
@@ -244,6 +249,20 @@ def _trace_attempt(operation: str, arguments: Mapping[str, Any], retries: int) -
 
 
 def _attempt(operation: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    count_usage(Usage.TABLE_CALLS)
+    try:
+        answer = _ask(operation, arguments)
+    except AnswerLost:
+        count(Metric.TABLE_ERRORS)
+        raise
+    except RetryableError:
+        count(Metric.TABLE_THROTTLES)
+        raise
+    _count_capacity(operation, answer)
+    return answer
+
+
+def _ask(operation: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     invocation = current_deadline()
     attempt = invocation.shorten(ATTEMPT_SECONDS)
     try:
@@ -258,6 +277,14 @@ def _attempt(operation: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         raise
     except OSError as error:
         raise AnswerLost(f"{type(error).__name__}: {error}") from error
+
+
+def _count_capacity(operation: str, answer: Mapping[str, Any]) -> None:
+    consumed = answer.get("ConsumedCapacity") or []
+    tables = consumed if isinstance(consumed, list) else [consumed]
+    units = sum(float(of.get("CapacityUnits") or 0) for of in tables)
+    count_usage(Usage.READ_UNITS if operation in _READS else Usage.WRITE_UNITS, units)
+    logger.debug("The table has answered", operation=operation, capacity_units=units)
 
 
 def _raise_refusal(error: DynamoDBError) -> None:

@@ -1,0 +1,72 @@
+"""What a run has measured: the time and the fault of every request, summed up by route, by stage and over time."""
+
+from array import array
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import ceil
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Some requests, summed up; times in milliseconds, None where there are no requests."""
+
+    requests: int
+    errors: int
+    median: float | None
+    p90: float | None
+    p99: float | None
+    longest: float | None
+
+    @property
+    def error_share(self) -> float:
+        return self.errors / self.requests if self.requests else 0.0
+
+
+@dataclass
+class _Samples:
+    # Arrays: a soak of a day has millions of requests.
+    ends: array[float] = field(default_factory=lambda: array("d"))
+    milliseconds: array[float] = field(default_factory=lambda: array("d"))
+    failed_ends: array[float] = field(default_factory=lambda: array("d"))
+
+
+class Measurements:
+    """Takes each request as it ends; times are in seconds since the first stage began."""
+
+    def __init__(self) -> None:
+        self.problems: Counter[str] = Counter()
+        """How often each route failed in which way."""
+        self._samples: dict[str, _Samples] = {}
+
+    @property
+    def routes(self) -> Sequence[str]:
+        return sorted(self._samples)
+
+    def add(self, route: str, end: float, milliseconds: float, problem: str | None) -> None:
+        samples = self._samples.setdefault(route, _Samples())
+        samples.ends.append(end)
+        samples.milliseconds.append(milliseconds)
+        if problem is not None:
+            samples.failed_ends.append(end)
+            self.problems[f"{route}: {problem}"] += 1
+
+    def sum_up(self, route: str | None = None, start: float = 0, end: float = float("inf")) -> Figures:
+        """Sum up the requests that ended from `start` until before `end`, of one route or of all."""
+        chosen = self._samples.values() if route is None else [self._samples[route]]
+        times: list[float] = []
+        errors = 0
+        for samples in chosen:
+            # In the order in which they ended.
+            times += samples.milliseconds[bisect_left(samples.ends, start) : bisect_left(samples.ends, end)]
+            errors += bisect_left(samples.failed_ends, end) - bisect_left(samples.failed_ends, start)
+        times.sort()
+        return Figures(len(times), errors, *(_quantile(times, of) for of in (0.5, 0.9, 0.99, 1)))
+
+
+def _quantile(ordered: Sequence[float], share: float) -> float | None:
+    """Return the least value that `share` of all do not exceed (the nearest rank)."""
+    if not ordered:
+        return None
+    return ordered[max(0, ceil(share * len(ordered)) - 1)]
