@@ -224,6 +224,21 @@ def test_an_exception_passes_as_it_is(dynamodb: DynamoDB, daemon: Daemon) -> Non
     assert document["fault"] is True
 
 
+def test_an_attempt_for_which_no_time_is_left_has_no_answer(dynamodb: DynamoDB, daemon: Daemon) -> None:
+    with run_api(dynamodb.url, daemon.address) as api, pytest.MonkeyPatch.context() as patch:
+        from serverless_api import table
+        from serverless_api.resilience import deadline
+
+        assert api.page().status == 200
+        patch.setattr(deadline, "_current", deadline.Deadline(-1))
+        with pytest.raises(deadline.DeadlineExceeded):
+            table.get_item({"pk": "a", "sk": "b"})
+    answered, late = daemon.take_all()
+    assert answered["http"]["response"]["status"] == 200
+    assert late["fault"] is True
+    assert "http" not in late
+
+
 def test_each_environment_that_is_restored_opens_a_socket_of_its_own(dynamodb: DynamoDB, daemon: Daemon) -> None:
     with run_api(dynamodb.url, daemon.address) as api:
         from serverless_api import tracing

@@ -237,6 +237,8 @@ def _call(operation: str, **arguments: Any) -> dict[str, Any]:
 
 
 def _trace_attempt(operation: str, arguments: Mapping[str, Any], retries: int) -> dict[str, Any]:
+    # Where no time is left, the database is not called, and has the answer to the call before.
+    _database.response = None
     with TableCall(operation, retries) as subsegment:
         try:
             return _attempt(operation, arguments)

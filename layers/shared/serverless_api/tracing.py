@@ -179,11 +179,20 @@ def _send(document: str) -> None:
     datagram = f"{_PROTOCOL}{document}".encode()
     try:
         if not _daemon and _address:
-            _daemon = socket.socket(socket.AF_INET6 if ":" in _address[0] else socket.AF_INET, socket.SOCK_DGRAM)
-            _daemon.setblocking(False)
-            _daemon.connect(_address)
+            _daemon = _connect(*_address)
         if _daemon and len(datagram) <= MOST_BYTES:
             _daemon.send(datagram)
     except OSError:
         # Where the daemon is gone or busy, the subsegment is lost, and the request is not.
         return
+
+
+def _connect(host: str, port: int) -> socket.socket:
+    daemon = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        daemon.setblocking(False)
+        daemon.connect((host, port))
+    except OSError:
+        daemon.close()
+        raise
+    return daemon
