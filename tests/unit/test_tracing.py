@@ -204,12 +204,15 @@ def test_a_daemon_that_comes_back_gets_what_follows(dynamodb: DynamoDB, daemon: 
 
 def test_a_daemon_that_does_not_read_is_not_waited_for(dynamodb: DynamoDB, daemon: Daemon) -> None:
     with run_api(dynamodb.url, daemon.address):
+        from serverless_api import tracing
         from serverless_api.tracing import TableCall
 
         # More than the receiver's buffer holds.
         for _ in range(5_000):
             with TableCall("GetItem", 0):
                 pass
+        assert tracing._daemon is not None
+        assert not tracing._daemon.getblocking()
     assert 0 < len(daemon.take_all()) < 5_000
 
 
@@ -241,13 +244,12 @@ def test_an_attempt_for_which_no_time_is_left_has_no_answer(dynamodb: DynamoDB, 
 
 def test_each_environment_that_is_restored_opens_a_socket_of_its_own(dynamodb: DynamoDB, daemon: Daemon) -> None:
     with run_api(dynamodb.url, daemon.address) as api:
-        from serverless_api import tracing
+        from serverless_api import snapshot, tracing
 
         api.page()
         before = tracing._daemon
-        tracing.start_over()
-        assert tracing._daemon is None
         assert before is not None
+        snapshot.start_over()
         assert before.fileno() == -1
         api.page()
     assert len(daemon.take_all()) == 2
