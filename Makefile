@@ -6,12 +6,14 @@ PORT ?= 3000
 SUB ?= demo
 SCOPES ?= read:resources write:resources
 EXPIRES ?= 3600
-STAGE ?= dev
 PROFILE ?= benchmarks/load/profiles/steady.toml
 
 python := .venv/bin/python
 issuer := http://127.0.0.1:$(PORT)/_local/issuer
 local_parameters := Issuer=$(issuer) Audience=local
+
+# They share the layer's package with the functions.
+operations := PYTHONPATH=layers/shared $(python) -m operations
 
 # Tools of the environment come first, so that `sam build` finds its python3.13.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -32,6 +34,11 @@ token: .venv/run
 backend: .venv/run
 	@exec $(python) -m local backend --port $(PORT) --parameters $(local_parameters) --seed examples/resources.json
 
+## dashboard: open the stack's dashboard, live, of the server at PORT; starts one where there is none
+.PHONY: dashboard
+dashboard: .venv/run
+	@exec $(python) -m local dashboard --port $(PORT) --parameters $(local_parameters) --seed examples/resources.json
+
 ## machine-client: call the API as a machine does, in the environment that `make run` prints for it
 .PHONY: machine-client
 machine-client: .venv-machine-client/done
@@ -39,7 +46,7 @@ machine-client: .venv-machine-client/done
 
 ## test: run all tests
 .PHONY: test
-test: .venv/dev .venv-deploy/done .venv-load/done
+test: .venv/dev .venv-deploy/done .venv-load/done .venv-scan/done
 	$(python) -m pytest --numprocesses 2 --dist loadfile --ignore tests/faults --cov --cov-fail-under=95 --durations=10
 	$(python) -m pytest tests/faults
 
@@ -88,6 +95,21 @@ test-deploy: .venv/dev .venv-deploy/done
 test-faults: .venv/dev
 	$(python) -m pytest tests/faults
 
+## deploy: test, build and deploy the stack of a stage (STAGE=dev, staging or prod), and try every route of it
+.PHONY: deploy
+deploy: .venv/dev
+	@$(operations).deploy check --stage "$(STAGE)"
+	@$(MAKE) --no-print-directory test build
+	@# Where nobody watches, the approval of the workflow's environment stands for that of the change set.
+	.venv/bin/sam deploy --config-env "$(STAGE)" $(if $(CI),--no-confirm-changeset)
+	@$(operations).deploy protect --stage "$(STAGE)"
+	@$(MAKE) --no-print-directory smoke STAGE="$(STAGE)"
+
+## smoke: send one request to every route, and clean up (URL= of `make run`, or STAGE= or STACK= of a deployed stack)
+.PHONY: smoke
+smoke: .venv/dev
+	@$(operations).smoke $(if $(URL),--url "$(URL)") $(if $(STAGE),--stage "$(STAGE)") $(if $(STACK),--stack "$(STACK)")
+
 ## lint: check style, types, the template and the workflows, and scan them for what is insecure
 .PHONY: lint
 lint: .venv/dev .venv-scan/done
@@ -119,12 +141,6 @@ format: .venv/dev
 .PHONY: build
 build: .venv/dev
 	.venv/bin/sam build
-
-## deploy: build a stage and deploy it as its profile says (STAGE=dev, staging or prod)
-.PHONY: deploy
-deploy: .venv/dev
-	.venv/bin/sam build
-	.venv/bin/sam deploy --config-env "$(STAGE)" --no-confirm-changeset --no-fail-on-empty-changeset
 
 ## lock: pin anew what requirements/*.in and the layer name
 .PHONY: lock

@@ -1,4 +1,4 @@
-"""`python -m local run|token|backend`: the local engine's command line."""
+"""`python -m local run|token|backend|dashboard`: the local engine's command line."""
 
 import sys
 from importlib import import_module
@@ -8,10 +8,12 @@ _COMMANDS = {
     "run": ("local.server", "run"),
     "token": ("local.tokens", "print_token"),
     "backend": ("local.backend", "run_backend"),
+    "dashboard": ("local.dashboard_command", "open_dashboard"),
 }
-_USAGE = """usage: python -m local run      serve the HTTP APIs of a SAM template
-       python -m local token    print an access token of the local issuer
-       python -m local backend  AWS services and issuer for `sam local`
+_USAGE = """usage: python -m local run        serve the HTTP APIs of a SAM template
+       python -m local token      print an access token of the local issuer
+       python -m local backend    AWS services and issuer for `sam local`
+       python -m local dashboard  open the page with the stack's dashboard, and serve the APIs where none are
 
 Each takes --help."""
 

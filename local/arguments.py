@@ -1,6 +1,7 @@
 """Values of command lines, each refused with a sentence where it does not fit."""
 
 import argparse
+import math
 
 
 def parse_port(text: str) -> int:
@@ -24,3 +25,18 @@ def parse_parameter(text: str) -> tuple[str, str]:
     if not name or not separator:
         raise argparse.ArgumentTypeError(f"{text!r} is not of the form Key=Value")
     return name, value
+
+
+def parse_seconds(text: str) -> float:
+    """Read a time of at least a tenth of a second.
+
+    Raises:
+        ArgumentTypeError: it is none.
+    """
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0.1 <= seconds <= 86400:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0.1 to 86400")
+    return seconds

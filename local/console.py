@@ -8,6 +8,8 @@ import time
 from collections.abc import Mapping
 from typing import Any, TextIO
 
+from local.emf import MalformedMetrics, read_record
+
 _INDENT = "    "
 _COLORS = {"CRITICAL": 31, "ERROR": 31, "WARNING": 33, "INFO": 32, "DEBUG": 2}
 # Set on every line by Powertools; the same for all requests of a process, or shown at the line's start.
@@ -57,6 +59,10 @@ class Console:
         first, *rest = text.splitlines() or [""]
         self.show("\n".join([f"{self._prefix(function)}{self._paint(first, 31)}", *(_INDENT + line for line in rest)]))
 
+    def show_alarm(self, name: str, state: str, reason: str) -> None:
+        """Write the line of an alarm that went off or is over."""
+        self.show(f"{time.strftime('%H:%M:%S')} {self._paint(state, 31 if state == 'ALARM' else 32)} {name}: {reason}")
+
     def write_line(self, function: str, line: str) -> None:
         """Write a line that a function has written, condensed where it is a log record or a metric in JSON."""
         self.show(self._prefix(function) + self._condense(line))
@@ -74,7 +80,7 @@ class Console:
             except (ValueError, RecursionError):
                 return line
             if "_aws" in record:
-                return _condense_metrics(record)
+                return _condense_metrics(record) or line
             if "level" in record and "message" in record:
                 return self._condense_record(record)
         return line
@@ -91,18 +97,19 @@ class Console:
         return "\n".join([text, *(_INDENT + line for line in traceback.splitlines())])
 
 
-def _condense_metrics(record: Mapping[str, Any]) -> str:
+def _condense_metrics(record: Mapping[str, Any]) -> str | None:
     """Shorten a line in CloudWatch's embedded metric format to its metrics with their values and dimensions."""
-    parts = []
     try:
-        for directive in record["_aws"]["CloudWatchMetrics"]:
-            metrics = [f"{metric['Name']}={_value_text(record[metric['Name']])}" for metric in directive["Metrics"]]
-            dimensions = {name for names in directive["Dimensions"] for name in names}
-            labels = [f"{name}={_value_text(record[name])}" for name in sorted(dimensions)]
-            parts.append(f"{directive['Namespace']}: {' '.join(metrics)} ({', '.join(labels)})")
-    except (KeyError, TypeError):
-        return json.dumps(record)
-    return "METRIC " + "; ".join(parts)
+        _, measurements = read_record(record)
+    except MalformedMetrics:
+        return None
+    groups: dict[str, list[str]] = {}
+    for measurement in measurements:
+        dimensions = {name: value for entry in measurement.dimension_sets for name, value in entry.items()}
+        labels = ", ".join(f"{name}={value}" for name, value in sorted(dimensions.items()))
+        metrics = groups.setdefault(f"{measurement.namespace}: {{}} ({labels})", [])
+        metrics.append(f"{measurement.name}={_value_text(record[measurement.name])}")
+    return "METRIC " + "; ".join(shape.replace("{}", " ".join(metrics), 1) for shape, metrics in groups.items())
 
 
 def _value_text(value: Any) -> str:

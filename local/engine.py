@@ -9,6 +9,8 @@ from local.console import Console
 from local.functions import FunctionPool, FunctionSettings
 from local.gateway import Gateway, Receive, Scope, Send
 from local.invocations import Invocations
+from local.monitoring import Monitoring
+from local.publishers import ApiMetrics
 from local.services import ServicesError
 from local.template import HttpApi, Stack, TemplateError, load_template
 
@@ -25,6 +27,7 @@ class Engine:
         stack: Stack,
         settings: FunctionSettings,
         console: Console,
+        monitoring: Monitoring,
         *,
         ports: Sequence[int],
         create_local_application: Callable[[HttpApi, int], AsgiApplication],
@@ -37,6 +40,7 @@ class Engine:
             stack: what to serve.
             settings: what its functions share.
             console: where requests and faults are shown.
+            monitoring: where the stack's metrics go and its alarms are looked at.
             ports: one for each API, in their order in the template.
             create_local_application: makes what answers below `/_local/` on an API's port.
             create_resources: makes the AWS resources that the template gets later.
@@ -47,6 +51,7 @@ class Engine:
         """
         self._settings = settings
         self._console = console
+        self._monitoring = monitoring
         self._ports = ports
         self._create_local_application = create_local_application
         self._create_resources = create_resources
@@ -97,12 +102,16 @@ class Engine:
         }
         by_name = {pool.function.name: pool for pool in pools.values()}
         apis = dict(zip(self._ports, stack.apis, strict=True))
-        gateways = {port: Gateway(api, by_name, self._console) for port, api in apis.items()}
+        gateways = {
+            port: Gateway(api, by_name, self._console, ApiMetrics(api, self._monitoring.store))
+            for port, api in apis.items()
+        }
         self._local = {port: self._create_local_application(api, port) for port, api in apis.items()}
         self._invocations.serve(stack, by_name)
         retired = [pool for name, pool in self._pools.items() if name not in kept]
         self._pools, self.gateways, self._stack = pools, gateways, stack
         self._edit_times = _edit_times(stack)
+        self._monitoring.watch(stack)
         return retired
 
 

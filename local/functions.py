@@ -15,9 +15,11 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+from local.emf import FunctionLog
 from local.intrinsics import REGION
+from local.publishers import FunctionMetrics
 from local.runtime import ERROR, INVOKE, PREFIX, READY
 from local.template import Function
 
@@ -60,13 +62,6 @@ class ConcurrencyExceeded(Exception):
     """All of a function's reserved concurrency is in use."""
 
 
-class FunctionLog(Protocol):
-    """Take what functions write."""
-
-    def write_line(self, function: str, line: str) -> None:
-        """Take a line of a function's output."""
-
-
 @dataclass(frozen=True)
 class FunctionSettings:
     """What all functions of a stack share."""
@@ -80,6 +75,7 @@ class FunctionSettings:
     """URL of the AWS services; None leaves it to the template's own variables."""
     lambda_endpoint: str | None
     """URL of Lambda's API, which `endpoint` does not have; None as above."""
+    metrics: FunctionMetrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +116,7 @@ class FunctionPool:
         """
         reserved = self.function.reserved_concurrency
         if reserved is not None and self._running >= reserved:
+            self._settings.metrics.throttle(self.function.name, qualifier)
             raise ConcurrencyExceeded(
                 f"{self.function.name} runs {self._running} requests, which is all that it reserves."
             )
@@ -128,12 +125,14 @@ class FunctionPool:
             if self._source.has_changed():
                 self._generation += 1
                 self._kill_idle()
-            process = await self._acquire()
-            cold = process.is_new
-            try:
-                return Invocation(await process.invoke(event, qualifier, request_id), cold)
-            finally:
-                self._release(process)
+            with self._settings.metrics.invocation(self.function.name, qualifier, self._running) as timing:
+                process = await self._acquire()
+                cold = process.is_new
+                timing.begin()
+                try:
+                    return Invocation(await process.invoke(event, qualifier, request_id), cold)
+                finally:
+                    self._release(process)
         finally:
             self._running -= 1
             self._finished.set()

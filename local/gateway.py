@@ -18,6 +18,7 @@ from local.console import Console
 from local.cors import Cors
 from local.events import Headers, InvalidResponse, Request, Response, build_event, read_response
 from local.functions import ConcurrencyExceeded, FunctionError, FunctionPool, Invocation
+from local.publishers import ApiMetrics
 from local.routes import Match, Route, RouteTable, UnservableRoute, read_routes
 from local.template import HttpApi, TemplateError
 from local.throttling import Throttle
@@ -50,12 +51,19 @@ class _Trace:
 
     function: str = ""
     start: str = ""
+    route: Route | None = None
+    waited: float | None = None
+    """Milliseconds between the event to the function and its answer."""
+    received: int = 0
+    """Bytes of the request's body."""
 
 
 class Gateway:
     """Serve one HTTP API."""
 
-    def __init__(self, api: HttpApi, functions: Mapping[str, FunctionPool], console: Console) -> None:
+    def __init__(
+        self, api: HttpApi, functions: Mapping[str, FunctionPool], console: Console, metrics: ApiMetrics
+    ) -> None:
         """Read the API's routes; `functions` is by the functions' names.
 
         Raises:
@@ -64,6 +72,7 @@ class Gateway:
         self._api = api
         self._functions = functions
         self._console = console
+        self._metrics = metrics
         try:
             self.table = RouteTable(read_routes(api.document))
         except UnservableRoute as error:
@@ -105,11 +114,19 @@ class Gateway:
             headers.append((b"content-length", str(len(response.body)).encode()))
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
         await send({"type": "http.response.body", "body": response.body})
+        milliseconds = (time.monotonic() - started) * 1000
+        self._metrics.publish(
+            (trace.route.method, trace.route.path) if trace.route else None,
+            status=response.status,
+            latency=milliseconds,
+            integration_latency=trace.waited,
+            size=trace.received + len(response.body),
+        )
         self._console.show_request(
             method=scope["method"],
             path=scope["raw_path"].decode("latin-1"),
             status=response.status,
-            milliseconds=(time.monotonic() - started) * 1000,
+            milliseconds=milliseconds,
             function=trace.function,
             start=trace.start,
             request_id=request_id,
@@ -119,12 +136,13 @@ class Gateway:
         self, scope: Scope, receive: Receive, request_id: str, trace: _Trace, origin: str | None
     ) -> Response:
         body = await read_body(receive, MAX_BODY)
+        trace.received = len(body or b"")
         request = _read_request(scope, body or b"", request_id)
         _check_head(request)
         if self._cors is not None and _is_preflight(scope, origin):
             return Response(204, [], b"")
         match = self._match(request)
-        route = match.route
+        route = trace.route = match.route
         trace.function = self._functions[route.function_name].function.logical_id
         if not self._throttle.admits(route.key):
             raise Rejection(429, "Too Many Requests")
@@ -167,8 +185,10 @@ class Gateway:
 
     async def _invoke(self, route: Route, event: bytes, trace: _Trace) -> Response:
         # The function goes on after the gateway has given up, as in Lambda.
-        invocation = asyncio.create_task(self._functions[route.function_name].invoke(event))
+        started = time.monotonic()
+        invocation = asyncio.create_task(self._functions[route.function_name].invoke(event, qualifier=route.qualifier))
         done, _ = await asyncio.wait((invocation,), timeout=route.timeout)
+        trace.waited = (time.monotonic() - started) * 1000
         if not done:
             self._console.show_error(trace.function, f"No answer within the gateway's {route.timeout:g} s.")
             invocation.add_done_callback(_retrieve)

@@ -27,6 +27,9 @@ _PSEUDO_PARAMETERS = {
 }
 # The property that names a resource, where the user may choose the name.
 _NAME_PROPERTIES = {
+    "AWS::CloudWatch::Alarm": "AlarmName",
+    "AWS::CloudWatch::CompositeAlarm": "AlarmName",
+    "AWS::CloudWatch::Dashboard": "DashboardName",
     "AWS::DynamoDB::Table": "TableName",
     "AWS::Events::EventBus": "Name",
     "AWS::Events::Rule": "Name",
@@ -39,6 +42,8 @@ _NAME_PROPERTIES = {
     "AWS::StepFunctions::StateMachine": "StateMachineName",
 }
 _ARN_RESOURCES = {
+    "AWS::CloudWatch::Alarm": "cloudwatch:{region}:{account}:alarm:{name}",
+    "AWS::CloudWatch::CompositeAlarm": "cloudwatch:{region}:{account}:alarm:{name}",
     "AWS::DynamoDB::Table": "dynamodb:{region}:{account}:table/{name}",
     "AWS::Events::EventBus": "events:{region}:{account}:event-bus/{name}",
     "AWS::Events::Rule": "events:{region}:{account}:rule/{name}",
@@ -57,6 +62,11 @@ _REFERENCED_ATTRIBUTES = {
     "AWS::SNS::Topic": "TopicArn",
 }
 _VARIABLE = re.compile(r"\$\{(!?)([^}]*)\}")
+
+
+def resource_arn(resource_type: str, name: str) -> str:
+    """Return the ARN of a resource of a type that has one here."""
+    return "arn:aws:" + _ARN_RESOURCES[resource_type].format(region=REGION, account=ACCOUNT_ID, name=name)
 
 
 class IntrinsicError(Exception):
@@ -184,9 +194,8 @@ class Evaluator:
             case "AWS::Lambda::Version", "Version":
                 return ONLY_VERSION
         name = self.resource_name(logical_id)
-        pattern = _ARN_RESOURCES.get(resource.get("Type"))
-        if attribute in ("Arn", "TopicArn") and pattern:
-            return "arn:aws:" + pattern.format(region=REGION, account=ACCOUNT_ID, name=name)
+        if attribute in ("Arn", "TopicArn") and resource.get("Type") in _ARN_RESOURCES:
+            return resource_arn(resource["Type"], name)
         if attribute == "StreamArn":
             return f"arn:aws:dynamodb:{REGION}:{ACCOUNT_ID}:table/{name}/stream/local"
         if attribute in ("QueueName", "TopicName", "Name"):

@@ -14,6 +14,7 @@ import os
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -23,6 +24,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from local.containers import LocalPeersOnly, Receive, Scope, Send
 from local.dynamodb_responses import install_fast_serializer
 from local.dynamodb_transactions import install_fast_transactions
+from local.moto_activity import ACTIVITY_PATH, MotoActivity
 
 type WsgiApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -33,6 +35,7 @@ class MotoApplication:
     def __init__(self) -> None:
         self._dynamodb: WsgiApplication = create_backend_app("dynamodb")
         self._others: WsgiApplication = DomainDispatcherApplication(create_backend_app)
+        self._activity = MotoActivity()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -45,11 +48,18 @@ class MotoApplication:
             body += message.get("body", b"")
             more = message.get("more_body", False)
         environ = _wsgi_environ(scope, bytes(body))
-        if environ.get("HTTP_X_AMZ_TARGET", "").startswith("DynamoDB"):
+        target = environ.get("HTTP_X_AMZ_TARGET", "")
+        headers: list[tuple[bytes, bytes]]
+        if scope["path"] == ACTIVITY_PATH and scope["method"] == "GET":
+            content = self._activity.describe(scope["query_string"].decode("latin-1"))
+            status, headers = 200, [(b"content-type", b"application/json")]
+        elif target.startswith("DynamoDB"):
             # Called in the event loop itself, which is what keeps these requests one after another. Moto's
             # dispatcher, which lists a directory for each request, is only needed where the target is ambiguous.
-            current = environ["HTTP_X_AMZ_TARGET"].startswith("DynamoDB_20120810.")
+            current = target.startswith("DynamoDB_20120810.")
+            started = time.monotonic()
             status, headers, content = _call_wsgi(self._dynamodb if current else self._others, environ)
+            self._activity.record(target, bytes(body), status, content, time.monotonic() - started)
         else:
             status, headers, content = await asyncio.to_thread(_call_wsgi, self._others, environ)
         await send({"type": "http.response.start", "status": status, "headers": headers})

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 _INTEGRATION = "x-amazon-apigateway-integration"
 _ANY_METHOD = "x-amazon-apigateway-any-method"
-_FUNCTION_NAME = re.compile(r":function:([^:/]+)")
+_FUNCTION_NAME = re.compile(r":function:([^:/]+)(?::([^:/]+))?")
 _DEFAULT_TIMEOUT = 30.0
 
 
@@ -25,6 +25,8 @@ class Route:
     """`ANY` for every method."""
     path: str
     function_name: str
+    qualifier: str | None
+    """The function's alias or version; None where the integration names neither."""
     authorizer: str | None
     """The name of its security scheme; None where the route is open."""
     scopes: tuple[str, ...]
@@ -95,6 +97,7 @@ def _read_route(method: str, path: str, operation: Mapping[str, Any], document: 
         method=method,
         path=path,
         function_name=function[1],
+        qualifier=function[2],
         authorizer=authorizer,
         scopes=scopes,
         timeout=float(timeout) / 1000 if timeout else _DEFAULT_TIMEOUT,

@@ -14,15 +14,21 @@ from pathlib import Path
 import uvicorn
 from starlette.routing import Mount, Router
 
+from local.arguments import parse_seconds
 from local.console import Console
 from local.containers import listen
+from local.dashboard import DASHBOARD
+from local.dashboard_page import DASHBOARD_PATH, create_dashboard_routes
+from local.emf import MetricLines
 from local.engine import AsgiApplication, Engine
 from local.functions import FunctionSettings
 from local.gateway import Gateway
 from local.invocations import LAMBDA_PATH, Invocations
 from local.issuer import create_issuer, load_signing_key, mint_token
 from local.machine_client import describe_environment, keep_machine_client
+from local.monitoring import Monitoring
 from local.page import create_page
+from local.publishers import FunctionMetrics
 from local.routes import read_routes
 from local.services import ServicesError, create_resources, seed_tables, send_message, start_services
 from local.state import StateError
@@ -70,6 +76,13 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         default=10,
         help="of one function at most; requests beyond wait (default: 10)",
     )
+    parser.add_argument(
+        "--minute",
+        type=parse_seconds,
+        default=60.0,
+        metavar="SECONDS",
+        help="how long a minute of metrics and alarms lasts; a period of 300 s is five of them (default: 60)",
+    )
     parser.add_argument("--services", metavar="URL", help="of AWS services that run already; default: its own")
     return parser.parse_args(arguments)
 
@@ -97,12 +110,21 @@ async def _serve(options: argparse.Namespace, console: Console) -> None:
         cleanup.callback(os.close, held_end)
         lambda_endpoint = f"http://{HOST}:{options.port}{LAMBDA_PATH}"
         invocations = Invocations(partial(send_message, endpoint=endpoint), console)
+        monitoring = Monitoring(console, endpoint, options.minute)
         engine = Engine(
             stack,
-            FunctionSettings(console, lifeline, options.processes, endpoint, lambda_endpoint),
+            FunctionSettings(
+                MetricLines(console, monitoring.store),
+                lifeline,
+                options.processes,
+                endpoint,
+                lambda_endpoint,
+                FunctionMetrics(monitoring.store),
+            ),
             console,
+            monitoring,
             ports=range(options.port, options.port + len(sockets)),
-            create_local_application=lambda api, port: _create_local_application(api, port, invocations),
+            create_local_application=lambda api, port: _create_local_application(api, port, invocations, monitoring),
             create_resources=lambda added: _create_resources(added, endpoint),
             invocations=invocations,
         )
@@ -127,6 +149,8 @@ async def _serve(options: argparse.Namespace, console: Console) -> None:
                 timeout_keep_alive=75,
             )
         )
+        watching = asyncio.create_task(monitoring.run())
+        cleanup.callback(watching.cancel)
         serving = asyncio.create_task(server.serve(sockets))
         await stopping
         server.should_exit = server.force_exit = True
@@ -171,12 +195,15 @@ def _create_resources(stack: Stack, endpoint: str) -> None:
         create_resources(stack, endpoint)
 
 
-def _create_local_application(api: HttpApi, port: int, invocations: Invocations) -> AsgiApplication:
+def _create_local_application(
+    api: HttpApi, port: int, invocations: Invocations, monitoring: Monitoring
+) -> AsgiApplication:
     issuer = issuer_url(port)
     scopes = sorted({scope for route in read_routes(api.document) for scope in route.scopes})
     return Router(
         [
             Mount(ISSUER_PATH, create_issuer(issuer, AUDIENCE, scopes)),
+            *create_dashboard_routes(monitoring),
             Mount(LAMBDA_PATH, invocations),
             Mount("/", create_page(api.document, issuer, lambda granted: _mint_demo_token(port, granted))),
         ]
@@ -200,6 +227,8 @@ def _show_start(console: Console, stack: Stack, engine: Engine, endpoint: str, l
         console.show(f"  {_example_call(gateway, url + prefix, port)}\n")
         console.show(f"Documentation  {url}/_local/docs")
         console.show(f"OpenAPI        {url}/_local/openapi.json")
+        if any(resource.type == DASHBOARD for resource in stack.resources.values()):
+            console.show(f"Dashboard      {url}{DASHBOARD_PATH}")
         if any(route.authorizer for route in gateway.table.routes):
             console.show(f"Machine client {describe_environment(api, url + prefix, endpoint)}")
     console.show(f"AWS services   {endpoint}\nLambda         {lambda_endpoint}\n\nReady. Ctrl-C stops everything.\n")

@@ -85,6 +85,10 @@ class HttpApi:
     throttling: Throttling
     route_throttling: Mapping[str, Throttling]
     """By route key, such as `GET /items/{id}`."""
+    detailed_metrics: bool
+    """Whether there are metrics of each route."""
+    route_detailed_metrics: Mapping[str, bool]
+    """By route key, over `detailed_metrics`."""
 
 
 @dataclass(frozen=True)
@@ -378,7 +382,18 @@ def _read_api(logical_id: str, resources: Mapping[str, Resource]) -> HttpApi:
         route_throttling={
             key: _read_throttling(settings) for key, settings in (stage.get("RouteSettings") or {}).items()
         },
+        detailed_metrics=_is_true((stage.get("DefaultRouteSettings") or {}).get("DetailedMetricsEnabled")),
+        route_detailed_metrics={
+            key: _is_true(settings["DetailedMetricsEnabled"])
+            for key, settings in (stage.get("RouteSettings") or {}).items()
+            if "DetailedMetricsEnabled" in settings
+        },
     )
+
+
+def _is_true(value: Any) -> bool:
+    # Parameters are text.
+    return str(value).lower() == "true"
 
 
 def _read_throttling(settings: Any) -> Throttling:

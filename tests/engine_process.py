@@ -82,6 +82,11 @@ class EngineProcess:
                 self._arrived.wait(0.2)
 
     @property
+    def services(self) -> str:
+        """The URL of the AWS services."""
+        return self.wait_for_line("^AWS services").split()[-1]
+
+    @property
     def output(self) -> str:
         return "\n".join(self.lines)
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from samtranslator.yaml_helper import yaml_parse
 
+from serverless_api.smoke import find_success
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -24,6 +26,12 @@ class Route:
     @property
     def key(self) -> str:
         return f"{self.method} {self.path}"
+
+    @property
+    def success(self) -> int:
+        """The status that the API's document gives a request that is carried out."""
+        document: Any = load_template()["Resources"]["Api"]["Properties"]["DefinitionBody"]
+        return find_success(document, self.key)
 
     def load_event(self) -> dict[str, Any]:
         """The route's event fixture."""

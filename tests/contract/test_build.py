@@ -22,9 +22,17 @@ def test_the_layer_holds_no_sdk_and_nothing_slow(build):
     assert not packages & {"boto3", "botocore", "s3transfer", "pydantic", "aws_xray_sdk", "local", "tests", "functions"}
 
 
+def test_the_hook_holds_the_fixtures_as_files(build):
+    fixtures = {path.name: path.read_bytes() for path in (ROOT / "events").glob("*.json")}
+    built = list((build / "VerifyVersions/events").iterdir())
+    assert {path.name: path.read_bytes() for path in built} == fixtures
+    assert not [path for path in built if path.is_symlink()]
+
+
 def test_a_function_holds_its_handler_alone(build):
     for folder in (ROOT / "functions").iterdir():
         if folder.joinpath("app.py").exists():
             name = "".join(part.capitalize() for part in folder.name.split("_"))
             files = {path.name for path in (build / name).rglob("*") if path.is_file() and path.suffix != ".pyc"}
-            assert files <= {"app.py", "requirements.txt"}
+            # One function has the event fixtures beside it.
+            assert files <= {"app.py", "requirements.txt"} | {path.name for path in folder.glob("events/*.json")}

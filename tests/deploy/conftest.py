@@ -7,15 +7,23 @@ import pytest
 
 from tests.deploy.deployment import Deployment, build_template
 from tests.deploy.emulator import COMMAND, Emulator
+from tests.unit.http_server import Server, make_reply
 
 _running: list[Emulator] = []
 
 
 @pytest.fixture(scope="session")
-def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+def codedeploy() -> Iterator[Server]:
+    """What the emulator does not have, and a function calls: it takes every report, and keeps it."""
+    with Server(lambda _: make_reply({})) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def emulator(tmp_path_factory: pytest.TempPathFactory, codedeploy: Server) -> Iterator[Emulator]:
     if not COMMAND.exists():
         pytest.fail("The emulator is not installed; `make test-deploy` installs it and runs these tests.")
-    with Emulator(tmp_path_factory.mktemp("emulator")) as emulator:
+    with Emulator(tmp_path_factory.mktemp("emulator"), {"CODEDEPLOY": codedeploy.url}) as emulator:
         _running.append(emulator)
         yield emulator
 
@@ -27,10 +35,10 @@ def template(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 @pytest.fixture(scope="session")
-def deployment(emulator: Emulator, template: Path) -> Deployment:
-    """The stack with every default of `sam deploy --guided`."""
+def deployment(emulator: Emulator, template: Path, tmp_path_factory: pytest.TempPathFactory) -> Deployment:
+    """The stack with every default of `sam deploy --guided`, and of the name that it proposes."""
     deployment = Deployment(emulator, template, "serverless-api")
-    deployment.deploy()
+    deployment.deploy_guided(tmp_path_factory.mktemp("guided"))
     return deployment
 
 

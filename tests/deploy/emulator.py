@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -37,9 +38,13 @@ _SERVICES_OF_FUNCTIONS = ("COGNITO_IDENTITY_PROVIDER", "DYNAMODB", "LAMBDA", "SE
 class Emulator:
     """A running emulator; ends with the `with` block, and the functions' processes with it."""
 
-    def __init__(self, directory: Path) -> None:
-        """Prepare one that keeps what it writes in `directory`: its log, files of functions, objects of buckets."""
+    def __init__(self, directory: Path, elsewhere: Mapping[str, str]) -> None:
+        """Prepare one that keeps what it writes in `directory`: its log, files of functions, objects of buckets.
+
+        `elsewhere` are the URLs of services that it does not have, by the names that SDKs have for them.
+        """
         self.log = directory / "emulator.log"
+        self._elsewhere = elsewhere
         self._directory = directory
         self._process: subprocess.Popen[bytes] | None = None
         self.url = ""
@@ -49,6 +54,7 @@ class Emulator:
         self.url = f"http://127.0.0.1:{port}"
         environment = _inherited_environment() | _CREDENTIALS
         environment |= {f"AWS_ENDPOINT_URL_{service}": self.url for service in _SERVICES_OF_FUNCTIONS}
+        environment |= {f"AWS_ENDPOINT_URL_{service}": url for service, url in self._elsewhere.items()}
         environment |= {
             "AUTH": "true",
             "BIND_HOST": "127.0.0.1",

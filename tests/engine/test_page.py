@@ -1,18 +1,16 @@
 """The browsable page in a real browser, and the document that clients get."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from local.page import describe_api
 from tests.engine_process import ROOT, EngineProcess, free_port
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 ISSUER = "http://127.0.0.1:3000/_local/issuer"
 ORIGIN = "http://127.0.0.1:3000"
 
@@ -24,18 +22,6 @@ def engine() -> Iterator[EngineProcess]:
     arguments = ["--parameters", issuer, "Audience=local", "--seed", "examples/resources.json"]
     with EngineProcess(ROOT / "template.yaml", *arguments, port=port) as engine:
         yield engine
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium is installed (on Debian: apt-get install chromium)")
-    # Without a sandbox, which root in a container does not get; nothing but the engine's own page is opened.
-    quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=quiet)
-        yield browser
-        browser.close()
 
 
 def test_a_request_is_sent_from_the_page(engine: EngineProcess, browser: Browser, tmp_path: Path) -> None:

@@ -12,15 +12,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import boto3
 import httpx
 import pytest
-from botocore.config import Config
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from local.services import Services, ServicesError, create_resources, seed_tables, start_services
 from local.template import Stack, load_template
+from tests.engine.aws import aws_client
 from tests.engine_process import ROOT, free_port, is_running, poll
 
 TEMPLATE = """
@@ -79,15 +78,9 @@ def services(stack: Stack) -> Iterator[Services]:
         services.stop()
 
 
-def _client(name: str, endpoint: str) -> Any:
-    options = Config(retries={"total_max_attempts": 1}, max_pool_connections=32)
-    secrets = {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
-    return boto3.client(name, endpoint_url=endpoint, region_name="us-east-1", config=options, **secrets)
-
-
 @pytest.fixture(scope="module")
 def dynamodb(services: Services) -> Any:
-    return _client("dynamodb", services.endpoint)
+    return aws_client("dynamodb", services.endpoint)
 
 
 def _item(sk: str, **attributes: Any) -> dict[str, Any]:
@@ -105,7 +98,7 @@ def test_tables_are_as_declared(dynamodb: Any) -> None:
 
 
 def test_a_rule_sends_events_to_its_queue(services: Services) -> None:
-    events, queues = _client("events", services.endpoint), _client("sqs", services.endpoint)
+    events, queues = aws_client("events", services.endpoint), aws_client("sqs", services.endpoint)
     for source in ("others", "things"):
         events.put_events(
             Entries=[{"Source": source, "DetailType": "changed", "Detail": "{}", "EventBusName": "changes"}]
@@ -119,7 +112,7 @@ def test_a_rule_sends_events_to_its_queue(services: Services) -> None:
 
 
 def test_a_long_poll_holds_up_nobody(services: Services, dynamodb: Any) -> None:
-    queues = _client("sqs", services.endpoint)
+    queues = aws_client("sqs", services.endpoint)
     url = queues.get_queue_url(QueueName="Failed")["QueueUrl"]
     with ThreadPoolExecutor(1) as background:
         waiting = background.submit(queues.receive_message, QueueUrl=url, WaitTimeSeconds=3)

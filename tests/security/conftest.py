@@ -46,7 +46,7 @@ def services(engine: EngineProcess) -> Iterator[str]:
     with pytest.MonkeyPatch.context() as environment:
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             environment.setenv(name, ENVIRONMENT[name])
-        yield engine.wait_for_line("^AWS services").split()[-1]
+        yield engine.services
 
 
 @pytest.fixture(scope="module")

@@ -29,6 +29,7 @@ def test_a_function_that_would_freeze_credentials_does_not_start():
 @pytest.mark.parametrize(
     ("name", "value"),
     [
+        ("TRACES", "yes"),
         ("DEBUG_SAMPLE_RATE", "1.5"),
         ("DEBUG_SAMPLE_RATE", "often"),
         ("CALLER_IN_LOGS", "no"),

@@ -88,6 +88,7 @@ METRICS_NAMESPACE = read_setting("POWERTOOLS_METRICS_NAMESPACE")
 LOG_LEVEL = read_choice("POWERTOOLS_LOG_LEVEL", ("INFO", "DEBUG", "WARN", "ERROR"))
 CALLER_IN_LOGS = read_choice("CALLER_IN_LOGS", ("hashed", "plain"))
 DEBUG_SAMPLE_RATE = read_share("DEBUG_SAMPLE_RATE")
+
 TRACES = read_choice("TRACES", ("on", "off")) == "on"
 XRAY_DAEMON_ADDRESS = os.environ.get("AWS_XRAY_DAEMON_ADDRESS", "")
 

@@ -221,7 +221,7 @@ def _call(operation: str, **arguments: Any) -> dict[str, Any]:
 
     def attempt_and_retry() -> dict[str, Any]:
         return _policy.call(
-            lambda: _trace_attempt(operation, arguments, len(failed)), current_deadline(), _budget, count_retry
+            lambda: _attempt(operation, arguments, len(failed)), current_deadline(), _budget, count_retry
         )
 
     try:
@@ -236,30 +236,23 @@ def _call(operation: str, **arguments: Any) -> dict[str, Any]:
         raise ServiceUnavailable(retry_after=math.ceil(error.retry_after)) from error
 
 
-def _trace_attempt(operation: str, arguments: Mapping[str, Any], retries: int) -> dict[str, Any]:
+def _attempt(operation: str, arguments: Mapping[str, Any], retries: int) -> dict[str, Any]:
+    count_usage(Usage.TABLE_CALLS)
     # Where no time is left, the database is not called, and has the answer to the call before.
     _database.response = None
     with TableCall(operation, retries) as subsegment:
         try:
-            return _attempt(operation, arguments)
-        except RetryableError as error:
+            answer = _ask(operation, arguments)
+        except AnswerLost:
+            count(Metric.TABLE_ERRORS)
+            raise
+        except RetryableError:
+            count(Metric.TABLE_THROTTLES)
             # DynamoDB says so with status 400.
-            subsegment.is_throttled = not isinstance(error, AnswerLost)
+            subsegment.is_throttled = True
             raise
         finally:
             subsegment.response = _database.response
-
-
-def _attempt(operation: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    count_usage(Usage.TABLE_CALLS)
-    try:
-        answer = _ask(operation, arguments)
-    except AnswerLost:
-        count(Metric.TABLE_ERRORS)
-        raise
-    except RetryableError:
-        count(Metric.TABLE_THROTTLES)
-        raise
     _count_capacity(operation, answer)
     return answer
 

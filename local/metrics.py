@@ -1,0 +1,268 @@
+"""Data points as CloudWatch keeps them: by namespace, name and dimensions, minute by minute.
+
+Source: "Metrics concepts" and "CloudWatch statistics definitions" (CloudWatch User Guide). How long a minute lasts
+is the engine's to say: with minutes of a second, a period of 300 seconds is over after five.
+"""
+
+import math
+import re
+import time
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import NamedTuple, Self
+
+MINUTES_KEPT = 360
+"""Older minutes are forgotten; CloudWatch keeps 15 days of them."""
+LARGEST_STORE = 10_000
+"""Metrics at most, lest a dimension with an id in it eat the memory."""
+_EXACT_VALUES = 256
+_CENTROIDS = 150
+_PERCENTILE = re.compile(r"p(\d{1,2}(?:\.\d+)?|100)")
+
+
+class UnknownStatistic(Exception):
+    """A statistic that the engine does not have; the message is a sentence."""
+
+
+class Metric(NamedTuple):
+    """What makes a metric one metric."""
+
+    namespace: str
+    name: str
+    dimensions: tuple[tuple[str, str], ...] = ()
+    """Names with values, in the order of the names."""
+
+    @classmethod
+    def of(cls, namespace: str, name: str, dimensions: Mapping[str, str]) -> Self:
+        """Return the metric with these dimensions, in whatever order they come."""
+        return cls(namespace, name, tuple(sorted(dimensions.items())))
+
+
+class Distribution:
+    """The values of a metric in some time: sum, count and extremes exact, the values themselves bounded.
+
+    Percentiles are exact up to 256 different values. Where there are more, neighbours are merged into their mean, few
+    at the ends and more in the middle (Dunning and Ertl, "Computing Extremely Accurate Quantiles Using t-Digests").
+    """
+
+    __slots__ = ("_percentiles", "_values", "_weights", "count", "maximum", "minimum", "total")
+
+    def __init__(self) -> None:
+        self.count = 0.0
+        self.total = 0.0
+        self.minimum = math.inf
+        self.maximum = -math.inf
+        self._values = array("d")
+        self._weights = array("d")
+        self._percentiles: dict[str, float] | None = None
+
+    def add(self, value: float, weight: float = 1.0) -> None:
+        """Take a value, `weight` times."""
+        self.count += weight
+        self.total += value * weight
+        self.minimum = min(self.minimum, value)
+        self.maximum = max(self.maximum, value)
+        self._percentiles = None
+        values = self._values
+        # Most metrics are a 1 or a 0 again and again.
+        if values and values[-1] == value:
+            self._weights[-1] += weight
+            return
+        values.append(value)
+        self._weights.append(weight)
+        if len(values) > _EXACT_VALUES:
+            self._merge_values()
+
+    def merge(self, other: "Distribution") -> None:
+        """Take all that another distribution has."""
+        if not other.count:
+            return
+        total, count = self.total + other.total, self.count + other.count
+        minimum, maximum = min(self.minimum, other.minimum), max(self.maximum, other.maximum)
+        for value, weight in zip(other._values, other._weights, strict=True):  # noqa: SLF001 - of the same class
+            self.add(value, weight)
+        self.total, self.count, self.minimum, self.maximum = total, count, minimum, maximum
+
+    def statistic(self, name: str) -> float:
+        """Return a statistic by CloudWatch's name, such as `Average` or `p99`; there must be a value.
+
+        Raises:
+            UnknownStatistic: the engine does not have it.
+        """
+        match name:
+            case "Sum":
+                return self.total
+            case "SampleCount":
+                return self.count
+            case "Average":
+                return self.total / self.count
+            case "Minimum":
+                return self.minimum
+            case "Maximum":
+                return self.maximum
+        if self._percentiles is None:
+            self._percentiles = {}
+        if name not in self._percentiles:
+            self._percentiles[name] = self._percentile(_read_percentile(name))
+        return self._percentiles[name]
+
+    def _percentile(self, percent: float) -> float:
+        rank = self.count * percent / 100
+        reached = 0.0
+        for value, weight in sorted(zip(self._values, self._weights, strict=True)):
+            reached += weight
+            if reached >= rank * (1 - 1e-12):
+                return min(max(value, self.minimum), self.maximum)
+        return self.maximum
+
+    def _merge_values(self) -> None:
+        pairs = sorted(zip(self._values, self._weights, strict=True))
+        merged = _merge_neighbours(pairs, lambda _rank, _weight, is_equal: is_equal)
+        if len(merged) > _CENTROIDS:
+            merged = _merge_neighbours(merged, self._is_mergeable)
+        self._values = array("d", (value for value, _ in merged))
+        self._weights = array("d", (weight for _, weight in merged))
+
+    def _is_mergeable(self, rank: float, weight: float, _is_equal: bool) -> bool:
+        quantile = min(max((rank + weight / 2) / self.count, 0.0), 1.0)
+        return weight <= self.count * 2 * math.pi * math.sqrt(quantile * (1 - quantile)) / _CENTROIDS
+
+
+class Series:
+    """One metric with its minutes."""
+
+    __slots__ = ("_minutes", "count", "metric", "total", "unit")
+
+    def __init__(self, metric: Metric, unit: str) -> None:
+        self.metric = metric
+        self.unit = unit
+        self.count = 0.0
+        self.total = 0.0
+        self._minutes: dict[int, Distribution] = {}
+
+    def add(self, value: float, minute: int, weight: float = 1.0) -> None:
+        """Take a value into a minute."""
+        self.count += weight
+        self.total += value * weight
+        distribution = self._minutes.get(minute)
+        if distribution is None:
+            oldest = minute - MINUTES_KEPT
+            for past in [past for past in self._minutes if past <= oldest]:
+                del self._minutes[past]
+            distribution = self._minutes[minute] = Distribution()
+        distribution.add(value, weight)
+
+    def statistic(self, name: str, start: int, length: int) -> float | None:
+        """Return a statistic of `length` minutes from `start`; None where there is no value.
+
+        Raises:
+            UnknownStatistic: the engine does not have it.
+        """
+        found = [self._minutes[minute] for minute in range(start, start + length) if minute in self._minutes]
+        if not found:
+            return None
+        if len(found) == 1:
+            return found[0].statistic(name)
+        together = Distribution()
+        for distribution in found:
+            together.merge(distribution)
+        return together.statistic(name)
+
+
+class MetricStore:
+    """All metrics of a run. Not for use by several threads."""
+
+    def __init__(self, minute_seconds: float = 60.0, clock: Callable[[], float] = time.time) -> None:
+        """Start empty.
+
+        Args:
+            minute_seconds: how long a minute lasts, in seconds.
+            clock: gives the time, in seconds since the epoch.
+        """
+        self.minute_seconds = minute_seconds
+        self.now = clock
+        self.started = clock()
+        self.refused = 0
+        """Values of metrics that there was no room for."""
+        self._series: dict[Metric, Series] = {}
+
+    def __iter__(self) -> Iterator[Series]:
+        return iter(list(self._series.values()))
+
+    def minute_at(self, seconds: float) -> int:
+        """Return the number of the minute that a time lies in."""
+        return math.floor(seconds / self.minute_seconds)
+
+    def start_of(self, minute: int) -> float:
+        """Return when a minute starts, in seconds since the epoch."""
+        return minute * self.minute_seconds
+
+    def find(self, metric: Metric) -> Series | None:
+        """Return a metric's values; None where there never was one."""
+        return self._series.get(metric)
+
+    def add(self, metric: Metric, values: Iterable[float], unit: str = "None", at: float | None = None) -> None:
+        """Take values of a metric.
+
+        Args:
+            metric: whose they are.
+            values: finite numbers.
+            unit: as CloudWatch names it, such as `Milliseconds`.
+            at: when they were measured, in seconds since the epoch; None for now. What is older than the minutes
+                kept, or more than two hours in the future, is left out (CloudWatch's own limits are wider).
+        """
+        now = self.now()
+        minute = self.minute_at(now if at is None else at)
+        if not self.minute_at(now) - MINUTES_KEPT < minute <= self.minute_at(now + 7200):
+            return
+        series = self._series.get(metric)
+        if series is None:
+            if len(self._series) >= LARGEST_STORE:
+                self.refused += 1
+                return
+            series = self._series[metric] = Series(metric, unit)
+        for value in values:
+            series.add(value, minute)
+
+
+def minutes_of(period: float) -> int:
+    """Return how many minutes a period has, given in seconds of a template; shorter ones count as one minute."""
+    return max(1, math.ceil(period / 60))
+
+
+def check_statistic(name: str) -> None:
+    """Make sure that there is a statistic of this name.
+
+    Raises:
+        UnknownStatistic: the engine does not have it.
+    """
+    if name not in ("Sum", "SampleCount", "Average", "Minimum", "Maximum"):
+        _read_percentile(name)
+
+
+def _read_percentile(name: str) -> float:
+    match = _PERCENTILE.fullmatch(name)
+    if match is None:
+        raise UnknownStatistic(
+            f"The local engine has no statistic {name!r}; "
+            "it has Sum, Average, Minimum, Maximum, SampleCount and percentiles such as p99."
+        )
+    return float(match[1])
+
+
+def _merge_neighbours(
+    pairs: Iterable[tuple[float, float]], is_mergeable: Callable[[float, float, bool], bool]
+) -> list[tuple[float, float]]:
+    """Merge values with weights into their means where a function of rank, weight and equality says so."""
+    merged: list[tuple[float, float]] = []
+    rank = 0.0
+    for value, weight in pairs:
+        if merged:
+            mean, before = merged[-1]
+            together = before + weight
+            if is_mergeable(rank, together, value == mean):
+                merged[-1] = (mean + (value - mean) * weight / together, together)
+                continue
+            rank += before
+        merged.append((value, weight))
+    return merged

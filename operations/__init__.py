@@ -1,0 +1,1 @@
+"""What is run against a stack: its deployment and the smoke test."""

@@ -1,0 +1,40 @@
+"""The API as `make run` serves it, and the programs of `operations` as make starts them."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.engine_process import EngineProcess, free_port
+from tests.stack import ROOT
+
+RUN_SECONDS = 120
+
+
+def run_operation(module: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a program of `operations`; nothing here may ever find the developer's own account."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SMOKE_"))}
+    closed = {
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    return subprocess.run(
+        [sys.executable, "-m", f"operations.{module}", *arguments],
+        cwd=ROOT,
+        env=inherited | closed | {"PYTHONPATH": str(ROOT / "layers/shared")} | environment,
+        capture_output=True,
+        text=True,
+        timeout=RUN_SECONDS,
+        check=False,
+    )
+
+
+@contextmanager
+def run_engine_of(template: Path) -> Iterator[EngineProcess]:
+    port = free_port()
+    parameters = ["--parameters", f"Issuer=http://127.0.0.1:{port}/_local/issuer", "Audience=local"]
+    with EngineProcess(template, *parameters, port=port) as engine:
+        yield engine
