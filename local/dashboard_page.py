@@ -41,7 +41,7 @@ def create_dashboard_routes(monitoring: Monitoring) -> list[Route]:
         if not is_number or not 1 <= int(minutes) <= MINUTES_KEPT:
             problem = {"error": f"minutes is {minutes!r}; it must be a number from 1 to {MINUTES_KEPT}."}
             return JSONResponse(problem, status_code=400, headers=_HEADERS)
-        return JSONResponse(monitoring.describe_dashboards(int(minutes)), headers=_HEADERS)
+        return JSONResponse(await monitoring.describe_dashboards(int(minutes)), headers=_HEADERS)
 
     async def show_alarms(_: Request) -> Response:
         return JSONResponse({"alarms": monitoring.describe_alarms()}, headers=_HEADERS)

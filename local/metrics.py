@@ -8,7 +8,7 @@ import math
 import re
 import time
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Self
 
 MINUTES_KEPT = 360
@@ -17,6 +17,7 @@ LARGEST_STORE = 10_000
 """Metrics at most, lest a dimension with an id in it eat the memory."""
 _EXACT_VALUES = 256
 _CENTROIDS = 150
+_MOST_KNOWN = 5000
 _PERCENTILE = re.compile(r"p(\d{1,2}(?:\.\d+)?|100)")
 
 
@@ -45,43 +46,32 @@ class Distribution:
     at the ends and more in the middle (Dunning and Ertl, "Computing Extremely Accurate Quantiles Using t-Digests").
     """
 
-    __slots__ = ("_percentiles", "_values", "_weights", "count", "maximum", "minimum", "total")
+    __slots__ = ("count", "maximum", "minimum", "total", "values", "weights")
 
     def __init__(self) -> None:
-        self.count = 0.0
+        self.count = 0
         self.total = 0.0
         self.minimum = math.inf
         self.maximum = -math.inf
-        self._values = array("d")
-        self._weights = array("d")
-        self._percentiles: dict[str, float] | None = None
+        self.values = array("d")
+        """Not those that were added, but means of neighbours, where there are many."""
+        self.weights = array("d")
 
-    def add(self, value: float, weight: float = 1.0) -> None:
-        """Take a value, `weight` times."""
-        self.count += weight
-        self.total += value * weight
+    def add(self, value: float) -> None:
+        """Take a value."""
+        self.count += 1
+        self.total += value
         self.minimum = min(self.minimum, value)
         self.maximum = max(self.maximum, value)
-        self._percentiles = None
-        values = self._values
+        values = self.values
         # Most metrics are a 1 or a 0 again and again.
         if values and values[-1] == value:
-            self._weights[-1] += weight
+            self.weights[-1] += 1
             return
         values.append(value)
-        self._weights.append(weight)
+        self.weights.append(1)
         if len(values) > _EXACT_VALUES:
             self._merge_values()
-
-    def merge(self, other: "Distribution") -> None:
-        """Take all that another distribution has."""
-        if not other.count:
-            return
-        total, count = self.total + other.total, self.count + other.count
-        minimum, maximum = min(self.minimum, other.minimum), max(self.maximum, other.maximum)
-        for value, weight in zip(other._values, other._weights, strict=True):  # noqa: SLF001 - of the same class
-            self.add(value, weight)
-        self.total, self.count, self.minimum, self.maximum = total, count, minimum, maximum
 
     def statistic(self, name: str) -> float:
         """Return a statistic by CloudWatch's name, such as `Average` or `p99`; there must be a value.
@@ -89,39 +79,15 @@ class Distribution:
         Raises:
             UnknownStatistic: the engine does not have it.
         """
-        match name:
-            case "Sum":
-                return self.total
-            case "SampleCount":
-                return self.count
-            case "Average":
-                return self.total / self.count
-            case "Minimum":
-                return self.minimum
-            case "Maximum":
-                return self.maximum
-        if self._percentiles is None:
-            self._percentiles = {}
-        if name not in self._percentiles:
-            self._percentiles[name] = self._percentile(_read_percentile(name))
-        return self._percentiles[name]
-
-    def _percentile(self, percent: float) -> float:
-        rank = self.count * percent / 100
-        reached = 0.0
-        for value, weight in sorted(zip(self._values, self._weights, strict=True)):
-            reached += weight
-            if reached >= rank * (1 - 1e-12):
-                return min(max(value, self.minimum), self.maximum)
-        return self.maximum
+        return statistic_of([self], name)
 
     def _merge_values(self) -> None:
-        pairs = sorted(zip(self._values, self._weights, strict=True))
+        pairs = sorted(zip(self.values, self.weights, strict=True))
         merged = _merge_neighbours(pairs, lambda _rank, _weight, is_equal: is_equal)
         if len(merged) > _CENTROIDS:
             merged = _merge_neighbours(merged, self._is_mergeable)
-        self._values = array("d", (value for value, _ in merged))
-        self._weights = array("d", (weight for _, weight in merged))
+        self.values = array("d", (value for value, _ in merged))
+        self.weights = array("d", (weight for _, weight in merged))
 
     def _is_mergeable(self, rank: float, weight: float, _is_equal: bool) -> bool:
         quantile = min(max((rank + weight / 2) / self.count, 0.0), 1.0)
@@ -131,26 +97,32 @@ class Distribution:
 class Series:
     """One metric with its minutes."""
 
-    __slots__ = ("_minutes", "count", "metric", "total", "unit")
+    __slots__ = ("_known", "_minutes", "_newest", "count", "metric", "total", "unit")
 
     def __init__(self, metric: Metric, unit: str) -> None:
         self.metric = metric
         self.unit = unit
-        self.count = 0.0
+        self.count = 0
         self.total = 0.0
         self._minutes: dict[int, Distribution] = {}
+        self._newest = -1
+        self._known: dict[tuple[str, int, int], float | None] = {}
 
-    def add(self, value: float, minute: int, weight: float = 1.0) -> None:
+    def add(self, value: float, minute: int) -> None:
         """Take a value into a minute."""
-        self.count += weight
-        self.total += value * weight
+        self.count += 1
+        self.total += value
+        if minute > self._newest:
+            self._newest = minute
+        elif minute < self._newest:
+            self._known.clear()
         distribution = self._minutes.get(minute)
         if distribution is None:
             oldest = minute - MINUTES_KEPT
             for past in [past for past in self._minutes if past <= oldest]:
                 del self._minutes[past]
             distribution = self._minutes[minute] = Distribution()
-        distribution.add(value, weight)
+        distribution.add(value)
 
     def statistic(self, name: str, start: int, length: int) -> float | None:
         """Return a statistic of `length` minutes from `start`; None where there is no value.
@@ -158,15 +130,17 @@ class Series:
         Raises:
             UnknownStatistic: the engine does not have it.
         """
+        key = (name, start, length)
+        if key in self._known:
+            return self._known[key]
         found = [self._minutes[minute] for minute in range(start, start + length) if minute in self._minutes]
-        if not found:
-            return None
-        if len(found) == 1:
-            return found[0].statistic(name)
-        together = Distribution()
-        for distribution in found:
-            together.merge(distribution)
-        return together.statistic(name)
+        value = statistic_of(found, name) if found else None
+        # What is over is asked for again and again by who looks at a graph.
+        if start + length <= self._newest:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            self._known[key] = value
+        return value
 
 
 class MetricStore:
@@ -183,7 +157,7 @@ class MetricStore:
         self.now = clock
         self.started = clock()
         self.refused = 0
-        """Values of metrics that there was no room for."""
+        """How often there was no room for a metric."""
         self._series: dict[Metric, Series] = {}
 
     def __iter__(self) -> Iterator[Series]:
@@ -215,14 +189,54 @@ class MetricStore:
         minute = self.minute_at(now if at is None else at)
         if not self.minute_at(now) - MINUTES_KEPT < minute <= self.minute_at(now + 7200):
             return
-        series = self._series.get(metric)
-        if series is None:
-            if len(self._series) >= LARGEST_STORE:
-                self.refused += 1
-                return
-            series = self._series[metric] = Series(metric, unit)
+        series = self.open(metric, unit)
         for value in values:
             series.add(value, minute)
+
+    def open(self, metric: Metric, unit: str) -> Series:
+        """Return a metric's values to add to, which is faster than `add` where there is a value with each request.
+
+        Args:
+            metric: one that will get a value now.
+            unit: as for `add`.
+        """
+        series = self._series.get(metric)
+        if series is None:
+            series = Series(metric, unit)
+            if len(self._series) < LARGEST_STORE:
+                self._series[metric] = series
+            else:
+                self.refused += 1
+        return series
+
+
+def statistic_of(distributions: Sequence[Distribution], name: str) -> float:
+    """Return a statistic of several distributions together; there must be one at least.
+
+    Raises:
+        UnknownStatistic: the engine does not have it.
+    """
+    match name:
+        case "Sum":
+            return sum(one.total for one in distributions)
+        case "SampleCount":
+            return sum(one.count for one in distributions)
+        case "Average":
+            return sum(one.total for one in distributions) / sum(one.count for one in distributions)
+        case "Minimum":
+            return min(one.minimum for one in distributions)
+        case "Maximum":
+            return max(one.maximum for one in distributions)
+    percent = _read_percentile(name)
+    rank = sum(one.count for one in distributions) * percent / 100
+    reached = 0.0
+    pairs = sorted(pair for one in distributions for pair in zip(one.values, one.weights, strict=True))
+    for value, weight in pairs:
+        reached += weight
+        # Sums of weights may be off by their last digit.
+        if reached >= rank * (1 - 1e-12):
+            return value
+    return pairs[-1][0]
 
 
 def minutes_of(period: float) -> int:

@@ -66,14 +66,14 @@ class Monitoring:
             ],
         }
 
-    def describe_dashboards(self, minutes: int) -> dict[str, Any]:
+    async def describe_dashboards(self, minutes: int) -> dict[str, Any]:
         """Return the dashboards with the values of so many minutes, and the alarms, for JSON."""
         return {
             "now": self.store.now(),
             "minuteSeconds": self.store.minute_seconds,
             "minutes": minutes,
             "dashboards": [
-                evaluate_dashboard(dashboard, self.store, self.alarms, minutes) for dashboard in self.dashboards
+                await evaluate_dashboard(dashboard, self.store, self.alarms, minutes) for dashboard in self.dashboards
             ],
             "alarms": self.describe_alarms(),
         }

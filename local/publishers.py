@@ -9,10 +9,27 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from local.metrics import Metric, MetricStore
+from local.metrics import Metric, MetricStore, Series
 from local.template import HttpApi
 
 _COUNT, _MILLISECONDS, _BYTES = "Count", "Milliseconds", "Bytes"
+
+
+class _Publisher:
+    """The metrics of one namespace under the same dimensions."""
+
+    def __init__(self, store: MetricStore, namespace: str, dimensions: Mapping[str, str]) -> None:
+        self._store = store
+        self._namespace = namespace
+        self._dimensions = dimensions
+        self._series: dict[str, Series] = {}
+
+    def publish(self, minute: int, name: str, value: float, unit: str) -> None:
+        series = self._series.get(name)
+        if series is None:
+            metric = Metric.of(self._namespace, name, self._dimensions)
+            series = self._series[name] = self._store.open(metric, unit)
+        series.add(value, minute)
 
 
 class ApiMetrics:
@@ -21,7 +38,7 @@ class ApiMetrics:
     def __init__(self, api: HttpApi, store: MetricStore) -> None:
         self._api = api
         self._store = store
-        self._dimensions: dict[tuple[str, str] | None, list[dict[str, str]]] = {}
+        self._publishers: dict[tuple[str, str] | None, list[_Publisher]] = {}
 
     def publish(
         self,
@@ -41,19 +58,19 @@ class ApiMetrics:
             integration_latency: how long the function was waited for, in milliseconds; None where it was not called.
             size: bytes in the bodies of request and answer.
         """
-        values = [
-            ("Count", 1.0, _COUNT),
-            ("4xx", float(400 <= status < 500), _COUNT),
-            ("5xx", float(status >= 500), _COUNT),
-            ("Latency", latency, _MILLISECONDS),
-            ("DataProcessed", float(size), _BYTES),
-        ]
-        if integration_latency is not None:
-            values.append(("IntegrationLatency", integration_latency, _MILLISECONDS))
-        if route not in self._dimensions:
-            self._dimensions[route] = self._find_dimensions(route)
-        for dimensions in self._dimensions[route]:
-            _publish(self._store, "AWS/ApiGateway", dimensions, values)
+        if route not in self._publishers:
+            self._publishers[route] = [
+                _Publisher(self._store, "AWS/ApiGateway", dimensions) for dimensions in self._find_dimensions(route)
+            ]
+        minute = self._store.minute_at(self._store.now())
+        for publisher in self._publishers[route]:
+            publisher.publish(minute, "Count", 1.0, _COUNT)
+            publisher.publish(minute, "4xx", float(400 <= status < 500), _COUNT)
+            publisher.publish(minute, "5xx", float(status >= 500), _COUNT)
+            publisher.publish(minute, "Latency", latency, _MILLISECONDS)
+            publisher.publish(minute, "DataProcessed", float(size), _BYTES)
+            if integration_latency is not None:
+                publisher.publish(minute, "IntegrationLatency", integration_latency, _MILLISECONDS)
 
     def _find_dimensions(self, route: tuple[str, str] | None) -> list[dict[str, str]]:
         api = {"ApiId": self._api.logical_id}
@@ -84,6 +101,8 @@ class FunctionMetrics:
     def __init__(self, store: MetricStore) -> None:
         self._store = store
         self._running = 0
+        self._account = _Publisher(store, "AWS/Lambda", {})
+        self._publishers: dict[tuple[str, str | None], list[_Publisher]] = {}
 
     @contextmanager
     def invocation(self, function: str, qualifier: str | None, running: int) -> Iterator[Timing]:
@@ -95,10 +114,11 @@ class FunctionMetrics:
             running: invocations of the function that run now, this one included.
         """
         self._running += 1
-        dimensions = _function_dimensions(function, qualifier)
-        for entry in dimensions:
-            concurrency = running if entry else self._running
-            _publish(self._store, "AWS/Lambda", entry, [("ConcurrentExecutions", float(concurrency), _COUNT)])
+        publishers = self._find_publishers(function, qualifier)
+        minute = self._store.minute_at(self._store.now())
+        for publisher in publishers:
+            concurrency = self._running if publisher is self._account else running
+            publisher.publish(minute, "ConcurrentExecutions", float(concurrency), _COUNT)
         timing = Timing(time.monotonic())
         is_error = True
         try:
@@ -107,29 +127,25 @@ class FunctionMetrics:
         finally:
             self._running -= 1
             duration = (time.monotonic() - timing.started) * 1000
-            values = [
-                ("Invocations", 1.0, _COUNT),
-                ("Errors", float(is_error), _COUNT),
-                ("Throttles", 0.0, _COUNT),
-                ("Duration", duration, _MILLISECONDS),
-            ]
-            for entry in dimensions:
-                _publish(self._store, "AWS/Lambda", entry, values)
+            minute = self._store.minute_at(self._store.now())
+            for publisher in publishers:
+                publisher.publish(minute, "Invocations", 1.0, _COUNT)
+                publisher.publish(minute, "Errors", float(is_error), _COUNT)
+                publisher.publish(minute, "Throttles", 0.0, _COUNT)
+                publisher.publish(minute, "Duration", duration, _MILLISECONDS)
 
     def throttle(self, function: str, qualifier: str | None) -> None:
         """Publish a request that found all of the function's concurrency in use; it is no invocation."""
-        for dimensions in _function_dimensions(function, qualifier):
-            _publish(self._store, "AWS/Lambda", dimensions, [("Throttles", 1.0, _COUNT)])
+        minute = self._store.minute_at(self._store.now())
+        for publisher in self._find_publishers(function, qualifier):
+            publisher.publish(minute, "Throttles", 1.0, _COUNT)
 
-
-def _function_dimensions(function: str, qualifier: str | None) -> list[dict[str, str]]:
-    by_function = {"FunctionName": function}
-    by_resource = [{**by_function, "Resource": f"{function}:{qualifier}"}] if qualifier else []
-    return [{}, by_function, *by_resource]
-
-
-def _publish(
-    store: MetricStore, namespace: str, dimensions: Mapping[str, str], values: list[tuple[str, float, str]]
-) -> None:
-    for name, value, unit in values:
-        store.add(Metric.of(namespace, name, dimensions), (value,), unit)
+    def _find_publishers(self, function: str, qualifier: str | None) -> list[_Publisher]:
+        publishers = self._publishers.get((function, qualifier))
+        if publishers is None:
+            dimensions = [{"FunctionName": function}]
+            if qualifier:
+                dimensions.append({"FunctionName": function, "Resource": f"{function}:{qualifier}"})
+            publishers = [self._account, *(_Publisher(self._store, "AWS/Lambda", entry) for entry in dimensions)]
+            self._publishers[function, qualifier] = publishers
+        return publishers

@@ -119,6 +119,7 @@ def _evaluate(resources: dict[str, Resource], minutes: list[list[float]]) -> dic
         # a period slides with each minute
         ({"Period": 300}, [[4], [4], [4]], "ALARM"),
         ({"Period": 120}, [[4], [4], [4]], "OK"),
+        ({"Period": 120}, [[0], [6], [6]], "ALARM"),
         ({"EvaluationPeriods": "2"}, [[20], [20]], "ALARM"),
         ({"EvaluationPeriods": 2}, [[20], [2]], "OK"),
         ({"EvaluationPeriods": 3, "DatapointsToAlarm": 2}, [[20], [2], [20]], "ALARM"),

@@ -1,5 +1,6 @@
 """The stack's dashboard: what its widgets evaluate to, and the page in a real browser."""
 
+import asyncio
 import json
 import os
 import subprocess
@@ -49,7 +50,7 @@ def _evaluate(properties: dict[str, Any], kind: str = "metric") -> dict[str, Any
     alarms.declare({"Busy": Resource("AWS::CloudWatch::Alarm", rule)})
     body = json.dumps({"widgets": [{"type": kind, "properties": properties}]})
     (dashboard,) = read_dashboards({"D": Resource("AWS::CloudWatch::Dashboard", {"DashboardBody": body})})
-    evaluated = evaluate_dashboard(dashboard, store, alarms, 10)
+    evaluated = asyncio.run(evaluate_dashboard(dashboard, store, alarms, 10))
     assert evaluated["problem"] is None
     (widget,) = evaluated["widgets"]
     return dict(widget)

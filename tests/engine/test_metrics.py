@@ -70,6 +70,19 @@ def test_periods_take_the_minutes_together(clock: Clock) -> None:
     assert series.statistic("p50", start, 5) == 3
 
 
+def test_what_comes_late_counts(clock: Clock) -> None:
+    store = MetricStore(60, clock)
+    start = store.minute_at(clock.seconds)
+    for value in (1, 2):
+        store.add(LATENCY, [value])
+        clock.seconds += 60
+    series = store.find(LATENCY)
+    assert series is not None
+    assert series.statistic("Sum", start, 1) == 1
+    store.add(LATENCY, [10], at=clock.seconds - 120)
+    assert series.statistic("Sum", start, 1) == 11
+
+
 def test_dimensions_have_no_order_and_tell_metrics_apart(clock: Clock) -> None:
     store = MetricStore(60, clock)
     store.add(Metric.of("Shop", "Latency", {"service": "orders", "route": "read"}), [1])
@@ -90,7 +103,7 @@ def test_many_values_stay_few_with_exact_sum_and_close_percentiles() -> None:
     assert distribution.count == len(values)
     assert math.isclose(distribution.total, math.fsum(values), rel_tol=1e-9)
     assert (distribution.minimum, distribution.maximum) == (-2.0, max(values))
-    assert sys.getsizeof(distribution._values) + sys.getsizeof(distribution._weights) < 8192
+    assert sys.getsizeof(distribution.values) + sys.getsizeof(distribution.weights) < 8192
     values.sort()
     for percent in (10, 50, 90, 99):
         lower, upper = (values[math.ceil(len(values) * (percent + error) / 100) - 1] for error in (-0.9, 0.9))
