@@ -60,6 +60,11 @@ bench: .venv/dev
 bench-local: .venv/dev
 	@$(python) -m benchmarks.local_engine
 
+## bench-traces: measure what tracing costs beside OpenTelemetry (writes docs/benchmarks/tracing.md)
+.PHONY: bench-traces
+bench-traces: .venv/dev
+	@$(python) -m benchmarks.tracing $(ARGS)
+
 ## cost: count a month's bill for the profiles in benchmarks/traffic (ARGS="business_hours --region eu-central-1", --help)
 .PHONY: cost
 cost: .venv/dev
@@ -154,7 +159,9 @@ lock: .venv/dev
 	$(pin) benchmarks/cold_start/runtime/requirements.in --constraint requirements/dev.txt \
 		--output-file benchmarks/cold_start/runtime/requirements.txt
 	$(pin) benchmarks/peers/chalice/requirements.in --output-file benchmarks/peers/chalice/requirements.txt
-	@# What Lambda's runtime has is not shipped.
+	@# What Lambda's runtime and the layer have is not shipped.
+	$(pin) --no-emit-package urllib3 --no-emit-package typing-extensions \
+		benchmarks/tracing/requirements.in --constraint requirements/dev.txt --output-file benchmarks/tracing/requirements.txt
 	for peer in bare_boto3 fastapi_mangum flask_wsgi powertools_quickstart powertools_resolver sam_init; do \
 		$(pin) $(foreach name,boto3 botocore python-dateutil s3transfer six urllib3,--no-emit-package $(name)) \
 			benchmarks/peers/$$peer/requirements.in --output-file benchmarks/peers/$$peer/requirements.txt || exit; \
