@@ -238,9 +238,13 @@ def _describe_points(points: Sequence[float | None], rule: MetricRule) -> str:
     breaching = sum(map(rule.is_breaching, values))
     words = _COMPARISONS[rule.comparison][1]
     shown = ", ".join(f"{value:g}" for value in values[-_SHOWN_VALUES:])
-    parts = [f"{breaching} of the last {len(values)} datapoints [{shown}] {words} the threshold ({rule.threshold:g})"]
+    parts = []
+    if values:
+        parts.append(
+            f"{breaching} of the last {len(values)} datapoints [{shown}] {words} the threshold ({rule.threshold:g})"
+        )
     if missing:
-        parts.append(f"{missing} missing, treated as {rule.treatment}")
+        parts.append(f"{missing} of {rule.evaluation_periods} datapoints missing, treated as {rule.treatment}")
     return "; ".join(parts)
 
 

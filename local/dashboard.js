@@ -56,7 +56,7 @@ function styleOf(series, index) {
 
 // ---- alarms ----
 
-function fillAlarms(list, alarms) {
+function fillAlarms(list, alarms, isShort) {
   const text = JSON.stringify(alarms);
   if (list.dataset.content === text) return;
   list.dataset.content = text;
@@ -65,8 +65,8 @@ function fillAlarms(list, alarms) {
     item.append(
       make("span", { class: "state" }, alarm.state.replace("_", " ")),
       make("strong", {}, alarm.name),
-      make("small", {}, [alarm.description, alarm.reason].filter(Boolean).join(" — ")),
     );
+    if (!isShort) item.append(make("small", {}, [alarm.description, alarm.reason].filter(Boolean).join(" — ")));
     return item;
   }));
 }
@@ -324,7 +324,8 @@ class Panel {
     this.title = make("h3");
     this.problems = make("ul", { class: "problems" });
     this.body = make("div", { class: widget.type === "text" ? "markdown" : "body" });
-    this.element.append(this.title, this.problems);
+    this.notes = make("ul", { class: "problems notes" });
+    this.element.append(this.title, this.problems, this.notes);
     if (widget.type === "metric" && widget.view) {
       this.content = widget.view === "timeSeries" ? new Chart(this.element) : new Values(this.element);
     } else {
@@ -343,10 +344,12 @@ class Panel {
     this.title.textContent = widget.title;
     this.title.hidden = !widget.title;
     this.element.setAttribute("aria-label", widget.title || widget.type);
-    this.problems.hidden = !widget.problems.length;
-    this.problems.replaceChildren(...widget.problems.map((problem) => make("li", {}, problem)));
+    for (const [list, sentences] of [[this.problems, widget.problems], [this.notes, widget.notes]]) {
+      list.hidden = !sentences.length;
+      list.replaceChildren(...sentences.map((sentence) => make("li", {}, sentence)));
+    }
     if (this.content) this.content.update(widget);
-    else if (this.list) fillAlarms(this.list, alarms.filter((alarm) => (widget.alarms || []).includes(alarm.name)));
+    else if (this.list) fillAlarms(this.list, alarms.filter((alarm) => (widget.alarms || []).includes(alarm.name)), true);
     else if (widget.markdown !== undefined && this.text !== widget.markdown) {
       this.text = widget.markdown;
       this.body.replaceChildren(...markdown(widget.markdown));

@@ -13,8 +13,25 @@ from local.metrics import Metric, MetricStore
 from local.template import Resource
 
 DASHBOARD = "AWS::CloudWatch::Dashboard"
-PUBLISHED_NAMESPACES = ("AWS/ApiGateway", "AWS/DynamoDB", "AWS/Lambda", "AWS/SQS")
-"""Of AWS services, those that the engine has metrics of."""
+PUBLISHED_METRICS = {
+    "AWS/ApiGateway": {"Count", "4xx", "5xx", "Latency", "IntegrationLatency", "DataProcessed"},
+    "AWS/DynamoDB": {
+        "ConditionalCheckFailedRequests",
+        "ConsumedReadCapacityUnits",
+        "ConsumedWriteCapacityUnits",
+        "SuccessfulRequestLatency",
+        "SystemErrors",
+        "UserErrors",
+    },
+    "AWS/Lambda": {"ConcurrentExecutions", "Duration", "Errors", "Invocations", "Throttles"},
+    "AWS/SQS": {
+        "ApproximateAgeOfOldestMessage",
+        "ApproximateNumberOfMessagesDelayed",
+        "ApproximateNumberOfMessagesNotVisible",
+        "ApproximateNumberOfMessagesVisible",
+    },
+}
+"""What the engine has metrics of, among those of AWS services."""
 _DEFAULT_PERIOD = 300
 _POSITION = ("x", "y", "width", "height")
 
@@ -97,6 +114,7 @@ def _evaluate_widget(
         **{name: widget[name] for name in _POSITION if isinstance(widget.get(name), int)},
         "title": str(properties.get("title") or ""),
         "problems": [],
+        "notes": [],
     }
     try:
         match widget.get("type"):
@@ -135,6 +153,7 @@ class _MetricWidget:
         self._period = minutes * 60 if self._is_whole else _read_period(properties, _DEFAULT_PERIOD)
         self._window = Window(end, minutes, is_aligned=not self._is_whole)
         self._problems: list[str] = []
+        self._notes: list[str] = []
 
     def evaluate(self) -> dict[str, Any]:
         annotations = self._properties.get("annotations") or {}
@@ -152,7 +171,7 @@ class _MetricWidget:
         if not rows and not annotations.get("alarms"):
             self._problems.append("The widget has no metrics.")
         if self._view not in ("timeSeries", "singleValue"):
-            self._problems.append(f"Shown as values: the local engine does not draw the view {self._view!r}.")
+            self._notes.append(f"Shown as values: the local engine does not draw the view {self._view!r}.")
         return {
             "view": "timeSeries" if self._view == "timeSeries" else "singleValue",
             "stacked": self._properties.get("stacked") is True,
@@ -162,6 +181,7 @@ class _MetricWidget:
             "lines": lines,
             "series": series,
             "problems": self._problems,
+            "notes": self._notes,
         }
 
     def _read_rows(self, entries: Sequence[Any]) -> Iterator[_Row]:
@@ -188,12 +208,12 @@ class _MetricWidget:
             self._problems.append(str(error))
             return []
         if not found:
-            self._problems.append(f"{row.query.expression} finds no metric yet.")
+            self._notes.append(f"{row.query.expression} finds no metric yet.")
         metric = row.query.metric
-        if metric is not None and self._store.find(metric) is None:
-            namespace = metric.namespace
-            if namespace.startswith("AWS/") and namespace not in PUBLISHED_NAMESPACES:
-                self._problems.append(f"The local engine has no metrics of {namespace}.")
+        if metric is not None and metric.namespace.startswith("AWS/"):
+            published = PUBLISHED_METRICS.get(metric.namespace, set())
+            if metric.name not in published:
+                self._notes.append(f"The local engine does not publish {metric.namespace} {metric.name}.")
         return [
             self._describe(one, row.options.get("color") if len(found) == 1 else None, row.options.get("yAxis"))
             for one in found

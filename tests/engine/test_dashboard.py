@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from local.alarms import AlarmSet
-from local.dashboard import evaluate_dashboard, read_dashboards
+from local.dashboard import PUBLISHED_METRICS, evaluate_dashboard, read_dashboards
 from local.metrics import Metric, MetricStore
 from local.template import Resource
 from tests.engine_process import ROOT, EngineProcess, free_port, poll
@@ -135,14 +135,16 @@ def test_alarm_is_drawn_with_its_threshold() -> None:
         ({"metrics": [[*REQUESTS, {"stat": "tm99"}]]}, "no statistic 'tm99'"),
         ({"metrics": [[{"expression": "absent"}]]}, "'absent'"),
         ({"metrics": [[{"expression": "SEARCH('{Shop,nothing} x', 'Sum')"}]]}, "finds no metric yet"),
-        ({"metrics": [["AWS/Billing", "EstimatedCharges"]]}, "no metrics of AWS/Billing"),
+        ({"metrics": [["AWS/Billing", "EstimatedCharges"]]}, "does not publish AWS/Billing EstimatedCharges"),
+        ({"metrics": [["AWS/DynamoDB", "ReadThrottleEvents", "TableName", "t"]]}, "AWS/DynamoDB ReadThrottleEvents"),
         ({"metrics": [REQUESTS], "view": "pie"}, "does not draw the view 'pie'"),
         ({"annotations": {"alarms": ["nobody"]}}, "no alarm nobody"),
         ({"annotations": {"horizontal": [{"value": "x"}]}, "metrics": [REQUESTS]}, "not valid"),
     ],
 )
 def test_what_cannot_be_drawn_is_said(properties: dict[str, Any], sentence: str) -> None:
-    assert sentence in " ".join(_evaluate(properties)["problems"])
+    widget = _evaluate(properties)
+    assert sentence in " ".join([*widget["problems"], *widget["notes"]])
 
 
 def test_widgets_that_are_not_drawn_say_so() -> None:
@@ -187,6 +189,15 @@ def test_faulty_range_is_a_sentence(client: httpx.Client, minutes: str) -> None:
     assert (answer.status_code, "number from 1 to 360" in answer.text) == (400, True)
 
 
+def test_engine_knows_what_it_publishes(client: httpx.Client) -> None:
+    client.get("/orders/1")
+    poll(lambda: "ApproximateAgeOfOldestMessage" in client.get("/_local/metrics.json").text, "no queue was looked at")
+    metrics = client.get("/_local/metrics.json").json()["metrics"]
+    published = [(one["namespace"], one["name"]) for one in metrics if one["namespace"].startswith("AWS/")]
+    assert {namespace for namespace, _ in published} >= {"AWS/ApiGateway", "AWS/Lambda", "AWS/SQS"}
+    assert [pair for pair in published if pair[1] not in PUBLISHED_METRICS[pair[0]]] == []
+
+
 def test_page_loads_nothing_from_elsewhere_and_runs_no_other_script(client: httpx.Client) -> None:
     answer = client.get("/_local/dashboard")
     policy = answer.headers["content-security-policy"]
@@ -214,7 +225,7 @@ def test_page_draws_and_follows(engine: EngineProcess, browser: Browser, client:
     panel = page.get_by_role("region", name="Requests", exact=True)
     expect(panel.locator(".legend li")).to_contain_text(["all", "failed", "GET /orders/{id}"])
     expect(panel.locator("svg .limit-label")).to_have_text("busy")
-    expect(panel.locator(".problems")).to_have_text("There is no metric or expression with the id 'all'.")
+    expect(panel.locator(".problems").first).to_have_text("There is no metric or expression with the id 'all'.")
     expect(page.get_by_role("region", name="Slowest")).to_contain_text("does not draw widgets of type 'log'")
     expect(page.get_by_role("link", name="runbook")).to_have_attribute("href", "https://example.com/runbook")
     expect(page.get_by_role("region", name="Now")).to_contain_text("waiting")
