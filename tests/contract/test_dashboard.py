@@ -1,4 +1,4 @@
-"""Each metric that a dashboard shows or an alarm watches is one that the functions or AWS write, with its dimensions."""
+"""Each metric on a dashboard or in an alarm is one that the functions or AWS write, with the dimensions that it has."""
 
 import json
 import re
