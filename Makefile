@@ -60,6 +60,11 @@ bench: .venv/dev
 bench-local: .venv/dev
 	@$(python) -m benchmarks.local_engine
 
+## bench-traces: measure what tracing costs beside OpenTelemetry (writes docs/benchmarks/tracing.md)
+.PHONY: bench-traces
+bench-traces: .venv/dev
+	@$(python) -m benchmarks.tracing $(ARGS)
+
 ## cost: count a month's bill for the profiles in benchmarks/traffic (ARGS="business_hours --region eu-central-1", --help)
 .PHONY: cost
 cost: .venv/dev
@@ -70,15 +75,18 @@ cost: .venv/dev
 tune: .venv/dev
 	@$(python) -m benchmarks.tune $(ARGS)
 
-## load: send requests to `make run`, or to URL=https://… with TOKEN=… (PROFILE= of benchmarks/load/profiles, ARGS=--help)
+# The API that is meant: of a deployed stack, or what `make run` serves.
+target = $(if $(STAGE),--stage "$(STAGE)",$(if $(STACK),--stack "$(STACK)",--url "$(or $(URL),http://127.0.0.1:$(PORT))"))
+
+## load: send requests to `make run`, or to a deployed STAGE= or STACK= (PROFILE= of benchmarks/load/profiles, ARGS=--help)
 .PHONY: load
-load: .venv/run .venv-load/done
-	@.venv-load/bin/python -m benchmarks.load --url "$(or $(URL),http://127.0.0.1:$(PORT))" --profile "$(PROFILE)" $(ARGS)
+load: .venv/dev .venv-load/done
+	@.venv-load/bin/python -m benchmarks.load $(target) --profile "$(PROFILE)" $(ARGS)
 
 ## soak: ten minutes of load, in which memory must stay flat (writes docs/operations/load.md)
 .PHONY: soak
-soak: .venv/run .venv-load/done
-	@.venv-load/bin/python -m benchmarks.load --url "$(or $(URL),http://127.0.0.1:$(PORT))" --profile benchmarks/load/profiles/soak.toml --write $(ARGS)
+soak: .venv/dev .venv-load/done
+	@.venv-load/bin/python -m benchmarks.load $(target) --profile benchmarks/load/profiles/soak.toml --write $(ARGS)
 
 ## test-deploy: deploy the stack into an emulator of AWS, and test it there
 .PHONY: test-deploy
@@ -151,7 +159,9 @@ lock: .venv/dev
 	$(pin) benchmarks/cold_start/runtime/requirements.in --constraint requirements/dev.txt \
 		--output-file benchmarks/cold_start/runtime/requirements.txt
 	$(pin) benchmarks/peers/chalice/requirements.in --output-file benchmarks/peers/chalice/requirements.txt
-	@# What Lambda's runtime has is not shipped.
+	@# What Lambda's runtime and the layer have is not shipped.
+	$(pin) --no-emit-package urllib3 --no-emit-package typing-extensions \
+		benchmarks/tracing/requirements.in --constraint requirements/dev.txt --output-file benchmarks/tracing/requirements.txt
 	for peer in bare_boto3 fastapi_mangum flask_wsgi powertools_quickstart powertools_resolver sam_init; do \
 		$(pin) $(foreach name,boto3 botocore python-dateutil s3transfer six urllib3,--no-emit-package $(name)) \
 			benchmarks/peers/$$peer/requirements.in --output-file benchmarks/peers/$$peer/requirements.txt || exit; \

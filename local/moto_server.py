@@ -25,6 +25,7 @@ from local.containers import LocalPeersOnly, Receive, Scope, Send
 from local.dynamodb_responses import install_fast_serializer
 from local.dynamodb_transactions import install_fast_transactions
 from local.moto_activity import ACTIVITY_PATH, MotoActivity
+from local.moto_models import install_untracked_models
 
 type WsgiApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -52,7 +53,8 @@ class MotoApplication:
         headers: list[tuple[bytes, bytes]]
         if scope["path"] == ACTIVITY_PATH and scope["method"] == "GET":
             content = self._activity.describe(scope["query_string"].decode("latin-1"))
-            status, headers = 200, [(b"content-type", b"application/json")]
+            status = 200
+            headers = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
         elif target.startswith("DynamoDB"):
             # Called in the event loop itself, which is what keeps these requests one after another. Moto's
             # dispatcher, which lists a directory for each request, is only needed where the target is ambiguous.
@@ -126,6 +128,7 @@ def main() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     install_fast_serializer()
     install_fast_transactions()
+    install_untracked_models()
     networks = [ipaddress.ip_network(network) for network in sys.argv[1].split(",") if network]
     sockets = [socket.socket(fileno=int(descriptor)) for descriptor in sys.argv[2:]]
     application = LocalPeersOnly(MotoApplication(), networks)

@@ -10,9 +10,9 @@ from pathlib import Path
 import httpx
 
 from local.template import TemplateError, load_template
-from operations.profiles import ROOT, OperationError, read_profile
-from operations.stack import DeployedStack
-from operations.targets import Target, find_deployed, find_local, is_local
+from operations.arguments import add_target, find_target
+from operations.profiles import ROOT, OperationError
+from operations.targets import Target, is_local
 from serverless_api.smoke import Answer, Check, Event, Step, find_success, run_pass
 
 # The gateway itself answers within 30 seconds.
@@ -116,19 +116,10 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="make smoke", usage="make smoke URL=http://127.0.0.1:3000 | STAGE=dev | STACK=name", allow_abbrev=False
     )
-    where = parser.add_mutually_exclusive_group(required=True)
-    where.add_argument("--url", help="of an API that `make run` serves")
-    where.add_argument("--stage", help="a profile of samconfig.toml, whose stack is deployed")
-    where.add_argument("--stack", help="name of a deployed stack, in the region of the environment")
+    add_target(parser)
     options = parser.parse_args(arguments)
     try:
-        if options.url:
-            target = find_local(options.url)
-        else:
-            profile = read_profile(options.stage) if options.stage else None
-            stack = DeployedStack(profile.stack, profile.region) if profile else DeployedStack(options.stack)
-            stack.check_credentials()
-            target = find_deployed(stack)
+        target = find_target(options)
         checks = read_checks()
         print(f"Smoke test of {target.url}", flush=True)
         problems = run_smoke_test(target, checks, lambda line: print(line, flush=True))

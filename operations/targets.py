@@ -53,8 +53,10 @@ class Client:
                 form = {"grant_type": "client_credentials", **self.options}
                 answer = session.post(self.token_endpoint, data=form, auth=credentials)
                 token: str = answer.raise_for_status().json()["access_token"]
-        except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
-            raise OperationError(f"{self.token_endpoint} gives {self.client_id} no token: {error}") from error
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError) as error:
+            raise OperationError(
+                f"{self.token_endpoint} gives {self.client_id} no token: {_first_line(error)}"
+            ) from error
         return token
 
 
@@ -73,6 +75,8 @@ def find_local(url: str) -> Target:
         OperationError: the URL is not of this machine, or nobody answers there.
     """
     url = url.rstrip("/")
+    if not url.startswith(("http://", "https://")):
+        raise OperationError(f"URL={url} is no URL: give one such as http://127.0.0.1:3000.")
     if not is_local(url):
         raise OperationError(f"{url} is not on this machine: for a deployed stack give STAGE=… or STACK=… instead.")
     try:
@@ -123,6 +127,11 @@ def _connect(url: str) -> httpx.Client:
     return httpx.Client(timeout=_TOKEN_SECONDS, trust_env=not is_local(url))
 
 
+def _first_line(error: Exception) -> str:
+    """Return what an error says; where httpx has more lines, they are about HTTP in general."""
+    return str(error).partition("\n")[0]
+
+
 def _discover(issuer: str) -> str:
     """Return an issuer's token endpoint, from the document that it describes itself with (OpenID Connect Discovery)."""
     url = issuer.rstrip("/") + "/.well-known/openid-configuration"
@@ -130,8 +139,8 @@ def _discover(issuer: str) -> str:
         with _connect(url) as session:
             answer = session.get(url)
             endpoint: str = answer.raise_for_status().json()["token_endpoint"]
-    except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
-        raise OperationError(f"{url} does not say where tokens are given: {error}") from error
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError) as error:
+        raise OperationError(f"{url} does not say where tokens are given: {_first_line(error)}") from error
     return endpoint
 
 

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,6 +77,33 @@ def copy_with_bytecode(layer: Path, name: str) -> Path:
     return copy
 
 
+def deploy_changed(layer: Path, name: str, change: Callable[[Path], None]) -> tuple[Path, int]:
+    """Deploy a copy of a layer with its bytecode.
+
+    Args:
+        layer: to copy.
+        name: of the copy.
+        change: does to the copy's packages, whose folder it gets, what is to be other than in the layer.
+
+    Returns:
+        The folder that is /opt in Lambda, and the bytes of the zipped layer.
+    """
+    copy = WORK_DIRECTORY / "layers" / name
+    _remove(copy)
+    shutil.copytree(layer, copy)
+    _thaw(copy)
+    change(copy / "python")
+    _run([sys.executable, "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", str(copy)])
+    return _deploy(copy, f"layers/{name}"), _archive(f"layers/{name}").stat().st_size
+
+
+def install_packages(requirements: Path, directory: Path) -> None:
+    """Install pinned packages into a folder, as `sam build` does it."""
+    _run(
+        [sys.executable, "-m", "pip", *_install(requirements), "--no-compile", "--no-deps", "--target", str(directory)]
+    )
+
+
 def has_bytecode(layer: Path) -> bool:
     return any(layer.rglob("*.pyc"))
 
@@ -108,8 +136,7 @@ def _make_peer(peer: Peer, folder: str) -> Artifact:
             _remove(package)
             package.mkdir(parents=True)
             if re.search(r"^\w", requirements.read_text(), re.MULTILINE):
-                options = ["--no-compile", "--no-deps", "--target", str(package)]
-                _run([sys.executable, "-m", "pip", *_install(requirements), *options])
+                install_packages(requirements, package)
             _mark(package, requirements)
         shutil.copy(source / "app.py", package / "app.py")
     function = Function(_deploy(package, folder), None, peer.handler, peer.variables)

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import gevent
 from gevent.event import Event
@@ -15,6 +14,7 @@ from gevent.event import Event
 # Locust before all that opens connections: it makes them wait in gevent's loop.
 from locust import FastHttpUser  # noqa: F401
 
+from benchmarks.load.access import Access, find_access
 from benchmarks.load.caller import Traffic
 from benchmarks.load.housekeeping import Housekeeping
 from benchmarks.load.memory import find_engine
@@ -22,7 +22,6 @@ from benchmarks.load.plot import draw_plot
 from benchmarks.load.profile import Profile, load_profile
 from benchmarks.load.report import format_report, format_routes
 from benchmarks.load.run import Run, run_profile
-from benchmarks.load.tokens import find_local_port, find_token
 from benchmarks.machine import ROOT, BenchmarkError, describe_system
 
 PROFILES = ROOT / "benchmarks/load/profiles"
@@ -33,13 +32,13 @@ def main() -> int:
     """Run, print and write the report; 1 where too many requests failed, 2 where nothing could be sent."""
     options = _parse()
     stop = Event()
-    # Ctrl-C ends the run, with the report so far; another one ends the clean-up as well.
+    # Nothing is left behind: Ctrl-C ends the stages, and not the clean-up after them.
     watchers = [gevent.signal_handler(number, stop.set) for number in (signal.SIGINT, signal.SIGTERM)]
     try:
         profile = load_profile(options.profile)
-        url = _read_url(options.url)
-        conditions = {"Asked": url} | describe_system() | {"Load tool": f"Locust {version('locust')}"}
-        return _load(url, profile, conditions, options, stop)
+        access = find_access(options.url, _name_target(options), profile.seconds, os.environ)
+        conditions = {"Asked": access.url} | describe_system() | {"Load tool": f"Locust {version('locust')}"}
+        return _load(access, profile, conditions, options, stop)
     except BenchmarkError as error:
         print(error, file=sys.stderr)
         return 2
@@ -48,33 +47,46 @@ def main() -> int:
             watcher.cancel()
 
 
-def _load(url: str, profile: Profile, conditions: Mapping[str, str], options: argparse.Namespace, stop: Event) -> int:
-    traffic = Traffic(profile.mix, find_token(url, profile.seconds, os.environ))
-    housekeeping = Housekeeping(url, traffic)
+def _load(
+    access: Access, profile: Profile, conditions: Mapping[str, str], options: argparse.Namespace, stop: Event
+) -> int:
+    traffic = Traffic(profile.mix, access.token)
+    housekeeping = Housekeeping(access.url, traffic)
     housekeeping.check_access()
-    port = find_local_port(url)
-    engine = None if port is None else find_engine(port)
-    print(f"{profile.title}: {profile.seconds:.0f} seconds against {url}. Ctrl-C ends it with the report so far.")
+    engine = None if access.local_port is None else find_engine(access.local_port)
+    print(
+        f"{profile.title}: {profile.seconds:.0f} seconds against {access.url}. Ctrl-C ends it with the report so far."
+    )
     housekeeping.create_resources(profile.resources)
     try:
-        run = run_profile(url, profile, traffic, engine=engine, stop=stop, show=lambda line: print(line, flush=True))
+        run = run_profile(
+            access.url, profile, traffic, engine=engine, stop=stop, show=lambda line: print(line, flush=True)
+        )
     finally:
-        left = housekeeping.delete_resources()
+        left = _clean_up(housekeeping, traffic)
     print(f"\n{format_routes(run)}\n")
     for problem, count in run.measurements.problems.most_common():
         print(f"{count} times {problem}")
-    _write(run, conditions, options, port)
+    _write(run, conditions, options)
     if left:
-        print(f"{left} resources named {traffic.mark!r} could not be deleted.", file=sys.stderr)
+        print(left, file=sys.stderr)
     if run.has_failed:
         print("More requests failed than the profile allows.", file=sys.stderr)
     return 1 if run.has_failed or left else 0
 
 
-def _write(run: Run, conditions: Mapping[str, str], options: argparse.Namespace, port: int | None) -> None:
+def _clean_up(housekeeping: Housekeeping, traffic: Traffic) -> str:
+    """Delete what the run has made, and return a sentence where something is left: the report is written anyway."""
+    try:
+        left = housekeeping.delete_resources()
+    except BenchmarkError as error:
+        return f"Resources named {traffic.mark!r} may be left: {error}"
+    return f"{left} resources named {traffic.mark!r} could not be deleted." if left else ""
+
+
+def _write(run: Run, conditions: Mapping[str, str], options: argparse.Namespace) -> None:
     name = run.profile.name
-    command = "make load" if port is not None else f"make load URL={conditions['Asked']}"
-    command += f" PROFILE={os.path.relpath(options.profile, ROOT)}"
+    command = f"make load PROFILE={os.path.relpath(options.profile, ROOT)}"
     if options.write:
         report, plot = DOCUMENTS / "load.md", DOCUMENTS / f"{name}.svg"
         command = "make soak" if name == "soak" else f"{command} ARGS=--write"
@@ -86,20 +98,20 @@ def _write(run: Run, conditions: Mapping[str, str], options: argparse.Namespace,
     print(f"Written to {report} and, as a plot, {plot.name} beside it.")
 
 
-def _read_url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise BenchmarkError(f"URL is {text!r}; it must be one such as http://127.0.0.1:3000 or https://….")
-    if parts.scheme == "http" and find_local_port(text) is None:
-        raise BenchmarkError(f"{text} is not https: the token would cross the network unencrypted.")
-    return text.rstrip("/")
+def _name_target(options: argparse.Namespace) -> list[str]:
+    """Return the option that says which API is meant, as it was given."""
+    given = {"--url": options.url, "--stage": options.stage, "--stack": options.stack}
+    return [text for name, value in given.items() if value is not None for text in (name, value)]
 
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="make load", description="Send what a profile says to the API.", allow_abbrev=False
     )
-    parser.add_argument("--url", default="http://127.0.0.1:3000", help="of the API, with its stage where it has one")
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--url", help="of an API that `make run` serves, or of any with TOKEN=… in the environment")
+    where.add_argument("--stage", help="a profile of samconfig.toml, whose stack is deployed")
+    where.add_argument("--stack", help="name of a deployed stack, in the region of the environment")
     parser.add_argument("--profile", type=Path, default=PROFILES / "steady.toml", metavar="FILE")
     parser.add_argument(
         "--output", type=Path, default=ROOT / ".load", metavar="FOLDER", help="for the report (default: .load)"

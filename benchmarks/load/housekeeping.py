@@ -65,9 +65,7 @@ class Housekeeping:
         while True:
             answer = self._send("GET", self._url, params=parameters)
             if answer.status_code != HTTPStatus.OK:
-                raise BenchmarkError(
-                    f"{self._url} answers {answer.status_code}: resources named {self._traffic.mark!r} may be left."
-                )
+                raise BenchmarkError(f"{self._url} answers {answer.status_code}.")
             page = answer.json()
             for resource in page["resources"]:
                 if resource["createdAt"] < self._oldest:

@@ -14,14 +14,17 @@ MEGABYTE = 2**20
 
 @dataclass(frozen=True)
 class MemoryFigures:
-    """The memory of one kind of process, all of the kind together, in MB.
+    """The memory of one kind of process.
 
     Attributes:
-        processes: at the end.
-        slope: MB a minute over the second half of the run.
+        processes: at the start and at the end.
+        start: MB of one, on average.
+        end: likewise.
+        most: likewise.
+        slope: MB a minute of one, on average, over the second half of the run.
     """
 
-    processes: int
+    processes: tuple[int, int]
     start: float
     end: float
     most: float
@@ -30,7 +33,10 @@ class MemoryFigures:
 
 @dataclass
 class MemorySamples:
-    """What was seen, by kind of process."""
+    """What was seen, by kind of process; memory as MB of one process, on average.
+
+    The engine starts more processes of a function as requests meet, so that the sum grows where no process does.
+    """
 
     seconds: list[float] = field(default_factory=list)
     megabytes: dict[str, list[float]] = field(default_factory=lambda: {kind: [] for kind in KINDS})
@@ -48,7 +54,7 @@ class MemorySamples:
             return
         self.seconds.append(second)
         for kind in KINDS:
-            self.megabytes[kind].append(sum(sizes[kind]) / MEGABYTE)
+            self.megabytes[kind].append(sum(sizes[kind]) / max(1, len(sizes[kind])) / MEGABYTE)
             self.processes[kind].append(len(sizes[kind]))
 
     def sum_up(self) -> Mapping[str, MemoryFigures]:
@@ -59,7 +65,7 @@ class MemorySamples:
             return {}
         return {
             kind: MemoryFigures(
-                processes=self.processes[kind][-1],
+                processes=(self.processes[kind][0], self.processes[kind][-1]),
                 start=sizes[0],
                 end=sizes[-1],
                 most=max(sizes),

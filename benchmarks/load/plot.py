@@ -43,7 +43,7 @@ def draw_plot(run: Run) -> str:
             Series(kind, list(zip(run.memory.seconds, sizes, strict=True)))
             for kind, sizes in run.memory.megabytes.items()
         ]
-        panels.append(("Resident memory, MB", memory))
+        panels.append(("Resident memory of one process, MB", memory))
     step = HEAD + HEIGHT + FOOT + GAP
     height = 2 * MARGIN + len(panels) * step - GAP
     parts = [

@@ -86,17 +86,22 @@ def _format_memory(kinds: Mapping[str, MemoryFigures]) -> str:
         [
             "## Memory",
             "",
-            "Resident memory (RSS) of the local engine's processes in MB, every two seconds. The slope is that",
-            "of a line through the second half of the run.",
+            "Resident memory (RSS) of the local engine's processes: MB of one process, on average, seen every two",
+            "seconds. The slope is that of a line through the second half of the run. The AWS services are moto, which",
+            "keeps the records of the table's stream as long as it runs, about 4 KB a write, and the last 20,000",
+            "requests for `make dashboard`.",
             "",
-            "| processes | how many | start | end | most | MB a minute |",
+            "| processes | how many, start and end | start | end | most | MB a minute |",
             "|---|---:|---:|---:|---:|---:|",
-            *(
-                f"| {kind} | {of.processes} | {of.start:.1f} | {of.end:.1f} | {of.most:.1f} | {of.slope:+.2f} |"
-                for kind, of in kinds.items()
-            ),
+            *(f"| {kind} | {_format_memory_figures(of)} |" for kind, of in kinds.items()),
         ]
     )
+
+
+def _format_memory_figures(figures: MemoryFigures) -> str:
+    first, last = figures.processes
+    sizes = " | ".join(f"{size:.1f}" for size in (figures.start, figures.end, figures.most))
+    return f"{first}, {last} | {sizes} | {figures.slope:+.2f}"
 
 
 def _format_figures(figures: Figures, seconds: float) -> str:

@@ -87,16 +87,12 @@ class Deployment:
         options = (*options, "--no-confirm-changeset", "--parameter-overrides", *overrides)
         return _try(self.emulator, "deploy", *location, *options)
 
-    def deploy_guided(self, directory: Path) -> str:
+    def deploy_guided(self, directory: Path) -> None:
         """Create the stack as a newcomer does, on a terminal: every question of `sam deploy --guided` gets its default.
 
         Two get an answer: `PARAMETERS`, and whether to deploy the change set that was shown, whose default is no.
 
-        Args:
-            directory: where the answers are kept, in a samconfig.toml of its own.
-
-        Returns:
-            What the terminal has shown.
+        The answers are kept in `directory`, in a samconfig.toml of its own.
         """
         config = shutil.copy(ROOT / "samconfig.toml", directory / "samconfig.toml")
         arguments = ["deploy", "--guided", "--template-file", str(self._template), "--config-file", str(config)]
@@ -127,7 +123,6 @@ class Deployment:
             finally:
                 terminal.close()
         assert process.returncode == 0, f"sam deploy --guided failed:\n{shown}"
-        return shown
 
     def delete(self) -> None:
         _run(self.emulator, "delete", "--stack-name", self.name, "--no-prompts", "--region", "us-east-1")

@@ -113,6 +113,18 @@ def test_a_stack_is_updated_in_place_and_leaves_its_table_when_deleted(
     assert keys <= {item["sk"]["S"] for item in items}
 
 
+def test_production_does_not_lose_its_table_and_user_pool(emulator: Emulator, template: Path) -> None:
+    deployment = Deployment(emulator, template, "production")
+    deployment.deploy("--config-env", "prod", Stage="prod")
+    dynamodb, table = emulator.client("dynamodb"), deployment.find("Table")
+    with pytest.raises(dynamodb.exceptions.ClientError, match="deletion protection"):
+        dynamodb.delete_table(TableName=table)
+    pool = emulator.client("cognito-idp").describe_user_pool(UserPoolId=deployment.find("UserPool"))
+    assert pool["UserPool"]["DeletionProtection"] == "ACTIVE"
+    stack = emulator.client("cloudformation").describe_stacks(StackName=deployment.name)["Stacks"][0]
+    assert {"Key": "stage", "Value": "prod"} in stack["Tags"]
+
+
 def test_a_stack_is_refused_in_a_region_that_is_not_allowed(emulator: Emulator, template: Path) -> None:
     deployment = Deployment(emulator, template, "elsewhere")
     said = deployment.refuse(AllowedRegions="eu-central-1,eu-west-1")

@@ -86,6 +86,7 @@ def test_another_issuers_token_endpoint_is_discovered_and_its_client_is_the_envi
     status, output = account.run_smoke_test("--stack", "foreign", **client | {"SMOKE_CLIENT_SECRET": "wrong-secret"})
     assert status == 2
     assert "gives local-machine no token" in output
+    assert output.count("\n") == 1
     assert "wrong-secret" not in output
 
 

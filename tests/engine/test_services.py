@@ -120,6 +120,16 @@ def test_a_long_poll_holds_up_nobody(services: Services, dynamodb: Any) -> None:
         assert not waiting.done()
 
 
+def test_what_was_answered_is_not_kept(services: Services, dynamodb: Any) -> None:
+    # What moto's own dashboard shows is all that its models are kept for.
+    for number in range(3):
+        dynamodb.put_item(TableName="Items", Item=_item(f"kept{number}"))
+        dynamodb.get_item(TableName="Items", Key={"pk": {"S": "p"}, "sk": {"S": f"kept{number}"}})
+    kept = httpx.get(f"{services.endpoint}/moto-api/data.json", trust_env=False).raise_for_status().json()
+    assert kept["dynamodb"]["Item"] == []
+    assert kept["dynamodb"]["StreamRecord"] == []
+
+
 def test_a_resource_that_is_refused_is_named(services: Services, stack: Stack) -> None:
     with pytest.raises(ServicesError, match=r"refuse CreateTable .*\bItems\b"):
         create_resources(stack, services.endpoint)

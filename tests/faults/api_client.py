@@ -2,8 +2,10 @@
 
 import http.client
 import json
+import secrets
 import time
-from collections.abc import Mapping
+from base64 import urlsafe_b64encode
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -82,3 +84,23 @@ class ApiClient:
             if "nextToken" not in answer.document:
                 return found
             query = f"?limit=7&nextToken={answer.document['nextToken']}"
+
+
+def make_id() -> str:
+    """An id as the API gives them, of no resource."""
+    digits = secrets.token_hex(16)
+    return f"{digits[:8]}-{digits[8:12]}-7{digits[13:16]}-8{digits[17:20]}-{digits[20:]}"
+
+
+def make_next_token() -> str:
+    return urlsafe_b64encode(bytes.fromhex(make_id().replace("-", ""))).decode().rstrip("=")
+
+
+KINDS: Sequence[Callable[[ApiClient], Answer]] = (
+    lambda client: client.send("POST", RESOURCES, {"name": "one", "type": "A"}, {"Idempotency-Key": make_id()}),
+    lambda client: client.send("GET", f"{RESOURCES}/{make_id()}"),
+    lambda client: client.send("PUT", f"{RESOURCES}/{make_id()}", {"name": "one", "type": "A"}),
+    lambda client: client.send("DELETE", f"{RESOURCES}/{make_id()}"),
+    lambda client: client.send("GET", f"{RESOURCES}?nextToken={make_next_token()}"),
+)
+"""A request of each route, each time another one."""

@@ -6,8 +6,9 @@ from concurrent.futures import Future, ProcessPoolExecutor
 
 import pytest
 
-from tests.faults.conftest import SEED, Report, Stand
+from tests.faults.conftest import SEED, Report
 from tests.faults.event_process import Outcome, send_events
+from tests.faults.stand import Stand
 from tests.stack import Route, list_routes
 
 # The events of all routes are waited for together; a slow machine only takes longer.

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.faults.api_client import RESOURCES, Answer, ApiClient
-from tests.faults.conftest import SEED, Report, Stand
+from tests.faults.conftest import SEED, Report
+from tests.faults.stand import Stand
 
 CREATES = 500
 CLIENTS = 16

@@ -1,19 +1,18 @@
 """The API while its table fails now and then, says nothing, or is down."""
 
-import secrets
 import statistics
 import time
-from base64 import urlsafe_b64encode
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.faults.api_client import RESOURCES, Answer, ApiClient
-from tests.faults.conftest import PROCESSES, SEED, Report, Stand
+from tests.faults.api_client import KINDS, Answer, ApiClient
+from tests.faults.conftest import SEED, Report
 from tests.faults.model import ModelledUser, Tally
 from tests.faults.proxy import Fault, always, draw_faults
+from tests.faults.stand import PROCESSES, Stand
 
 CLIENTS = 16
 REQUESTS = 2_000
@@ -108,24 +107,6 @@ def send_at_once(stand: Stand, subject: str, count: int) -> Sequence[Answer]:
 
     with ThreadPoolExecutor(len(clients)) as threads:
         return [answer for answers in threads.map(send, range(len(clients))) for answer in answers]
-
-
-def make_id() -> str:
-    digits = secrets.token_hex(16)
-    return f"{digits[:8]}-{digits[8:12]}-7{digits[13:16]}-8{digits[17:20]}-{digits[20:]}"
-
-
-def make_next_token() -> str:
-    return urlsafe_b64encode(bytes.fromhex(make_id().replace("-", ""))).decode().rstrip("=")
-
-
-KINDS: Sequence[Callable[[ApiClient], Answer]] = (
-    lambda client: client.send("POST", RESOURCES, {"name": "one", "type": "A"}, {"Idempotency-Key": make_id()}),
-    lambda client: client.send("GET", f"{RESOURCES}/{make_id()}"),
-    lambda client: client.send("PUT", f"{RESOURCES}/{make_id()}", {"name": "one", "type": "A"}),
-    lambda client: client.send("DELETE", f"{RESOURCES}/{make_id()}"),
-    lambda client: client.send("GET", f"{RESOURCES}?nextToken={make_next_token()}"),
-)
 
 
 def describe_seconds(seconds: Sequence[float]) -> str:

@@ -1,6 +1,8 @@
 """The API, as `make run` serves it."""
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -13,3 +15,11 @@ from tests.stack import ROOT
 def engine() -> Iterator[EngineProcess]:
     with run_engine_of(ROOT / "template.yaml") as engine:
         yield engine
+
+
+@pytest.fixture
+def copied_stack(tmp_path: Path) -> Path:
+    """The template with all that it names, free to be changed."""
+    for name in ("events", "functions", "layers", "models"):
+        shutil.copytree(ROOT / name, tmp_path / name, symlinks=True)
+    return Path(shutil.copy(ROOT / "template.yaml", tmp_path / "template.yaml"))

@@ -1,6 +1,5 @@
 """The smoke test, run as `make smoke` runs it, against the local engine."""
 
-import shutil
 import subprocess
 import sys
 
@@ -37,15 +36,6 @@ def test_every_route_is_tried_with_and_without_a_token(engine):
     assert read_resources(engine) == before
 
 
-@pytest.fixture
-def copied_stack(tmp_path):
-    """The template, models and functions, free to be changed."""
-    for name in ("functions", "models", "layers"):
-        shutil.copytree(ROOT / name, tmp_path / name, symlinks=True)
-    shutil.copytree(ROOT / "events", tmp_path / "events")
-    return shutil.copy(ROOT / "template.yaml", tmp_path / "template.yaml")
-
-
 def test_a_broken_route_fails_the_test_and_what_was_created_goes(copied_stack):
     handler = copied_stack.parent / "functions/get_resource/app.py"
     handler.write_text(handler.read_text().replace("Response(200", "Response(202"))
@@ -76,12 +66,14 @@ def test_a_route_that_is_open_fails_the_test(copied_stack):
     ("arguments", "sentence"),
     [
         (["--url", f"http://127.0.0.1:{free_port()}"], "does not say where tokens are given"),
+        (["--url", "127.0.0.1:3000"], "is no URL: give one such as http://127.0.0.1:3000."),
+        (["--url", "http://127.0.0.1:99999"], "does not say where tokens are given"),
         (["--url", "https://api.example.com"], "give STAGE=… or STACK=… instead"),
         (["--stage", "qa"], "STAGE=qa is none of the profiles in samconfig.toml: dev, staging, prod."),
         (["--stack", "any"], "No AWS region is set"),
         ([], "one of the arguments --url --stage --stack is required"),
     ],
-    ids=["nobody there", "not local", "no such stage", "no region", "nothing said"],
+    ids=["nobody there", "no URL", "no port", "not local", "no such stage", "no region", "nothing said"],
 )
 def test_what_cannot_begin_is_refused_with_a_sentence(arguments, sentence):
     done = run_operation("smoke", *arguments)

@@ -58,6 +58,7 @@ IDENTITIES: dict[str, tuple[Callable[[Event], object], int]] = {
     "a sub with half a surrogate pair": (with_jwt({**GOOD, "sub": "\ud800"}), 401),
     "claims that are a list": (with_jwt([GOOD]), 400),
     "claims that are text": (with_jwt("sub=mallory"), 400),
+    # pragma: allowlist nextline secret
     "a JWT that is text": (authorized_by({"jwt": "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbGljZSJ9."}), 400),
     "no scopes": (with_jwt({"sub": "mallory"}), 403),
     "an empty list of scopes": (with_jwt({"sub": "mallory"}, []), 403),

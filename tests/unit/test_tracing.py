@@ -109,7 +109,6 @@ def test_a_condition_that_fails_is_an_error_and_no_fault(api: Gateway, daemon: D
     [
         SAMPLED.replace("Sampled=1", "Sampled=0"),
         f"Root={TRACE};Parent={SEGMENT}",
-        f"Root={TRACE};Parent={SEGMENT};Sampled=0;Lineage=Sampled=1",
         f"Root={TRACE};Sampled=1",
         "Sampled=1",
         "Sampled=1;;=;",
@@ -200,35 +199,52 @@ def test_a_daemon_that_comes_back_gets_what_follows(dynamodb: DynamoDB, daemon: 
 
 def test_a_daemon_that_does_not_read_is_not_waited_for(dynamodb: DynamoDB, daemon: Daemon) -> None:
     with run_api(dynamodb.url, daemon.address):
-        from serverless_api.tracing import trace_table_call
+        from serverless_api import tracing
+        from serverless_api.tracing import TableCall
 
         # More than the receiver's buffer holds.
         for _ in range(5_000):
-            with trace_table_call("GetItem", 0):
+            with TableCall("GetItem", 0):
                 pass
+        assert tracing._daemon is not None
+        assert not tracing._daemon.getblocking()
     assert 0 < len(daemon.take_all()) < 5_000
 
 
 def test_an_exception_passes_as_it_is(dynamodb: DynamoDB, daemon: Daemon) -> None:
     with run_api(dynamodb.url, daemon.address):
         from serverless_api.resilience.deadline import DeadlineExceeded
-        from serverless_api.tracing import trace_table_call
+        from serverless_api.tracing import TableCall
 
-        with pytest.raises(DeadlineExceeded), trace_table_call("GetItem", 0):
+        with pytest.raises(DeadlineExceeded), TableCall("GetItem", 0):
             raise DeadlineExceeded
     (document,) = daemon.take_all()
     assert document["fault"] is True
 
 
+def test_an_attempt_for_which_no_time_is_left_has_no_answer(dynamodb: DynamoDB, daemon: Daemon) -> None:
+    with run_api(dynamodb.url, daemon.address) as api, pytest.MonkeyPatch.context() as patch:
+        from serverless_api import table
+        from serverless_api.resilience import deadline
+
+        assert api.page().status == 200
+        patch.setattr(deadline, "_current", deadline.Deadline(-1))
+        with pytest.raises(deadline.DeadlineExceeded):
+            table.get_item({"pk": "a", "sk": "b"})
+    answered, late = daemon.take_all()
+    assert answered["http"]["response"]["status"] == 200
+    assert late["fault"] is True
+    assert "http" not in late
+
+
 def test_each_environment_that_is_restored_opens_a_socket_of_its_own(dynamodb: DynamoDB, daemon: Daemon) -> None:
     with run_api(dynamodb.url, daemon.address) as api:
-        from serverless_api import tracing
+        from serverless_api import snapshot, tracing
 
         api.page()
         before = tracing._daemon
-        tracing.start_over()
-        assert tracing._daemon is None
         assert before is not None
+        snapshot.start_over()
         assert before.fileno() == -1
         api.page()
     assert len(daemon.take_all()) == 2
@@ -274,9 +290,9 @@ def test_a_downstream_call_that_fails_is_flagged(aws, table, daemon, answer, sta
 
 def test_an_ipv6_address_makes_a_name_that_x_ray_takes(dynamodb: DynamoDB, daemon: Daemon) -> None:
     with run_api(dynamodb.url, daemon.address):
-        from serverless_api.tracing import trace_http_call
+        from serverless_api.tracing import HTTPCall
 
-        with trace_http_call("POST", "https", "[2001:db8::1]:8443"):
+        with HTTPCall("POST", "https", "[2001:db8::1]:8443"):
             pass
     (document,) = daemon.take_all()
     assert document["name"] == "2001:db8::1:8443"
@@ -285,9 +301,9 @@ def test_an_ipv6_address_makes_a_name_that_x_ray_takes(dynamodb: DynamoDB, daemo
 
 def test_a_document_is_json_whatever_the_settings_hold(dynamodb: DynamoDB, daemon: Daemon) -> None:
     with run_api(dynamodb.url, daemon.address, TABLE_NAME='a"b\\'):
-        from serverless_api.tracing import trace_table_call
+        from serverless_api.tracing import TableCall
 
-        with trace_table_call("GetItem", 0):
+        with TableCall("GetItem", 0):
             pass
     (document,) = daemon.take_all()
     assert document["aws"]["table_name"] == 'a"b\\'

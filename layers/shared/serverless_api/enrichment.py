@@ -26,7 +26,7 @@ from serverless_api.json_text import InvalidJSON, JSONText, dump_json, parse_jso
 from serverless_api.observability import Metric, count, find_correlation_id, logger, note_circuit, report_transition
 from serverless_api.resilience.deadline import Deadline, DeadlineExceeded, current_deadline
 from serverless_api.resilience.retry import RetryableError, RetryBudget, RetryPolicy
-from serverless_api.tracing import trace_http_call
+from serverless_api.tracing import HTTPCall
 
 ATTEMPT_SECONDS = 1.0
 MAX_ANSWER_BYTES = 16_384
@@ -131,7 +131,7 @@ def _post(body: bytes, key: str, seconds: float) -> JSONText:
         target = _url._replace(host=_resolve_local_address())
         headers["Host"] = _url.netloc or ""
     try:
-        with trace_http_call("POST", _url.scheme or "", _url.netloc or "") as subsegment:
+        with HTTPCall("POST", _url.scheme or "", _url.netloc or "") as subsegment:
             response = _connections.request(
                 "POST",
                 target.url,

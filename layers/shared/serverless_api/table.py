@@ -19,7 +19,7 @@ from serverless_api.observability import Metric, Usage, count, count_usage, logg
 from serverless_api.resilience.circuit_breaker import CircuitBreaker, CircuitOpen, CircuitState
 from serverless_api.resilience.deadline import DeadlineExceeded, current_deadline
 from serverless_api.resilience.retry import RetryableError, RetryBudget, RetryPolicy
-from serverless_api.tracing import trace_table_call
+from serverless_api.tracing import TableCall
 
 type Item = dict[str, Any]
 
@@ -238,7 +238,9 @@ def _call(operation: str, **arguments: Any) -> dict[str, Any]:
 
 def _attempt(operation: str, arguments: Mapping[str, Any], retries: int) -> dict[str, Any]:
     count_usage(Usage.TABLE_CALLS)
-    with trace_table_call(operation, retries) as subsegment:
+    # Where no time is left, the database is not called, and has the answer to the call before.
+    _database.response = None
+    with TableCall(operation, retries) as subsegment:
         try:
             answer = _ask(operation, arguments)
         except AnswerLost:

@@ -1,0 +1,24 @@
+"""The stack in the local engine, whose minutes last a second, with faults between the functions and what they call."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.faults.stand import Stand, start_stand
+
+# What can be driven to its limit here: twelve clients use ten environments, two of them one that is reserved.
+PARAMETERS = {"ColdStart": "warm", "AccountConcurrency": "10", "GetResourceReserved": "1"}
+TIME_LAPSE = ("--minute", "1")
+
+
+@pytest.fixture(scope="module")
+def stand() -> Iterator[Stand]:
+    with start_stand(*TIME_LAPSE, **PARAMETERS) as stand:
+        yield stand
+
+
+@pytest.fixture(scope="module")
+def whole_stack() -> Iterator[Stand]:
+    """With the functions as well that are there only beside the stack's own user pool."""
+    with start_stand(*TIME_LAPSE, ColdStart="warm", Issuer="", Audience="") as stand:
+        yield stand

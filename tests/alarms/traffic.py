@@ -1,0 +1,39 @@
+"""Requests of all kinds, sent for as long as a block lasts."""
+
+import http.client
+import itertools
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from tests.faults.api_client import KINDS, ApiClient
+
+CLIENTS = 12
+PAUSE_SECONDS = 0.02
+
+
+@contextmanager
+def send_requests(url: str, clients: int = CLIENTS) -> Iterator[None]:
+    """Have so many clients send one request after the other, whatever comes of them."""
+    stop = threading.Event()
+
+    def send(number: int) -> None:
+        for kind in itertools.islice(itertools.cycle(KINDS), number, None):
+            if stop.wait(PAUSE_SECONDS):
+                return
+            # A connection that a killed server leaves is no use for the next request.
+            with suppress(OSError, http.client.HTTPException):
+                kind(ApiClient(url, f"user-{number}"))
+
+    threads = [threading.Thread(target=send, args=(number,)) for number in range(clients)]
+    for thread in threads:
+        thread.start()
+        # Not all at once: what they measure is to arrive in each minute.
+        time.sleep(PAUSE_SECONDS)
+    try:
+        yield
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()

@@ -1,0 +1,75 @@
+"""The API under its own engine, with a proxy full of faults between the functions and their table."""
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from local.services import Services, start_services
+from local.tokens import AUDIENCE, issuer_url
+from tests.engine_process import ROOT, EngineProcess, free_port
+from tests.faults.proxy import FaultPlan, FaultProxy, no_faults
+
+PROCESSES = 3
+"""Of each function, at the most."""
+
+
+@dataclass(frozen=True)
+class Stand:
+    """What the experiments are made with."""
+
+    engine: EngineProcess
+    proxy: FaultProxy
+    services: Services
+
+    @property
+    def url(self) -> str:
+        return self.engine.url
+
+    @contextmanager
+    def faults(self, plan: FaultPlan) -> Iterator[None]:
+        """Have the table fail by a plan for the block."""
+        self.proxy.plan = plan
+        try:
+            yield
+        finally:
+            self.proxy.plan = no_faults
+
+    def find_function_processes(self, folder: str = "functions/") -> set[int]:
+        """Return the processes that run functions; those of one of them by the name of its folder."""
+        command = ["ps", "-ww", "-eo", "pid=,ppid=,args="]
+        listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        rows = [line.split(maxsplit=2) for line in listed.splitlines()]
+        return {
+            int(pid)
+            for pid, parent, arguments in rows
+            if int(parent) == self.engine.process.pid and folder in arguments
+        }
+
+
+@contextmanager
+def start_stand(*arguments: str, **parameters: str) -> Iterator[Stand]:
+    """Start one.
+
+    Args:
+        arguments: further ones of `python -m local run`.
+        parameters: of the stack; by default it trusts the engine's issuer.
+    """
+    port = free_port()
+    parameters = {"Issuer": issuer_url(port), "Audience": AUDIENCE} | parameters
+    services = start_services()
+    try:
+        with (
+            FaultProxy(services.endpoint) as proxy,
+            EngineProcess(
+                ROOT / "template.yaml",
+                *("--services", proxy.url),
+                *("--processes", str(PROCESSES)),
+                *("--parameters", *(f"{name}={value}" for name, value in parameters.items())),
+                *arguments,
+                port=port,
+            ) as engine,
+        ):
+            yield Stand(engine, proxy, services)
+    finally:
+        services.stop()

@@ -1,0 +1,235 @@
+"""`make load`, as its users run it: against the local engine, and against a server that fails."""
+
+import os
+import re
+import signal
+import subprocess
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from local.issuer import CLIENT_ID
+from tests.engine_process import EngineProcess, free_port, run_engine
+from tests.served import serve
+from tests.stack import ROOT, list_routes
+
+PYTHON = ROOT / ".venv-load/bin/python"
+PROFILE = """
+title = "A test"
+resources = 12
+[mix]
+list = 2
+get = 2
+create = 1
+update = 1
+delete = 1
+[[stages]]
+seconds = 6
+rate = 20
+[[stages]]
+seconds = 1
+users = 2
+"""
+ROW = re.compile(r"^\| `?([^|`]+)`? \| (\d+) \| [\d.]+ \| (\d+) \|", re.MULTILINE)
+
+
+def prepare(url: str, profile: str, folder: Path, **environment: str) -> tuple[list[str], dict[str, Any]]:
+    """The command of a run that writes its report into a folder, and how to start it."""
+    if not PYTHON.exists():
+        pytest.fail("The load tool is not installed; `make test` or `make load` installs it.")
+    file = folder / "profile.toml"
+    file.write_text(profile)
+    command = [str(PYTHON), "-m", "benchmarks.load", "--url", url, "--profile", str(file), "--output", str(folder)]
+    variables = {name: value for name, value in os.environ.items() if name != "TOKEN"} | environment
+    return command, {"cwd": ROOT, "env": variables, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+
+
+def load(url: str, profile: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    command, options = prepare(url, profile, folder, **environment)
+    return subprocess.run(command, timeout=120, check=False, **options)
+
+
+def refuse(url: str, profile: str, folder: Path, **environment: str) -> str:
+    done = load(url, profile, folder, **environment)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("\n") == 1, "more than a sentence"
+    return done.stderr
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[EngineProcess]:
+    port = free_port()
+    parameters = ["--parameters", f"Issuer=http://127.0.0.1:{port}/_local/issuer", "Audience=local"]
+    with EngineProcess(ROOT / "template.yaml", *parameters, port=port) as engine:
+        yield engine
+
+
+def count_resources(engine: EngineProcess) -> int:
+    token = run_engine("token", "--port", str(engine.port), "--sub", CLIENT_ID, "--scopes", "read:resources").stdout
+    with engine.client(headers={"Authorization": f"Bearer {token.strip()}"}) as client:
+        return int(client.get("/api/v1/resources", params={"limit": 100}).raise_for_status().json()["count"])
+
+
+def test_a_run_reports_every_route_and_leaves_nothing_behind(engine: EngineProcess, tmp_path: Path) -> None:
+    done = load(engine.url, PROFILE, tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"5 s of 7 .*requests .*/s .*0 errors .*p50 \d+ ms", done.stdout), "no progress"
+    report = (tmp_path / "profile.md").read_text()
+    rows = {route: (int(requests), int(errors)) for route, requests, errors in ROW.findall(report)}
+    for route in list_routes():
+        requests, errors = rows[route.key]
+        assert requests > 0
+        assert errors == 0
+    # Not more than asked, where a slow machine may manage less.
+    assert 0 < rows["20 requests/s, 6 s"][0] <= 6 * 20 + 20
+    assert rows["2 users, 1 s"][0] > 0
+    assert rows["all"][0] == sum(rows[route.key][0] for route in list_routes())
+    assert re.search(r"^\| engine \| 1, 1 \| [\d.]+ ", report, re.MULTILINE)
+    assert re.search(r"^\| functions \| [1-9]", report, re.MULTILINE)
+    assert re.search(r"^\| AWS services \| 1, 1 \| [\d.]+ ", report, re.MULTILINE)
+    drawing = ElementTree.parse(tmp_path / "profile.svg").getroot()
+    lines = drawing.findall("{http://www.w3.org/2000/svg}polyline")
+    assert len(lines) == 7
+    assert all(line.get("points") for line in lines)
+    assert "profile.svg" in report
+    assert count_resources(engine) == 0
+
+
+def test_an_interrupted_run_reports_what_it_has_and_leaves_nothing_behind(
+    engine: EngineProcess, tmp_path: Path
+) -> None:
+    command, options = prepare(engine.url, PROFILE.replace("seconds = 6", "seconds = 600"), tmp_path)
+    with subprocess.Popen(command, **options) as run:
+        assert run.stdout
+        while " s of 601 " not in run.stdout.readline():
+            assert run.poll() is None
+        assert count_resources(engine) > 0
+        run.send_signal(signal.SIGINT)
+        _, complaints = run.communicate(timeout=60)
+    assert run.returncode == 0, complaints
+    report = (tmp_path / "profile.md").read_text()
+    assert "ended early" in report
+    assert "2 users" not in report
+    assert count_resources(engine) == 0
+
+
+class FailingApi:
+    """An API that is well until it has what a run begins with; then reads fail, and answers are lost."""
+
+    def __init__(self) -> None:
+        self.resources: dict[str, dict[str, str]] = {}
+        self.authorizations: set[str] = set()
+        self.is_listed = True
+        self._created = 0
+
+    def create_application(self, _url: str) -> Starlette:
+        collection = Route("/api/v1/resources", self._answer_collection, methods=["GET", "POST"])
+        member = Route("/api/v1/resources/{id}", self._answer_member, methods=["GET", "PUT", "DELETE"])
+        return Starlette(routes=[collection, member])
+
+    async def _answer_collection(self, request: Request) -> Response:
+        self.authorizations.add(request.headers["Authorization"])
+        if request.method == "GET" and self._created > 12 and not self.is_listed:
+            return Response("down", 500)
+        if request.method == "GET":
+            return JSONResponse({"resources": list(reversed(self.resources.values())), "nextToken": None})
+        self._created += 1
+        resource = {"id": str(self._created), "createdAt": f"{self._created:09}"} | await request.json()
+        self.resources[resource["id"]] = resource
+        return JSONResponse(resource, 201) if self._created <= 12 else Response("lost", 500)
+
+    async def _answer_member(self, request: Request) -> Response:
+        if request.method == "DELETE":
+            return Response(status_code=204 if self.resources.pop(request.path_params["id"], None) else 404)
+        return JSONResponse({}, 503 if request.method == "GET" else 200)
+
+
+@pytest.mark.parametrize(("allowed", "status"), [(0, 1), (0.05, 1), (1, 0)])
+def test_a_run_fails_where_more_requests_fail_than_allowed(tmp_path: Path, allowed: float, status: int) -> None:
+    api = FailingApi()
+    profile = f"allowed_errors = {allowed}\n" + PROFILE.replace("seconds = 6", "seconds = 1")
+    with serve(api.create_application) as url:
+        done = load(url, profile, tmp_path, TOKEN="of-any-kind")
+    assert done.returncode == status, done.stdout + done.stderr
+    assert ("More requests failed" in done.stderr) == (status == 1)
+    rows = {route: (int(requests), int(errors)) for route, requests, errors in ROW.findall(done.stdout)}
+    assert rows["GET /api/v1/resources/{id}"][0] == rows["GET /api/v1/resources/{id}"][1] > 0
+    assert rows["POST /api/v1/resources"][0] == rows["POST /api/v1/resources"][1] > 0
+    assert rows["GET /api/v1/resources"][1] == 0
+    assert "GET /api/v1/resources/{id}: 503" in done.stdout
+    assert "POST /api/v1/resources: 500" in (tmp_path / "profile.md").read_text()
+    assert api.authorizations == {"Bearer of-any-kind"}
+    assert api.resources == {}, "what was created by a request without an answer is left behind"
+
+
+def test_a_report_is_written_where_the_clean_up_fails(tmp_path: Path) -> None:
+    api = FailingApi()
+    api.is_listed = False
+    profile = "allowed_errors = 1\n" + PROFILE.replace("seconds = 6", "seconds = 1")
+    with serve(api.create_application) as url:
+        done = load(url, profile, tmp_path, TOKEN="of-any-kind")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert re.search("Resources named 'load test .*' may be left: .* answers 500", done.stderr)
+    assert (tmp_path / "profile.md").exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("rate = 20", "rate = -1", "stages[0].rate is -1; it must be a number from 0.1"),
+        ("rate = 20", "rate = 'fast'", "stages[0].rate is 'fast'"),
+        ("rate = 20", "rate = 20\nusers = 2", "stages[0] needs either a rate or users"),
+        ("users = 2", "users = 1.5", "stages[1].users is 1.5; it must be a whole number"),
+        ("seconds = 1", "second = 1", "stages[1].second is not known"),
+        ("seconds = 1", "", "stages[1].seconds is missing"),
+        ("list = 2", "search = 2", "mix.search is not known"),
+        ("delete = 1", "delete = 3", "mix.delete is more than mix.create"),
+        ("list = 2", "list = 2.5", "mix.list is 2.5"),
+        ("[mix]", "[mixed]", "mixed is not known"),
+        ("resources = 12", "resources = 0", "resources is 0; it must be a whole number from 1"),
+        ("title", "allowed_errors = 2\ntitle", "allowed_errors is 2"),
+        ("title", "title =", "is no TOML"),
+    ],
+)
+def test_a_profile_that_does_not_fit_is_refused_by_its_key(tmp_path: Path, old: str, new: str, sentence: str) -> None:
+    assert old in PROFILE
+    said = refuse("http://127.0.0.1:1", PROFILE.replace(old, new, 1), tmp_path)
+    assert sentence in said
+    assert "profile.toml" in said
+
+
+def test_what_cannot_be_asked_is_refused_with_a_sentence(engine: EngineProcess, tmp_path: Path) -> None:
+    taken = f"http://127.0.0.1:{free_port()}"
+    assert "Connection refused" in refuse(taken, PROFILE, tmp_path)
+    assert f"{taken}/api/v1/resources does not answer" in refuse(taken, PROFILE, tmp_path, TOKEN="x")
+    assert "https://api.example.com is not on this machine" in refuse("https://api.example.com", PROFILE, tmp_path)
+    assert "is not https" in refuse("http://api.example.com", PROFILE, tmp_path, TOKEN="x")
+    assert "it must be one such as" in refuse("api.example.com", PROFILE, tmp_path, TOKEN="x")
+    assert "refuses the token with 401" in refuse(engine.url, PROFILE, tmp_path, TOKEN="x")
+    expired = jwt.encode({"exp": 1_000_000_000}, "k" * 32)
+    assert "The token expires in 0 seconds and the run needs 67" in refuse(engine.url, PROFILE, tmp_path, TOKEN=expired)
+    assert "answers 404" in refuse(f"{engine.url}/elsewhere", PROFILE, tmp_path, TOKEN="x")
+
+
+def test_a_stage_is_one_of_samconfig(tmp_path: Path) -> None:
+    command, options = prepare("", PROFILE, tmp_path)
+    command[command.index("--url") : command.index("--url") + 2] = ["--stage", "production"]
+    done = subprocess.run(command, timeout=60, check=False, **options)
+    assert done.returncode == 2
+    assert "STAGE=production is none of the profiles in samconfig.toml: dev, staging, prod." in done.stderr
+
+
+@pytest.mark.parametrize("name", ["steady", "soak", "spike"])
+def test_a_profile_that_comes_along_is_taken(tmp_path: Path, name: str) -> None:
+    profile = (ROOT / f"benchmarks/load/profiles/{name}.toml").read_text()
+    # It is read before anything is asked.
+    assert "does not answer" in refuse(f"http://127.0.0.1:{free_port()}", profile, tmp_path, TOKEN="x")
