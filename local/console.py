@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, TextIO
 
-from local.emf import MalformedMetrics, read_record
+from local.cloudwatch.emf import MalformedMetrics, read_record
 
 _INDENT = "    "
 _COLORS = {"CRITICAL": 31, "ERROR": 31, "WARNING": 33, "INFO": 32, "DEBUG": 2}

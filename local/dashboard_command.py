@@ -11,7 +11,7 @@ import webbrowser
 from collections.abc import Sequence
 
 from local.arguments import parse_port
-from local.dashboard_page import DASHBOARD_PATH
+from local.cloudwatch.dashboard_page import DASHBOARD_PATH
 from local.server import HOST, run
 
 _ANSWER_SECONDS = 5.0

@@ -5,12 +5,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from local.cloudwatch.monitoring import Monitoring
+from local.cloudwatch.publishers import ApiMetrics
 from local.console import Console
 from local.functions import FunctionPool, FunctionSettings
 from local.gateway import Gateway, Receive, Scope, Send
 from local.invocations import Invocations
-from local.monitoring import Monitoring
-from local.publishers import ApiMetrics
 from local.services import ServicesError
 from local.template import HttpApi, Stack, TemplateError, load_template
 

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from local.emf import FunctionLog
+from local.cloudwatch.emf import FunctionLog
+from local.cloudwatch.publishers import FunctionMetrics
 from local.intrinsics import REGION
-from local.publishers import FunctionMetrics
 from local.runtime import ERROR, INVOKE, PREFIX, READY
 from local.template import Function
 

@@ -14,11 +14,11 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from local.authorizer import Forbidden, JwtAuthorizer, Unauthorized
+from local.cloudwatch.publishers import ApiMetrics
 from local.console import Console
 from local.cors import Cors
 from local.events import Headers, InvalidResponse, Request, Response, build_event, read_response
 from local.functions import ConcurrencyExceeded, FunctionError, FunctionPool, Invocation
-from local.publishers import ApiMetrics
 from local.routes import Match, Route, RouteTable, UnservableRoute, read_routes
 from local.template import HttpApi, TemplateError
 from local.throttling import Throttle

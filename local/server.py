@@ -15,20 +15,20 @@ import uvicorn
 from starlette.routing import Mount, Router
 
 from local.arguments import parse_seconds
+from local.cloudwatch.dashboard import DASHBOARD
+from local.cloudwatch.dashboard_page import DASHBOARD_PATH, create_dashboard_routes
+from local.cloudwatch.emf import MetricLines
+from local.cloudwatch.monitoring import Monitoring
+from local.cloudwatch.publishers import FunctionMetrics
 from local.console import Console
 from local.containers import listen
-from local.dashboard import DASHBOARD
-from local.dashboard_page import DASHBOARD_PATH, create_dashboard_routes
-from local.emf import MetricLines
 from local.engine import AsgiApplication, Engine
 from local.functions import FunctionSettings
 from local.gateway import Gateway
 from local.invocations import LAMBDA_PATH, Invocations
 from local.issuer import create_issuer, load_signing_key, mint_token
 from local.machine_client import describe_environment, keep_machine_client
-from local.monitoring import Monitoring
 from local.page import create_page
-from local.publishers import FunctionMetrics
 from local.routes import read_routes
 from local.services import ServicesError, create_resources, seed_tables, send_message, start_services
 from local.state import StateError

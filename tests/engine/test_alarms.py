@@ -8,10 +8,10 @@ from typing import Any
 import httpx
 import pytest
 
-from local.alarm_rules import RuleError, parse_rule
-from local.alarms import AlarmSet, MetricRule, Treatment, judge
-from local.metric_queries import Query
-from local.metrics import Metric, MetricStore
+from local.cloudwatch.alarm_rules import RuleError, parse_rule
+from local.cloudwatch.alarms import AlarmSet, MetricRule, Treatment, judge
+from local.cloudwatch.metric_queries import Query
+from local.cloudwatch.metrics import Metric, MetricStore
 from local.template import Resource
 from tests.engine.aws import aws_client
 from tests.engine_process import EngineProcess, poll

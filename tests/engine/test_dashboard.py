@@ -14,9 +14,9 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from local.alarms import AlarmSet
-from local.dashboard import PUBLISHED_METRICS, evaluate_dashboard, read_dashboards
-from local.metrics import Metric, MetricStore
+from local.cloudwatch.alarms import AlarmSet
+from local.cloudwatch.dashboard import PUBLISHED_METRICS, evaluate_dashboard, read_dashboards
+from local.cloudwatch.metrics import Metric, MetricStore
 from local.template import Resource
 from tests.engine_process import ROOT, EngineProcess, free_port, poll
 

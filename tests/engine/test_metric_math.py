@@ -2,9 +2,9 @@
 
 import pytest
 
-from local.metric_math import MathError
-from local.metric_queries import Queries, Query, Window
-from local.metrics import Metric, MetricStore
+from local.cloudwatch.metric_math import MathError
+from local.cloudwatch.metric_queries import Queries, Query, Window
+from local.cloudwatch.metrics import Metric, MetricStore
 
 START = 1000
 # A minus is a minute without data.

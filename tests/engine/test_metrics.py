@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from local.metrics import LARGEST_STORE, MINUTES_KEPT, Distribution, Metric, MetricStore, UnknownStatistic
+from local.cloudwatch.metrics import LARGEST_STORE, MINUTES_KEPT, Distribution, Metric, MetricStore, UnknownStatistic
 
 LATENCY = Metric.of("Shop", "Latency", {"route": "read", "service": "orders"})
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from local.alarms import AlarmSet, MetricRule
-from local.metric_math import MathError, TimeSeries
-from local.metric_queries import Queries, Query, Window, tell_apart
-from local.metrics import Metric, MetricStore
+from local.cloudwatch.alarms import AlarmSet, MetricRule
+from local.cloudwatch.metric_math import MathError, TimeSeries
+from local.cloudwatch.metric_queries import Queries, Query, Window, tell_apart
+from local.cloudwatch.metrics import Metric, MetricStore
 from local.template import Resource
 
 DASHBOARD = "AWS::CloudWatch::Dashboard"

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterable
 
-from local.metrics import Metric
+from local.cloudwatch.metrics import Metric
 
 LONGEST_QUERY = 1024
 _SCHEMA = re.compile(r"\s*\{([^}]*)\}\s*,?")

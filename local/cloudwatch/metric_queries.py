@@ -4,10 +4,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from local import metric_math
-from local.metric_math import MathError, TimeSeries
-from local.metric_search import SearchError, find_metrics
-from local.metrics import Metric, MetricStore, Series, UnknownStatistic, minutes_of
+from local.cloudwatch import metric_math
+from local.cloudwatch.metric_math import MathError, TimeSeries
+from local.cloudwatch.metric_search import SearchError, find_metrics
+from local.cloudwatch.metrics import Metric, MetricStore, Series, UnknownStatistic, minutes_of
 
 MOST_SERIES = 500
 """Of one graph, as in CloudWatch."""

@@ -6,8 +6,8 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from local.metrics import MINUTES_KEPT
-from local.monitoring import Monitoring
+from local.cloudwatch.metrics import MINUTES_KEPT
+from local.cloudwatch.monitoring import Monitoring
 
 DASHBOARD_PATH = "/_local/dashboard"
 _MINUTES = 60

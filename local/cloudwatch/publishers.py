@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from local.metrics import Batch, MetricStore
+from local.cloudwatch.metrics import Batch, MetricStore
 from local.template import HttpApi
 
 # Units by names, in the order in which the values are published.

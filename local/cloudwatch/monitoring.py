@@ -4,11 +4,11 @@ import asyncio
 import math
 from typing import Any
 
-from local.alarms import ALARM, AlarmSet, Transition
+from local.cloudwatch.alarms import ALARM, AlarmSet, Transition
+from local.cloudwatch.dashboard import Dashboard, evaluate_dashboard, read_dashboards
+from local.cloudwatch.metrics import MetricStore
+from local.cloudwatch.service_metrics import ServiceMetrics
 from local.console import Console
-from local.dashboard import Dashboard, evaluate_dashboard, read_dashboards
-from local.metrics import MetricStore
-from local.service_metrics import ServiceMetrics
 from local.template import Stack
 
 _POLL_SECONDS = 5.0

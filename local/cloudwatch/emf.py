@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from local.metrics import Metric, MetricStore
+from local.cloudwatch.metrics import Metric, MetricStore
 
 LARGEST_LIST = 100
 LARGEST_DIMENSION_SET = 30

@@ -11,7 +11,7 @@ import urllib.parse
 from collections.abc import Mapping
 from typing import Any
 
-from local.metrics import Metric, MetricStore
+from local.cloudwatch.metrics import Metric, MetricStore
 from local.moto_activity import ACTIVITY_PATH
 
 _SECONDS = 2.0

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from local.metrics import Metric
+from local.cloudwatch.metrics import Metric
 
 LONGEST_EXPRESSION = 2048
 _TOKEN = re.compile(

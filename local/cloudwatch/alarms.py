@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from local.alarm_rules import Rule, RuleError, parse_rule
+from local.cloudwatch.alarm_rules import Rule, RuleError, parse_rule
+from local.cloudwatch.metric_math import MathError
+from local.cloudwatch.metric_queries import Queries, Query, Window
+from local.cloudwatch.metrics import MINUTES_KEPT, Metric, MetricStore, UnknownStatistic, check_statistic, minutes_of
 from local.intrinsics import resource_arn
-from local.metric_math import MathError
-from local.metric_queries import Queries, Query, Window
-from local.metrics import MINUTES_KEPT, Metric, MetricStore, UnknownStatistic, check_statistic, minutes_of
 from local.template import Resource
 
 OK, ALARM, INSUFFICIENT_DATA = "OK", "ALARM", "INSUFFICIENT_DATA"

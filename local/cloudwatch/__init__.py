@@ -1,0 +1,1 @@
+"""What CloudWatch does for a stack: its metrics, alarms and dashboards, of what the engine plays."""
