@@ -8,7 +8,7 @@ import math
 import re
 import time
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Self
 
 MINUTES_KEPT = 360
@@ -18,6 +18,7 @@ LARGEST_STORE = 10_000
 _EXACT_VALUES = 256
 _CENTROIDS = 150
 _MOST_KNOWN = 5000
+_LARGEST_BATCH = 250
 _PERCENTILE = re.compile(r"p(\d{1,2}(?:\.\d+)?|100)")
 
 
@@ -57,20 +58,23 @@ class Distribution:
         """Not those that were added, but means of neighbours, where there are many."""
         self.weights = array("d")
 
-    def add(self, value: float) -> None:
-        """Take a value."""
-        self.count += 1
-        self.total += value
-        self.minimum = min(self.minimum, value)
-        self.maximum = max(self.maximum, value)
-        values = self.values
+    def add(self, values: Sequence[float]) -> None:
+        """Take values; there must be one at least."""
+        minimum, maximum = min(values), max(values)
+        self.count += len(values)
+        self.total += sum(values)
+        self.minimum = min(self.minimum, minimum)
+        self.maximum = max(self.maximum, maximum)
+        if minimum < maximum:
+            self.values.extend(values)
+            self.weights.extend([1] * len(values))
         # Most metrics are a 1 or a 0 again and again.
-        if values and values[-1] == value:
-            self.weights[-1] += 1
-            return
-        values.append(value)
-        self.weights.append(1)
-        if len(values) > _EXACT_VALUES:
+        elif self.values and self.values[-1] == minimum:
+            self.weights[-1] += len(values)
+        else:
+            self.values.append(minimum)
+            self.weights.append(len(values))
+        if len(self.values) > _EXACT_VALUES:
             self._merge_values()
 
     def statistic(self, name: str) -> float:
@@ -108,10 +112,10 @@ class Series:
         self._newest = -1
         self._known: dict[tuple[str, int, int], float | None] = {}
 
-    def add(self, value: float, minute: int) -> None:
-        """Take a value into a minute."""
-        self.count += 1
-        self.total += value
+    def add(self, values: Sequence[float], minute: int) -> None:
+        """Take values into a minute; there must be one at least."""
+        self.count += len(values)
+        self.total += sum(values)
         if minute > self._newest:
             self._newest = minute
         elif minute < self._newest:
@@ -122,7 +126,7 @@ class Series:
             for past in [past for past in self._minutes if past <= oldest]:
                 del self._minutes[past]
             distribution = self._minutes[minute] = Distribution()
-        distribution.add(value)
+        distribution.add(values)
 
     def statistic(self, name: str, start: int, length: int) -> float | None:
         """Return a statistic of `length` minutes from `start`; None where there is no value.
@@ -143,6 +147,39 @@ class Series:
         return value
 
 
+class Batch:
+    """Gathers values that are measured together, for the store to take in when somebody looks.
+
+    One by one, the two dozen values of a request would take it longer than all else that the engine does about metrics.
+    """
+
+    def __init__(self, store: "MetricStore", columns: Sequence[tuple[Sequence[Metric], str]]) -> None:
+        self._store = store
+        self._columns = columns
+        self._rows: list[tuple[float | None, ...]] = []
+        self._minute = 0
+
+    def add(self, *row: float | None) -> None:
+        """Take a value for each metric, measured now; None where one has none."""
+        minute = self._store.minute_at(self._store.now())
+        if minute != self._minute or len(self._rows) >= _LARGEST_BATCH:
+            self.flush()
+            self._minute = minute
+        self._rows.append(row)
+
+    def flush(self) -> None:
+        """Give to the store what was gathered."""
+        if not self._rows:
+            return
+        rows, self._rows = self._rows, []
+        gathered = []
+        for (metrics, unit), column in zip(self._columns, zip(*rows, strict=True), strict=True):
+            values = [value for value in column if value is not None]
+            if values:
+                gathered.append((metrics, unit, values))
+        self._store.take(gathered, self._minute)
+
+
 class MetricStore:
     """All metrics of a run. Not for use by several threads."""
 
@@ -159,8 +196,10 @@ class MetricStore:
         self.refused = 0
         """How often there was no room for a metric."""
         self._series: dict[Metric, Series] = {}
+        self._batches: dict[Hashable, Batch] = {}
 
     def __iter__(self) -> Iterator[Series]:
+        self._flush()
         return iter(list(self._series.values()))
 
     def minute_at(self, seconds: float) -> int:
@@ -173,14 +212,15 @@ class MetricStore:
 
     def find(self, metric: Metric) -> Series | None:
         """Return a metric's values; None where there never was one."""
+        self._flush()
         return self._series.get(metric)
 
-    def add(self, metric: Metric, values: Iterable[float], unit: str = "None", at: float | None = None) -> None:
+    def add(self, metric: Metric, values: Sequence[float], unit: str = "None", at: float | None = None) -> None:
         """Take values of a metric.
 
         Args:
             metric: whose they are.
-            values: finite numbers.
+            values: finite numbers, one at least.
             unit: as CloudWatch names it, such as `Milliseconds`.
             at: when they were measured, in seconds since the epoch; None for now. What is older than the minutes
                 kept, or more than two hours in the future, is left out (CloudWatch's own limits are wider).
@@ -189,17 +229,36 @@ class MetricStore:
         minute = self.minute_at(now if at is None else at)
         if not self.minute_at(now) - MINUTES_KEPT < minute <= self.minute_at(now + 7200):
             return
-        series = self.open(metric, unit)
-        for value in values:
-            series.add(value, minute)
+        self._open(metric, unit).add(values, minute)
 
-    def open(self, metric: Metric, unit: str) -> Series:
-        """Return a metric's values to add to, which is faster than `add` where there is a value with each request.
+    def batch(self, namespace: str, dimension_sets: Sequence[Mapping[str, str]], metrics: Mapping[str, str]) -> Batch:
+        """Return a batch of metrics that are always measured together; the same one for the same arguments.
 
         Args:
-            metric: one that will get a value now.
-            unit: as for `add`.
+            namespace: of the metrics.
+            dimension_sets: under each of which the values are kept.
+            metrics: their units by their names.
         """
+        dimensions = tuple(tuple(sorted(entry.items())) for entry in dimension_sets)
+        key = (namespace, dimensions, *metrics)
+        if key not in self._batches:
+            columns = [
+                (tuple(Metric(namespace, name, entry) for entry in dimensions), unit) for name, unit in metrics.items()
+            ]
+            self._batches[key] = Batch(self, columns)
+        return self._batches[key]
+
+    def take(self, columns: Iterable[tuple[Sequence[Metric], str, Sequence[float]]], minute: int) -> None:
+        """Take what a batch has gathered: metrics that share values, their unit, and the values."""
+        for metrics, unit, values in columns:
+            for metric in metrics:
+                self._open(metric, unit).add(values, minute)
+
+    def _flush(self) -> None:
+        for batch in self._batches.values():
+            batch.flush()
+
+    def _open(self, metric: Metric, unit: str) -> Series:
         series = self._series.get(metric)
         if series is None:
             series = Series(metric, unit)

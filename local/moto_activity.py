@@ -16,7 +16,7 @@ from urllib.parse import parse_qs
 from local.intrinsics import ACCOUNT_ID, REGION
 
 ACTIVITY_PATH = "/_local/activity"
-EVENTS_KEPT = 20_000
+EVENTS_KEPT = 5_000
 _READS = frozenset({"GetItem", "BatchGetItem", "Query", "Scan", "TransactGetItems"})
 _WRITES = frozenset({"PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems"})
 _CONDITION_FAILED = "ConditionalCheckFailed"

@@ -25,7 +25,7 @@ from local.containers import LocalPeersOnly, Receive, Scope, Send
 from local.dynamodb_responses import install_fast_serializer
 from local.dynamodb_transactions import install_fast_transactions
 from local.moto_activity import ACTIVITY_PATH, MotoActivity
-from local.moto_models import install_untracked_models
+from local.moto_models import forget_stream_records, install_untracked_models
 
 type WsgiApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -62,6 +62,7 @@ class MotoApplication:
             started = time.monotonic()
             status, headers, content = _call_wsgi(self._dynamodb if current else self._others, environ)
             self._activity.record(target, bytes(body), status, content, time.monotonic() - started)
+            forget_stream_records()
         else:
             status, headers, content = await asyncio.to_thread(_call_wsgi, self._others, environ)
         await send({"type": "http.response.start", "status": status, "headers": headers})

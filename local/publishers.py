@@ -5,31 +5,29 @@ Source: "Working with metrics for HTTP APIs" (API Gateway Developer Guide), "Typ
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from local.metrics import Metric, MetricStore, Series
+from local.metrics import Batch, MetricStore
 from local.template import HttpApi
 
-_COUNT, _MILLISECONDS, _BYTES = "Count", "Milliseconds", "Bytes"
-
-
-class _Publisher:
-    """The metrics of one namespace under the same dimensions."""
-
-    def __init__(self, store: MetricStore, namespace: str, dimensions: Mapping[str, str]) -> None:
-        self._store = store
-        self._namespace = namespace
-        self._dimensions = dimensions
-        self._series: dict[str, Series] = {}
-
-    def publish(self, minute: int, name: str, value: float, unit: str) -> None:
-        series = self._series.get(name)
-        if series is None:
-            metric = Metric.of(self._namespace, name, self._dimensions)
-            series = self._series[name] = self._store.open(metric, unit)
-        series.add(value, minute)
+# Units by names, in the order in which the values are published.
+_API_METRICS = {
+    "Count": "Count",
+    "4xx": "Count",
+    "5xx": "Count",
+    "Latency": "Milliseconds",
+    "IntegrationLatency": "Milliseconds",
+    "DataProcessed": "Bytes",
+}
+_FUNCTION_METRICS = {
+    "ConcurrentExecutions": "Count",
+    "Invocations": "Count",
+    "Errors": "Count",
+    "Throttles": "Count",
+    "Duration": "Milliseconds",
+}
 
 
 class ApiMetrics:
@@ -38,7 +36,7 @@ class ApiMetrics:
     def __init__(self, api: HttpApi, store: MetricStore) -> None:
         self._api = api
         self._store = store
-        self._publishers: dict[tuple[str, str] | None, list[_Publisher]] = {}
+        self._batches: dict[tuple[str, str] | None, Batch] = {}
 
     def publish(
         self,
@@ -58,19 +56,11 @@ class ApiMetrics:
             integration_latency: how long the function was waited for, in milliseconds; None where it was not called.
             size: bytes in the bodies of request and answer.
         """
-        if route not in self._publishers:
-            self._publishers[route] = [
-                _Publisher(self._store, "AWS/ApiGateway", dimensions) for dimensions in self._find_dimensions(route)
-            ]
-        minute = self._store.minute_at(self._store.now())
-        for publisher in self._publishers[route]:
-            publisher.publish(minute, "Count", 1.0, _COUNT)
-            publisher.publish(minute, "4xx", float(400 <= status < 500), _COUNT)
-            publisher.publish(minute, "5xx", float(status >= 500), _COUNT)
-            publisher.publish(minute, "Latency", latency, _MILLISECONDS)
-            publisher.publish(minute, "DataProcessed", float(size), _BYTES)
-            if integration_latency is not None:
-                publisher.publish(minute, "IntegrationLatency", integration_latency, _MILLISECONDS)
+        if route not in self._batches:
+            self._batches[route] = self._store.batch("AWS/ApiGateway", self._find_dimensions(route), _API_METRICS)
+        self._batches[route].add(
+            1.0, float(400 <= status < 500), float(status >= 500), latency, integration_latency, float(size)
+        )
 
     def _find_dimensions(self, route: tuple[str, str] | None) -> list[dict[str, str]]:
         api = {"ApiId": self._api.logical_id}
@@ -101,8 +91,8 @@ class FunctionMetrics:
     def __init__(self, store: MetricStore) -> None:
         self._store = store
         self._running = 0
-        self._account = _Publisher(store, "AWS/Lambda", {})
-        self._publishers: dict[tuple[str, str | None], list[_Publisher]] = {}
+        self._account = store.batch("AWS/Lambda", [{}], _FUNCTION_METRICS)
+        self._batches: dict[tuple[str, str | None], Batch] = {}
 
     @contextmanager
     def invocation(self, function: str, qualifier: str | None, running: int) -> Iterator[Timing]:
@@ -114,11 +104,9 @@ class FunctionMetrics:
             running: invocations of the function that run now, this one included.
         """
         self._running += 1
-        publishers = self._find_publishers(function, qualifier)
-        minute = self._store.minute_at(self._store.now())
-        for publisher in publishers:
-            concurrency = self._running if publisher is self._account else running
-            publisher.publish(minute, "ConcurrentExecutions", float(concurrency), _COUNT)
+        batch = self._find_batch(function, qualifier)
+        self._account.add(float(self._running), None, None, None, None)
+        batch.add(float(running), None, None, None, None)
         timing = Timing(time.monotonic())
         is_error = True
         try:
@@ -127,25 +115,19 @@ class FunctionMetrics:
         finally:
             self._running -= 1
             duration = (time.monotonic() - timing.started) * 1000
-            minute = self._store.minute_at(self._store.now())
-            for publisher in publishers:
-                publisher.publish(minute, "Invocations", 1.0, _COUNT)
-                publisher.publish(minute, "Errors", float(is_error), _COUNT)
-                publisher.publish(minute, "Throttles", 0.0, _COUNT)
-                publisher.publish(minute, "Duration", duration, _MILLISECONDS)
+            for one in (self._account, batch):
+                one.add(None, 1.0, float(is_error), 0.0, duration)
 
     def throttle(self, function: str, qualifier: str | None) -> None:
         """Publish a request that found all of the function's concurrency in use; it is no invocation."""
-        minute = self._store.minute_at(self._store.now())
-        for publisher in self._find_publishers(function, qualifier):
-            publisher.publish(minute, "Throttles", 1.0, _COUNT)
+        for batch in (self._account, self._find_batch(function, qualifier)):
+            batch.add(None, None, None, 1.0, None)
 
-    def _find_publishers(self, function: str, qualifier: str | None) -> list[_Publisher]:
-        publishers = self._publishers.get((function, qualifier))
-        if publishers is None:
+    def _find_batch(self, function: str, qualifier: str | None) -> Batch:
+        key = (function, qualifier)
+        if key not in self._batches:
             dimensions = [{"FunctionName": function}]
             if qualifier:
                 dimensions.append({"FunctionName": function, "Resource": f"{function}:{qualifier}"})
-            publishers = [self._account, *(_Publisher(self._store, "AWS/Lambda", entry) for entry in dimensions)]
-            self._publishers[function, qualifier] = publishers
-        return publishers
+            self._batches[key] = self._store.batch("AWS/Lambda", dimensions, _FUNCTION_METRICS)
+        return self._batches[key]

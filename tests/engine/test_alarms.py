@@ -96,7 +96,8 @@ def _evaluate(resources: dict[str, Resource], minutes: list[list[float]]) -> dic
     alarms = AlarmSet(store)
     alarms.declare(resources)
     for values in minutes:
-        store.add(Metric.of("Shop", "Latency", {}), values)
+        if values:
+            store.add(Metric.of("Shop", "Latency", {}), values)
         clock.seconds += 60
         alarms.evaluate(store.minute_at(clock.seconds))
     return {alarm.name: (alarm.state, alarm.reason) for alarm in alarms}

@@ -53,7 +53,7 @@ def test_statistics(clock: Clock, statistic: str, value: float) -> None:
 @pytest.mark.parametrize("name", ["p101", "p", "median", "tm90", "sum", ""])
 def test_unknown_statistic_is_refused_by_name(name: str) -> None:
     distribution = Distribution()
-    distribution.add(1)
+    distribution.add([1])
     with pytest.raises(UnknownStatistic, match="no statistic"):
         distribution.statistic(name)
 
@@ -99,7 +99,7 @@ def test_many_values_stay_few_with_exact_sum_and_close_percentiles() -> None:
     values = [generator.lognormvariate(3, 1.5) for _ in range(100_000)] + [0.0, -2.0]
     distribution = Distribution()
     for value in values:
-        distribution.add(value)
+        distribution.add([value])
     assert distribution.count == len(values)
     assert math.isclose(distribution.total, math.fsum(values), rel_tol=1e-9)
     assert (distribution.minimum, distribution.maximum) == (-2.0, max(values))

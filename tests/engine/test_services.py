@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from local.moto_models import RECORDS_KEPT
 from local.services import Services, ServicesError, create_resources, seed_tables, start_services
 from local.template import Stack, load_template
 from tests.engine.aws import aws_client
@@ -376,3 +377,22 @@ def _assert_same(endpoints: list[str], operation: str, request: dict[str, Any]) 
     assert ours.status_code == theirs.status_code
     for name in ("content-type", "content-length", "x-amz-crc32"):
         assert ours.headers[name] == theirs.headers[name]
+
+
+def test_a_stream_forgets_its_oldest_records_and_goes_on_counting(services: Services) -> None:
+    dynamodb = aws_client("dynamodb", services.endpoint)
+    streams = aws_client("dynamodbstreams", services.endpoint)
+    for start in range(0, 2 * RECORDS_KEPT + 50, 25):
+        items = [{"pk": {"S": "long"}, "sk": {"S": str(number)}} for number in range(start, start + 25)]
+        dynamodb.batch_write_item(RequestItems={"Items": [{"PutRequest": {"Item": item}} for item in items]})
+    arn = dynamodb.describe_table(TableName="Items")["Table"]["LatestStreamArn"]
+    shard = streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"][0]["ShardId"]
+    place = {"StreamArn": arn, "ShardId": shard, "ShardIteratorType": "TRIM_HORIZON"}
+    iterator, records = streams.get_shard_iterator(**place)["ShardIterator"], []
+    while found := (answer := streams.get_records(ShardIterator=iterator))["Records"]:
+        records += [record["dynamodb"] for record in found]
+        iterator = answer["NextShardIterator"]
+    assert RECORDS_KEPT <= len(records) < 2 * RECORDS_KEPT
+    numbers = [int(record["SequenceNumber"]) for record in records]
+    assert numbers == list(range(numbers[0], numbers[0] + len(records)))
+    assert [int(record["Keys"]["sk"]["S"]) for record in records] == list(range(start + 25 - len(records), start + 25))
