@@ -17,6 +17,7 @@ from local.services import create_resources
 from local.template import load_template
 from tests.alarms.states import read_alarms, wait_until
 from tests.alarms.traffic import send_requests
+from tests.contract.test_dashboard import REFERENCES
 from tests.engine_process import poll
 from tests.faults.proxy import Fault, always
 from tests.faults.stand import Stand
@@ -94,6 +95,22 @@ def test_an_event_that_no_function_takes_sets_off_the_alarm_of_its_queue(stand: 
         assert json.loads(message["Body"])["requestContext"]["condition"] == "RetriesExhausted"
         sqs.purge_queue(QueueUrl=queue)
     wait_until(stand, "OK", {"DeadLettersWaiting"})
+
+
+def test_each_metric_on_the_dashboard_was_written_by_then(stand: Stand) -> None:
+    with stand.engine.client() as client:
+        metrics = client.get("/_local/metrics.json").json()["metrics"]
+    written = {(of["namespace"], of["name"], frozenset(of["dimensions"])) for of in metrics}
+    left = {
+        f"{of.namespace} {of.name}"
+        for of in REFERENCES
+        if (of.namespace, of.name, frozenset(of.dimensions)) not in written
+    }
+    # Nobody enriches here (tests/unit/resilience), and DynamoDB itself throttles only in AWS.
+    assert {name for name in left if "Enrichment" not in name} == {
+        "AWS/DynamoDB ReadThrottleEvents",
+        "AWS/DynamoDB WriteThrottleEvents",
+    }
 
 
 @contextmanager

@@ -1,0 +1,57 @@
+"""The budget's notifications, by their own rules, for what `make cost` counts of a month's traffic.
+
+The engine plays no billing, so the month is counted and not lived through.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from benchmarks.cost.bill import make_bill
+from benchmarks.cost.durations import load_assumptions, load_durations
+from benchmarks.cost.prices import load_prices
+from benchmarks.cost.stack import read_stack
+from benchmarks.cost.traffic import load_profile
+from benchmarks.cost.usage import count_usage
+from tests.permissions import translate_stack
+from tests.stack import ROOT
+
+PROFILE = ROOT / "benchmarks/traffic/business_hours.toml"
+
+
+def count_month() -> float:
+    usage = count_usage(read_stack({}), load_profile(PROFILE), load_durations(), load_assumptions())
+    return make_bill(usage, load_prices("us-east-1")).total
+
+
+def find_sent(budget: Mapping[str, Any], dollars: float) -> set[str]:
+    """The kinds of the notifications that are sent where so much is spent, or forecast («AWS::Budgets::Budget»)."""
+    sent = set()
+    for entry in budget["NotificationsWithSubscribers"]:
+        rule = entry["Notification"]
+        assert (rule["ComparisonOperator"], rule["ThresholdType"]) == ("GREATER_THAN", "PERCENTAGE")
+        assert entry["Subscribers"] == [{"SubscriptionType": "SNS", "Address": find_topic()}]
+        if 100 * dollars / float(budget["Budget"]["BudgetLimit"]["Amount"]) > float(rule["Threshold"]):
+            sent.add(rule["NotificationType"])
+    return sent
+
+
+def find_topic() -> str:
+    """The topic that budgets may publish to."""
+    (statement,) = translate_stack().resources["TopicPolicy"].properties["PolicyDocument"]["Statement"]
+    assert "budgets.amazonaws.com" in statement["Principal"]["Service"]
+    return str(statement["Resource"][0])
+
+
+@pytest.mark.parametrize(
+    ("share", "sent"), [(1.5, set()), (1.1, {"ACTUAL"}), (0.9, {"ACTUAL", "FORECASTED"})], ids=["well", "near", "over"]
+)
+def test_a_month_that_costs_more_than_was_meant_is_told(share: float, sent: set[str]) -> None:
+    month = count_month()
+    resources = translate_stack(MonthlyBudget=str(round(month * share, 2))).resources
+    assert find_sent(resources["Budget"].properties, month) == sent
+
+
+def test_there_is_no_budget_by_default() -> None:
+    assert "Budget" not in translate_stack().resources
