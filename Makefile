@@ -98,13 +98,13 @@ test-deploy: .venv/dev .venv-deploy/done
 test-faults: .venv/dev
 	$(python) -m pytest tests/faults
 
-## deploy: test, build and deploy the stack of a stage (STAGE=dev, staging or prod), and try every route of it
+## deploy: test, build and deploy the stack of a stage (STAGE=dev, staging or prod), and try every route of it (TESTED=yes: not again)
 .PHONY: deploy
 deploy: .venv/dev
 	@$(operations).deploy check --stage "$(STAGE)"
-	@$(MAKE) --no-print-directory test build
+	@$(MAKE) --no-print-directory $(if $(filter yes,$(TESTED)),,test) build
 	@# Where nobody watches, the approval of the workflow's environment stands for that of the change set.
-	.venv/bin/sam deploy --config-env "$(STAGE)" $(if $(CI),--no-confirm-changeset)
+	.venv/bin/sam deploy --config-env "$(STAGE)" $(if $(filter true 1,$(CI)),--no-confirm-changeset)
 	@$(operations).deploy protect --stage "$(STAGE)"
 	@$(MAKE) --no-print-directory smoke STAGE="$(STAGE)"
 

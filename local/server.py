@@ -14,7 +14,7 @@ from pathlib import Path
 import uvicorn
 from starlette.routing import Mount, Router
 
-from local.arguments import parse_seconds
+from local.arguments import parse_count, parse_parameter, parse_port, parse_seconds
 from local.cloudwatch.dashboard import DASHBOARD
 from local.cloudwatch.dashboard_page import DASHBOARD_PATH, create_dashboard_routes
 from local.cloudwatch.emf import MetricLines
@@ -63,16 +63,14 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         prog="python -m local run", description="Serve the HTTP APIs of a SAM template.", allow_abbrev=False
     )
     parser.add_argument("--template", type=Path, default=Path("template.yaml"), help="default: template.yaml")
+    parser.add_argument("--port", type=parse_port, default=3000, help="of the first API, others follow (default: 3000)")
     parser.add_argument(
-        "--port", type=_parse_port, default=3000, help="of the first API, others follow (default: 3000)"
-    )
-    parser.add_argument(
-        "--parameters", nargs="+", action="extend", type=_parse_parameter, default=[], metavar="KEY=VALUE"
+        "--parameters", nargs="+", action="extend", type=parse_parameter, default=[], metavar="KEY=VALUE"
     )
     parser.add_argument("--seed", type=Path, metavar="FILE", help="items for the tables, as RequestItems in JSON")
     parser.add_argument(
         "--processes",
-        type=_parse_positive,
+        type=parse_count,
         default=10,
         help="of one function at most; requests beyond wait (default: 10)",
     )
@@ -242,22 +240,3 @@ def _example_call(gateway: Gateway, url: str, port: int) -> str:
     if route is None or route.authorizer is None:
         return f"curl {url}{path}"
     return f"curl -H 'Authorization: Bearer {_mint_demo_token(port, route.scopes)}' {url}{path}"
-
-
-def _parse_port(text: str) -> int:
-    if not text.isascii() or not text.isdecimal() or not 1 <= int(text) <= 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port number from 1 to 65535")
-    return int(text)
-
-
-def _parse_positive(text: str) -> int:
-    if not text.isascii() or not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1")
-    return int(text)
-
-
-def _parse_parameter(text: str) -> tuple[str, str]:
-    name, separator, value = text.partition("=")
-    if not name or not separator:
-        raise argparse.ArgumentTypeError(f"{text!r} is not of the form Key=Value")
-    return name, value

@@ -30,9 +30,12 @@ OF_ROUTES = {f"{route.function}Failures" for route in list_routes()}
 
 # The silent table first: a request is slow only while its environment has not used up its retries.
 FAULTS = {
-    Fault.SILENT: {"SlowAnswers", "CallersAffected", "TableErrors", "ConcurrencyNearLimit", "GetResourceFailures"},
-    Fault.RESET_BEFORE: {"ServerErrors", "CallersAffected", "TableErrors", "CircuitOpened"},
-    Fault.THROTTLED: {"ServerErrors", "CallersAffected", "TableThrottles", "CircuitOpened"},
+    Fault.SILENT: {
+        *("SlowAnswers", "FunctionsDegraded", "CallersAffected"),
+        *("TableErrors", "ConcurrencyNearLimit", "GetResourceFailures"),
+    },
+    Fault.RESET_BEFORE: {"ServerErrors", "FunctionsDegraded", "CallersAffected", "TableErrors", "CircuitOpened"},
+    Fault.THROTTLED: {"ServerErrors", "FunctionsDegraded", "CallersAffected", "TableThrottles", "CircuitOpened"},
 }
 """What the table does, and the alarms that it must set off."""
 ELSEWHERE = {"DeadLettersWaiting"}

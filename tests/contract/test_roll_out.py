@@ -26,7 +26,8 @@ def test_every_routes_function_rolls_out_after_it_was_tried_and_nothing_else_doe
         for name, function in find_resources("AWS::Serverless::Function").items()
     }
     off = {"Enabled": False}
-    # What takes a new version back is the function's own alarm.
+    # What takes a new version back is the function's own alarm, beside the one of all.
+    assert PREFERENCE["Alarms"] == [{"Ref": "FunctionsDegraded"}]
     assert own == {name: {"Alarms": [{"Ref": f"{name}Failures"}]} if name in FUNCTIONS else off for name in own}
 
 
@@ -37,12 +38,12 @@ def test_every_routes_function_rolls_out_after_it_was_tried_and_nothing_else_doe
 def test_a_stage_rolls_out_as_it_should(stage, configuration):
     groups = find("AWS::CodeDeploy::DeploymentGroup", Stage=stage)
     assert groups.keys() == {f"{function}DeploymentGroup" for function in FUNCTIONS}
-    for group in groups.values():
+    for name, group in groups.items():
         assert group["DeploymentConfigName"] == f"CodeDeployDefault.Lambda{configuration}"
         assert group["AutoRollbackConfiguration"]["Enabled"] is True
-        (alarm,) = group["AlarmConfiguration"]["Alarms"]
         assert group["AlarmConfiguration"]["Enabled"] is True
-        assert alarm["Name"].endswith("Failures")
+        alarms = [alarm["Name"] for alarm in group["AlarmConfiguration"]["Alarms"]]
+        assert alarms == ["FunctionsDegraded", f"{name.removesuffix('DeploymentGroup')}Failures"]
         assert {"DEPLOYMENT_FAILURE", "DEPLOYMENT_STOP_ON_ALARM"} <= set(group["AutoRollbackConfiguration"]["Events"])
 
 

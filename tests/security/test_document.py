@@ -12,8 +12,8 @@ from tests.stack import ROOT
 ROW = re.compile(r"\| (?P<attack>[^|]+) \| (?P<answer>[^|]+) \| `(?P<test>test_[^`]+)` \|")
 ROUTE = re.compile(r"\[(GET|POST|PUT|DELETE) /[^\]]*\]$")
 STATUS = re.compile(r"-(\d{3})\]$")
-# The matrix and the logs have no attacks, and this module is about the table.
-OTHERS = {"test_document.py", "test_logs.py", "test_matrix.py"}
+# The matrix, the logs and the traces have no attacks, and this module is about the table.
+OTHERS = {"test_document.py", "test_logs.py", "test_matrix.py", "test_traces.py"}
 
 
 @pytest.fixture(scope="module")
