@@ -112,6 +112,8 @@ class Engine:
         self._pools, self.gateways, self._stack = pools, gateways, stack
         self._edit_times = _edit_times(stack)
         self._monitoring.watch(stack)
+        reserved = {of.name: of.reserved_concurrency for of in stack.functions.values()}
+        self._settings.metrics.reserve({name: number for name, number in reserved.items() if number is not None})
         return retired
 
 

@@ -26,7 +26,7 @@ def read_checks(template: Path = ROOT / "template.yaml") -> list[Check]:
     """Return a check for every route of the template's HTTP APIs: its fixture, and what their documents say.
 
     Raises:
-        OperationError: the template cannot be read, or a route has no fixture.
+        OperationError: the template cannot be read, or a route has no fixture or no answer.
     """
     try:
         documents = [api.document for api in load_template(template, {}).apis]
@@ -44,7 +44,11 @@ def read_checks(template: Path = ROOT / "template.yaml") -> list[Check]:
                 route = f"{method.upper()} {path}"
                 if route not in fixtures:
                     raise OperationError(f"{route} has no event fixture: put one into the folder events.")
-                checks.append(Check(fixtures[route], find_success(document, route)))
+                try:
+                    success = find_success(document, route)
+                except LookupError as error:
+                    raise OperationError(f"{route} has no answer to a good request in the API's document.") from error
+                checks.append(Check(fixtures[route], success))
     return checks
 
 

@@ -17,7 +17,7 @@ from operations.profiles import OperationError
 from operations.stack import DeployedStack
 
 # The first rotation, which begins when the stack is made, writes the machine client's secret.
-ROTATION_SECONDS = 90
+ROTATION_SECONDS = 300
 _POLL_SECONDS = 3
 _TOKEN_SECONDS = 15
 
@@ -147,7 +147,10 @@ def _discover(issuer: str) -> str:
 def _read_machine_client(stack: DeployedStack, outputs: Mapping[str, str]) -> Client:
     deadline = time.monotonic() + ROTATION_SECONDS
     while True:
-        secret = json.loads(stack.read_secret(outputs["MachineClientSecretArn"]))
+        try:
+            secret = json.loads(stack.read_secret(outputs["MachineClientSecretArn"]))
+        except ValueError as error:
+            raise OperationError("The machine client's secret is not JSON: have Secrets Manager rotate it.") from error
         if "clientSecret" in secret:
             return Client(outputs["MachineClientId"], secret["clientSecret"], outputs["TokenEndpoint"], {})
         # Without a schedule there is no first rotation.

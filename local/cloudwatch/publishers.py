@@ -5,7 +5,7 @@ Source: "Working with metrics for HTTP APIs" (API Gateway Developer Guide), "Typ
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -91,8 +91,15 @@ class FunctionMetrics:
     def __init__(self, store: MetricStore) -> None:
         self._store = store
         self._running = 0
+        self._running_unreserved = 0
+        self._reserved: Mapping[str, int] = {}
         self._account = store.batch("AWS/Lambda", [{}], _FUNCTION_METRICS)
+        self._claimed = store.batch("AWS/Lambda", [{}], {"ClaimedAccountConcurrency": "Count"})
         self._batches: dict[tuple[str, str | None], Batch] = {}
+
+    def reserve(self, reserved: Mapping[str, int]) -> None:
+        """Take the concurrency that functions have reserved, by their names; none of it is left for others."""
+        self._reserved = reserved
 
     @contextmanager
     def invocation(self, function: str, qualifier: str | None, running: int) -> Iterator[Timing]:
@@ -104,8 +111,11 @@ class FunctionMetrics:
             running: invocations of the function that run now, this one included.
         """
         self._running += 1
+        unreserved = int(function not in self._reserved)
+        self._running_unreserved += unreserved
         batch = self._find_batch(function, qualifier)
         self._account.add(float(self._running), None, None, None, None)
+        self._claimed.add(float(sum(self._reserved.values()) + self._running_unreserved))
         batch.add(float(running), None, None, None, None)
         timing = Timing(time.monotonic())
         is_error = True
@@ -114,6 +124,7 @@ class FunctionMetrics:
             is_error = False
         finally:
             self._running -= 1
+            self._running_unreserved -= unreserved
             duration = (time.monotonic() - timing.started) * 1000
             for one in (self._account, batch):
                 one.add(None, 1.0, float(is_error), 0.0, duration)

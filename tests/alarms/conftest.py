@@ -1,4 +1,4 @@
-"""The stack in the local engine, whose minutes last a second, with faults between the functions and what they call."""
+"""The stack in the local engine, whose minutes last two seconds, with faults before what the functions call."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,8 @@ from tests.faults.stand import Stand, start_stand
 
 # What can be driven to its limit here: twelve clients use ten environments, two of them one that is reserved.
 PARAMETERS = {"ColdStart": "warm", "AccountConcurrency": "10", "GetResourceReserved": "1"}
-TIME_LAPSE = ("--minute", "1")
+MINUTE_SECONDS = 2
+TIME_LAPSE = ("--minute", str(MINUTE_SECONDS))
 
 
 @pytest.fixture(scope="module")

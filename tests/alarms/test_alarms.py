@@ -2,11 +2,14 @@
 
 import json
 import os
+import re
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 import boto3
@@ -14,14 +17,15 @@ import pytest
 from botocore.config import Config
 
 from local.services import create_resources
-from local.template import load_template
+from tests.alarms.conftest import MINUTE_SECONDS
 from tests.alarms.states import read_alarms, wait_until
 from tests.alarms.traffic import send_requests
 from tests.contract.test_dashboard import REFERENCES
 from tests.engine_process import poll
+from tests.faults.api_client import RESOURCES, ApiClient
 from tests.faults.proxy import Fault, always
 from tests.faults.stand import Stand
-from tests.permissions import list_functions
+from tests.permissions import list_functions, translate_stack
 from tests.stack import ROOT, list_routes
 
 ALARMS = {"AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm"}
@@ -38,12 +42,14 @@ FAULTS = {
     Fault.THROTTLED: {"ServerErrors", "FunctionsDegraded", "CallersAffected", "TableThrottles", "CircuitOpened"},
 }
 """What the table does, and the alarms that it must set off."""
+MAY_FOLLOW = {"ConcurrencyNearLimit", "GetResourceFailures", "CircuitOpened", "SlowAnswers"}
+"""Set off by any of them on a slow machine: requests pile up, and one environment is reserved."""
 ELSEWHERE = {"DeadLettersWaiting"}
 """Set off by tests of their own, as those of functions are."""
 
 
 def test_each_alarm_is_exercised_here() -> None:
-    declared = load_template(ROOT / "template.yaml", {"ColdStart": "warm"}).resources
+    declared = translate_stack(ColdStart="warm").resources
     alarms = {name for name, of in declared.items() if of.type in ALARMS}
     assert alarms == set().union(*FAULTS.values(), ELSEWHERE, OF_FUNCTIONS)
 
@@ -51,8 +57,10 @@ def test_each_alarm_is_exercised_here() -> None:
 def test_no_alarm_goes_off_while_all_is_well(stand: Stand) -> None:
     with send_requests(stand.url, clients=1):
         wait_until(stand, "OK", set(read_alarms(stand)))
-        seen = {name: alarm["state"] for name, alarm in read_alarms(stand).items()}
-    assert set(seen.values()) == {"OK"}
+        # As long as the longest rule looks back.
+        time.sleep(5 * MINUTE_SECONDS)
+        assert {alarm["state"] for alarm in read_alarms(stand).values()} == {"OK"}
+    assert not [line for line in stand.engine.lines if re.match(r"[0-9:]{8} ALARM ", line)]
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -60,18 +68,15 @@ def test_a_fault_of_the_table_sets_off_its_alarms(stand: Stand, fault: Fault) ->
     wait_until(stand, "OK", set(read_alarms(stand)))
     with stand.faults(always(fault)), send_requests(stand.url):
         wait_until(stand, "ALARM", FAULTS[fault])
-        others = set(read_alarms(stand)) - set().union(*FAULTS.values())
-        assert not [name for name in others if read_alarms(stand)[name]["state"] == "ALARM"]
+        gone_off = {name for name, alarm in read_alarms(stand).items() if alarm["state"] == "ALARM"}
+        assert gone_off - FAULTS[fault] <= MAY_FOLLOW
     wait_until(stand, "OK", set(read_alarms(stand)))
 
 
 def test_a_defect_sets_off_the_alarm_of_each_routes_function(stand: Stand) -> None:
     wait_until(stand, "OK", set(read_alarms(stand)))
-    # No code expects the table to be gone.
-    with make_client(stand, "dynamodb") as dynamodb, send_requests(stand.url, clients=5):
-        dynamodb.delete_table(TableName="Table")
+    with lost_table(stand), send_requests(stand.url, clients=5):
         wait_until(stand, "ALARM", OF_ROUTES)
-    create_resources(load_template(ROOT / "template.yaml", {}), stand.services.endpoint)
     wait_until(stand, "OK", set(read_alarms(stand)))
 
 
@@ -100,7 +105,17 @@ def test_an_event_that_no_function_takes_sets_off_the_alarm_of_its_queue(stand: 
     wait_until(stand, "OK", {"DeadLettersWaiting"})
 
 
-def test_each_metric_on_the_dashboard_was_written_by_then(stand: Stand) -> None:
+def test_each_metric_on_the_dashboard_is_written_in_a_run_with_faults(stand: Stand) -> None:
+    wait_until(stand, "OK", set(read_alarms(stand)))
+    with send_requests(stand.url):
+        for fault in (Fault.RESET_BEFORE, Fault.THROTTLED):
+            with stand.faults(always(fault)):
+                wait_until(stand, "ALARM", {"CircuitOpened"})
+            wait_until(stand, "OK", {"CircuitOpened"})
+    user = ApiClient(stand.url, "user")
+    assert user.send("POST", RESOURCES, {}).status == 400
+    with lost_table(stand):
+        assert user.send("GET", RESOURCES).status == 500
     with stand.engine.client() as client:
         metrics = client.get("/_local/metrics.json").json()["metrics"]
     written = {(of["namespace"], of["name"], frozenset(of["dimensions"])) for of in metrics}
@@ -129,6 +144,16 @@ def make_client(stand: Stand, service: str) -> Iterator[Any]:
     )
     yield client
     client.close()
+
+
+@contextmanager
+def lost_table(stand: Stand) -> Iterator[None]:
+    """The table gone for the block, which no code expects; a new one comes after it."""
+    with make_client(stand, "dynamodb") as dynamodb:
+        dynamodb.delete_table(TableName="Table")
+    yield
+    tables = {name: of for name, of in translate_stack().resources.items() if of.type == "AWS::DynamoDB::Table"}
+    create_resources(replace(translate_stack(), resources=tables), stand.services.endpoint)
 
 
 @contextmanager

@@ -24,7 +24,7 @@ AWS = {
     ),
     # «Types of metrics for Lambda functions» and «Viewing metrics», AWS Lambda Developer Guide.
     "AWS/Lambda": (
-        {"ConcurrentExecutions", "Duration", "Errors", "Invocations", "Throttles"},
+        {"ClaimedAccountConcurrency", "ConcurrentExecutions", "Duration", "Errors", "Invocations", "Throttles"},
         [set(), {"FunctionName"}, {"FunctionName", "Resource"}],
     ),
     # «DynamoDB metrics and dimensions», Amazon DynamoDB Developer Guide.
@@ -87,6 +87,7 @@ def read_alarm(logical_id: str, properties: Mapping[str, Any]) -> Iterator[Refer
 
 
 REFERENCES = list(find_references())
+PANELS = {of.place for of in REFERENCES} - STACK.resources.keys()
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +100,7 @@ def own_metrics() -> set[str]:
 
 @pytest.mark.parametrize("reference", REFERENCES, ids=lambda of: f"{of.place}: {of.name}")
 def test_a_metric_is_one_that_is_written(reference: Reference, own_metrics: set[str]) -> None:
-    if reference.namespace == "ServerlessApi/dev":
+    if reference.namespace == "ServerlessApi/local":
         assert reference.name in own_metrics
         assert set(reference.dimensions) in ({"service"}, {"service", "route"})
         assert reference.dimensions["service"] in (None, SERVICE["service"])
@@ -114,8 +115,8 @@ def test_a_metric_is_one_that_is_written(reference: Reference, own_metrics: set[
 
 
 def test_each_metric_of_the_functions_is_on_the_dashboard(own_metrics: set[str]) -> None:
+    shown = {of.name for of in REFERENCES if of.namespace == "ServerlessApi/local" and of.place in PANELS}
     # A 5xx of the functions is one of two kinds, which are shown.
-    shown = {of.name for of in REFERENCES if of.namespace == "ServerlessApi/dev"}
     assert own_metrics - shown == {"ServerErrors"}
 
 
@@ -134,3 +135,11 @@ def test_the_dashboard_shows_each_routes_function(route: Any) -> None:
         assert [of for of in REFERENCES if of.name == name and of.dimensions.get("FunctionName") == route.function], (
             f"{route.function} is in no panel with {name}"
         )
+
+
+@pytest.mark.parametrize("reserved", [{}, {"GetResource": 3}, {route.function: 7 for route in list_routes()}], ids=len)
+def test_the_dashboard_shows_what_functions_have_reserved(reserved: Mapping[str, int]) -> None:
+    stack = translate_stack(**{f"{name}Reserved": str(number) for name, number in reserved.items()})
+    widgets = json.loads(stack.resources["Dashboard"].properties["DashboardBody"])["widgets"]
+    (lines,) = [of["properties"]["annotations"]["horizontal"] for of in widgets if "annotations" in of["properties"]]
+    assert {of["label"]: of["value"] for of in lines} == {f"{name} has": number for name, number in reserved.items()}

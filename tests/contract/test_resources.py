@@ -45,7 +45,7 @@ def test_a_function_logs_json_into_a_group_of_its_own(name):
     logging = GLOBALS["LoggingConfig"] | FUNCTIONS[name]["Properties"]["LoggingConfig"]
     assert logging == {
         "LogFormat": "JSON",
-        "ApplicationLogLevel": {"Fn::If": ["SamplesDebugLogs", "DEBUG", {"Ref": "LogLevel"}]},
+        "ApplicationLogLevel": {"Fn::If": ["LogsAtDebug", "DEBUG", "INFO"]},
         "LogGroup": {"Ref": f"{name}LogGroup"},
     }
     group = TEMPLATE["Resources"][f"{name}LogGroup"]
@@ -100,7 +100,7 @@ def test_no_parameter_moves_a_deployed_functions_services(name):
 def test_functions_have_names_to_be_found_by():
     variables = GLOBALS["Environment"]["Variables"]
     assert variables["POWERTOOLS_SERVICE_NAME"]
-    assert variables["POWERTOOLS_METRICS_NAMESPACE"] == {"Fn::Sub": "ServerlessApi/${Stage}"}
+    assert variables["POWERTOOLS_METRICS_NAMESPACE"] == {"Fn::Sub": "ServerlessApi/${AWS::StackName}"}
     assert variables["POWERTOOLS_LOG_LEVEL"] == {"Ref": "LogLevel"}
 
 

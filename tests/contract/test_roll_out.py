@@ -33,7 +33,7 @@ def test_every_routes_function_rolls_out_after_it_was_tried_and_nothing_else_doe
 
 @pytest.mark.parametrize(
     ("stage", "configuration"),
-    [("dev", "AllAtOnce"), ("staging", "AllAtOnce"), ("prod", "Canary10Percent5Minutes")],
+    [("dev", "AllAtOnce"), ("staging", "Canary10Percent5Minutes"), ("prod", "Canary10Percent5Minutes")],
 )
 def test_a_stage_rolls_out_as_it_should(stage, configuration):
     groups = find("AWS::CodeDeploy::DeploymentGroup", Stage=stage)

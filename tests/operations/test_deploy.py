@@ -1,6 +1,7 @@
 """`make deploy`: what it refuses before anything is built, and the profiles that it deploys with."""
 
 import os
+import re
 import subprocess
 import tomllib
 
@@ -12,6 +13,14 @@ from tests.stack import ROOT, load_template
 
 PROFILES = {name: of for name, of in tomllib.loads((ROOT / "samconfig.toml").read_text()).items() if name != "version"}
 STAGES = load_template()["Parameters"]["Stage"]["AllowedValues"]
+
+
+def find_environment(**variables: str) -> dict[str, str]:
+    """Without an account, and without what make hands on to whatever it runs, these tests included."""
+    said = ("AWS_", "MAKE", "STAGE", "STACK", "URL", "CI", "TESTED")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(said)}
+    closed = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+    return inherited | closed | {"AWS_EC2_METADATA_DISABLED": "true"} | variables
 
 
 @pytest.mark.parametrize(
@@ -26,17 +35,55 @@ STAGES = load_template()["Parameters"]["Stage"]["AllowedValues"]
     ids=["no stage", "no such stage", "no profile of a stage", "no credentials", "no region"],
 )
 def test_what_cannot_be_deployed_is_refused_before_anything_is_built(said, sentence):
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MAKE"))}
-    environment |= {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
-    environment |= {"AWS_EC2_METADATA_DISABLED": "true"}
     done = subprocess.run(
-        ["make", "deploy", *said], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False
+        ["make", "deploy", *said],
+        cwd=ROOT,
+        env=find_environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 2
     first, *rest = done.stderr.splitlines()
     assert sentence in first
     assert all(line.startswith("make: ") for line in rest)
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("said", "environment", "steps"),
+    [
+        ([], {}, ["check", "test build", "sam deploy", "protect", "smoke"]),
+        (["TESTED=yes"], {}, ["check", "build", "sam deploy", "protect", "smoke"]),
+        ([], {"CI": "true"}, ["check", "test build", "sam deploy unasked", "protect", "smoke"]),
+        ([], {"CI": "false"}, ["check", "test build", "sam deploy", "protect", "smoke"]),
+    ],
+    ids=["a developer", "tested before", "CI", "no CI"],
+)
+def test_a_stage_is_tested_built_deployed_protected_and_tried_in_this_order(said, environment, steps):
+    # -n prints what would be done, but for what make calls of itself, which it does with -n as well.
+    done = subprocess.run(
+        ["make", "-n", "deploy", "STAGE=prod", *said],
+        cwd=ROOT,
+        env=find_environment(**environment),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    patterns = {
+        "check": r"operations\.deploy check --stage \"prod\"",
+        "test build": r"make --no-print-directory test build$",
+        "build": r"make --no-print-directory\s+build$",
+        "sam deploy": r"sam deploy --config-env \"prod\"\s*$",
+        "sam deploy unasked": r"sam deploy --config-env \"prod\" --no-confirm-changeset$",
+        "protect": r"operations\.deploy protect --stage \"prod\"",
+        "smoke": r"make --no-print-directory smoke STAGE=\"prod\"",
+    }
+    lines = done.stdout.splitlines()
+    found = [name for line in lines for name, pattern in patterns.items() if re.search(pattern, line)]
+    assert found == steps
 
 
 def test_every_stage_has_a_profile_of_its_own():

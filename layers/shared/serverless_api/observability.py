@@ -27,6 +27,8 @@ for _name in ("boto3", "botocore", "urllib3"):
 logger = Logger(service=settings.SERVICE_NAME, use_rfc3339=True, utc=True)
 _log = logging.getLogger(settings.SERVICE_NAME)
 _LEVEL = logging.getLevelNamesMapping()[settings.LOG_LEVEL]
+# Powertools takes Lambda's level, which lets more pass than is wanted where metrics or sampled requests need it.
+_log.setLevel(_LEVEL)
 _metrics = Metrics(service=settings.SERVICE_NAME, namespace=settings.METRICS_NAMESPACE)
 
 
@@ -114,8 +116,8 @@ def start_request(*, request_id: str, function_request_id: str, correlation_id: 
     logger.append_keys(
         request_id=request_id, function_request_id=function_request_id, correlation_id=correlation_id, route=route
     )
-    # Not by Powertools' own sampling, which takes Lambda's level for the usual one: that is DEBUG where some requests
-    # are sampled, or else Lambda would drop their lines («Log-level filtering», AWS Lambda Developer Guide).
+    # Not by Powertools' own sampling, which goes back to Lambda's level: that is DEBUG where some requests are sampled,
+    # or else Lambda would drop their lines («Log-level filtering», AWS Lambda Developer Guide).
     is_sampled = settings.DEBUG_SAMPLE_RATE > 0 and random.random() < settings.DEBUG_SAMPLE_RATE  # noqa: S311 - no secret
     level = logging.DEBUG if is_sampled else _LEVEL
     # Setting a level makes all loggers forget what they know.
