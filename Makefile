@@ -88,6 +88,11 @@ load: .venv/dev .venv-load/done
 soak: .venv/dev .venv-load/done
 	@.venv-load/bin/python -m benchmarks.load $(target) --profile benchmarks/load/profiles/soak.toml --write $(ARGS)
 
+## picture: draw docs/operations/dashboard.png, of a local run in which the table throttles for a while (needs Chromium)
+.PHONY: picture
+picture: .venv/dev
+	@PYTHONPATH=layers/shared $(python) -m tests.alarms.picture docs/operations/dashboard.png
+
 ## test-deploy: deploy the stack into an emulator of AWS, and test it there
 .PHONY: test-deploy
 test-deploy: .venv/dev .venv-deploy/done

@@ -2,8 +2,14 @@
 
 import os
 import signal
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import settings
+from playwright.sync_api import Browser
+
+from tests.browser import CHROMIUM, open_browser
+from tests.missing import skip_or_fail
 
 # A shell that starts the tests in the background has SIGINT ignored, which the servers that they start would inherit.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -12,3 +18,11 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("repeat", derandomize=True, database=None, deadline=None)
 settings.register_profile("explore", deadline=None, max_examples=500)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeat"))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        skip_or_fail("no Chromium is installed (on Debian: apt-get install chromium)")
+    with open_browser() as browser:
+        yield browser

@@ -51,6 +51,7 @@ class Profile:
         stages: one after the other.
         resources: that are there before the first request is counted.
         allowed_errors: share of the requests that may fail, from 0 to 1.
+        allowed_growth: MB a minute by which a process may grow, where memory can be measured; None for any.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Profile:
     stages: tuple[Stage, ...]
     resources: int
     allowed_errors: float
+    allowed_growth: float | None
 
     @property
     def seconds(self) -> float:
@@ -86,7 +88,7 @@ def load_profile(file: Path) -> Profile:
 
 
 def _read_profile(name: str, content: Mapping[str, object]) -> Profile:
-    _refuse_unknown(content, ("title", "allowed_errors", "resources", "mix", "stages"), "")
+    _refuse_unknown(content, ("title", "allowed_errors", "allowed_growth", "resources", "mix", "stages"), "")
     stages = content.get("stages")
     if not isinstance(stages, list) or not stages:
         raise ValueError("it needs at least one [[stages]]")
@@ -100,6 +102,9 @@ def _read_profile(name: str, content: Mapping[str, object]) -> Profile:
         stages=tuple(_read_stage(f"stages[{number}]", stage) for number, stage in enumerate(stages)),
         resources=int(_read_number("resources", content.get("resources", 50), 1, 10_000, whole=True)),
         allowed_errors=_read_number("allowed_errors", content.get("allowed_errors", 0), 0, 1),
+        allowed_growth=(
+            _read_number("allowed_growth", content["allowed_growth"], 0, 1000) if "allowed_growth" in content else None
+        ),
     )
 
 

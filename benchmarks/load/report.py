@@ -57,8 +57,16 @@ def _describe_verdict(run: Run) -> str:
     allowed = f"{run.profile.allowed_errors:.2%}" if run.profile.allowed_errors else "none"
     return (
         f"{total.requests:,} requests in {run.seconds:.0f} seconds, {total.errors} of them failed"
-        f" ({total.error_share:.2%}; allowed: {allowed}).{cut}"
+        f" ({total.error_share:.2%}; allowed: {allowed}).{_describe_growth(run)}{cut}"
     )
+
+
+def _describe_growth(run: Run) -> str:
+    most = run.profile.allowed_growth
+    if most is None or not run.memory.sum_up():
+        return ""
+    grown = ", ".join(run.growing) or "no process"
+    return f" Memory: {grown} grew by more than {most:g} MB a minute in the second half."
 
 
 def _format_stages(run: Run) -> str:

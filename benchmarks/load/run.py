@@ -1,7 +1,7 @@
 """Runs a profile's stages with Locust, and says every few seconds how it goes."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import psutil
@@ -36,9 +36,17 @@ class Run:
     is_complete: bool = False
 
     @property
+    def growing(self) -> Sequence[str]:
+        """The kinds of processes that grew more than the profile allows."""
+        most = self.profile.allowed_growth
+        figures = self.memory.sum_up() if most is not None else {}
+        return [kind for kind, of in figures.items() if most is not None and of.slope > most]
+
+    @property
     def has_failed(self) -> bool:
+        """Whether more went wrong than the profile allows."""
         total = self.measurements.sum_up()
-        return not total.requests or total.error_share > self.profile.allowed_errors
+        return not total.requests or total.error_share > self.profile.allowed_errors or bool(self.growing)
 
 
 def run_profile(

@@ -23,7 +23,14 @@ PUBLISHED_METRICS = {
         "SystemErrors",
         "UserErrors",
     },
-    "AWS/Lambda": {"ConcurrentExecutions", "Duration", "Errors", "Invocations", "Throttles"},
+    "AWS/Lambda": {
+        "ClaimedAccountConcurrency",
+        "ConcurrentExecutions",
+        "Duration",
+        "Errors",
+        "Invocations",
+        "Throttles",
+    },
     "AWS/SQS": {
         "ApproximateAgeOfOldestMessage",
         "ApproximateNumberOfMessagesDelayed",

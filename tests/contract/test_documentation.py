@@ -81,3 +81,23 @@ def test_each_alarm_has_its_paragraph_and_names_it():
             assert part in section, f"{heading}: {part}"
     assert "`Budget`" in sections["Budget"]
     assert len(sections) == len({generalize(name, "Failures") for name in alarms} | {"Budget"})
+
+
+# Those of benchmarks/ are forms of pages that stand elsewhere.
+PAGES = [ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")]
+
+
+def find_anchors(page):
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_link_leads_to_something(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if "://" in target or target.startswith("{"):
+            continue
+        name, _, anchor = target.partition("#")
+        linked = (page.parent / name).resolve() if name else page
+        assert linked.exists(), f"{target} leads nowhere"
+        assert not anchor or anchor in find_anchors(linked), f"{target} leads to no heading"

@@ -4,12 +4,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, sync_playwright
 
 from tests.engine_process import EngineProcess
 
 STACKS = Path(__file__).parent / "stacks"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 @pytest.fixture(scope="module")
@@ -47,15 +45,3 @@ def echo_copy(tmp_path: Path) -> Path:
     """A copy of the echo stack to edit; its template's path."""
     shutil.copytree(STACKS / "echo", tmp_path / "echo", ignore=shutil.ignore_patterns("__pycache__"))
     return tmp_path / "echo" / "template.yaml"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium is installed (on Debian: apt-get install chromium)")
-    # Without a sandbox, which root in a container does not get; nothing but the engine's own page is opened.
-    quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=quiet)
-        yield browser
-        browser.close()

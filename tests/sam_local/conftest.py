@@ -18,6 +18,8 @@ import httpx
 import pytest
 from docker.errors import DockerException
 
+from tests.missing import skip_or_fail
+
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60
 STOP_SECONDS = 30
@@ -53,7 +55,7 @@ def engine_options() -> list[str]:
         client = docker.from_env()
         client.ping()
     except DockerException as error:
-        pytest.skip(f"no container engine answers, and sam local runs functions in containers: {error}")
+        skip_or_fail(f"no container engine answers, and sam local runs functions in containers: {error}")
     # sam looks for it beside the template, which lies in a folder of its own here.
     options = ["--config-file", str(ROOT / "samconfig.toml")]
     options += ["--parameter-overrides", f"Architecture={ARCHITECTURE}"]
