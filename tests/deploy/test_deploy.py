@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from operations.stack import DeployedStack
+from operations.targets import Client, find_deployed
 from tests.deploy.deployment import PARAMETERS, Deployment, is_emulated
 from tests.deploy.emulator import REGION, Emulator
 from tests.deploy.execution_role import ACCOUNT_CALLS, assume_role, list_secret_calls, list_table_calls
@@ -76,18 +78,17 @@ def test_a_role_writes_into_no_log_but_its_functions(deployment: Deployment, fun
     assert allowed == {(f"{function}LogGroup", action) for action in LOG_ACTIONS}
 
 
-def test_a_stack_is_updated_in_place_and_leaves_its_table_when_deleted(
+def test_a_stack_is_updated_in_place_and_leaves_its_table_and_users_when_deleted(
     emulator: Emulator, template: Path, others: dict[str, str]
 ) -> None:
     deployment = Deployment(emulator, template, "serverless-api-dev")
-    parameters = {"Issuer": "https://issuer.example.com/", "Audience": "resources-api"}
-    deployment.deploy("--config-env", "dev", **parameters)
+    deployment.deploy("--config-env", "dev")
     _seed(deployment)
     before, keys = deployment.resources, deployment.list_keys()
     assert keys
 
     # A write that the service is asked about reads and writes the state of its circuit, which its role must now allow.
-    parameters |= {"EnrichmentUrl": "https://127.0.0.1:9/", "ColdStart": "warm"}
+    parameters = {"EnrichmentUrl": "https://127.0.0.1:9/", "ColdStart": "warm"}
     parameters |= {"AllowedRegions": f"eu-central-1,{REGION}"}
     deployment.deploy("--config-env", "dev", **parameters)
     after = deployment.resources
@@ -103,7 +104,7 @@ def test_a_stack_is_updated_in_place_and_leaves_its_table_when_deleted(
     assert {arn.rpartition(":")[2] for arn in warm} == {"live"}
     assert all(warm.values()), "no environment has answered"
 
-    table = deployment.find("Table")
+    table, pool = deployment.find("Table"), deployment.find("UserPool")
     deployment.delete()
     stacks = emulator.client("cloudformation").list_stacks(StackStatusFilter=["CREATE_COMPLETE", "UPDATE_COMPLETE"])
     assert deployment.name not in {stack["StackName"] for stack in stacks["StackSummaries"]}
@@ -111,6 +112,42 @@ def test_a_stack_is_updated_in_place_and_leaves_its_table_when_deleted(
     assert not [of["FunctionName"] for of in functions if of["FunctionName"].startswith(f"{deployment.name}-")]
     items = emulator.client("dynamodb").scan(TableName=table)["Items"]
     assert keys <= {item["sk"]["S"] for item in items}
+    assert emulator.client("cognito-idp").describe_user_pool(UserPoolId=pool)["UserPool"]["Id"] == pool
+
+
+def test_the_smoke_test_finds_all_that_it_needs_in_the_stack(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in deployment.emulator.environment.items():
+        monkeypatch.setenv(name, value)
+    # The emulator has no rotation, which would write it.
+    secret = {"SecretId": deployment.find("MachineClientSecret"), "SecretString": '{"clientSecret": "rotated"}'}
+    deployment.emulator.client("secretsmanager").put_secret_value(**secret)
+    stack = DeployedStack(deployment.name, REGION)
+    target = find_deployed(stack, {})
+    client_id = deployment.find("MachineClient")
+    assert target.client == Client(client_id, "rotated", stack.read_outputs()["TokenEndpoint"], {})
+    assert target.url == stack.read_outputs()["ApiUrl"]
+    assert load_template()["Outputs"].keys() <= stack.read_outputs().keys()
+
+
+def test_the_outputs_name_what_the_stack_has(deployment: Deployment) -> None:
+    stack = deployment.emulator.client("cloudformation").describe_stacks(StackName=deployment.name)["Stacks"][0]
+    outputs = {entry["OutputKey"]: entry["OutputValue"] for entry in stack["Outputs"]}
+    for output, resource in {
+        "TableName": "Table",
+        "UserClientId": "UserClient",
+        "MachineClientId": "MachineClient",
+        "MachineClientSecretArn": "MachineClientSecret",
+        "AlarmTopicArn": "AlarmTopic",
+        "PagingTopicArn": "PagingTopic",
+        "DeadLetterQueueUrl": "DeadLetters",
+    }.items():
+        assert outputs[output] == deployment.find(resource)
+    assert deployment.find("Api") in outputs["ApiUrl"]
+    assert deployment.find("UserPool") in outputs["Issuer"]
+    assert outputs["DashboardUrl"].endswith(f"#dashboards/dashboard/{deployment.find('Dashboard')}")
+    assert deployment.emulator.client("sqs").get_queue_attributes(QueueUrl=outputs["DeadLetterQueueUrl"])
 
 
 def test_production_does_not_lose_its_table_and_user_pool(emulator: Emulator, template: Path) -> None:
