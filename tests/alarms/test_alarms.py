@@ -42,8 +42,8 @@ FAULTS = {
     Fault.THROTTLED: {"ServerErrors", "FunctionsDegraded", "CallersAffected", "TableThrottles", "CircuitOpened"},
 }
 """What the table does, and the alarms that it must set off."""
-MAY_FOLLOW = {"ConcurrencyNearLimit", "GetResourceFailures", "CircuitOpened", "SlowAnswers"}
-"""Set off by any of them on a slow machine: requests pile up, and one environment is reserved."""
+MAY_FOLLOW = {"ConcurrencyNearLimit", "GetResourceFailures", "CircuitOpened", "SlowAnswers", "ServerErrors"}
+"""Set off by any of them, as it goes: requests pile up, one environment is reserved, what is slow ends with a 503."""
 ELSEWHERE = {"DeadLettersWaiting"}
 """Set off by tests of their own, as those of functions are."""
 

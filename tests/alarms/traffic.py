@@ -5,7 +5,7 @@ import itertools
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from tests.faults.api_client import KINDS, ApiClient
 
@@ -19,12 +19,15 @@ def send_requests(url: str, clients: int = CLIENTS) -> Iterator[None]:
     stop = threading.Event()
 
     def send(number: int) -> None:
+        user = ApiClient(url, f"user-{number}")
         for kind in itertools.islice(itertools.cycle(KINDS), number, None):
             if stop.wait(PAUSE_SECONDS):
                 return
-            # A connection that a killed server leaves is no use for the next request.
-            with suppress(OSError, http.client.HTTPException):
-                kind(ApiClient(url, f"user-{number}"))
+            try:
+                kind(user)
+            except (OSError, http.client.HTTPException):
+                # The connection that is left is no use for the next request.
+                user = ApiClient(url, f"user-{number}")
 
     threads = [threading.Thread(target=send, args=(number,)) for number in range(clients)]
     for thread in threads:
