@@ -12,7 +12,7 @@ from moto.dynamodb.models import dynamodb_backends
 
 from local.intrinsics import ACCOUNT_ID, REGION
 
-RECORDS_KEPT = 2_000
+RECORDS_KEPT = 500
 """Of each stream, at least. Who reads one here is never that far behind."""
 
 

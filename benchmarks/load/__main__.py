@@ -71,7 +71,7 @@ def _load(
     if left:
         print(left, file=sys.stderr)
     if run.has_failed:
-        print("More requests failed than the profile allows.", file=sys.stderr)
+        print("More requests failed, or memory grew more, than the profile allows.", file=sys.stderr)
     return 1 if run.has_failed or left else 0
 
 
