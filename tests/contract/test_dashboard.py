@@ -75,6 +75,10 @@ def read_search(place: str, expression: str) -> Reference:
     found = re.fullmatch(r"SEARCH\('\{([^}]+)\} (.+)', '(?:Sum|p50|p90|p99)', 60\)", expression)
     assert found, f"{place} has an expression that nobody checks: {expression}"
     namespace, *names = found[1].split(",")
+    # A namespace with other characters than AWS's own have must be quoted («CloudWatch search expression syntax»), and
+    # the name of a stack may have a hyphen.
+    assert re.fullmatch(r'AWS/\w+|"[^"]+"', namespace), f"{place}: quote the namespace {namespace}"
+    namespace = namespace.strip('"')
     terms = dict(re.findall(r'(\w+)="([^"]+)"', found[2]))
     return Reference(place, namespace, terms.pop("MetricName"), {name: terms.get(name) for name in names})
 

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
     type Response = HTTPResponse | BaseHTTPResponse
 
-MOST_BYTES = 64_000
+MAX_BYTES = 64_000
 """How large a document may get here; X-Ray takes up to 64 kB."""
 
 _PROTOCOL = '{"format": "json", "version": 1}\n'
-_LONGEST_VALUE = 250
+_LONGEST_VALUE = 250  # far more than a request id has; what comes from outside is bounded
 
 _daemon: socket.socket | None = None
 
@@ -180,7 +180,7 @@ def _send(document: str) -> None:
     try:
         if not _daemon and _address:
             _daemon = _connect(*_address)
-        if _daemon and len(datagram) <= MOST_BYTES:
+        if _daemon and len(datagram) <= MAX_BYTES:
             _daemon.send(datagram)
     except OSError:
         # Where the daemon is gone or busy, the subsegment is lost, and the request is not.
