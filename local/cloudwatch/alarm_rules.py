@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from local.cloudwatch.tokens import UnreadableText, split_tokens
+
 _TOKEN = re.compile(
     r"\s*(?:(?P<state>ALARM|OK|INSUFFICIENT_DATA)\s*\(\s*(?:\"(?P<double>[^\"]+)\"|'(?P<single>[^']+)'|(?P<bare>[^\"'()]+?))\s*\)"
     r"|(?P<word>AND|OR|NOT|TRUE|FALSE)\b|(?P<sign>[()]))"
@@ -41,18 +43,13 @@ def parse_rule(text: str) -> Rule:
     Raises:
         RuleError: it is not valid.
     """
-    tokens: list[re.Match[str]] = []
-    place = 0
-    stripped = text.strip()
-    while place < len(stripped):
-        match = _TOKEN.match(stripped, place)
-        if match is None:
-            raise RuleError(f"AlarmRule cannot be read from {stripped[place:].strip()[:30]!r} on.")
-        tokens.append(match)
-        place = match.end()
+    try:
+        tokens = list(split_tokens(_TOKEN, text))
+    except UnreadableText as error:
+        raise RuleError(f"AlarmRule cannot be read from {error.rest[:30]!r} on.") from error
     parser = _Parser(tokens)
     condition = parser.parse()
-    return Rule(" ".join(stripped.split()), tuple(dict.fromkeys(parser.names)), condition)
+    return Rule(" ".join(text.split()), tuple(dict.fromkeys(parser.names)), condition)
 
 
 class _Parser:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from local.cloudwatch.metrics import Metric
+from local.cloudwatch.tokens import UnreadableText, split_tokens
 
 LONGEST_EXPRESSION = 2048
 _TOKEN = re.compile(
@@ -87,13 +88,11 @@ def evaluate(expression: str, environment: Environment) -> TimeSeries | list[Tim
 def _translate(expression: str) -> str:
     """Write an expression as Python would, its names apart from Python's words."""
     parts: list[str] = []
-    place = 0
-    text = expression.rstrip()
-    while place < len(text):
-        match = _TOKEN.match(text, place)
-        if match is None:
-            raise MathError(f"{_shorten(expression)} cannot be read from {text[place:].strip()[:20]!r} on.")
-        place = match.end()
+    try:
+        tokens = list(split_tokens(_TOKEN, expression))
+    except UnreadableText as error:
+        raise MathError(f"{_shorten(expression)} cannot be read from {error.rest[:20]!r} on.") from error
+    for match in tokens:
         token = match[0].strip()
         match match.lastgroup:
             case "text":

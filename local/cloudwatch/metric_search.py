@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable
 
 from local.cloudwatch.metrics import Metric
+from local.cloudwatch.tokens import UnreadableText, split_tokens
 
 LONGEST_QUERY = 1024
 _SCHEMA = re.compile(r"\s*\{([^}]*)\}\s*,?")
@@ -58,15 +59,10 @@ class _TermParser:
     """Terms joined by AND (or nothing), OR and NOT, with parentheses."""
 
     def __init__(self, text: str) -> None:
-        self._terms: list[re.Match[str]] = []
-        place = 0
-        text = text.rstrip()
-        while place < len(text):
-            match = _TERM.match(text, place)
-            if match is None:
-                raise SearchError(f"The search cannot be read from {text[place:].strip()[:20]!r} on.")
-            self._terms.append(match)
-            place = match.end()
+        try:
+            self._terms = list(split_tokens(_TERM, text))
+        except UnreadableText as error:
+            raise SearchError(f"The search cannot be read from {error.rest[:20]!r} on.") from error
         self._place = 0
 
     def parse(self) -> Condition:

@@ -32,10 +32,7 @@ def read_number(name: str, default: float) -> float:
     text = os.environ.get(name, "")
     if not text:
         return default
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
+    number = _to_number(text)
     if not 0 < number < math.inf:
         raise SettingError(f"The environment variable {name} must be a number above 0, and is {text!r}.")
     return number
@@ -60,13 +57,18 @@ def read_share(name: str) -> float:
         SettingError: it is no such number.
     """
     text = os.environ.get(name) or "0"
-    try:
-        share = float(text)
-    except ValueError:
-        share = math.nan
+    share = _to_number(text)
     if not 0 <= share <= 1:
         raise SettingError(f"The environment variable {name} must be a number from 0 to 1, and is {text!r}.")
     return share
+
+
+def _to_number(text: str) -> float:
+    """Return the number that a text is, or one that is within no bounds."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def read_choice(name: str, choices: tuple[str, ...]) -> str:
