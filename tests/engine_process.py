@@ -21,7 +21,7 @@ START_SECONDS = 60
 
 
 class EngineProcess:
-    """`python -m local run` on a free port; ends with the `with` block."""
+    """`python -m local_engine run` on a free port; ends with the `with` block."""
 
     def __init__(
         self, template: Path, *arguments: str, environment: dict[str, str] | None = None, port: int | None = None

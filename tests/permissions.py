@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from local.template import ParametersRefused, Stack, load_template
+from local_engine.template.stack import ParametersRefused, Stack, load_template
 from tests.stack import ROOT, find_resources
 
 LOG_ACTIONS = frozenset({"logs:CreateLogStream", "logs:PutLogEvents"})

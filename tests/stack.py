@@ -8,7 +8,7 @@ from typing import Any
 
 from samtranslator.yaml_helper import yaml_parse
 
-from serverless_api.smoke import find_success
+from functions.verify_versions.route_pass import find_success
 
 ROOT = Path(__file__).resolve().parent.parent
 

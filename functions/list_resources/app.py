@@ -1,9 +1,9 @@
 """GET /api/v1/resources: a page of the caller's resources, newest first."""
 
-from serverless_api import resources
-from serverless_api.endpoint import endpoint
-from serverless_api.requests import Request
-from serverless_api.responses import Response
+import resources
+from serverless_api.http.endpoint import endpoint
+from serverless_api.http.request import Request
+from serverless_api.http.response import Response
 
 
 @endpoint(scope="read:resources")

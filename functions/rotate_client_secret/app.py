@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from serverless_api.client_secret_rotation import MachineClient, Rotation
-from serverless_api.observability import logger
-from serverless_api.settings import read_setting
+from functions.rotate_client_secret.rotation import MachineClient, Rotation
+from serverless_api.telemetry.observability import logger
+from serverless_api.environment.settings import read_setting
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 
-from benchmarks.cost.bill import make_bill
-from benchmarks.cost.durations import load_assumptions, load_durations
-from benchmarks.cost.prices import load_prices
-from benchmarks.cost.stack import read_stack
-from benchmarks.cost.traffic import load_profile
-from benchmarks.cost.usage import count_usage
-from local.intrinsics import ACCOUNT_ID, REGION
+from tools.benchmarks.cost.bill import make_bill
+from tools.benchmarks.cost.durations import load_assumptions, load_durations
+from tools.benchmarks.cost.prices import load_prices
+from tools.benchmarks.cost.stack import read_stack
+from tools.benchmarks.cost.traffic import load_profile
+from tools.benchmarks.cost.usage import count_usage
+from local_engine.template.intrinsics import ACCOUNT_ID, REGION
 from tests.permissions import translate_stack
 from tests.stack import ROOT
 
-PROFILE = ROOT / "benchmarks/traffic/business_hours.toml"
+PROFILE = ROOT / "tools/benchmarks/traffic/business_hours.toml"
 
 
 def count_month() -> float:

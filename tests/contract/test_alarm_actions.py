@@ -2,7 +2,7 @@
 
 import pytest
 
-from local.intrinsics import ACCOUNT_ID, REGION
+from local_engine.template.intrinsics import ACCOUNT_ID, REGION
 from tests.permissions import translate_stack
 
 STACK = translate_stack(ColdStart="warm", AlarmEmail="operator@example.com", MonthlyBudget="100")

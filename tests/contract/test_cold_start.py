@@ -124,7 +124,7 @@ def test_nothing_unneeded_is_imported(build, opt, function):
 @pytest.mark.parametrize("function", ROUTES)
 def test_hooks_for_snapshots_are_there_where_there_are_snapshots(build, opt, function):
     modules = start(build, opt, function, AWS_LAMBDA_INITIALIZATION_TYPE="snap-start")["modules"]
-    assert {"snapshot_restore_py", "serverless_api.snapshot"} <= modules.keys()
+    assert {"snapshot_restore_py", "serverless_api.http.snapshot"} <= modules.keys()
 
 
 def test_the_layer_is_small(build):

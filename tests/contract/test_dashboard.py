@@ -97,7 +97,7 @@ PANELS = {of.place for of in REFERENCES} - STACK.resources.keys()
 @pytest.fixture(scope="module")
 def own_metrics() -> set[str]:
     with import_functions():
-        from serverless_api.observability import Metric
+        from serverless_api.telemetry.observability import Metric
 
         return {str(metric) for metric in Metric}
 

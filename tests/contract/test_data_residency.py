@@ -6,7 +6,7 @@ from functools import cache
 
 import pytest
 
-from local.translation import translate
+from local_engine.template.translation import translate
 from tests.permissions import find_refusals
 from tests.stack import load_template
 

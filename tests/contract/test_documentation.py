@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from local.template import ParametersRefused
+from local_engine.template.stack import ParametersRefused
 from tests.contract.test_published_versions import choose_other, give
 from tests.permissions import translate_stack
 from tests.stack import ROOT, find_resources, load_template
@@ -63,7 +63,7 @@ def read_effect(**parameters):
 
 def test_each_metric_of_the_functions_is_explained_and_no_other():
     with import_functions() as _:
-        from serverless_api.observability import Metric
+        from serverless_api.telemetry.observability import Metric
 
         metrics = {str(metric) for metric in Metric}
     assert read_table(OPERATIONS, "metric").keys() == metrics
@@ -83,7 +83,7 @@ def test_each_alarm_has_its_paragraph_and_names_it():
     assert len(sections) == len({generalize(name, "Failures") for name in alarms} | {"Budget"})
 
 
-# Those of benchmarks/ are forms of pages that stand elsewhere.
+# Those of tools/benchmarks/ are forms of pages that stand elsewhere.
 PAGES = [ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")]
 
 

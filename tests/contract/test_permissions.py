@@ -12,7 +12,7 @@ import boto3
 import httpx
 import pytest
 
-from local.intrinsics import ACCOUNT_ID, REGION
+from local_engine.template.intrinsics import ACCOUNT_ID, REGION
 from tests.engine_process import free_port, poll
 from tests.machine_client.aws import AWS, STEPS, Function
 from tests.permissions import (

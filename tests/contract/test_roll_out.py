@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from local.intrinsics import ACCOUNT_ID, REGION
+from local_engine.template.intrinsics import ACCOUNT_ID, REGION
 from tests.permissions import read_role, translate_stack
 from tests.stack import find_resources, list_routes, load_template
 

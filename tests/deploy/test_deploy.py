@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from operations.stack import DeployedStack
-from operations.targets import Client, find_deployed
+from tools.stack import DeployedStack
+from tools.targets import Client, find_deployed
 from tests.deploy.deployment import PARAMETERS, Deployment, is_emulated
 from tests.deploy.emulator import REGION, Emulator
 from tests.deploy.execution_role import ACCOUNT_CALLS, assume_role, list_secret_calls, list_table_calls

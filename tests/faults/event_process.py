@@ -102,7 +102,7 @@ def send_events(route: Route, count: int, seed: int, environment: Mapping[str, s
     started = time.monotonic()
     with Path(os.devnull).open("w") as nowhere:
         sys.stdout = nowhere
-        for logger_handler in import_module("serverless_api.observability").logger.handlers:
+        for logger_handler in import_module("serverless_api.telemetry.observability").logger.handlers:
             logger_handler.setStream(nowhere)
         for _ in range(count):
             _send(handler, make_event(numbers, fixtures), outcome)

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from local.services import Services, start_services
-from local.tokens import AUDIENCE, issuer_url
+from local_engine.services.aws_services import Services, start_services
+from local_engine.command_line.token_command import AUDIENCE, issuer_url
 from tests.engine_process import ROOT, EngineProcess, free_port
 from tests.faults.proxy import FaultPlan, FaultProxy, no_faults
 
@@ -52,7 +52,7 @@ def start_stand(*arguments: str, **parameters: str) -> Iterator[Stand]:
     """Start one.
 
     Args:
-        arguments: further ones of `python -m local run`.
+        arguments: further ones of `python -m local_engine run`.
         parameters: of the stack; by default it trusts the engine's issuer.
     """
     port = free_port()

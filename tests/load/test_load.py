@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from local.issuer import CLIENT_ID
+from local_engine.issuer.issuer import CLIENT_ID
 from tests.engine_process import EngineProcess, free_port, run_engine
 from tests.served import serve
 from tests.stack import ROOT, list_routes
@@ -47,7 +47,7 @@ def prepare(url: str, profile: str, folder: Path, **environment: str) -> tuple[l
         pytest.fail("The load tool is not installed; `make test` or `make load` installs it.")
     file = folder / "profile.toml"
     file.write_text(profile)
-    command = [str(PYTHON), "-m", "benchmarks.load", "--url", url, "--profile", str(file), "--output", str(folder)]
+    command = [str(PYTHON), "-m", "tools.benchmarks.load", "--url", url, "--profile", str(file), "--output", str(folder)]
     variables = {name: value for name, value in os.environ.items() if name != "TOKEN"} | environment
     return command, {"cwd": ROOT, "env": variables, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
 
@@ -230,6 +230,6 @@ def test_a_stage_is_one_of_samconfig(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["steady", "soak", "spike"])
 def test_a_profile_that_comes_along_is_taken(tmp_path: Path, name: str) -> None:
-    profile = (ROOT / f"benchmarks/load/profiles/{name}.toml").read_text()
+    profile = (ROOT / f"tools/benchmarks/load/profiles/{name}.toml").read_text()
     # It is read before anything is asked.
     assert "does not answer" in refuse(f"http://127.0.0.1:{free_port()}", profile, tmp_path, TOKEN="x")

@@ -22,7 +22,7 @@ def run_operation(module: str, *arguments: str, **environment: str) -> subproces
         "AWS_EC2_METADATA_DISABLED": "true",
     }
     return subprocess.run(
-        [sys.executable, "-m", f"operations.{module}", *arguments],
+        [sys.executable, "-m", f"tools.{module}", *arguments],
         cwd=ROOT,
         env=inherited | closed | {"PYTHONPATH": str(ROOT / "layers/shared")} | environment,
         capture_output=True,

@@ -7,7 +7,7 @@ import tomllib
 
 import pytest
 
-from operations.profiles import read_profile
+from tools.profiles import read_profile
 from tests.operations.programs import run_operation
 from tests.stack import ROOT, load_template
 

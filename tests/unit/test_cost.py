@@ -14,11 +14,11 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks.cost.bill import make_bill
-from benchmarks.cost.cold_starts import make_demand
-from benchmarks.cost.comparisons import find_root
-from benchmarks.cost.durations import Duration, Durations, load_assumptions
-from benchmarks.cost.formulas import (
+from tools.benchmarks.cost.bill import make_bill
+from tools.benchmarks.cost.cold_starts import make_demand
+from tools.benchmarks.cost.comparisons import find_root
+from tools.benchmarks.cost.durations import Duration, Durations, load_assumptions
+from tools.benchmarks.cost.formulas import (
     count_billed_seconds,
     count_gigabyte_seconds,
     count_metered_requests,
@@ -29,16 +29,16 @@ from benchmarks.cost.formulas import (
     count_write_units,
     scale_to_memory,
 )
-from benchmarks.cost.prices import DIRECTORY, load_prices
-from benchmarks.cost.stack import COLD_START_CHOICES, read_stack
-from benchmarks.cost.traffic import load_profile
-from benchmarks.cost.usage import count_usage
-from benchmarks.machine import ROOT, BenchmarkError
-from benchmarks.tune.measurements import Size, Terms, recommend
-from benchmarks.tune.power_tuning import FUNCTIONS, make_input
+from tools.benchmarks.cost.prices import DIRECTORY, load_prices
+from tools.benchmarks.cost.stack import COLD_START_CHOICES, read_stack
+from tools.benchmarks.cost.traffic import load_profile
+from tools.benchmarks.cost.usage import count_usage
+from tools.benchmarks.machine import ROOT, BenchmarkError
+from tools.benchmarks.tune.measurements import Size, Terms, recommend
+from tools.benchmarks.tune.power_tuning import FUNCTIONS, make_input
 
 PRICES = load_prices("us-east-1")
-PROFILES = sorted((ROOT / "benchmarks/traffic").glob("*.toml"))
+PROFILES = sorted((ROOT / "tools/benchmarks/traffic").glob("*.toml"))
 DURATIONS = Durations({name: Duration(0.002, 0.15) for name in ("query", "get", "create", "update", "delete")}, "test")
 
 
@@ -251,7 +251,7 @@ def test_routes_and_services_add_up_to_the_bill(file, region):
 
 
 def test_refusing_at_the_gateway_is_cheaper():
-    stack, profile = read_stack({}), load_profile(ROOT / "benchmarks/traffic/consumer_app.toml")
+    stack, profile = read_stack({}), load_profile(ROOT / "tools/benchmarks/traffic/consumer_app.toml")
     totals = [
         make_bill(count_usage(stack, profile, DURATIONS, load_assumptions(), gateway_refuses=refuses), PRICES).total
         for refuses in (True, False)
@@ -272,7 +272,7 @@ def test_price_files_have_the_same_meters():
 
 def run_cost(*arguments):
     return subprocess.run(
-        [sys.executable, "-m", "benchmarks.cost", *map(str, arguments)],
+        [sys.executable, "-m", "tools.benchmarks.cost", *map(str, arguments)],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -308,7 +308,7 @@ def test_what_is_wrong_is_said_in_a_sentence(arguments, sentence):
 
 def test_a_profile_with_a_route_that_the_template_lacks_is_refused(tmp_path):
     file = tmp_path / "profile.toml"
-    text = (ROOT / "benchmarks/traffic/internal_tool.toml").read_text()
+    text = (ROOT / "tools/benchmarks/traffic/internal_tool.toml").read_text()
     file.write_text(text.replace('"DELETE /api/v1/resources/{id}"', '"DELETE /api/v1/things"'))
     with pytest.raises(BenchmarkError, match="has a route DELETE /api/v1/things"):
         count_usage(read_stack({}), load_profile(file), DURATIONS, load_assumptions())
@@ -319,7 +319,7 @@ def test_a_profile_with_a_route_that_the_template_lacks_is_refused(tmp_path):
 )
 def test_what_is_no_profile_is_refused(change, tmp_path):
     file = tmp_path / "profile.toml"
-    file.write_text((ROOT / "benchmarks/traffic/internal_tool.toml").read_text().replace(*change))
+    file.write_text((ROOT / "tools/benchmarks/traffic/internal_tool.toml").read_text().replace(*change))
     with pytest.raises(BenchmarkError, match="is not a traffic profile"):
         load_profile(file)
 

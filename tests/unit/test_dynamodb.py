@@ -34,8 +34,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from moto.moto_server.werkzeug_app import create_backend_app
 from werkzeug.test import Client
 
-from serverless_api.credentials import Credentials, CredentialsError
-from serverless_api.dynamodb import DynamoDB, DynamoDBError, find_endpoint, sign
+from serverless_api.storage.credentials import Credentials, CredentialsError
+from serverless_api.storage.dynamodb import DynamoDB, DynamoDBError, find_endpoint, sign
 from tests.unit.http_server import Answer, Reply, Request, Server, make_reply
 
 pytestmark = [pytest.mark.enable_socket, pytest.mark.timeout(60)]
@@ -415,7 +415,7 @@ def test_connection_that_was_idle_for_long_is_replaced(monkeypatch: pytest.Monke
     with serve(echo) as (server, client):
         call_echo(client)
         now = time.time()
-        monkeypatch.setattr("serverless_api.dynamodb.time.time", lambda: now + 61)
+        monkeypatch.setattr("serverless_api.storage.dynamodb.time.time", lambda: now + 61)
         call_echo(client)
         call_echo(client)
         assert server.connections == 2
@@ -838,7 +838,7 @@ def test_credentials_do_not_print_their_secret() -> None:
 
 
 def test_nothing_of_boto3_is_imported() -> None:
-    code = "import sys, serverless_api.dynamodb; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    code = "import sys, serverless_api.storage.dynamodb; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
     path = str(Path(sys.modules["serverless_api"].__path__[0]).parent)
     done = subprocess.run(
         [sys.executable, "-S", "-c", code], env={"PYTHONPATH": path}, capture_output=True, text=True, check=True

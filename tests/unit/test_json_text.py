@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serverless_api.json_text import MAX_DEPTH, InvalidJSON, JSONText, dump_json, parse_json
+from serverless_api.storage.json_text import MAX_DEPTH, InvalidJSON, JSONText, dump_json, parse_json
 
 texts = st.text(st.characters(codec="utf-8"))
 numbers = st.integers() | st.decimals(allow_nan=False, allow_infinity=False)

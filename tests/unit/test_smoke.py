@@ -6,7 +6,7 @@ from urllib.parse import quote, unquote
 
 import pytest
 
-from serverless_api.smoke import Answer, Check, find_success, run_pass
+from functions.verify_versions.route_pass import Answer, Check, find_success, run_pass
 
 
 class Shops:

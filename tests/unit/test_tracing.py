@@ -199,8 +199,8 @@ def test_a_daemon_that_comes_back_gets_what_follows(dynamodb: DynamoDB, daemon: 
 
 def test_a_daemon_that_does_not_read_is_not_waited_for(dynamodb: DynamoDB, daemon: Daemon) -> None:
     with run_api(dynamodb.url, daemon.address):
-        from serverless_api import tracing
-        from serverless_api.tracing import TableCall
+        from serverless_api.telemetry import tracing
+        from serverless_api.telemetry.tracing import TableCall
 
         # More than the receiver's buffer holds.
         for _ in range(5_000):
@@ -214,7 +214,7 @@ def test_a_daemon_that_does_not_read_is_not_waited_for(dynamodb: DynamoDB, daemo
 def test_an_exception_passes_as_it_is(dynamodb: DynamoDB, daemon: Daemon) -> None:
     with run_api(dynamodb.url, daemon.address):
         from serverless_api.resilience.deadline import DeadlineExceeded
-        from serverless_api.tracing import TableCall
+        from serverless_api.telemetry.tracing import TableCall
 
         with pytest.raises(DeadlineExceeded), TableCall("GetItem", 0):
             raise DeadlineExceeded
@@ -224,7 +224,7 @@ def test_an_exception_passes_as_it_is(dynamodb: DynamoDB, daemon: Daemon) -> Non
 
 def test_an_attempt_for_which_no_time_is_left_has_no_answer(dynamodb: DynamoDB, daemon: Daemon) -> None:
     with run_api(dynamodb.url, daemon.address) as api, pytest.MonkeyPatch.context() as patch:
-        from serverless_api import table
+        from serverless_api.storage import table
         from serverless_api.resilience import deadline
 
         assert api.page().status == 200
@@ -239,7 +239,8 @@ def test_an_attempt_for_which_no_time_is_left_has_no_answer(dynamodb: DynamoDB, 
 
 def test_each_environment_that_is_restored_opens_a_socket_of_its_own(dynamodb: DynamoDB, daemon: Daemon) -> None:
     with run_api(dynamodb.url, daemon.address) as api:
-        from serverless_api import snapshot, tracing
+        from serverless_api.http import snapshot
+        from serverless_api.telemetry import tracing
 
         api.page()
         before = tracing._daemon
@@ -290,7 +291,7 @@ def test_a_downstream_call_that_fails_is_flagged(aws, table, daemon, answer, sta
 
 def test_an_ipv6_address_makes_a_name_that_x_ray_takes(dynamodb: DynamoDB, daemon: Daemon) -> None:
     with run_api(dynamodb.url, daemon.address):
-        from serverless_api.tracing import HTTPCall
+        from serverless_api.telemetry.tracing import HTTPCall
 
         with HTTPCall("POST", "https", "[2001:db8::1]:8443"):
             pass
@@ -301,7 +302,7 @@ def test_an_ipv6_address_makes_a_name_that_x_ray_takes(dynamodb: DynamoDB, daemo
 
 def test_a_document_is_json_whatever_the_settings_hold(dynamodb: DynamoDB, daemon: Daemon) -> None:
     with run_api(dynamodb.url, daemon.address, TABLE_NAME='a"b\\'):
-        from serverless_api.tracing import TableCall
+        from serverless_api.telemetry.tracing import TableCall
 
         with TableCall("GetItem", 0):
             pass

@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from serverless_api import validation
-from serverless_api.errors import Problem
-from serverless_api.json_text import parse_json
+from serverless_api.http import validation
+from serverless_api.http.errors import Problem
+from serverless_api.storage.json_text import parse_json
 
 names = st.sampled_from(["a", "b", "c", "d e", "ü"])
 sizes = st.integers(0, 4)

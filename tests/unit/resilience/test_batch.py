@@ -25,7 +25,7 @@ class Context:
 @pytest.fixture
 def process_batch() -> Iterator[Callable[..., Any]]:
     with import_functions():
-        module = importlib.import_module("serverless_api.batch")
+        module = importlib.import_module("serverless_api.resilience.batch")
         yield lambda process_record, milliseconds=29_000, **options: module.process_batch(
             EVENT, Context(milliseconds), process_record, lambda record: record["messageId"], **options
         )

@@ -1,0 +1,149 @@
+"""What a function gets to know of a request: API Gateway's payload format 2.0, read and checked.
+
+Source: «Create AWS Lambda proxy integrations for HTTP APIs in API Gateway», Amazon API Gateway Developer Guide.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from serverless_api.http.errors import BadRequest, Problem
+from serverless_api.http.identity import Caller
+from serverless_api.storage.json_text import InvalidJSON, parse_json
+from serverless_api.http.validation import find_problems, load_model
+
+# A media type of JSON, with the only charset that JSON has (RFC 8259, sections 8.1 and 11).
+_JSON_MEDIA_TYPE = re.compile(r'application/json\s*(;\s*charset="?utf-8"?\s*)?', re.IGNORECASE)
+_ENTITY_TAG = re.compile(r'\s*(W/)?"([\x21\x23-\x7e\x80-\xff]*)"\s*(?:,|$)')
+_IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
+_CORRELATION_ID = re.compile(r"[!-~]{1,128}")
+
+MAX_ENTITY_TAGS = 100
+"""Operands of `IN` («Comparison operator and function reference», Amazon DynamoDB Developer Guide)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request of a known caller.
+
+    Attributes:
+        event: the gateway's event, as it came.
+        request_id: the gateway's id for the request.
+        caller: who calls.
+    """
+
+    event: Mapping[str, Any]
+    request_id: str
+    caller: Caller
+
+    def read_header(self, name: str) -> str | None:
+        """Return the header `name`, given in lower case, or None."""
+        return _find_header(self.event, name)
+
+    def read_path_parameter(self, name: str) -> str:
+        """Return the part of the path that the route calls `name`; empty where the route has none."""
+        value: str = (self.event.get("pathParameters") or {}).get(name) or ""
+        return value
+
+    def read_query_parameter(self, name: str) -> str | None:
+        """Return the query parameter `name`, several values joined by commas, or None."""
+        value: str | None = (self.event.get("queryStringParameters") or {}).get(name)
+        return value
+
+    def read_limit(self, default: int, most: int) -> int:
+        """Return how many items the caller wants on a page, from 1 to `most`.
+
+        Raises:
+            BadRequest: `limit` is not a whole number of at least 1.
+        """
+        text = self.read_query_parameter("limit")
+        if text is None:
+            return default
+        digits = text.lstrip("0")
+        if not (text.isascii() and text.isdigit() and digits):
+            raise BadRequest("The request is not valid", [Problem("limit", "must be a whole number of at least 1")])
+        # More digits than `most` has means more than `most`, however many there are.
+        return most if len(digits) > len(str(most)) else min(int(digits), most)
+
+    def read_body(self, model: str) -> dict[str, Any]:
+        """Return the body, checked against the request model `model`.
+
+        Raises:
+            BadRequest: it is not JSON in UTF-8, is not declared as JSON, or breaks the model; the error names every
+                faulty field.
+        """
+        media_type = self.read_header("content-type") or ""
+        if not _JSON_MEDIA_TYPE.fullmatch(media_type.strip()):
+            raise BadRequest("The request is not valid", [Problem("Content-Type", "must be application/json")])
+        try:
+            body = parse_json(self._read_text())
+        except InvalidJSON as error:
+            raise BadRequest("The request is not valid", [Problem("body", str(error))]) from error
+        problems = list(find_problems(body, load_model(model)))
+        if problems:
+            raise BadRequest("The request is not valid", problems)
+        return body  # type: ignore[no-any-return]
+
+    def _read_text(self) -> str:
+        body: str = self.event.get("body") or ""
+        if not self.event.get("isBase64Encoded"):
+            return body
+        try:
+            return base64.b64decode(body, validate=True).decode()
+        except (binascii.Error, ValueError) as error:
+            raise InvalidJSON("is not text in UTF-8") from error
+
+    def read_idempotency_key(self) -> str | None:
+        """Return the `Idempotency-Key`, or None where there is none.
+
+        Raises:
+            BadRequest: it is not 1 to 255 visible ASCII characters.
+        """
+        key = self.read_header("idempotency-key")
+        if key is not None and not _IDEMPOTENCY_KEY.fullmatch(key):
+            raise BadRequest(
+                "The request is not valid",
+                [Problem("Idempotency-Key", "must be 1 to 255 visible ASCII characters, without spaces")],
+            )
+        return key
+
+    def read_if_match(self) -> frozenset[str] | None:
+        """Return the versions that `If-Match` allows, or None where it allows any.
+
+        Only strong entity tags count (RFC 9110, section 13.1.1); a header that holds none allows nothing.
+
+        Raises:
+            BadRequest: it holds more tags than one condition of DynamoDB can compare.
+        """
+        header = self.read_header("if-match")
+        if header is None or header.strip() == "*":
+            return None
+        tags = frozenset(tag for weak, tag in _ENTITY_TAG.findall(header) if not weak)
+        if len(tags) > MAX_ENTITY_TAGS:
+            raise BadRequest(
+                "The request is not valid", [Problem("If-Match", f"must have at most {MAX_ENTITY_TAGS} entity tags")]
+            )
+        return tags
+
+    def holds_version(self, version: str) -> bool:
+        """Return whether `If-None-Match` says that the caller has this version (RFC 9110, section 13.1.2)."""
+        header = self.read_header("if-none-match") or ""
+        return header.strip() == "*" or any(tag == version for _, tag in _ENTITY_TAG.findall(header))
+
+
+def read_correlation_id(event: Mapping[str, Any]) -> str | None:
+    """Return the event's `X-Correlation-Id`, by which a caller finds a request in several systems' logs.
+
+    It is no part of the request proper: one that is not 1 to 128 visible ASCII characters is as good as none.
+    """
+    correlation_id = _find_header(event, "x-correlation-id") or ""
+    return correlation_id if _CORRELATION_ID.fullmatch(correlation_id) else None
+
+
+def _find_header(event: Mapping[str, Any], name: str) -> str | None:
+    # The gateway spells all names in lower case; `sam local` leaves them as they came.
+    headers: Mapping[str, str] = event.get("headers") or {}
+    return next((value for of, value in headers.items() if of.lower() == name), None)

@@ -1,0 +1,46 @@
+"""`python -m local_engine run|token|backend|dashboard`: the local engine's command line."""
+
+import sys
+from importlib import import_module
+from pathlib import Path
+
+_COMMANDS = {
+    "run": ("local_engine.command_line.run_command", "run"),
+    "token": ("local_engine.command_line.token_command", "print_token"),
+    "backend": ("local_engine.command_line.backend_command", "run_backend"),
+    "dashboard": ("local_engine.command_line.dashboard_command", "open_dashboard"),
+}
+_USAGE = """usage: python -m local_engine run        serve the HTTP APIs of a SAM template
+       python -m local_engine token      print an access token of the local issuer
+       python -m local_engine backend    AWS services and issuer for `sam local`
+       python -m local_engine dashboard  open the page with the stack's dashboard, and serve the APIs where none are
+
+Each takes --help."""
+
+
+def main() -> int:
+    """Run a command and return the exit status: 0, or 2 after a sentence that says what is wrong."""
+    required = Path(__file__).resolve().parent.parent.joinpath(".python-version").read_text().strip()
+    running = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    # Before the command's modules are imported: an older Python would stumble over their syntax.
+    if running != required:
+        print(
+            f"This needs Python {required}, and {sys.executable} is Python {running}; use `make run`.", file=sys.stderr
+        )
+        return 2
+    command = sys.argv[1] if len(sys.argv) > 1 else ""
+    if command not in _COMMANDS:
+        is_asked = command in ("-h", "--help")
+        print(_USAGE, file=sys.stdout if is_asked else sys.stderr)
+        return 0 if is_asked else 2
+    module, function = _COMMANDS[command]
+    try:
+        getattr(import_module(module), function)(sys.argv[2:])
+    except KeyboardInterrupt:
+        # Ctrl-C before the command takes signals itself.
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

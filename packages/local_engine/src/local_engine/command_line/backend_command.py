@@ -1,0 +1,97 @@
+"""`python -m local_engine backend`: what functions under `sam local` need beside them, the AWS services and the issuer."""
+
+import argparse
+import contextlib
+import platform
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from socket import socket
+
+import uvicorn
+
+from local_engine.command_line.arguments import parse_parameter, parse_port
+from local_engine.services.containers import ContainerNetwork, LocalPeersOnly, find_container_network, listen
+from local_engine.issuer.issuer import create_issuer
+from local_engine.gateway.routes import read_routes
+from local_engine.services.aws_services import Services, ServicesError, create_resources, seed_tables, serve_moto
+from local_engine.state import StateError
+from local_engine.template.stack import Stack, TemplateError, load_template
+from local_engine.command_line.token_command import AUDIENCE, issuer_url
+
+SERVICES_PORT = 4566
+ISSUER_PORT = 4567
+
+
+def run_backend(arguments: Sequence[str]) -> None:
+    """Serve until Ctrl-C.
+
+    Raises:
+        SystemExit: with status 2 after a sentence, where it cannot start.
+    """
+    options = _parse(arguments)
+    try:
+        _serve(options)
+    except (ServicesError, StateError, TemplateError) as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def _serve(options: argparse.Namespace) -> None:
+    stack = load_template(options.template, dict(options.parameters))
+    network = find_container_network()
+    service_sockets = _listen(options.services_port, network)
+    issuer_sockets = _listen(options.issuer_port, network)
+    services = serve_moto(service_sockets, [network.subnet] if network else [])
+    try:
+        create_resources(stack, services.endpoint)
+        if options.seed:
+            names = {name: str(entry.properties.get("TableName", name)) for name, entry in stack.resources.items()}
+            seed_tables(options.seed, services.endpoint, names)
+        _print_next_steps(stack, options, services)
+        scopes = {scope for api in stack.apis for route in read_routes(api.document) for scope in route.scopes}
+        issuer = create_issuer(issuer_url(options.port), AUDIENCE, sorted(scopes))
+        application = LocalPeersOnly(issuer, [network.subnet] if network else [])
+        configuration = uvicorn.Config(application, lifespan="off", log_level="warning", timeout_graceful_shutdown=1)
+        with contextlib.suppress(KeyboardInterrupt):
+            uvicorn.Server(configuration).run(issuer_sockets)
+    finally:
+        services.stop()
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m local_engine backend",
+        description="Run the AWS services and the issuer that functions use under `sam local`.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--template", type=Path, default=Path("template.yaml"), help="default: template.yaml")
+    parser.add_argument(
+        "--parameters", type=parse_parameter, nargs="+", action="extend", default=[], metavar="KEY=VALUE"
+    )
+    parser.add_argument("--seed", type=Path, metavar="FILE", help="items to write into the tables")
+    parser.add_argument("--port", type=parse_port, default=3000, help="of `sam local start-api` (default: 3000)")
+    parser.add_argument("--services-port", type=parse_port, default=SERVICES_PORT, help=f"default: {SERVICES_PORT}")
+    parser.add_argument("--issuer-port", type=parse_port, default=ISSUER_PORT, help=f"default: {ISSUER_PORT}")
+    return parser.parse_args(arguments)
+
+
+def _listen(port: int, network: ContainerNetwork | None) -> list[socket]:
+    try:
+        return [listen(address, port) for address in ("127.0.0.1", *([network.gateway] if network else []))]
+    except OSError as error:
+        raise ServicesError(f"Port {port} cannot be used ({error.strerror}); stop what uses it.") from error
+
+
+def _print_next_steps(stack: Stack, options: argparse.Namespace, services: Services) -> None:
+    overrides: list[str] = []
+    if "Architecture" in stack.parameters and platform.machine() in ("x86_64", "AMD64"):
+        overrides = ["--parameter-overrides", "Architecture=x86_64"]
+    port = [] if options.port == 3000 else ["--port", str(options.port)]
+    print(f"AWS services   {services.endpoint}  (in a container: http://host.docker.internal:{options.services_port})")
+    print(f"Issuer         http://127.0.0.1:{options.issuer_port}  (for tokens of {issuer_url(options.port)})")
+    print("\nNow, in another terminal:\n")
+    print("  " + shlex.join(["sam", "build", *overrides]))
+    print("  " + shlex.join(["sam", "local", "start-api", *port, *overrides]))
+    print("\nCtrl-C stops.", flush=True)

@@ -1,0 +1,204 @@
+"""Asynchronous invocation: events that wait for their function, are tried again, and end in a queue where all fails.
+
+Lambda's waits are shortened: what is a minute there is a second here, so that the second and third attempt come after
+one and two seconds. An event's age counts Lambda's waits in full, and the function's own time as it is.
+
+Sources: "How Lambda handles errors and retries with asynchronous invocation" and "Capturing records of Lambda
+asynchronous invocations" (AWS Lambda Developer Guide).
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from local_engine.console import Console
+from local_engine.functions.names import LATEST, FunctionName, list_properties
+from local_engine.functions.pool import ConcurrencyExceeded, FunctionError, FunctionPool
+from local_engine.services.aws_services import ServicesError
+from local_engine.template.stack import Stack
+
+SHORTENING = 60
+"""Seconds of Lambda's waits that are one second here."""
+_WAIT_AFTER_ERROR = 60.0
+_LONGEST_WAIT_FOR_CONCURRENCY = 300.0
+_LONGEST_ERROR_MESSAGE = 1024
+
+FindPool = Callable[[str], FunctionPool | None]
+"""The processes of the function of a name, as the template is now."""
+SendMessage = Callable[[str, str, Mapping[str, tuple[str, str]]], None]
+"""Sends to the queue of an ARN a body with attributes, as `local_engine.services.aws_services.send_message`."""
+
+
+@dataclass(frozen=True)
+class EventInvokeSettings:
+    """What a template says of a function's asynchronous invocations; the destinations are ARNs."""
+
+    retries: int
+    max_age: float
+    """Seconds, as Lambda counts them."""
+    on_success: str | None
+    on_failure: str | None
+    dead_letter_queue: str | None
+
+
+@dataclass(frozen=True)
+class Event:
+    """An event that was accepted."""
+
+    request_id: str
+    function: FunctionName
+    version: str
+    payload: bytes
+    settings: EventInvokeSettings
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What came of one attempt."""
+
+    condition: str | None
+    """Why the event is done with, as a destination reads it; None where it is tried again."""
+    response: Mapping[str, Any]
+    """The response's part of the record for a destination."""
+    wait: float = 0.0
+    """Seconds of Lambda's until the next attempt."""
+    error: tuple[int, str] = (0, "")
+    """Status and message for a dead-letter queue."""
+
+
+def read_event_invoke_settings(stack: Stack, function: FunctionName, logical_id: str) -> EventInvokeSettings:
+    """Read what holds for a function: its dead-letter queue, and the EventInvokeConfig of the named qualifier."""
+    configurations = list_properties(stack, "AWS::Lambda::EventInvokeConfig", function.name)
+    qualifier = function.qualifier or LATEST
+    found = next((entry for entry in configurations if entry.get("Qualifier") == qualifier), {})
+    destinations = found.get("DestinationConfig") or {}
+    dead_letters = stack.resources[logical_id].properties.get("DeadLetterConfig") or {}
+    return EventInvokeSettings(
+        retries=int(found.get("MaximumRetryAttempts", 2)),
+        max_age=float(found.get("MaximumEventAgeInSeconds", 6 * 60 * 60)),
+        on_success=(destinations.get("OnSuccess") or {}).get("Destination"),
+        on_failure=(destinations.get("OnFailure") or {}).get("Destination"),
+        dead_letter_queue=dead_letters.get("TargetArn"),
+    )
+
+
+class EventQueue:
+    """Give events to functions, each on its own; what is under way when it closes is lost."""
+
+    def __init__(self, find_pool: FindPool, send_message: SendMessage, console: Console) -> None:
+        self._find_pool = find_pool
+        self._send_message = send_message
+        self._console = console
+        self._deliveries: set[asyncio.Task[None]] = set()
+
+    def add(self, event: Event) -> None:
+        """Accept an event."""
+        delivery = asyncio.create_task(self._deliver(event))
+        self._deliveries.add(delivery)
+        delivery.add_done_callback(self._deliveries.discard)
+
+    async def close(self) -> None:
+        """Forget all events."""
+        for delivery in self._deliveries:
+            delivery.cancel()
+        await asyncio.gather(*self._deliveries, return_exceptions=True)
+
+    async def _deliver(self, event: Event) -> None:
+        age = 0.0
+        runs = throttles = 0
+        # Looked up each time, as an edit of the template replaces the processes.
+        while pool := self._find_pool(event.function.name):
+            started = time.monotonic()
+            try:
+                result = await pool.invoke(event.payload, event.function.qualifier, event.request_id)
+            except ConcurrencyExceeded:
+                throttles += 1
+                outcome = _throttled(pool, throttles)
+            except FunctionError as error:
+                runs += 1
+                self._console.show_error(pool.function.logical_id, str(error))
+                outcome = _failed(event, error, runs)
+            else:
+                runs += 1
+                outcome = _Outcome("Success", _describe_response(event.version, _read_payload(result.payload)))
+            age += time.monotonic() - started + outcome.wait
+            condition = outcome.condition or ("EventAgeExceeded" if age > event.settings.max_age else None)
+            if condition is not None:
+                await self._report(event, condition, runs, outcome)
+                return
+            await asyncio.sleep(outcome.wait / SHORTENING)
+        self._console.show_error(event.function.name, "The function is gone, and with it an event that waited.")
+
+    async def _report(self, event: Event, condition: str, runs: int, outcome: _Outcome) -> None:
+        settings = event.settings
+        has_failed = condition != "Success"
+        if destination := settings.on_failure if has_failed else settings.on_success:
+            record = {**_describe_event(event, condition, runs), **outcome.response}
+            await self._send(event, destination, json.dumps(record), {})
+        if has_failed and settings.dead_letter_queue:
+            status, message = outcome.error
+            attributes = {
+                "RequestID": ("String", event.request_id),
+                "ErrorCode": ("Number", str(status)),
+                "ErrorMessage": ("String", message[:_LONGEST_ERROR_MESSAGE]),
+            }
+            await self._send(event, settings.dead_letter_queue, event.payload.decode(), attributes)
+
+    async def _send(self, event: Event, arn: str, body: str, attributes: Mapping[str, tuple[str, str]]) -> None:
+        if not arn.startswith("arn:aws:sqs:"):
+            reason = "the local engine sends to SQS queues only."
+        else:
+            try:
+                await asyncio.to_thread(self._send_message, arn, body, attributes)
+            except ServicesError as error:
+                reason = str(error)
+            else:
+                return
+        self._console.show_error(event.function.name, f"What became of an event cannot be sent to {arn}: {reason}")
+
+
+def _throttled(pool: FunctionPool, throttles: int) -> _Outcome:
+    # A function that may not run at all is not waited for.
+    condition = "ZeroReservedConcurrency" if pool.function.reserved_concurrency == 0 else None
+    wait = min(2.0 ** min(throttles - 1, 16), _LONGEST_WAIT_FOR_CONCURRENCY)
+    return _Outcome(condition, {}, wait, (429, "Rate Exceeded."))
+
+
+def _failed(event: Event, error: FunctionError, runs: int) -> _Outcome:
+    condition = "RetriesExhausted" if runs > event.settings.retries else None
+    payload = error.describe(event.request_id)
+    response = _describe_response(event.version, payload, functionError="Unhandled")
+    # SQS takes no attribute that is empty.
+    message = payload["errorMessage"] or payload["errorType"]
+    return _Outcome(condition, response, _WAIT_AFTER_ERROR * runs, (200, message))
+
+
+def _describe_event(event: Event, condition: str, runs: int) -> dict[str, Any]:
+    return {
+        "version": "1.0",
+        "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "requestContext": {
+            "requestId": event.request_id,
+            "functionArn": event.function.arn,
+            "condition": condition,
+            "approximateInvokeCount": runs,
+        },
+        "requestPayload": json.loads(event.payload),
+    }
+
+
+def _describe_response(version: str, payload: Any, **more: str) -> dict[str, Any]:
+    context = {"statusCode": 200, "executedVersion": version, **more}
+    return {"responseContext": context, "responsePayload": payload}
+
+
+def _read_payload(payload: bytes) -> Any:
+    # A function may return bytes, which need not be JSON.
+    try:
+        return json.loads(payload)
+    except (ValueError, RecursionError):
+        return payload.decode(errors="replace")

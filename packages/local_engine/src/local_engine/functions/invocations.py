@@ -1,0 +1,171 @@
+"""Lambda's Invoke API for the functions of a stack: what `aws lambda invoke` and the SDKs call.
+
+No page that a browser shows can invoke anything. A request needs the `Authorization` header of AWS's SDKs, which a page
+may not send to another origin unasked, and its question is answered by no CORS header. What comes from the same
+origin, or from a name that has been rebound to this machine, gives itself away by `Origin`, which browsers put on
+every POST and AWS's own clients never do (Fetch Standard, "Origin header"). The signature itself is not
+verified: there is no secret to verify it with.
+
+Source: "Invoke" (AWS Lambda API Reference).
+"""
+
+import json
+import time
+import uuid
+from collections.abc import Mapping
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route, Router
+
+from local_engine.console import Console
+from local_engine.functions.event_queue import Event, EventQueue, SendMessage, read_event_invoke_settings
+from local_engine.gateway.events import refuse_constant
+from local_engine.functions.names import FunctionName, find_version, parse_function_name
+from local_engine.functions.pool import ConcurrencyExceeded, FunctionError, FunctionPool
+from local_engine.gateway.http_api import MAX_EVENT, Receive, Rejection, Scope, Send, read_body
+from local_engine.template.stack import Stack
+
+LAMBDA_PATH = "/_local/lambda"
+MAX_ASYNCHRONOUS_EVENT = 1024 * 1024
+"""Bytes that Lambda accepts where nobody waits for the result."""
+_SIGNATURE = "AWS4-HMAC-SHA256 "
+_INVOCATION_TYPES = ("Event", "RequestResponse", "DryRun")
+
+
+class _Refusal(Exception):
+    """Lambda does not run the function."""
+
+    def __init__(self, status: int, error_type: str, message: str, **details: str) -> None:
+        super().__init__(message)
+        headers = {"x-amzn-errortype": error_type, "content-type": "application/json"}
+        self.response = Response(json.dumps({**details, "message": message}), status, headers)
+
+
+class Invocations:
+    """An ASGI application for the API, and the queue of asynchronous invocations behind it."""
+
+    def __init__(self, send_message: SendMessage, console: Console) -> None:
+        self._console = console
+        self._functions: Mapping[str, FunctionPool] = {}
+        self._stack: Stack
+        self._queue = EventQueue(self._find_pool, send_message, console)
+        self._router = Router([Route("/2015-03-31/functions/{name}/invocations", self._answer, methods=["POST"])])
+
+    def serve(self, stack: Stack, functions: Mapping[str, FunctionPool]) -> None:
+        """Put a stack into service, in place of the one before; `functions` is by the functions' names."""
+        self._stack, self._functions = stack, functions
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        await self._router(scope, receive, send)
+
+    async def close(self) -> None:
+        """Forget the events that wait."""
+        await self._queue.close()
+
+    async def _answer(self, request: Request) -> Response:
+        started = time.monotonic()
+        request_id = str(uuid.uuid4())
+        function = start = ""
+        try:
+            _check_caller(request)
+            name, version = self._find_function(request)
+            function = self._functions[name.name].function.logical_id
+            kind, payload = await _read_invocation(request)
+            response, start = await self._invoke(name, version, kind, payload, request_id)
+        except (_Refusal, Rejection) as refusal:
+            response = refusal.response if isinstance(refusal, _Refusal) else Response(status_code=400)
+        response.headers["x-amzn-requestid"] = request_id
+        self._console.show_request(
+            method=request.method,
+            path=request.url.path,
+            status=response.status_code,
+            milliseconds=(time.monotonic() - started) * 1000,
+            function=function,
+            start=start,
+            request_id=request_id,
+        )
+        return response
+
+    def _find_pool(self, name: str) -> FunctionPool | None:
+        return self._functions.get(name)
+
+    def _find_function(self, request: Request) -> tuple[FunctionName, str]:
+        text = request.path_params["name"]
+        function = parse_function_name(text)
+        if function is None:
+            raise _Refusal(
+                400,
+                "ValidationException",
+                f"1 validation error detected: Value {text!r} at 'functionName' failed to satisfy constraint: "
+                "Member must be a function's name, ARN or partial ARN",
+            )
+        if qualifier := request.query_params.get("Qualifier"):
+            if function.qualifier not in (None, qualifier):
+                raise _Refusal(
+                    400,
+                    "InvalidParameterValueException",
+                    "The derived qualifier from the function name does not match the specified qualifier.",
+                    Type="User",
+                )
+            function = FunctionName(function.name, qualifier, function.is_here)
+        version = find_version(self._stack, function) if function.is_here and function.name in self._functions else None
+        if version is None:
+            raise _Refusal(404, "ResourceNotFoundException", f"Function not found: {function.arn}", Type="User")
+        return function, version
+
+    async def _invoke(
+        self, function: FunctionName, version: str, kind: str, payload: bytes, request_id: str
+    ) -> tuple[Response, str]:
+        """Return the answer and how the function's process started, empty where none ran."""
+        pool = self._functions[function.name]
+        if kind == "DryRun":
+            return Response(status_code=204), ""
+        if kind == "Event":
+            settings = read_event_invoke_settings(self._stack, function, pool.function.logical_id)
+            self._queue.add(Event(request_id, function, version, payload, settings))
+            return Response(status_code=202), ""
+        headers = {"x-amz-executed-version": version, "content-type": "application/json"}
+        try:
+            result = await pool.invoke(payload, function.qualifier, request_id)
+        except FunctionError as error:
+            self._console.show_error(pool.function.logical_id, str(error))
+            headers["x-amz-function-error"] = "Unhandled"
+            return Response(json.dumps(error.describe(request_id)), headers=headers), ""
+        except ConcurrencyExceeded as error:
+            reason = "ReservedFunctionConcurrentInvocationLimitExceeded"
+            raise _Refusal(429, "TooManyRequestsException", "Rate Exceeded.", Type="User", Reason=reason) from error
+        return Response(result.payload, headers=headers), "cold" if result.cold else "warm"
+
+
+def _check_caller(request: Request) -> None:
+    if not request.headers.get("authorization", "").startswith(_SIGNATURE):
+        raise _Refusal(403, "MissingAuthenticationTokenException", "Missing Authentication Token")
+    if "origin" in request.headers:
+        raise _Refusal(403, "AccessDeniedException", "No page that a browser shows may invoke functions")
+
+
+async def _read_invocation(request: Request) -> tuple[str, bytes]:
+    """Return the invocation type and the event in JSON."""
+    kind = request.headers.get("x-amz-invocation-type", "RequestResponse")
+    limit = MAX_ASYNCHRONOUS_EVENT if kind == "Event" else MAX_EVENT
+    payload = await read_body(request.receive, limit)
+    if kind not in _INVOCATION_TYPES:
+        raise _Refusal(
+            400,
+            "ValidationException",
+            f"1 validation error detected: Value {kind!r} at 'invocationType' failed to satisfy constraint: "
+            f"Member must satisfy enum value set: [{', '.join(_INVOCATION_TYPES)}]",
+        )
+    if payload is None:
+        message = f"Request must be smaller than {limit} bytes for the InvokeFunction operation"
+        raise _Refusal(413, "RequestTooLargeException", message, Type="User")
+    if not payload:
+        return kind, b"{}"
+    try:
+        json.loads(payload.decode(), parse_constant=refuse_constant)
+    except (ValueError, RecursionError) as error:
+        message = f"Could not parse request body into json: {error}"
+        raise _Refusal(400, "InvalidRequestContentException", message, Type="User") from error
+    return kind, payload

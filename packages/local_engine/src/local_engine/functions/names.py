@@ -1,0 +1,68 @@
+"""The ways to name a function, and the versions and aliases that a template gives it.
+
+Source: "Invoke" (AWS Lambda API Reference).
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from local_engine.template.intrinsics import ACCOUNT_ID, ONLY_VERSION, REGION
+from local_engine.template.stack import Stack
+
+LATEST = "$LATEST"
+_NAME = re.compile(
+    r"(arn:aws[a-zA-Z-]*:lambda:)?((?P<region>[a-z]{2}(-[a-z]+)+-\d):)?((?P<account>\d{12}):)?(function:)?"
+    r"(?P<name>[a-zA-Z0-9_.-]+)(:(?P<qualifier>\$LATEST|[a-zA-Z0-9_-]+))?"
+)
+
+
+@dataclass(frozen=True)
+class FunctionName:
+    """A function, and which version of it is meant."""
+
+    name: str
+    qualifier: str | None
+    """A version or an alias; None where none is named, which means `$LATEST`."""
+    is_here: bool = True
+    """Whether region and account are the local engine's, where they are named."""
+
+    @property
+    def arn(self) -> str:
+        """The ARN as destinations get it: always with a qualifier."""
+        return f"arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:{self.name}:{self.qualifier or LATEST}"
+
+
+def parse_function_name(text: str) -> FunctionName | None:
+    """Read a name, a partial ARN or an ARN, with or without a qualifier; None where it is none of them.
+
+    >>> parse_function_name("123456789012:function:orders:live")
+    FunctionName(name='orders', qualifier='live', is_here=True)
+    """
+    match = _NAME.fullmatch(text)
+    if match is None:
+        return None
+    is_here = match["region"] in (None, REGION) and match["account"] in (None, ACCOUNT_ID)
+    return FunctionName(match["name"], match["qualifier"], is_here)
+
+
+def find_version(stack: Stack, function: FunctionName) -> str | None:
+    """Return the version that a qualifier leads to; None where the function has no such version or alias."""
+    if function.qualifier in (None, LATEST):
+        return LATEST
+    if function.qualifier == ONLY_VERSION and any(list_properties(stack, "AWS::Lambda::Version", function.name)):
+        return ONLY_VERSION
+    for alias in list_properties(stack, "AWS::Lambda::Alias", function.name):
+        if alias["Name"] == function.qualifier:
+            return str(alias["FunctionVersion"])
+    return None
+
+
+def list_properties(stack: Stack, resource_type: str, name: str) -> Iterator[Mapping[str, Any]]:
+    """Return the properties of those resources of one type whose `FunctionName` means the function of that name."""
+    for resource in stack.resources.values():
+        if resource.type == resource_type:
+            function = parse_function_name(str(resource.properties.get("FunctionName")))
+            if function is not None and function.name == name:
+                yield resource.properties

@@ -1,0 +1,234 @@
+"""Builds the event that a function receives and reads the response that it returns, in payload format 2.0.
+
+Source: "Create AWS Lambda proxy integrations for HTTP APIs in API Gateway" (API Gateway Developer Guide). What it
+leaves open follows real events: `rawPath` is percent-decoded, `rawQueryString` is not, and the `cookie` header
+is moved to `cookies`.
+"""
+
+import base64
+import binascii
+import json
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+from local_engine.template.intrinsics import ACCOUNT_ID
+
+_TEXT_TYPE = re.compile(r"text/.*|application/(?:(?:.*\+)?(?:json|xml)|javascript)")
+_HEADER_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]+")
+_HEADER_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
+# The gateway writes these itself; what a function says about its connection means nothing to the client's.
+_GATEWAY_HEADERS = {
+    b"connection",
+    b"content-length",
+    b"date",
+    b"keep-alive",
+    b"server",
+    b"te",
+    b"trailer",
+    b"transfer-encoding",
+    b"upgrade",
+}
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class InvalidResponse(Exception):
+    """What a function returned is no HTTP response."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """An HTTP request as it reached the gateway."""
+
+    id: str
+    method: str
+    raw_path: str
+    """Percent-encoded, with the stage."""
+    query: str
+    headers: Headers
+    """Names in lower case."""
+    body: bytes
+    source_ip: str
+    scheme: str
+    host: str
+    http_version: str
+    received_at: float
+    """Seconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An HTTP response to send."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+def build_event(
+    request: Request,
+    *,
+    api_id: str,
+    stage: str,
+    route_key: str,
+    path_parameters: Mapping[str, str],
+    authorizer: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """Return the event for a request; `authorizer` is for `requestContext`, None where the route is open."""
+    headers, cookies = _read_headers(request)
+    path = unquote(request.raw_path)
+    context: dict[str, Any] = {
+        "accountId": ACCOUNT_ID,
+        "apiId": api_id,
+        "domainName": request.host,
+        "domainPrefix": request.host.partition(".")[0].partition(":")[0],
+        "http": {
+            "method": request.method,
+            "path": path,
+            "protocol": f"HTTP/{request.http_version}",
+            "sourceIp": request.source_ip,
+            "userAgent": headers.get("user-agent", ""),
+        },
+        "requestId": request.id,
+        "routeKey": route_key,
+        "stage": stage,
+        "time": time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(request.received_at)),
+        "timeEpoch": int(request.received_at * 1000),
+    }
+    if authorizer is not None:
+        context["authorizer"] = authorizer
+    event: dict[str, Any] = {
+        "version": "2.0",
+        "routeKey": route_key,
+        "rawPath": path,
+        "rawQueryString": request.query,
+        "headers": headers,
+        "requestContext": context,
+        "isBase64Encoded": False,
+    }
+    if cookies:
+        event["cookies"] = cookies
+    if request.query:
+        event["queryStringParameters"] = _join_repeated(parse_qsl(request.query, keep_blank_values=True))
+    if path_parameters:
+        event["pathParameters"] = path_parameters
+    if request.body:
+        event["body"], event["isBase64Encoded"] = _encode_body(request.body, headers.get("content-type", "text/plain"))
+    return event
+
+
+def read_response(payload: bytes) -> Response:
+    """Return the HTTP response that a function's payload stands for.
+
+    A payload without `statusCode` is the body of a 200 in JSON.
+
+    Raises:
+        InvalidResponse: the payload is not JSON, or a part of the response has the wrong type.
+    """
+    try:
+        value = json.loads(payload, parse_constant=refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise InvalidResponse(f"it is not JSON: {error}") from error
+    if not isinstance(value, dict) or "statusCode" not in value:
+        body = value.encode("utf-8", "surrogatepass") if isinstance(value, str) else payload
+        return Response(200, [(b"content-type", b"application/json")], body)
+    status = _read_status(value["statusCode"])
+    body = b"" if status in (204, 304) else _read_body(value.get("body"), value.get("isBase64Encoded", False))
+    headers = _read_response_headers(value.get("headers") or {})
+    if body and not any(name == b"content-type" for name, _ in headers):
+        headers.append((b"content-type", b"text/plain;charset=UTF-8"))
+    cookies = value.get("cookies") or []
+    if not isinstance(cookies, list):
+        raise InvalidResponse("cookies is not a list")
+    headers += [(b"set-cookie", _header_value("set-cookie", cookie)) for cookie in cookies]
+    return Response(status, headers, body)
+
+
+def _read_headers(request: Request) -> tuple[dict[str, str], list[str]]:
+    pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers]
+    cookies = [cookie.strip() for name, value in pairs if name == "cookie" for cookie in value.split(";")]
+    headers = _join_repeated((name, value) for name, value in pairs if name != "cookie")
+    forwarded = headers.get("x-forwarded-for")
+    headers["x-forwarded-for"] = f"{forwarded}, {request.source_ip}" if forwarded else request.source_ip
+    headers["x-forwarded-proto"] = request.scheme
+    headers["x-forwarded-port"] = request.host.rpartition(":")[2] if ":" in request.host else "80"
+    return headers, [cookie for cookie in cookies if cookie]
+
+
+def _join_repeated(pairs: Any) -> dict[str, str]:
+    joined: dict[str, str] = {}
+    for name, value in pairs:
+        joined[name] = f"{joined[name]},{value}" if name in joined else value
+    return joined
+
+
+def _encode_body(body: bytes, content_type: str) -> tuple[str, bool]:
+    if _TEXT_TYPE.fullmatch(content_type.partition(";")[0].strip().lower()):
+        try:
+            return body.decode("utf-8"), False
+        except UnicodeDecodeError:
+            pass
+    return base64.b64encode(body).decode("ascii"), True
+
+
+def refuse_constant(constant: str) -> None:
+    """Refuse `NaN` and the infinities, which Python's parser would take: its `parse_constant`.
+
+    Raises:
+        ValueError: always.
+    """
+    raise ValueError(f"{constant} is no JSON number")
+
+
+def _read_status(value: Any) -> int:
+    try:
+        status = int(value) if isinstance(value, (int, str)) and not isinstance(value, bool) else 0
+    except ValueError:
+        status = 0
+    if not 200 <= status <= 599:
+        raise InvalidResponse(f"statusCode is {value!r}")
+    return status
+
+
+def _read_body(body: Any, is_base64: Any) -> bytes:
+    if body is None:
+        return b""
+    if not isinstance(body, str):
+        raise InvalidResponse("body is not a string")
+    if is_base64 is not True:
+        return body.encode("utf-8", "surrogatepass")
+    try:
+        return base64.b64decode(body, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InvalidResponse("isBase64Encoded is true, but body is not base64") from error
+
+
+def _read_response_headers(headers: Any) -> Headers:
+    if not isinstance(headers, dict):
+        raise InvalidResponse("headers is not an object")
+    read = []
+    for name, value in headers.items():
+        raw_name = name.lower().encode("utf-8")
+        if not _HEADER_NAME.fullmatch(raw_name):
+            raise InvalidResponse(f"{name!r} is not the name of a header")
+        if raw_name not in _GATEWAY_HEADERS:
+            read.append((raw_name, _header_value(name, value)))
+    return read
+
+
+def _header_value(name: str, value: Any) -> bytes:
+    match value:
+        case bool():
+            text = "true" if value else "false"
+        case str() | int() | float():
+            text = str(value)
+        case _:
+            raise InvalidResponse(f"header {name} is not a string")
+    encoded = text.strip(" \t").encode("utf-8", "surrogatepass")
+    if not _HEADER_VALUE.fullmatch(encoded):
+        raise InvalidResponse(f"header {name} has a control character in its value")
+    return encoded

@@ -1,0 +1,168 @@
+"""The API's document and a page to browse it: Swagger UI from a package, nothing from another host.
+
+The page starts out authorised as the example user, so that a request can be sent at once.
+"""
+
+import importlib.util
+import json
+import re
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from html import escape
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
+from starlette.routing import Route, Router
+
+from local_engine.issuer.issuer import CLIENT_ID
+
+_TOKEN_ENDPOINT = "/_local/issuer/oauth2/token"  # noqa: S105 - a path
+_METHODS = ("get", "put", "post", "delete", "options", "head", "patch")
+_EXTENSION = "x-amazon-apigateway-"
+_ANY_METHOD = f"{_EXTENSION}any-method"
+_ASSETS = {"swagger-ui.css": "css", "swagger-ui-bundle.js": "js"}
+_PAGE = Template(Path(__file__).with_name("page.html").read_text())
+
+
+def create_page(document: Mapping[str, Any], issuer: str, mint_demo_token: Callable[[Sequence[str]], str]) -> Router:
+    """Return an ASGI application for `/_local/docs` and `/_local/openapi.json`.
+
+    Args:
+        document: the OpenAPI document that the gateway serves.
+        issuer: the local issuer; what trusts another one is left for the reader to authorise.
+        mint_demo_token: makes a token with the given scopes.
+    """
+
+    async def show_document(request: Request) -> Response:
+        return JSONResponse(describe_api(document, issuer, _origin(request)))
+
+    async def show_page(request: Request) -> Response:
+        described = describe_api(document, issuer, _origin(request))
+        schemes = {
+            name: scheme
+            for name, scheme in described.get("components", {}).get("securitySchemes", {}).items()
+            if scheme.get("type") == "oauth2"
+        }
+        scopes = _all_scopes(described)
+        demo = {"schemes": schemes, "scopes": scopes, "token": mint_demo_token(scopes), "clientId": CLIENT_ID}
+        nonce = secrets.token_urlsafe()
+        page = _PAGE.substitute(
+            title=escape(described["info"]["title"]), nonce=nonce, demo=json.dumps(demo).replace("<", "\\u003c")
+        )
+        policy = (
+            f"default-src 'self'; script-src 'self' 'nonce-{nonce}'; style-src 'self' 'unsafe-inline'; "
+            "img-src 'self' data:; frame-ancestors 'none'"
+        )
+        return HTMLResponse(page, headers={"Content-Security-Policy": policy, "Cache-Control": "no-store"})
+
+    async def show_asset(request: Request) -> Response:
+        name = request.path_params["name"]
+        if name not in _ASSETS:
+            return Response(status_code=404)
+        return FileResponse(_swagger_directory() / _ASSETS[name] / name)
+
+    return Router(
+        [
+            Route("/_local/docs", show_page),
+            Route("/_local/docs/{name}", show_asset),
+            Route("/_local/openapi.json", show_document),
+        ]
+    )
+
+
+def describe_api(document: Mapping[str, Any], issuer: str, origin: str) -> dict[str, Any]:
+    """Rewrite the gateway's document for a client: standard OpenAPI 3.0, with scopes and where to get a token.
+
+    Args:
+        document: the OpenAPI document with API Gateway's extensions.
+        issuer: the local issuer's URL.
+        origin: scheme, host and port under which the client reaches the server.
+    """
+    components = document.get("components", {})
+    schemes = components.get("securitySchemes", {})
+    described: dict[str, Any] = _without_extensions(document)
+    described["info"] = {"title": "API", "version": "1", **described.get("info", {})}
+    described["servers"] = [{"url": origin}]
+    described["paths"] = {
+        path.replace("+}", "}"): _describe_path(path, item, components.get("parameters", {}))
+        for path, item in document.get("paths", {}).items()
+        if path.startswith("/")  # `$default` is a route without a path
+    }
+    # SAM puts the tags of the AWS resource where OpenAPI has the groups of operations.
+    tags = [tag for tag in document.get("tags", ()) if f"{_EXTENSION}tag-value" not in tag]
+    described.pop("tags", None)
+    if tags:
+        described["tags"] = tags
+    if schemes:
+        scopes = _all_scopes(described)
+        described["components"]["securitySchemes"] = {
+            name: _describe_scheme(scheme, issuer, origin, scopes) for name, scheme in schemes.items()
+        }
+    return described
+
+
+def _describe_path(path: str, item: Mapping[str, Any], shared: Mapping[str, Any]) -> dict[str, Any]:
+    described: dict[str, Any] = _without_extensions(item)
+    if _ANY_METHOD in item:
+        described = {**dict.fromkeys(_METHODS, _without_extensions(item[_ANY_METHOD])), **described}
+    common = described.get("parameters", [])
+    for method in described.keys() & set(_METHODS):
+        operation = described[method] = dict(described[method])
+        operation["responses"] = operation.get("responses") or {"default": {"description": "The function's answer"}}
+        # SAM names the path's variables once more, without the schema that OpenAPI demands.
+        own = [entry for entry in operation.get("parameters", ()) if entry.keys() & {"$ref", "schema", "content"}]
+        declared = [shared.get(entry.get("$ref", "").rpartition("/")[2], entry) for entry in (*common, *own)]
+        names = {entry["name"] for entry in declared if entry["in"] == "path"}
+        operation["parameters"] = own + [
+            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+            for name in re.findall(r"{([^}+]+)\+?}", path)
+            if name not in names
+        ]
+        if "security" in operation:
+            operation["security"] = [single for entry in operation["security"] for single in _alternatives(entry)]
+    return described
+
+
+def _alternatives(requirement: Mapping[str, Sequence[str]]) -> list[dict[str, list[str]]]:
+    """Part a requirement: the gateway wants one of a route's scopes, OpenAPI all that stand together."""
+    scoped = [{name: [scope]} for name, scopes in requirement.items() for scope in scopes]
+    return scoped or [{name: [] for name in requirement}]
+
+
+def _describe_scheme(scheme: Mapping[str, Any], issuer: str, origin: str, scopes: Sequence[str]) -> Any:
+    authorizer = scheme.get("x-amazon-apigateway-authorizer", {})
+    if authorizer.get("type") != "jwt":
+        return _without_extensions(scheme)
+    trusted = authorizer.get("jwtConfiguration", {}).get("issuer", "")
+    if trusted != issuer:
+        return {"type": "openIdConnect", "openIdConnectUrl": trusted.rstrip("/") + "/.well-known/openid-configuration"}
+    flow = {"tokenUrl": origin + _TOKEN_ENDPOINT, "scopes": dict.fromkeys(scopes, "")}
+    return {"type": "oauth2", "flows": {"clientCredentials": flow}}
+
+
+def _all_scopes(document: Mapping[str, Any]) -> list[str]:
+    operations = [item[method] for item in document["paths"].values() for method in _METHODS if method in item]
+    requirements = [entry for operation in operations for entry in operation.get("security", ())]
+    return sorted({scope for requirement in requirements for scopes in requirement.values() for scope in scopes})
+
+
+def _without_extensions(value: Any) -> Any:
+    if isinstance(value, dict):
+        kept = value.items()
+        return {name: _without_extensions(entry) for name, entry in kept if not str(name).startswith(_EXTENSION)}
+    return [_without_extensions(entry) for entry in value] if isinstance(value, list) else value
+
+
+def _origin(request: Request) -> str:
+    return f"{request.url.scheme}://{request.url.netloc}"
+
+
+def _swagger_directory() -> Path:
+    # Importing the package would import Flask and pydantic for three static files.
+    package = importlib.util.find_spec("flask_openapi3_swagger")
+    if package is None or not package.submodule_search_locations:
+        raise FileNotFoundError("The package flask-openapi3-swagger is not installed.")
+    return Path(package.submodule_search_locations[0]) / "templates" / "swagger"

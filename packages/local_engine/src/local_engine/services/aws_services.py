@@ -1,0 +1,288 @@
+"""AWS on one machine: moto in a process of its own, with the resources that a template declares."""
+
+import contextlib
+import http.client
+import json
+import os
+import socket
+import subprocess
+import sys
+import textwrap
+import urllib.parse
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from local_engine.services.containers import Network, listen
+from local_engine.template.intrinsics import REGION
+from local_engine.template.stack import Resource, Stack
+
+LARGEST_BATCH = 25  # of BatchWriteItem
+_LONGEST_SHOWN = 2000
+
+# What AWS::DynamoDB::Table and CreateTable spell alike.
+_TABLE_PROPERTIES = (
+    "AttributeDefinitions",
+    "BillingMode",
+    "GlobalSecondaryIndexes",
+    "KeySchema",
+    "LocalSecondaryIndexes",
+    "ProvisionedThroughput",
+)
+_QUEUE_ATTRIBUTES = (
+    "ContentBasedDeduplication",
+    "DeduplicationScope",
+    "DelaySeconds",
+    "FifoQueue",
+    "FifoThroughputLimit",
+    "MaximumMessageSize",
+    "MessageRetentionPeriod",
+    "ReceiveMessageWaitTimeSeconds",
+    "VisibilityTimeout",
+)
+_RULE_PROPERTIES = ("Description", "EventBusName", "ScheduleExpression", "State")
+# Target prefix and JSON version of each service's protocol, by the name that its requests are signed for.
+_PROTOCOLS = {
+    "dynamodb": ("DynamoDB_20120810", "1.0"),
+    "events": ("AWSEvents", "1.1"),
+    "secretsmanager": ("secretsmanager", "1.1"),
+    "sqs": ("AmazonSQS", "1.0"),
+}
+
+
+class ServicesError(Exception):
+    """The services do not start, or refuse what they were asked for; the message is a sentence for the user."""
+
+
+@dataclass(frozen=True)
+class Services:
+    """The running process; it ends with this one, however this one ends."""
+
+    process: subprocess.Popen[bytes]
+    endpoint: str
+
+    def stop(self) -> None:
+        """End the process; harmless if it has ended."""
+        if self.process.stdin:
+            self.process.stdin.close()
+        try:
+            self.process.wait(5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+def start_services(port: int | None = None) -> Services:
+    """Start moto on loopback.
+
+    Args:
+        port: the port to listen on; None for any that is free.
+
+    Raises:
+        ServicesError: the port is taken.
+    """
+    try:
+        listener = listen("127.0.0.1", port or 0)
+    except OSError as error:
+        raise ServicesError(
+            f"Port {port} cannot be used for the local AWS services ({error.strerror}); stop what uses it."
+        ) from error
+    return serve_moto([listener])
+
+
+def serve_moto(sockets: Sequence[socket.socket], networks: Sequence[Network] = ()) -> Services:
+    """Start moto on sockets that listen already; this process's side of them is closed.
+
+    Args:
+        sockets: the first one's address is where this machine finds the services.
+        networks: whose addresses may call, besides loopback.
+    """
+    host, port = sockets[0].getsockname()
+    descriptors = [listener.fileno() for listener in sockets]
+    root = Path(__file__).resolve().parent.parent
+    process = subprocess.Popen(  # noqa: S603 - this module's own arguments
+        [sys.executable, "-m", "local_engine.services.moto_server", ",".join(map(str, networks)), *map(str, descriptors)],
+        cwd=root,
+        # Without CORS headers no page that a browser shows can read the tables.
+        env={**os.environ, "MOTO_DISABLE_GLOBAL_CORS": "true", "MOTO_PORT": str(port)},
+        stdin=subprocess.PIPE,
+        pass_fds=descriptors,
+        # Ctrl-C is for the parent alone, which then stops this process in its own time.
+        start_new_session=True,
+    )
+    for listener in sockets:
+        listener.close()
+    return Services(process, f"http://{host}:{port}")
+
+
+def create_resources(stack: Stack, endpoint: str) -> None:
+    """Create the tables, queues, event buses and rules of a stack; what has no name gets its logical id as name.
+
+    Args:
+        stack: its other resources are ignored.
+        endpoint: URL of the services.
+
+    Raises:
+        ServicesError: a resource is refused, with moto's reason.
+    """
+    resources = stack.resources
+    with _Client(endpoint) as client:
+        for name, properties in _named(resources, "AWS::DynamoDB::Table", "TableName"):
+            _create_table(client, name, properties)
+        queues = list(_named(resources, "AWS::SQS::Queue", "QueueName"))
+        urls = {name: _create_queue(client, name, properties) for name, properties in queues}
+        # A dead-letter queue must exist before another queue names it.
+        for name, properties in queues:
+            if policy := properties.get("RedrivePolicy"):
+                attributes = {"RedrivePolicy": json.dumps(policy)}
+                client.call("sqs", "SetQueueAttributes", {"QueueUrl": urls[name], "Attributes": attributes})
+        for name, _ in _named(resources, "AWS::Events::EventBus", "Name"):
+            client.call("events", "CreateEventBus", {"Name": name})
+        for name, properties in _named(resources, "AWS::Events::Rule", "Name"):
+            _create_rule(client, name, properties)
+
+
+def seed_tables(file: Path, endpoint: str, names: Mapping[str, str]) -> None:
+    """Write a file's items, in the form of BatchWriteItem's `RequestItems` with logical ids for table names.
+
+    Args:
+        file: JSON.
+        endpoint: URL of the services.
+        names: the tables' names by their logical ids.
+
+    Raises:
+        ServicesError: the file cannot be read, names an unknown table, or an item is refused.
+    """
+    try:
+        content = json.loads(file.read_text())
+        requests = [(names[table], request) for table, entries in content.items() for request in entries]
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise ServicesError(f"{file} cannot be used for example data: {error}.") from error
+    except KeyError as error:
+        raise ServicesError(f"{file} has items for {error}, which is no table of the template.") from error
+    with _Client(endpoint) as client:
+        for start in range(0, len(requests), LARGEST_BATCH):
+            batch: dict[str, list[Any]] = {}
+            for table, request in requests[start : start + LARGEST_BATCH]:
+                batch.setdefault(table, []).append(request)
+            client.call("dynamodb", "BatchWriteItem", {"RequestItems": batch})
+
+
+def keep_secret(name: str, value: str, endpoint: str) -> None:
+    """Put a secret into Secrets Manager, in place of what is there under its name.
+
+    Args:
+        name: of the secret.
+        value: its text.
+        endpoint: URL of the services.
+
+    Raises:
+        ServicesError: the secret is refused.
+    """
+    with _Client(endpoint) as client:
+        # Made without its value, which a refusal would quote; services that run on their own may have it already.
+        with contextlib.suppress(ServicesError):
+            client.call("secretsmanager", "CreateSecret", {"Name": name})
+        try:
+            client.call("secretsmanager", "PutSecretValue", {"SecretId": name, "SecretString": value})
+        except ServicesError:
+            raise ServicesError(f"The local AWS services refuse the secret {name}.") from None
+
+
+def send_message(queue_arn: str, body: str, attributes: Mapping[str, tuple[str, str]], endpoint: str) -> None:
+    """Send a message to an SQS queue.
+
+    Args:
+        queue_arn: names the queue.
+        body: the message.
+        attributes: types (`String`, `Number`) and values by their names.
+        endpoint: URL of the services.
+
+    Raises:
+        ServicesError: there is no such queue, or the message is refused.
+    """
+    with _Client(endpoint) as client:
+        queue = client.call("sqs", "GetQueueUrl", {"QueueName": queue_arn.rpartition(":")[2]})
+        message_attributes = {
+            name: {"DataType": kind, "StringValue": value} for name, (kind, value) in attributes.items()
+        }
+        message = {"QueueUrl": queue["QueueUrl"], "MessageBody": body, "MessageAttributes": message_attributes}
+        client.call("sqs", "SendMessage", message)
+
+
+def _named(
+    resources: Mapping[str, Resource], resource_type: str, name_property: str
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for logical_id, resource in resources.items():
+        if resource.type == resource_type:
+            yield str(resource.properties.get(name_property, logical_id)), resource.properties
+
+
+def _create_table(client: "_Client", name: str, properties: Mapping[str, Any]) -> None:
+    request = {"TableName": name, **_pick(properties, _TABLE_PROPERTIES)}
+    if stream := properties.get("StreamSpecification"):
+        request["StreamSpecification"] = {"StreamEnabled": True, **stream}
+    client.call("dynamodb", "CreateTable", request)
+    if expiry := properties.get("TimeToLiveSpecification"):
+        client.call("dynamodb", "UpdateTimeToLive", {"TableName": name, "TimeToLiveSpecification": expiry})
+
+
+def _create_queue(client: "_Client", name: str, properties: Mapping[str, Any]) -> str:
+    attributes = {key: _attribute_text(value) for key, value in _pick(properties, _QUEUE_ATTRIBUTES).items()}
+    answer = client.call("sqs", "CreateQueue", {"QueueName": name, "Attributes": attributes})
+    return str(answer["QueueUrl"])
+
+
+def _create_rule(client: "_Client", name: str, properties: Mapping[str, Any]) -> None:
+    request = {"Name": name, **_pick(properties, _RULE_PROPERTIES)}
+    if pattern := properties.get("EventPattern"):
+        request["EventPattern"] = json.dumps(pattern)
+    client.call("events", "PutRule", request)
+    if targets := properties.get("Targets"):
+        bus = _pick(properties, ("EventBusName",))
+        client.call("events", "PutTargets", {"Rule": name, "Targets": targets, **bus})
+
+
+def _pick(properties: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    return {name: properties[name] for name in names if name in properties}
+
+
+def _attribute_text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+class _Client:
+    """Calls AWS's JSON protocols directly: importing boto3 would double the time that a start takes."""
+
+    def __init__(self, endpoint: str) -> None:
+        self._connection = http.client.HTTPConnection(urllib.parse.urlsplit(endpoint).netloc, timeout=30)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def call(self, service: str, action: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        prefix, version = _PROTOCOLS[service]
+        headers = {
+            "Content-Type": f"application/x-amz-json-{version}",
+            "X-Amz-Target": f"{prefix}.{action}",
+            # Moto reads service and region from it and checks no signature.
+            "Authorization": f"AWS4-HMAC-SHA256 Credential=local/20260101/{REGION}/{service}/aws4_request",
+        }
+        try:
+            self._connection.request("POST", "/", json.dumps(parameters), headers)
+            response = self._connection.getresponse()
+            content = response.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise ServicesError(f"The local AWS services do not answer ({error}).") from error
+        answer: dict[str, Any] = {}
+        with contextlib.suppress(ValueError):
+            answer = json.loads(content)
+        if response.status != 200:
+            reason = answer.get("Message") or answer.get("message") or f"status {response.status}"
+            shown = textwrap.shorten(json.dumps(parameters), _LONGEST_SHOWN)
+            raise ServicesError(f"The local AWS services refuse {action} with {shown}: {reason}")
+        return answer

@@ -1,0 +1,103 @@
+"""The browsable page in a real browser, and the document that clients get."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser
+
+from local_engine.page.page import describe_api
+from tests.engine_process import ROOT, EngineProcess, free_port
+
+ISSUER = "http://127.0.0.1:3000/_local/issuer"
+ORIGIN = "http://127.0.0.1:3000"
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[EngineProcess]:
+    port = free_port()
+    issuer = f"Issuer=http://127.0.0.1:{port}/_local/issuer"
+    arguments = ["--parameters", issuer, "Audience=local", "--seed", "examples/resources.json"]
+    with EngineProcess(ROOT / "template.yaml", *arguments, port=port) as engine:
+        yield engine
+
+
+def test_a_request_is_sent_from_the_page(engine: EngineProcess, browser: Browser, tmp_path: Path) -> None:
+    page = browser.new_page(viewport={"width": 1200, "height": 1600})
+    complaints: list[str] = []
+    hosts: set[str | None] = set()
+    page.on(
+        "console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None
+    )
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("request", lambda request: hosts.add(urlsplit(request.url).netloc))
+    page.goto(f"{engine.url}/_local/docs")
+    page.locator("#operations-default-listResources").click()
+    page.get_by_role("button", name="Execute").click()
+    answer = page.locator(".live-responses-table tbody").first
+    answer.wait_for()
+    page.screenshot(path=tmp_path / "page.png")
+    assert answer.locator(".response-col_status").first.inner_text().strip() == "200"
+    assert "First resource" in answer.inner_text()
+    assert complaints == []
+    assert hosts == {urlsplit(engine.url).netloc}
+
+
+def test_the_page_leaves_other_files_of_the_package_alone(engine: EngineProcess) -> None:
+    with engine.client() as client:
+        assert client.get("/_local/docs/swagger-ui.css").headers["content-type"].startswith("text/css")
+        for path in ("swagger.svg", "..%2F..%2F__init__.py", "absent.js"):
+            assert client.get(f"/_local/docs/{path}").status_code == 404
+
+
+def test_the_document_is_for_clients(engine: EngineProcess) -> None:
+    with engine.client() as client:
+        document = client.get("/_local/openapi.json").json()
+    assert "x-amazon-apigateway" not in str(document)
+    assert document["servers"] == [{"url": engine.url}]
+    (scheme,) = document["components"]["securitySchemes"].values()
+    flow = scheme["flows"]["clientCredentials"]
+    assert flow["tokenUrl"] == f"{engine.url}/_local/issuer/oauth2/token"
+    requirements = document["paths"]["/api/v1/resources"]["get"]["security"]
+    assert {scope for requirement in requirements for scopes in requirement.values() for scope in scopes} <= set(
+        flow["scopes"]
+    )
+
+
+def _document(paths: dict[str, Any], trusted: str = ISSUER) -> dict[str, Any]:
+    authorizer = {"type": "jwt", "jwtConfiguration": {"issuer": trusted, "audience": ["local"]}}
+    schemes = {"Tokens": {"type": "oauth2", "x-amazon-apigateway-authorizer": authorizer}}
+    return {"openapi": "3.0.1", "paths": paths, "components": {"securitySchemes": schemes}}
+
+
+def test_one_of_several_scopes_suffices() -> None:
+    paths = {"/a": {"get": {"security": [{"Tokens": ["read", "admin"]}], "responses": {}}}}
+    described = describe_api(_document(paths), ISSUER, ORIGIN)
+    assert described["paths"]["/a"]["get"]["security"] == [{"Tokens": ["read"]}, {"Tokens": ["admin"]}]
+    assert set(described["components"]["securitySchemes"]["Tokens"]["flows"]["clientCredentials"]["scopes"]) == {
+        "read",
+        "admin",
+    }
+
+
+def test_a_route_for_any_method_and_path_is_shown() -> None:
+    integration = {"x-amazon-apigateway-integration": {"type": "aws_proxy"}}
+    paths = {
+        "/files/{proxy+}": {"x-amazon-apigateway-any-method": integration},
+        "$default": {"x-amazon-apigateway-any-method": integration},
+    }
+    described = describe_api(_document(paths), ISSUER, ORIGIN)["paths"]
+    assert list(described) == ["/files/{proxy}"]
+    assert {"get", "post", "put", "patch", "delete"} <= set(described["/files/{proxy}"])
+    (parameter,) = described["/files/{proxy}"]["get"]["parameters"]
+    assert (parameter["name"], parameter["in"], parameter["required"]) == ("proxy", "path", True)
+
+
+def test_another_issuer_is_named() -> None:
+    described = describe_api(_document({}, "https://issuer.example.com/"), ISSUER, ORIGIN)
+    assert described["components"]["securitySchemes"]["Tokens"] == {
+        "type": "openIdConnect",
+        "openIdConnectUrl": "https://issuer.example.com/.well-known/openid-configuration",
+    }

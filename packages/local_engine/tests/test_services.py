@@ -1,0 +1,398 @@
+"""The local AWS services: what a template declares exists, and DynamoDB behaves as the functions rely on."""
+
+import base64
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from local_engine.services.moto_models import RECORDS_KEPT
+from local_engine.services.aws_services import Services, ServicesError, create_resources, seed_tables, start_services
+from local_engine.template.stack import Stack, load_template
+from tests.engine.aws import aws_client
+from tests.engine_process import ROOT, free_port, is_running, poll
+
+TEMPLATE = """
+Transform: AWS::Serverless-2016-10-31
+Resources:
+  Items:
+    Type: AWS::DynamoDB::Table
+    Properties:
+      BillingMode: PAY_PER_REQUEST
+      AttributeDefinitions:
+        - {AttributeName: pk, AttributeType: S}
+        - {AttributeName: sk, AttributeType: S}
+      KeySchema:
+        - {AttributeName: pk, KeyType: HASH}
+        - {AttributeName: sk, KeyType: RANGE}
+      GlobalSecondaryIndexes:
+        - IndexName: reversed
+          KeySchema: [{AttributeName: sk, KeyType: HASH}]
+          Projection: {ProjectionType: ALL}
+      StreamSpecification: {StreamViewType: NEW_AND_OLD_IMAGES}
+      TimeToLiveSpecification: {AttributeName: expiresAt, Enabled: true}
+  Named:
+    Type: AWS::Serverless::SimpleTable
+    Properties: {TableName: a-name-of-its-own}
+  Work:
+    Type: AWS::SQS::Queue
+    Properties:
+      VisibilityTimeout: 60
+      RedrivePolicy: {deadLetterTargetArn: !GetAtt Failed.Arn, maxReceiveCount: 3}
+  Failed: {Type: AWS::SQS::Queue}
+  Bus: {Type: AWS::Events::EventBus, Properties: {Name: changes}}
+  Rule:
+    Type: AWS::Events::Rule
+    Properties:
+      EventBusName: !Ref Bus
+      EventPattern: {source: [things]}
+      Targets: [{Id: work, Arn: !GetAtt Work.Arn}]
+  Logs: {Type: AWS::Logs::LogGroup}
+"""
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Stack:
+    template = tmp_path_factory.mktemp("stack") / "template.yaml"
+    template.write_text(TEMPLATE)
+    return load_template(template, {})
+
+
+@pytest.fixture(scope="module")
+def services(stack: Stack) -> Iterator[Services]:
+    services = start_services()
+    try:
+        create_resources(stack, services.endpoint)
+        yield services
+    finally:
+        services.stop()
+
+
+@pytest.fixture(scope="module")
+def dynamodb(services: Services) -> Any:
+    return aws_client("dynamodb", services.endpoint)
+
+
+def _item(sk: str, **attributes: Any) -> dict[str, Any]:
+    return {"pk": {"S": "p"}, "sk": {"S": sk}, **attributes}
+
+
+def test_tables_are_as_declared(dynamodb: Any) -> None:
+    table = dynamodb.describe_table(TableName="Items")["Table"]
+    assert table["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST"
+    assert table["StreamSpecification"] == {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}
+    assert [index["IndexName"] for index in table["GlobalSecondaryIndexes"]] == ["reversed"]
+    expiry = dynamodb.describe_time_to_live(TableName="Items")["TimeToLiveDescription"]
+    assert expiry == {"TimeToLiveStatus": "ENABLED", "AttributeName": "expiresAt"}
+    assert set(dynamodb.list_tables()["TableNames"]) >= {"Items", "a-name-of-its-own"}
+
+
+def test_a_rule_sends_events_to_its_queue(services: Services) -> None:
+    events, queues = aws_client("events", services.endpoint), aws_client("sqs", services.endpoint)
+    for source in ("others", "things"):
+        events.put_events(
+            Entries=[{"Source": source, "DetailType": "changed", "Detail": "{}", "EventBusName": "changes"}]
+        )
+    url = queues.get_queue_url(QueueName="Work")["QueueUrl"]
+    (message,) = queues.receive_message(QueueUrl=url, WaitTimeSeconds=5, MaxNumberOfMessages=10)["Messages"]
+    assert json.loads(message["Body"])["source"] == "things"
+    attributes = queues.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+    assert attributes["VisibilityTimeout"] == "60"
+    assert json.loads(attributes["RedrivePolicy"])["deadLetterTargetArn"].endswith(":Failed")
+
+
+def test_a_long_poll_holds_up_nobody(services: Services, dynamodb: Any) -> None:
+    queues = aws_client("sqs", services.endpoint)
+    url = queues.get_queue_url(QueueName="Failed")["QueueUrl"]
+    with ThreadPoolExecutor(1) as background:
+        waiting = background.submit(queues.receive_message, QueueUrl=url, WaitTimeSeconds=3)
+        dynamodb.describe_table(TableName="Items")
+        assert not waiting.done()
+
+
+def test_what_was_answered_is_not_kept(services: Services, dynamodb: Any) -> None:
+    # What moto's own dashboard shows is all that its models are kept for.
+    for number in range(3):
+        dynamodb.put_item(TableName="Items", Item=_item(f"kept{number}"))
+        dynamodb.get_item(TableName="Items", Key={"pk": {"S": "p"}, "sk": {"S": f"kept{number}"}})
+    kept = httpx.get(f"{services.endpoint}/moto-api/data.json", trust_env=False).raise_for_status().json()
+    assert kept["dynamodb"]["Item"] == []
+    assert kept["dynamodb"]["StreamRecord"] == []
+
+
+def test_a_resource_that_is_refused_is_named(services: Services, stack: Stack) -> None:
+    with pytest.raises(ServicesError, match=r"refuse CreateTable .*\bItems\b"):
+        create_resources(stack, services.endpoint)
+
+
+def test_example_items(services: Services, dynamodb: Any, tmp_path: Path) -> None:
+    file = tmp_path / "items.json"
+    entries = [{"PutRequest": {"Item": {"id": {"S": str(number)}}}} for number in range(60)]
+    file.write_text(json.dumps({"Named": entries}))
+    seed_tables(file, services.endpoint, {"Named": "a-name-of-its-own"})
+    assert dynamodb.scan(TableName="a-name-of-its-own")["Count"] == 60
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (None, "cannot be used for example data"),
+        ("{", "cannot be used for example data"),
+        ("[]", "cannot be used for example data"),
+        ('{"Items": 5}', "cannot be used for example data"),
+        ('{"Absent": [{}]}', "'Absent', which is no table of the template"),
+        ('{"Items": [{"PutRequest": {"Item": {}}}]}', "refuse BatchWriteItem"),
+    ],
+)
+def test_example_items_that_do_not_fit(services: Services, tmp_path: Path, content: str | None, problem: str) -> None:
+    file = tmp_path / "items.json"
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(ServicesError, match=problem):
+        seed_tables(file, services.endpoint, {"Items": "Items"})
+
+
+def test_a_taken_port_is_named(services: Services) -> None:
+    port = int(services.endpoint.rpartition(":")[2])
+    with pytest.raises(ServicesError, match=f"Port {port} cannot be used"):
+        start_services(port)
+
+
+def test_one_of_many_conditional_writers_wins(dynamodb: Any) -> None:
+    def write(writer: int) -> bool:
+        try:
+            dynamodb.put_item(
+                TableName="Items",
+                Item=_item("contended", writer={"N": str(writer)}),
+                ConditionExpression="attribute_not_exists(pk)",
+            )
+        except dynamodb.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
+
+    with ThreadPoolExecutor(16) as writers:
+        assert sum(writers.map(write, range(200))) == 1
+
+
+def test_reading_while_others_write(dynamodb: Any) -> None:
+    def work(number: int) -> int:
+        dynamodb.put_item(TableName="Items", Item=_item(f"busy{number}"))
+        answer = dynamodb.query(
+            TableName="Items", KeyConditionExpression="pk = :p", ExpressionAttributeValues={":p": {"S": "p"}}
+        )
+        return answer["ResponseMetadata"]["HTTPStatusCode"]
+
+    with ThreadPoolExecutor(16) as workers:
+        assert set(workers.map(work, range(200))) == {200}
+
+
+def test_a_page_ends_at_one_megabyte(dynamodb: Any) -> None:
+    """The least that «Query» in the DynamoDB API reference promises of pagination."""
+    for number in range(4):
+        dynamodb.put_item(
+            TableName="Items", Item={"pk": {"S": "big"}, "sk": {"S": str(number)}, "text": {"S": "x" * 390_000}}
+        )
+    query = {"KeyConditionExpression": "pk = :p", "ExpressionAttributeValues": {":p": {"S": "big"}}}
+    first = dynamodb.query(TableName="Items", **query)
+    rest = dynamodb.query(TableName="Items", ExclusiveStartKey=first["LastEvaluatedKey"], **query)
+    assert (first["Count"], rest["Count"]) == (2, 2)
+
+
+def test_an_item_over_the_limit_is_refused(dynamodb: Any) -> None:
+    with pytest.raises(dynamodb.exceptions.ClientError, match="Item size has exceeded the maximum allowed size"):
+        dynamodb.put_item(TableName="Items", Item=_item("huge", text={"S": "x" * 410_000}))
+
+
+def test_the_process_ends_with_a_parent_that_is_killed() -> None:
+    code = """if True:
+        import time
+        from local_engine.services.aws_services import start_services
+        services = start_services()
+        print(services.process.pid, flush=True)
+        time.sleep(60)
+    """
+    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout
+        child = int(parent.stdout.readline())
+        assert is_running(child)
+        parent.send_signal(signal.SIGKILL)
+    poll(lambda: not is_running(child), "moto outlives its parent")
+
+
+@pytest.fixture(scope="module")
+def endpoints(stack: Stack) -> Iterator[list[str]]:
+    """Moto's own server and ours."""
+    port = free_port()
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    environment = {**os.environ, "MOTO_DISABLE_GLOBAL_CORS": "true"}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as moto:
+        try:
+            poll(lambda: _answers(f"http://127.0.0.1:{port}/moto-api/"), "moto's own server does not start")
+            ours = start_services()
+            try:
+                endpoints = [f"http://127.0.0.1:{port}", ours.endpoint]
+                for endpoint in endpoints:
+                    create_resources(stack, endpoint)
+                yield endpoints
+            finally:
+                ours.stop()
+        finally:
+            moto.kill()
+
+
+def test_every_operation_answers_as_motos_own_server(endpoints: list[str]) -> None:
+    binary = base64.b64encode(bytes(range(256))).decode()
+    full = _item(
+        "full",
+        text={"S": 'é"\\\u2028😀'},
+        empty={"S": ""},
+        number={"N": "12345678901234567890123456789012345678"},
+        binary={"B": binary},
+        texts={"SS": ["b", "a"]},
+        numbers={"NS": ["2", "1.50"]},
+        binaries={"BS": [binary, "YQ=="]},
+        nothing={"NULL": True},
+        no={"BOOL": False},
+        map={"M": {"S": {"S": "named like a type"}, "l": {"L": [{"M": {}}, {"L": []}, {"N": "1"}, {"B": "YQ=="}]}}},
+        map_like={"M": {"AttributeValue": {"N": "1"}, "M": {"M": {"L": {"L": []}}}}},
+    )
+    key = {"pk": full["pk"], "sk": full["sk"]}
+    partition = {"KeyConditionExpression": "pk = :p", "ExpressionAttributeValues": {":p": {"S": "p"}}}
+    more = [_item(f"more{number}", number={"N": str(number)}) for number in range(5)]
+    puts = [{"PutRequest": {"Item": item}} for item in more]
+    absent = {"ConditionExpression": "attribute_not_exists(pk)", "ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
+    update = {"UpdateExpression": "SET #n = #n + :one", "ExpressionAttributeNames": {"#n": "number"}}
+    update |= {"ExpressionAttributeValues": {":one": {"N": "1"}}}
+    requests: list[tuple[str, dict[str, Any]]] = [
+        ("PutItem", {"Item": full, "ReturnConsumedCapacity": "TOTAL"}),
+        ("PutItem", {"Item": full, "ReturnValues": "ALL_OLD"}),
+        ("PutItem", {"Item": full, **absent}),
+        ("PutItem", {"Item": {"pk": {"S": "no sort key"}}}),
+        ("PutItem", {"Item": _item("large", text={"S": "x" * 410_000})}),
+        ("GetItem", {"Key": key}),
+        (
+            "GetItem",
+            {
+                "Key": key,
+                "ProjectionExpression": "#m.l[0], #t",
+                "ExpressionAttributeNames": {"#m": "map", "#t": "text"},
+            },
+        ),
+        ("GetItem", {"Key": _item("absent")}),
+        ("UpdateItem", {"Key": key, "ReturnValues": "ALL_NEW", **update}),
+        ("UpdateItem", {"Key": key, "ReturnValues": "UPDATED_OLD", **update}),
+        ("Query", partition),
+        ("Query", {**partition, "Limit": 2, "ScanIndexForward": False}),
+        ("Query", {**partition, "Select": "COUNT"}),
+        ("Query", {**partition, "ExclusiveStartKey": _item("more1"), "ReturnConsumedCapacity": "INDEXES"}),
+        ("Query", {"KeyConditionExpression": "nonsense"}),
+        (
+            "Query",
+            {
+                "IndexName": "reversed",
+                "KeyConditionExpression": "sk = :s",
+                "ExpressionAttributeValues": {":s": key["sk"]},
+            },
+        ),
+        ("Scan", {"FilterExpression": "attribute_exists(binaries)"}),
+        ("DeleteItem", {"Key": more[0], "ReturnValues": "ALL_OLD"}),
+        ("DeleteItem", {"Key": {"pk": {"S": "p"}, "sk": {"S": "more0"}}, "ReturnValues": "ALL_OLD"}),
+    ]
+    whole: list[tuple[str, dict[str, Any]]] = [
+        ("BatchWriteItem", {"RequestItems": {"Items": puts}}),
+        *((operation, {"TableName": "Items", **request}) for operation, request in requests),
+        ("BatchGetItem", {"RequestItems": {"Items": {"Keys": [key]}}}),
+        ("TransactGetItems", {"TransactItems": [{"Get": {"TableName": "Items", "Key": key}}]}),
+        ("TransactWriteItems", {"TransactItems": [{"Put": {"TableName": "Items", "Item": _item("new")}}]}),
+        (
+            "TransactWriteItems",
+            {
+                "TransactItems": [
+                    {"Put": {"TableName": "Items", "Item": _item("newer")}},
+                    {"Put": {"TableName": "Items", "Item": full, **absent}},
+                ]
+            },
+        ),
+        ("ExecuteStatement", {"Statement": "SELECT * FROM Items WHERE pk = 'p'"}),
+        ("GetItem", {"TableName": "Absent", "Key": key}),
+    ]
+    for operation, request in whole:
+        _assert_same(endpoints, operation, request)
+
+
+@settings(max_examples=60)
+@given(
+    attributes=st.dictionaries(
+        st.text(min_size=1, max_size=3),
+        st.recursive(
+            st.text().map(lambda text: {"S": text})
+            | st.integers(-(10**37), 10**37).map(lambda number: {"N": str(number)})
+            | st.binary(min_size=1).map(lambda content: {"B": base64.b64encode(content).decode()})
+            | st.booleans().map(lambda value: {"BOOL": value})
+            | st.just({"NULL": True})
+            | st.sets(st.text(min_size=1), min_size=1).map(lambda texts: {"SS": sorted(texts)}),
+            lambda inner: (
+                st.lists(inner, max_size=3).map(lambda values: {"L": values})
+                | st.dictionaries(st.text(min_size=1, max_size=3), inner, max_size=3).map(lambda values: {"M": values})
+            ),
+            max_leaves=6,
+        ),
+        max_size=4,
+    )
+)
+def test_any_item_is_read_as_from_motos_own_server(endpoints: list[str], attributes: dict[str, Any]) -> None:
+    item = {**attributes, **_item("any")}
+    _assert_same(endpoints, "PutItem", {"TableName": "Items", "Item": item, "ReturnValues": "ALL_OLD"})
+    _assert_same(endpoints, "GetItem", {"TableName": "Items", "Key": _item("any")})
+
+
+def _answers(url: str) -> bool:
+    with contextlib.suppress(httpx.TransportError):
+        return httpx.get(url, trust_env=False).status_code == 200
+    return False
+
+
+_HTTP = httpx.Client(trust_env=False, timeout=30)
+
+
+def _assert_same(endpoints: list[str], operation: str, request: dict[str, Any]) -> None:
+    headers = {
+        "Content-Type": "application/x-amz-json-1.0",
+        "X-Amz-Target": f"DynamoDB_20120810.{operation}",
+        "Authorization": "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/dynamodb/aws4_request",
+    }
+    theirs, ours = (_HTTP.post(endpoint, json=request, headers=headers) for endpoint in endpoints)
+    assert ours.content == theirs.content, operation
+    assert ours.status_code == theirs.status_code
+    for name in ("content-type", "content-length", "x-amz-crc32"):
+        assert ours.headers[name] == theirs.headers[name]
+
+
+def test_a_stream_forgets_its_oldest_records_and_goes_on_counting(services: Services) -> None:
+    dynamodb = aws_client("dynamodb", services.endpoint)
+    streams = aws_client("dynamodbstreams", services.endpoint)
+    for start in range(0, 2 * RECORDS_KEPT + 50, 25):
+        items = [{"pk": {"S": "long"}, "sk": {"S": str(number)}} for number in range(start, start + 25)]
+        dynamodb.batch_write_item(RequestItems={"Items": [{"PutRequest": {"Item": item}} for item in items]})
+    arn = dynamodb.describe_table(TableName="Items")["Table"]["LatestStreamArn"]
+    shard = streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"][0]["ShardId"]
+    place = {"StreamArn": arn, "ShardId": shard, "ShardIteratorType": "TRIM_HORIZON"}
+    iterator, records = streams.get_shard_iterator(**place)["ShardIterator"], []
+    while found := (answer := streams.get_records(ShardIterator=iterator))["Records"]:
+        records += [record["dynamodb"] for record in found]
+        iterator = answer["NextShardIterator"]
+    assert RECORDS_KEPT <= len(records) < 2 * RECORDS_KEPT
+    numbers = [int(record["SequenceNumber"]) for record in records]
+    assert numbers == list(range(numbers[0], numbers[0] + len(records)))
+    assert [int(record["Keys"]["sk"]["S"]) for record in records] == list(range(start + 25 - len(records), start + 25))

@@ -1,0 +1,226 @@
+"""Makes what is measured as it is deployed: each artifact zipped, and unzipped into a folder that cannot be written.
+
+Lambda's own runtime (the interpreter, awslambdaric, boto3) is one folder for all, with bytecode. An artifact has the
+bytecode that its own tools put in: none by pip as `sam build` calls it, none by `chalice package`.
+"""
+
+import hashlib
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.benchmarks.cold_start.peers import PEERS, Function, Peer
+from tools.benchmarks.machine import ROOT, BenchmarkError, build_stack, tool_environment
+
+WORK_DIRECTORY = ROOT / ".bench/cold_start"
+RUNTIME_REQUIREMENTS = Path(__file__).parent / "runtime/requirements.txt"
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A peer as it is deployed: the functions for the two requests, which may be one and the same, and their size.
+
+    Attributes:
+        list_function: answers the list.
+        create_function: answers the creation.
+        zipped_bytes: of what Lambda loads for the list: the function's package and its layer.
+    """
+
+    list_function: Function
+    create_function: Function
+    zipped_bytes: int
+
+
+def make_runtime() -> Path:
+    """Return the interpreter of an environment that holds what Lambda's runtime holds."""
+    directory = WORK_DIRECTORY / "runtime"
+    python = directory / "bin/python"
+    if _is_outdated(directory, RUNTIME_REQUIREMENTS):
+        _remove(directory)
+        _run([sys.executable, "-m", "venv", "--without-pip", str(directory)])
+        _run([sys.executable, "-m", "pip", "--python", str(python), *_install(RUNTIME_REQUIREMENTS)])
+        _mark(directory, RUNTIME_REQUIREMENTS)
+    return python
+
+
+def make_artifact(peer: Peer) -> Artifact:
+    """Build a peer, or this project, as it is deployed.
+
+    Raises:
+        BenchmarkError: it cannot be built.
+    """
+    return _make_peer(peer, peer.folder) if peer.folder else _make_project(peer)
+
+
+def copy_without_bytecode(layer: Path, name: str) -> Path:
+    """Return a copy of a layer that has its sources only."""
+    copy = WORK_DIRECTORY / name
+    _remove(copy)
+    shutil.copytree(layer, copy, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+    _freeze(copy)
+    return copy
+
+
+def copy_with_bytecode(layer: Path, name: str) -> Path:
+    """Return a copy of a layer with the bytecode of all its sources, as AWS's guide to layers has it compiled."""
+    copy = WORK_DIRECTORY / name
+    _remove(copy)
+    shutil.copytree(layer, copy)
+    _thaw(copy)
+    _run([sys.executable, "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", str(copy)])
+    _freeze(copy)
+    return copy
+
+
+def deploy_changed(layer: Path, name: str, change: Callable[[Path], None]) -> tuple[Path, int]:
+    """Deploy a copy of a layer with its bytecode.
+
+    Args:
+        layer: to copy.
+        name: of the copy.
+        change: does to the copy's packages, whose folder it gets, what is to be other than in the layer.
+
+    Returns:
+        The folder that is /opt in Lambda, and the bytes of the zipped layer.
+    """
+    copy = WORK_DIRECTORY / "layers" / name
+    _remove(copy)
+    shutil.copytree(layer, copy)
+    _thaw(copy)
+    change(copy / "python")
+    _run([sys.executable, "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", str(copy)])
+    return _deploy(copy, f"layers/{name}"), _archive(f"layers/{name}").stat().st_size
+
+
+def install_packages(requirements: Path, directory: Path) -> None:
+    """Install pinned packages into a folder, as `sam build` does it."""
+    _run(
+        [sys.executable, "-m", "pip", *_install(requirements), "--no-compile", "--no-deps", "--target", str(directory)]
+    )
+
+
+def has_bytecode(layer: Path) -> bool:
+    return any(layer.rglob("*.pyc"))
+
+
+def list_files(function: Function) -> frozenset[Path]:
+    """Return all that a function has in the folders that Lambda does not let it write to."""
+    directories = [function.task, *([function.layer] if function.layer else [])]
+    return frozenset(path for directory in directories for path in directory.rglob("*"))
+
+
+def _make_project(peer: Peer) -> Artifact:
+    built = build_stack(ROOT / "template.yaml", WORK_DIRECTORY / "build").parent
+    layer = _deploy(built / "SharedLayer", "project/layer")
+    functions = {
+        name: Function(_deploy(built / name, f"project/{name}"), layer, "app.handler", peer.variables)
+        for name in ("ListResources", "CreateResource")
+    }
+    zipped = sum(_archive(f"project/{name}").stat().st_size for name in ("layer", "ListResources"))
+    return Artifact(functions["ListResources"], functions["CreateResource"], zipped)
+
+
+def _make_peer(peer: Peer, folder: str) -> Artifact:
+    source = PEERS / folder
+    package = WORK_DIRECTORY / "packages" / folder
+    requirements = source / "requirements.txt"
+    if (source / ".chalice").exists():
+        _package_with_chalice(source, package)
+    else:
+        if _is_outdated(package, requirements):
+            _remove(package)
+            package.mkdir(parents=True)
+            if re.search(r"^\w", requirements.read_text(), re.MULTILINE):
+                install_packages(requirements, package)
+            _mark(package, requirements)
+        shutil.copy(source / "app.py", package / "app.py")
+    function = Function(_deploy(package, folder), None, peer.handler, peer.variables)
+    return Artifact(function, function, _archive(folder).stat().st_size)
+
+
+def _package_with_chalice(source: Path, package: Path) -> None:
+    command = WORK_DIRECTORY / "chalice"
+    requirements = source / "requirements.txt"
+    if _is_outdated(command, requirements):
+        _remove(command)
+        _run([sys.executable, "-m", "pip", *_install(requirements), "--target", str(command)])
+        _mark(command, requirements)
+    project = WORK_DIRECTORY / "chalice-project"
+    for directory in (project, package):
+        _remove(directory)
+    shutil.copytree(source, project)
+    # What is named here, Chalice would package: nothing.
+    (project / "requirements.txt").write_text("")
+    out = WORK_DIRECTORY / "chalice-out"
+    variables = {"PYTHONPATH": str(command), "TABLE_NAME": "", "AWS_DEFAULT_REGION": "us-east-1"}
+    start = "from chalice.cli import main; raise SystemExit(main())"
+    _run([sys.executable, "-c", start, "--project-dir", str(project), "package", str(out)], variables)
+    with zipfile.ZipFile(out / "deployment.zip") as archive:
+        archive.extractall(package)
+
+
+def _deploy(directory: Path, name: str) -> Path:
+    """Zip a folder, and return where it was unzipped."""
+    archive = _archive(name)
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as writer:
+        for file in sorted(directory.rglob("*")):
+            if file.is_file() and file.name != _MARK:
+                writer.write(file, file.relative_to(directory))
+    deployed = WORK_DIRECTORY / "deployed" / name
+    _remove(deployed)
+    with zipfile.ZipFile(archive) as reader:
+        reader.extractall(deployed)
+    _freeze(deployed)
+    return deployed
+
+
+def _archive(name: str) -> Path:
+    return WORK_DIRECTORY / "archives" / f"{name}.zip"
+
+
+def _install(requirements: Path) -> list[str]:
+    options = ["--quiet", "--disable-pip-version-check", "--only-binary=:all:"]
+    return ["install", *options, "--require-hashes", "--requirement", str(requirements)]
+
+
+def _run(command: list[str], variables: dict[str, str] | None = None) -> None:
+    # Inherited, it would leave packages without the bytecode that an installation has.
+    environment = {of: value for of, value in tool_environment().items() if of != "PYTHONDONTWRITEBYTECODE"}
+    environment |= variables or {}
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if ran.returncode:
+        raise BenchmarkError(f"`{' '.join(command)}` fails:\n{ran.stdout}{ran.stderr}")
+
+
+_MARK = ".requirements.sha256"
+
+
+def _is_outdated(directory: Path, requirements: Path) -> bool:
+    mark = directory / _MARK
+    return not mark.exists() or mark.read_text() != hashlib.sha256(requirements.read_bytes()).hexdigest()
+
+
+def _mark(directory: Path, requirements: Path) -> None:
+    (directory / _MARK).write_text(hashlib.sha256(requirements.read_bytes()).hexdigest())
+
+
+def _freeze(directory: Path) -> None:
+    for path in (directory, *directory.rglob("*")):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+
+
+def _thaw(directory: Path) -> None:
+    for path in (directory, *directory.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+def _remove(directory: Path) -> None:
+    if directory.exists():
+        _thaw(directory)
+        shutil.rmtree(directory)

@@ -1,0 +1,169 @@
+"""What the rounds have measured, summed up as ratios, and written as Markdown and as JSON."""
+
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from tools.benchmarks.cold_start.peers import FASTAPI, FLOOR, PROJECT, RESOLVER
+
+
+@dataclass
+class Round:
+    """What one round has measured of one peer, in seconds, by request: `list` and `create`."""
+
+    cold: dict[str, float] = field(default_factory=dict)
+    """From the start of the emulator to the first answer."""
+    cold_processor: dict[str, float] = field(default_factory=dict)
+    """Of it, processor time of the function's process."""
+    warm_processor: dict[str, float] = field(default_factory=dict)
+    """Processor time of the function's process, of one invocation."""
+
+
+@dataclass
+class Figures:
+    """All that is known of one peer.
+
+    Attributes:
+        zipped_bytes: of its artifact, with its layer.
+        modules: how many the interpreter has imported by the first answer to a list.
+        peak_memory: bytes, after the invocations of the last round.
+        rounds: in order.
+    """
+
+    zipped_bytes: int
+    modules: int = 0
+    peak_memory: int = 0
+    rounds: list[Round] = field(default_factory=list)
+
+    def seconds(self, figure: str, request: str) -> list[float]:
+        """Return all rounds' `cold`, `cold_processor` or `warm_processor` of a request."""
+        return [getattr(of, figure)[request] for of in self.rounds]
+
+    def median(self, figure: str, request: str) -> float:
+        """Return the median of `seconds`, in milliseconds."""
+        return statistics.median(self.seconds(figure, request)) * 1000
+
+
+@dataclass
+class Growth:
+    """What one list request costs at a size of the user's items, as DynamoDB counts it."""
+
+    items: int
+    queries: int
+    examined: int
+    units: float
+
+
+@dataclass
+class Ratio:
+    """One of the figures that the project is to reach.
+
+    Attributes:
+        name: what is divided by what.
+        values: dividends of the rounds, and their divisors.
+        most: what it may be.
+        aim: what it should be, or None.
+    """
+
+    name: str
+    values: tuple[Sequence[float], Sequence[float]]
+    most: float
+    aim: float | None
+
+    @property
+    def reached(self) -> float:
+        """The ratio of the medians."""
+        return statistics.median(self.values[0]) / statistics.median(self.values[1])
+
+    @property
+    def is_reached(self) -> bool:
+        return self.reached <= self.most
+
+    def spread(self) -> tuple[float, float]:
+        """Return the least and the greatest ratio of a round."""
+        ratios = [dividend / divisor for dividend, divisor in zip(*self.values, strict=True)]
+        return min(ratios), max(ratios)
+
+
+def find_ratios(figures: Mapping[str, Figures], imports: Mapping[str, Sequence[float]]) -> list[Ratio]:
+    """Return what is quoted: this project's figures divided by its peers'."""
+
+    def pair(figure: str, peer: str) -> tuple[Sequence[float], Sequence[float]]:
+        return figures[PROJECT].seconds(figure, "list"), figures[peer].seconds(figure, "list")
+
+    without = (imports["with"], imports["without"])
+    return [
+        Ratio(f"cold, against {FLOOR}", pair("cold", FLOOR), 1.05, 0.6),
+        Ratio(f"cold, against {FASTAPI}", pair("cold", FASTAPI), 0.6, 0.35),
+        Ratio(f"cold, against {RESOLVER}", pair("cold", RESOLVER), 0.75, 0.45),
+        Ratio(f"warm processor time of a list, against {FLOOR}", pair("warm_processor", FLOOR), 1.15, 0.5),
+        Ratio("importing the layer, with against without its bytecode", without, 0.5, None),
+    ]
+
+
+def format_ratios(ratios: Sequence[Ratio]) -> str:
+    lines = ["| figure | reached | rounds | at most | aim |", "|---|---:|---|---:|---:|"]
+    for ratio in ratios:
+        least, greatest = ratio.spread()
+        aim = "" if ratio.aim is None else f"{ratio.aim:g}"
+        lines.append(
+            f"| {ratio.name} | **{ratio.reached:.2f}** | {least:.2f} to {greatest:.2f} | {ratio.most:g} | {aim} |"
+        )
+    return "\n".join(lines)
+
+
+def format_peers(figures: Mapping[str, Figures]) -> str:
+    """Return the table of all peers; in brackets the ratio to the bare boto3 handler."""
+    lines = [
+        "| | cold, ms | (processor) | warm list, ms | warm create, ms | memory, MB | zip, KB | modules |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    floor = figures[FLOOR]
+    for name, of in figures.items():
+        cells = [
+            _relate(of.median(*which), floor.median(*which), digits)
+            for which, digits in (
+                (("cold", "list"), 0),
+                (("cold_processor", "list"), 0),
+                (("warm_processor", "list"), 2),
+                (("warm_processor", "create"), 2),
+            )
+        ]
+        cells.append(_relate(of.peak_memory / 2**20, floor.peak_memory / 2**20, 0))
+        cells.append(f"{of.zipped_bytes / 1024:,.0f}")
+        cells.append(_relate(of.modules, floor.modules, 0))
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def format_growth(growth: Sequence[Growth]) -> str:
+    lines = [
+        "| items of the user | queries | items examined | read units |",
+        "|---:|---:|---:|---:|",
+    ]
+    lines += [f"| {of.items:,} | {of.queries} | {of.examined} | {of.units:g} |" for of in growth]
+    return "\n".join(lines)
+
+
+def write_raw_figures(
+    file: Path,
+    conditions: Mapping[str, str],
+    figures: Mapping[str, Figures],
+    imports: Mapping[str, Sequence[float]],
+    growth: Sequence[Growth],
+) -> None:
+    content = {
+        "conditions": conditions,
+        "unit": "seconds",
+        "peers": {name: asdict(of) for name, of in figures.items()},
+        "imports_of_the_layer": imports,
+        "growth": [asdict(of) for of in growth],
+    }
+    rounded = json.loads(json.dumps(content), parse_float=lambda text: round(float(text), 6))
+    file.write_text(json.dumps(rounded, indent=1) + "\n")
+
+
+def _relate(value: float, floor: float, digits: int) -> str:
+    return f"{value:.{digits}f} ({value / floor:.2f})"

@@ -1,0 +1,98 @@
+"""What AWS charges for a unit of each thing that it meters, in one region, as a dated file has it."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.benchmarks.machine import BenchmarkError
+
+DIRECTORY = Path(__file__).parent / "prices"
+
+
+@dataclass(frozen=True)
+class Tier:
+    """A price that holds up to a quantity in a month; the last tier has no end."""
+
+    price: float
+    """Dollars for as many units as the meter's `per`."""
+    up_to: float = float("inf")
+
+
+@dataclass(frozen=True)
+class Meter:
+    """Something that is counted and charged.
+
+    Attributes:
+        service: whose bill it is on.
+        item: what it is called in a bill.
+        unit: that is counted.
+        per: how many units the price is for.
+        tiers: the cheaper the more, in order.
+        free: units of a month that the free tier covers.
+    """
+
+    service: str
+    item: str
+    unit: str
+    per: float
+    tiers: tuple[Tier, ...]
+    free: float = 0
+
+    def charge(self, quantity: float, *, free_tier: bool) -> float:
+        """Return the dollars for a month's quantity.
+
+        Args:
+            quantity: in units.
+            free_tier: whether the free tier's part of it is free.
+        """
+        left = max(0.0, quantity - self.free) if free_tier else quantity
+        dollars, start = 0.0, 0.0
+        for tier in self.tiers:
+            part = min(left, tier.up_to - start)
+            dollars += part / self.per * tier.price
+            left -= part
+            start = tier.up_to
+        return dollars
+
+
+@dataclass(frozen=True)
+class Prices:
+    """The prices of one region.
+
+    Attributes:
+        region: as AWS names it.
+        dated: when they were written down, ISO 8601.
+        source: of them, in words.
+        meters: by name.
+    """
+
+    region: str
+    dated: str
+    source: str
+    meters: Mapping[str, Meter]
+
+    def charge(self, meter: str, quantity: float, *, free_tier: bool = False) -> float:
+        """Return the dollars for a month's quantity of a meter."""
+        return self.meters[meter].charge(quantity, free_tier=free_tier)
+
+
+def load_prices(region: str) -> Prices:
+    """Read the prices of a region.
+
+    Raises:
+        BenchmarkError: there is no file for it.
+    """
+    file = DIRECTORY / f"{region}.toml"
+    try:
+        content = tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        known = ", ".join(sorted(path.stem for path in DIRECTORY.glob("*.toml")))
+        raise BenchmarkError(
+            f"There are no prices for {region}, only for {known}. Copy one of those files and fill it in."
+        ) from error
+    meters = {
+        name: Meter(**{**of, "tiers": tuple(Tier(**tier) for tier in of["tiers"])})
+        for name, of in content["meters"].items()
+    }
+    return Prices(content["region"], str(content["dated"]), content["source"], meters)

@@ -1,0 +1,173 @@
+"""A month's bill and its comparisons, as Markdown and as JSON."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tools.benchmarks.cost.comparisons import Alternative, Calculator, Choice, Month
+from tools.benchmarks.cost.traffic import Profile
+from tools.benchmarks.cost.usage import REFUSED, STANDING
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that is told of one profile."""
+
+    profile: Profile
+    month: Month
+    choices: Sequence[Choice]
+    apis: Sequence[Alternative]
+    architectures: Sequence[Alternative]
+    refusals: Sequence[Alternative]
+
+
+def make_report(calculator: Calculator) -> Report:
+    return Report(
+        profile=calculator.profile,
+        month=calculator.count(),
+        choices=calculator.compare_choices(),
+        apis=calculator.compare_apis(),
+        architectures=calculator.compare_architectures(),
+        refusals=calculator.compare_refusals(),
+    )
+
+
+def format_report(report: Report, heading: str = "##") -> str:
+    """Return a report as Markdown, which reads well in a terminal too."""
+    profile = report.profile
+    served, refused = profile.count_served(), profile.count_refused()
+    title = f"{heading} {profile.title} (`{profile.name}`)"
+    traffic = f"{served:,.0f} requests a month, and {refused:,.0f} that the gateway refuses."
+    if report.month.bill.sum_by(lambda line: line.service)["Cognito"]:
+        traffic += f" {profile.users:,} users sign in."
+    tables = [
+        format_services(report),
+        format_routes(report),
+        format_choices(report.choices),
+        format_alternatives(report),
+    ]
+    return "\n\n".join([title, traffic, *tables])
+
+
+def format_services(report: Report) -> str:
+    bill = report.month.bill
+    million = report.profile.count_served() / 1e6
+    items = bill.sum_by(lambda line: f"{line.service}|{line.item}")
+    services = bill.sum_by(lambda line: line.service)
+    rows = []
+    for service, dollars in sorted(services.items(), key=lambda of: -of[1]):
+        parts = sorted(
+            ((name.partition("|")[2], of) for name, of in items.items() if name.startswith(f"{service}|")),
+            key=lambda of: -of[1],
+        )
+        told = (
+            ", ".join(f"{name} {_dollars(of)}" for name, of in parts if of >= 0.005) if len(parts) > 1 else parts[0][0]
+        )
+        rows.append((service, _dollars(dollars), _dollars(dollars / million), told))
+    rows.append(("**together**", f"**{_dollars(bill.total)}**", f"**{_dollars(bill.total / million)}**", ""))
+    return _format_table(("service", "$ a month", "$ a million requests", "of it"), rows, right=(1, 2))
+
+
+def format_routes(report: Report) -> str:
+    dollars = report.month.bill.sum_by(lambda line: line.route)
+    requests: Mapping[str, float] = report.month.usage.requests | {REFUSED: report.profile.count_refused()}
+    rows = [
+        (
+            f"`{route}`" if route in report.month.usage.requests else route,
+            f"{count:,.0f}",
+            _dollars(dollars[route]),
+            _dollars(dollars[route] / count * 1e6) if count else "",
+        )
+        for route, count in requests.items()
+    ]
+    rows.append((STANDING, "", _dollars(dollars[STANDING]), ""))
+    return _format_table(("route", "requests", "$ a month", "$ a million requests"), rows, right=(1, 2, 3))
+
+
+def format_choices(choices: Sequence[Choice]) -> str:
+    head = (
+        "`ColdStart`",
+        "$ a month",
+        "than `none`",
+        "requests that wait for a start",
+        "pays where a better wait is worth, \u00a2",
+        "cheaper than `none` from",
+    )
+    rows = [
+        (
+            f"`{choice.name}`",
+            _dollars(choice.dollars),
+            f"{choice.more:+,.2f}",
+            f"{choice.cold_starts:,.0f}",
+            "" if choice.name == "none" or choice.break_even is None else f"{choice.break_even * 100:,.2f}",
+            "" if choice.name == "none" else _name_traffic(choice.pays_from),
+        )
+        for choice in choices
+    ]
+    return _format_table(head, rows, right=(1, 2, 3, 4, 5))
+
+
+def format_alternatives(report: Report) -> str:
+    pairs = {
+        "API Gateway": report.apis,
+        "Lambda, were both as fast": report.architectures,
+        "bad requests refused": report.refusals,
+    }
+    rows = [
+        (f"{what}: {of.name}", _dollars(of.dollars), _dollars(of.per_million), _relate(of.dollars, pair[0].dollars))
+        for what, pair in pairs.items()
+        for of in pair
+    ]
+    return _format_table(("set up another way", "$ a month", "$ a million of them", ""), rows, right=(1, 2, 3))
+
+
+def to_document(report: Report, calculator: Calculator) -> dict[str, Any]:
+    """Return a report as JSON can hold it."""
+    bill = report.month.bill
+    return {
+        "profile": report.profile.name,
+        "region": calculator.prices.region,
+        "pricesDated": calculator.prices.dated,
+        "durations": calculator.durations.source,
+        "parameters": dict(calculator.parameters),
+        "freeTier": calculator.free_tier,
+        "requests": report.profile.count_served(),
+        "refused": report.profile.count_refused(),
+        "total": bill.total,
+        "perMillionRequests": bill.total / report.profile.count_served() * 1e6,
+        "services": dict(bill.sum_by(lambda line: line.service)),
+        "routes": dict(bill.sum_by(lambda line: line.route)),
+        "lines": [asdict(line) for line in bill.lines],
+        "coldStarts": report.month.usage.cold_starts,
+        "choices": [{**asdict(of), "breakEven": of.break_even} for of in report.choices],
+        "apis": [asdict(of) for of in report.apis],
+        "architectures": [asdict(of) for of in report.architectures],
+        "refusals": [asdict(of) for of in report.refusals],
+    }
+
+
+def _format_table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
+    """Return a Markdown table whose columns are aligned in the source too."""
+    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
+
+    def fill(cells: Sequence[str]) -> str:
+        filled = [
+            cell.rjust(width) if column in right else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
+        ]
+        return f"| {' | '.join(filled)} |"
+
+    rule = ["-" * (width - 1) + ":" if column in right else "-" * width for column, width in enumerate(widths)]
+    return "\n".join([fill(head), fill(rule), *map(fill, rows)])
+
+
+def _dollars(value: float) -> str:
+    return f"{value:,.2f}"
+
+
+def _name_traffic(requests: float | None) -> str:
+    return "never" if requests is None else f"{requests / 1e6:,.0f} million requests"
+
+
+def _relate(value: float, first: float) -> str:
+    return f"\u00d7 {value / first:.2f}" if first else ""

@@ -1,0 +1,234 @@
+"""What of the stack costs money, read from the template as SAM translates it."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tools.benchmarks.cost.traffic import DAYS
+from tools.benchmarks.machine import ROOT, BenchmarkError
+from local_engine.gateway.routes import UnservableRoute, read_routes
+from local_engine.template.stack import Stack as Template
+from local_engine.template.stack import TemplateError, load_template
+
+COLD_START_CHOICES = ("none", "snapstart", "provisioned", "warm")
+
+_CRON = re.compile(r"cron\(0 (\d+) \? \* (\S+) \*\)")
+_MINUTES = re.compile(r"rate\((\d+) minutes?\)")
+
+
+@dataclass(frozen=True)
+class Provisioned:
+    """Provisioned concurrency of a function, in some hours of the week.
+
+    Attributes:
+        least: environments.
+        most: environments, when target tracking has added some.
+        target: share of them that is busy, at which target tracking adds more.
+        hours: day and hour of those in which it stands.
+    """
+
+    least: int
+    most: int
+    target: float
+    hours: frozenset[tuple[str, int]]
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function behind a route.
+
+    Attributes:
+        name: its logical id.
+        memory: MB.
+        architecture: `arm64` or `x86_64`.
+        traced: whether its invocations are traced.
+        takes_snapshots: whether it starts from a snapshot.
+        provisioned: concurrency, or None.
+        kept_warm: how many of its environments are kept warm.
+    """
+
+    name: str
+    memory: int
+    architecture: str
+    traced: bool
+    takes_snapshots: bool
+    provisioned: Provisioned | None
+    kept_warm: int
+
+
+@dataclass(frozen=True)
+class Warming:
+    """The schedule that keeps environments warm.
+
+    Attributes:
+        minutes: between two warmings.
+        memory: MB of the function that warms the others.
+    """
+
+    minutes: int
+    memory: int
+
+
+@dataclass(frozen=True)
+class Stack:
+    """All that is charged.
+
+    Attributes:
+        functions: by route, as `METHOD path`.
+        warming: or None.
+        detailed_metrics: whether the API writes metrics for each route.
+        access_log: whether the API writes a line for each request.
+        retention_days: of the functions' logs.
+        recovers: whether the table can be restored to a point in time.
+        has_users: whether the stack has a user pool.
+        secrets: in Secrets Manager.
+        policies: of target tracking, each with alarms.
+        alarms: metrics of alarms, each of which is charged as an alarm.
+        composite_alarms: alarms over other alarms.
+        dashboards: in CloudWatch.
+    """
+
+    functions: Mapping[str, Function]
+    warming: Warming | None
+    detailed_metrics: bool
+    access_log: bool
+    retention_days: int
+    recovers: bool
+    has_users: bool
+    secrets: int
+    policies: int
+    alarms: int
+    composite_alarms: int
+    dashboards: int
+
+
+def read_stack(parameters: Mapping[str, str]) -> Stack:
+    """Read `template.yaml`.
+
+    Args:
+        parameters: of the stack, over their defaults.
+
+    Raises:
+        BenchmarkError: it cannot be read, or has no HTTP API.
+    """
+    try:
+        template = load_template(ROOT / "template.yaml", parameters)
+        if not template.apis:
+            raise BenchmarkError("The template has no HTTP API, so there is nothing to count.")
+        routes = {route.key: route.function_name for route in read_routes(template.apis[0].document)}
+    except (TemplateError, UnservableRoute) as error:
+        raise BenchmarkError(str(error)) from error
+    (stage,) = _find(template, "AWS::ApiGatewayV2::Stage").values()
+    (table,) = _find(template, "AWS::DynamoDB::Table").values()
+    if table.get("BillingMode") != "PAY_PER_REQUEST":
+        raise BenchmarkError("The table has provisioned capacity; only on-demand capacity can be counted.")
+    retention = [int(of.get("RetentionInDays", 3653)) for of in _find(template, "AWS::Logs::LogGroup").values()]
+    return Stack(
+        functions={route: _read_function(template, name) for route, name in routes.items()},
+        warming=_read_warming(template),
+        detailed_metrics=bool((stage.get("DefaultRouteSettings") or {}).get("DetailedMetricsEnabled")),
+        access_log="AccessLogSettings" in stage,
+        retention_days=max(retention, default=0),
+        recovers=bool((table.get("PointInTimeRecoverySpecification") or {}).get("PointInTimeRecoveryEnabled")),
+        has_users=bool(_find(template, "AWS::Cognito::UserPool")),
+        secrets=len(_find(template, "AWS::SecretsManager::Secret")),
+        policies=len(_find(template, "AWS::ApplicationAutoScaling::ScalingPolicy")),
+        alarms=sum(map(_count_alarm_metrics, _find(template, "AWS::CloudWatch::Alarm").values())),
+        composite_alarms=len(_find(template, "AWS::CloudWatch::CompositeAlarm")),
+        dashboards=len(_find(template, "AWS::CloudWatch::Dashboard")),
+    )
+
+
+def _find(template: Template, kind: str) -> dict[str, dict[str, Any]]:
+    return {name: of.properties for name, of in template.resources.items() if of.type == kind}
+
+
+def _count_alarm_metrics(alarm: Mapping[str, Any]) -> int:
+    return sum("MetricStat" in metric for metric in alarm.get("Metrics") or ()) or 1
+
+
+def _read_function(template: Template, name: str) -> Function:
+    properties = template.resources[name].properties
+    return Function(
+        name=name,
+        memory=int(properties.get("MemorySize", 128)),
+        architecture=(properties.get("Architectures") or ["x86_64"])[0],
+        traced=(properties.get("TracingConfig") or {}).get("Mode") == "Active",
+        takes_snapshots=(properties.get("SnapStart") or {}).get("ApplyOn") == "PublishedVersions",
+        provisioned=_read_provisioned(template, name),
+        kept_warm=sum(
+            int(variables.get("WARM_ENVIRONMENTS", 0))
+            for variables in _warming_variables(template)
+            if f":{name}:" in variables["WARM_FUNCTIONS"]
+        ),
+    )
+
+
+def _read_provisioned(template: Template, name: str) -> Provisioned | None:
+    for alias in _find(template, "AWS::Lambda::Alias").values():
+        config = alias.get("ProvisionedConcurrencyConfig")
+        if alias.get("FunctionName") != name or not config:
+            continue
+        least = most = int(config["ProvisionedConcurrentExecutions"])
+        target, hours = 1.0, frozenset((day, hour) for day in DAYS for hour in range(24))
+        for logical_id, scalable in _find(template, "AWS::ApplicationAutoScaling::ScalableTarget").items():
+            if scalable["ResourceId"] == f"function:{name}:{alias['Name']}":
+                least, most, hours = _read_schedule(scalable)
+                target = _read_target(template, logical_id)
+        return Provisioned(least, most, target, hours)
+    return None
+
+
+def _read_schedule(scalable: Mapping[str, Any]) -> tuple[int, int, frozenset[tuple[str, int]]]:
+    """Return least, most and hours of a target whose capacity is raised at one hour and taken away at another."""
+    starts: list[tuple[int, frozenset[str], Mapping[str, Any]]] = []
+    end = 24
+    for action in scalable["ScheduledActions"]:
+        matched = _CRON.fullmatch(action["Schedule"])
+        if not matched:
+            raise BenchmarkError(f"The schedule {action['Schedule']} of provisioned concurrency cannot be counted.")
+        hour, capacity = int(matched[1]), action["ScalableTargetAction"]
+        if int(capacity["MinCapacity"]):
+            starts.append((hour, _read_days(matched[2]), capacity))
+        else:
+            end = hour
+    ((start, days, capacity),) = starts
+    hours = {
+        (DAYS[(DAYS.index(day) + hour // 24) % 7], hour % 24)
+        for day in days
+        for hour in range(start, end if end > start else end + 24)
+    }
+    return int(capacity["MinCapacity"]), int(capacity["MaxCapacity"]), frozenset(hours)
+
+
+def _read_days(days: str) -> frozenset[str]:
+    """Return the days that a cron expression names, such as `MON-FRI` or `MON,WED`."""
+    found: set[str] = set()
+    for part in days.split(","):
+        first, _, last = part.partition("-")
+        start, end = DAYS.index(first), DAYS.index(last or first)
+        found |= {DAYS[day % 7] for day in range(start, end + 1 + (7 if end < start else 0))}
+    return frozenset(found)
+
+
+def _read_target(template: Template, scalable: str) -> float:
+    for policy in _find(template, "AWS::ApplicationAutoScaling::ScalingPolicy").values():
+        if policy["ScalingTargetId"] == scalable:
+            return float(policy["TargetTrackingScalingPolicyConfiguration"]["TargetValue"])
+    return 1.0
+
+
+def _warming_variables(template: Template) -> list[dict[str, str]]:
+    functions = _find(template, "AWS::Lambda::Function").values()
+    variables = [(of.get("Environment") or {}).get("Variables") or {} for of in functions]
+    return [of for of in variables if "WARM_FUNCTIONS" in of]
+
+
+def _read_warming(template: Template) -> Warming | None:
+    for schedule in _find(template, "AWS::Scheduler::Schedule").values():
+        function = str(schedule["Target"]["Arn"]).rpartition(":")[2]
+        matched = _MINUTES.fullmatch(schedule["ScheduleExpression"])
+        if matched and _warming_variables(template):
+            return Warming(int(matched[1]), int(template.resources[function].properties["MemorySize"]))
+    return None

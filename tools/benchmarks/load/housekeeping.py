@@ -1,0 +1,100 @@
+"""What comes before and after a run: resources to ask for, and none of them left behind."""
+
+from collections.abc import Iterator
+from http import HTTPStatus
+
+import requests
+from gevent.pool import Pool
+
+from tools.benchmarks.load.caller import ANSWER_SECONDS, RESOURCES, Traffic
+from tools.benchmarks.machine import BenchmarkError
+
+_AT_ONCE = 8
+
+
+class Housekeeping:
+    """Makes and deletes the resources of a run, with requests that are not counted."""
+
+    def __init__(self, url: str, traffic: Traffic) -> None:
+        self._url = f"{url}{RESOURCES}"
+        self._traffic = traffic
+        self._session = requests.Session()
+        # Neither a proxy nor a netrc's password of the environment.
+        self._session.trust_env = False
+        self._session.headers.update(traffic.headers)
+        self._oldest = ""
+
+    def check_access(self) -> None:
+        """Ask for a page.
+
+        Raises:
+            BenchmarkError: nothing answers, or the token is refused.
+        """
+        answer = self._send("GET", self._url, params={"limit": "1"})
+        if answer.status_code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+            raise BenchmarkError(
+                f"{self._url} refuses the token with {answer.status_code}: it must be valid there, with the scopes to"
+                " read and to write."
+            )
+        if answer.status_code != HTTPStatus.OK:
+            raise BenchmarkError(f"{self._url} answers {answer.status_code}, so it is not this API or not well.")
+
+    def create_resources(self, count: int) -> None:
+        """Make the resources that are there before the first request is counted.
+
+        Raises:
+            BenchmarkError: one cannot be made; those that were are deleted.
+        """
+        try:
+            for created in Pool(_AT_ONCE).imap_unordered(self._create, range(count)):
+                self._traffic.resources.append(created["id"])
+                self._oldest = min(self._oldest or created["createdAt"], created["createdAt"])
+        except BaseException:
+            self.delete_resources()
+            raise
+
+    def delete_resources(self) -> int:
+        """Delete every resource of this run, also one whose answer was lost, and return how many cannot be deleted."""
+        Pool(_AT_ONCE).map(self._delete, list(self._traffic.resources))
+        self._traffic.resources.clear()
+        return Pool(_AT_ONCE).map(self._delete, list(self._find_resources())).count(False)
+
+    def _find_resources(self) -> Iterator[str]:
+        """Return the ids of those that are still there; newest first, so none comes after one older than the run."""
+        parameters = {"limit": "100"}
+        while True:
+            answer = self._send("GET", self._url, params=parameters)
+            if answer.status_code != HTTPStatus.OK:
+                raise BenchmarkError(f"{self._url} answers {answer.status_code}.")
+            page = answer.json()
+            for resource in page["resources"]:
+                if resource["createdAt"] < self._oldest:
+                    return
+                if resource["name"] == self._traffic.mark:
+                    yield resource["id"]
+            if not page.get("nextToken"):
+                return
+            parameters["nextToken"] = page["nextToken"]
+
+    def _create(self, _number: int) -> dict[str, str]:
+        answer = self._send("POST", self._url, json=self._traffic.describe_resource())
+        if answer.status_code != HTTPStatus.CREATED:
+            raise BenchmarkError(f"A resource cannot be made before the run: {answer.status_code} {answer.text[:200]}")
+        created: dict[str, str] = answer.json()
+        return created
+
+    def _delete(self, resource: str) -> bool:
+        answer = self._send("DELETE", f"{self._url}/{resource}")
+        return answer.status_code in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_FOUND)
+
+    def _send(self, method: str, url: str, **options: object) -> requests.Response:
+        try:
+            return self._session.request(
+                method,
+                url,
+                timeout=ANSWER_SECONDS,
+                allow_redirects=False,
+                **options,  # type: ignore[arg-type]
+            )
+        except requests.RequestException as error:
+            raise BenchmarkError(f"{self._url} does not answer: {error}") from error

@@ -1,0 +1,103 @@
+"""What the rounds have measured, summed up, and written as Markdown and as JSON."""
+
+import json
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tools.benchmarks.local_engine.http_load import Load
+
+ENGINE, SAM_LOCAL = "local engine", "sam local"
+
+
+@dataclass
+class Measurement:
+    """One request at one number of clients, on both servers."""
+
+    request: str
+    clients: int
+    least_ratio: float | None
+    """How many times `sam local`'s throughput the engine must reach; None where nothing is asked."""
+    rounds: dict[str, list[Load]] = field(default_factory=lambda: {ENGINE: [], SAM_LOCAL: []})
+
+    @property
+    def ratio(self) -> float:
+        return self.throughput(ENGINE) / self.throughput(SAM_LOCAL)
+
+    @property
+    def is_reached(self) -> bool:
+        return self.least_ratio is None or self.ratio >= self.least_ratio
+
+    def throughput(self, server: str) -> float:
+        """Return requests a second: the median of the rounds."""
+        return statistics.median(_throughput(load) for load in self.rounds[server])
+
+    def percentile(self, server: str, share: float) -> float:
+        """Return a percentile of the times of all rounds' requests, in milliseconds, by nearest rank."""
+        latencies = sorted(latency for load in self.rounds[server] for latency in load.latencies)
+        return latencies[max(0, math.ceil(share * len(latencies)) - 1)] * 1000
+
+
+def format_table(measurements: Sequence[Measurement]) -> str:
+    lines = [
+        "| request | clients | server | median, ms | p99, ms | requests/s | rounds, requests/s | ratio | asked |",
+        "|---|---:|---|---:|---:|---:|---|---:|---:|",
+    ]
+    for measured in measurements:
+        for server in (ENGINE, SAM_LOCAL):
+            rates = [_throughput(load) for load in measured.rounds[server]]
+            ratio = asked = ""
+            if server == ENGINE:
+                ratio = f"**{measured.ratio:.1f}**"
+                asked = "" if measured.least_ratio is None else f"≥ {measured.least_ratio:g}"
+            lines.append(
+                f"| {measured.request} | {measured.clients} | {server} | {measured.percentile(server, 0.5):.1f}"
+                f" | {measured.percentile(server, 0.99):.1f} | {measured.throughput(server):.0f}"
+                f" | {min(rates):.0f} to {max(rates):.0f} | {ratio} | {asked} |"
+            )
+    return "\n".join(lines)
+
+
+def client_share(measurements: Sequence[Measurement]) -> float:
+    """Return the largest share of one processor that the measuring process took in a round."""
+    loads = (load for measured in measurements for loads in measured.rounds.values() for load in loads)
+    return max(load.processor_time / load.duration for load in loads)
+
+
+def write_raw_figures(file: Path, conditions: dict[str, str], measurements: Sequence[Measurement]) -> None:
+    content = {
+        "conditions": conditions,
+        "measurements": [
+            {
+                "request": measured.request,
+                "clients": measured.clients,
+                "server": server,
+                "median_ms": round(measured.percentile(server, 0.5), 3),
+                "p99_ms": round(measured.percentile(server, 0.99), 3),
+                "requests_per_second": round(measured.throughput(server), 1),
+                "rounds": [_describe(load) for load in measured.rounds[server]],
+            }
+            for measured in measurements
+            for server in (ENGINE, SAM_LOCAL)
+        ],
+    }
+    file.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def _throughput(load: Load) -> float:
+    return len(load.latencies) / load.duration
+
+
+def _describe(load: Load) -> dict[str, float]:
+    latencies = sorted(load.latencies)
+    return {
+        "requests": len(latencies),
+        "seconds": round(load.duration, 4),
+        "requests_per_second": round(_throughput(load), 1),
+        "min_ms": round(latencies[0] * 1000, 3),
+        "median_ms": round(statistics.median(latencies) * 1000, 3),
+        "max_ms": round(latencies[-1] * 1000, 3),
+        "client_processor_seconds": round(load.processor_time, 4),
+    }

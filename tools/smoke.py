@@ -1,0 +1,140 @@
+"""`python -m tools.smoke`: one pass over every route of an API that runs, over HTTP."""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import httpx
+
+from local_engine.template.stack import TemplateError, load_template
+from tools.arguments import add_target, find_target
+from tools.profiles import ROOT, OperationError
+from tools.targets import Target, is_local
+from functions.verify_versions.route_pass import Answer, Check, Event, Step, find_success, run_pass
+
+# The gateway itself answers within 30 seconds.
+_ANSWER_SECONDS = 35
+_METHODS = {"get", "post", "put", "patch", "delete", "head"}
+# Of the fixture's headers, those that say how another request travelled.
+_TRAVEL_HEADERS = {"content-length", "host", "user-agent"}
+
+
+def read_checks(template: Path = ROOT / "template.yaml") -> list[Check]:
+    """Return a check for every route of the template's HTTP APIs: its fixture, and what their documents say.
+
+    Raises:
+        OperationError: the template cannot be read, or a route has no fixture or no answer.
+    """
+    try:
+        documents = [api.document for api in load_template(template, {}).apis]
+    except TemplateError as error:
+        raise OperationError(str(error)) from error
+    events = [
+        json.loads(path.read_text(encoding="utf-8")) for path in sorted((template.parent / "events").glob("*.json"))
+    ]
+    fixtures = {event["routeKey"]: event for event in events if "routeKey" in event}
+    checks = []
+    for document in documents:
+        for path, operations in document["paths"].items():
+            # Beside the methods, a path can have parameters that all of them share.
+            for method in (name for name in operations if name in _METHODS):
+                route = f"{method.upper()} {path}"
+                if route not in fixtures:
+                    raise OperationError(f"{route} has no event fixture: put one into the folder events.")
+                try:
+                    success = find_success(document, route)
+                except LookupError as error:
+                    raise OperationError(f"{route} has no answer to a good request in the API's document.") from error
+                checks.append(Check(fixtures[route], success))
+    return checks
+
+
+def run_smoke_test(target: Target, checks: Sequence[Check], show: Callable[[str], None] = print) -> list[str]:
+    """Get a token, see each route refused without it, and take a pass over them with it.
+
+    Args:
+        target: the API.
+        checks: of its routes.
+        show: takes a line for each step.
+
+    Returns:
+        A sentence for each step that went wrong.
+
+    Raises:
+        OperationError: there is no token to be had.
+    """
+    problems: list[str] = []
+
+    def report(step: Step) -> None:
+        show(_describe(step.route, step.status, step.seconds) + ("  failed" if step.problem else ""))
+        if step.problem:
+            problems.append(f"{step.route}: {step.problem}")
+
+    started = time.perf_counter()
+    token = target.client.get_token()
+    show(_describe("a token by client credentials", None, time.perf_counter() - started))
+    with httpx.Client(base_url=target.url, timeout=_ANSWER_SECONDS, trust_env=not is_local(target.url)) as session:
+        show("Without a token:")
+        for check in checks:
+            report(_try_without_token(session, check))
+        show("With it:")
+        session.headers["Authorization"] = f"Bearer {token}"
+        run_pass(checks, lambda event: _send(session, event), report)
+    return problems
+
+
+def _describe(what: str, status: int | None, seconds: float) -> str:
+    return f"  {what:<44} {status or '':>3} {seconds * 1000:>7.0f} ms"
+
+
+def _try_without_token(session: httpx.Client, check: Check) -> Step:
+    started = time.perf_counter()
+    try:
+        status = _send(session, check.event).status
+    except httpx.HTTPError as error:
+        return Step(check.route, time.perf_counter() - started, None, f"{type(error).__name__}: {error}")
+    problem = "" if status == 401 else f"Answered {status} instead of 401 to a request without a token."
+    return Step(check.route, time.perf_counter() - started, status, problem)
+
+
+def _send(session: httpx.Client, event: Event) -> Answer:
+    """Send the request that an event stands for."""
+    headers = {
+        name: value
+        for name, value in event["headers"].items()
+        if name not in _TRAVEL_HEADERS and not name.startswith("x-forwarded-")
+    }
+    query = event.get("rawQueryString", "")
+    target = event["rawPath"] + (f"?{query}" if query else "")
+    response = session.request(
+        event["requestContext"]["http"]["method"], target, headers=headers, content=event.get("body")
+    )
+    return Answer(response.status_code, dict(response.headers), response.text)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the smoke test and return the exit status: 1 where a step went wrong, 2 where it could not begin."""
+    parser = argparse.ArgumentParser(
+        prog="make smoke", usage="make smoke URL=http://127.0.0.1:3000 | STAGE=dev | STACK=name", allow_abbrev=False
+    )
+    add_target(parser)
+    options = parser.parse_args(arguments)
+    try:
+        target = find_target(options)
+        checks = read_checks()
+        print(f"Smoke test of {target.url}", flush=True)
+        problems = run_smoke_test(target, checks, lambda line: print(line, flush=True))
+    except OperationError as error:
+        print(error, file=sys.stderr)
+        return 2
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    print("Failed." if problems else "Every route answers as it should.", file=sys.stderr if problems else sys.stdout)
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,162 @@
+"""Where the smoke test finds an API, and a token for it."""
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from urllib.parse import quote_plus, urlsplit
+
+import httpx
+
+from local_engine.issuer.issuer import CLIENT_ID, load_client_secret
+from local_engine.state import StateError
+from local_engine.command_line.token_command import ISSUER_PATH
+from tools.profiles import OperationError
+from tools.stack import DeployedStack
+
+# The first rotation, which begins when the stack is made, writes the machine client's secret.
+ROTATION_SECONDS = 300
+_POLL_SECONDS = 3
+_TOKEN_SECONDS = 15
+
+
+@dataclass(frozen=True)
+class Client:
+    """A client of an issuer, by client credentials (RFC 6749, section 4.4).
+
+    Attributes:
+        client_id: its id.
+        client_secret: its secret.
+        token_endpoint: URL.
+        options: what the issuer wants to be told beside them, such as `scope` and `audience`.
+    """
+
+    client_id: str
+    client_secret: str
+    token_endpoint: str
+    options: Mapping[str, str]
+
+    def get_token(self) -> str:
+        """Return an access token.
+
+        Raises:
+            OperationError: the token endpoint does not answer, or gives none.
+        """
+        if not is_local(self.token_endpoint) and urlsplit(self.token_endpoint).scheme != "https":
+            raise OperationError(f"{self.token_endpoint} is no https URL: the client's secret would be sent readable.")
+        # Encoded as RFC 6749, section 2.3.1, has it.
+        credentials = (quote_plus(self.client_id), quote_plus(self.client_secret))
+        try:
+            with _connect(self.token_endpoint) as session:
+                form = {"grant_type": "client_credentials", **self.options}
+                answer = session.post(self.token_endpoint, data=form, auth=credentials)
+                token: str = answer.raise_for_status().json()["access_token"]
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError) as error:
+            raise OperationError(
+                f"{self.token_endpoint} gives {self.client_id} no token: {_first_line(error)}"
+            ) from error
+        return token
+
+
+@dataclass(frozen=True)
+class Target:
+    """An API and a client that may call all of it."""
+
+    url: str
+    client: Client
+
+
+def find_local(url: str) -> Target:
+    """Return the API that `make run` serves at a URL, with the local issuer's own client.
+
+    Raises:
+        OperationError: the URL is not of this machine, or nobody answers there.
+    """
+    url = url.rstrip("/")
+    if not url.startswith(("http://", "https://")):
+        raise OperationError(f"URL={url} is no URL: give one such as http://127.0.0.1:3000.")
+    if not is_local(url):
+        raise OperationError(f"{url} is not on this machine: for a deployed stack give STAGE=… or STACK=… instead.")
+    try:
+        secret = load_client_secret()
+    except StateError as error:
+        raise OperationError(str(error)) from error
+    return Target(url, Client(CLIENT_ID, secret, _discover(url + ISSUER_PATH), {}))
+
+
+def find_deployed(stack: DeployedStack, environment: Mapping[str, str] = os.environ) -> Target:
+    """Return the API of a stack, with its machine client or, where the issuer is another, the one in the environment.
+
+    Args:
+        stack: as it is deployed.
+        environment: `SMOKE_CLIENT_ID`, `SMOKE_CLIENT_SECRET` and, where the issuer wants it, `SMOKE_SCOPE`.
+
+    Raises:
+        OperationError: something is missing.
+    """
+    outputs = stack.read_outputs()
+    if "ApiUrl" not in outputs:
+        raise OperationError(f"The stack {stack.name} has no output ApiUrl; is it one of this template?")
+    client_id, secret = environment.get("SMOKE_CLIENT_ID", ""), environment.get("SMOKE_CLIENT_SECRET", "")
+    if "MachineClientSecretArn" in outputs and not client_id:
+        return Target(outputs["ApiUrl"], _read_machine_client(stack, outputs))
+    if not client_id or not secret:
+        raise OperationError(
+            f"The stack {stack.name} takes tokens of {outputs['Issuer']}: set SMOKE_CLIENT_ID and SMOKE_CLIENT_SECRET"
+            " to a client there that may use client credentials (and SMOKE_SCOPE to the scopes it has to ask for)."
+        )
+    options = {"scope": environment.get("SMOKE_SCOPE", ""), "audience": outputs.get("Audience", "")}
+    endpoint = outputs.get("TokenEndpoint") or _discover(outputs["Issuer"])
+    client = Client(client_id, secret, endpoint, {name: value for name, value in options.items() if value})
+    return Target(outputs["ApiUrl"], client)
+
+
+def is_local(url: str) -> bool:
+    """Whether a URL leads to this machine."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _connect(url: str) -> httpx.Client:
+    # A proxy of the environment leads out of this machine.
+    return httpx.Client(timeout=_TOKEN_SECONDS, trust_env=not is_local(url))
+
+
+def _first_line(error: Exception) -> str:
+    """Return what an error says; where httpx has more lines, they are about HTTP in general."""
+    return str(error).partition("\n")[0]
+
+
+def _discover(issuer: str) -> str:
+    """Return an issuer's token endpoint, from the document that it describes itself with (OpenID Connect Discovery)."""
+    url = issuer.rstrip("/") + "/.well-known/openid-configuration"
+    try:
+        with _connect(url) as session:
+            answer = session.get(url)
+            endpoint: str = answer.raise_for_status().json()["token_endpoint"]
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError) as error:
+        raise OperationError(f"{url} does not say where tokens are given: {_first_line(error)}") from error
+    return endpoint
+
+
+def _read_machine_client(stack: DeployedStack, outputs: Mapping[str, str]) -> Client:
+    deadline = time.monotonic() + ROTATION_SECONDS
+    while True:
+        try:
+            secret = json.loads(stack.read_secret(outputs["MachineClientSecretArn"]))
+        except ValueError as error:
+            raise OperationError("The machine client's secret is not JSON: have Secrets Manager rotate it.") from error
+        if "clientSecret" in secret:
+            return Client(outputs["MachineClientId"], secret["clientSecret"], outputs["TokenEndpoint"], {})
+        # Without a schedule there is no first rotation.
+        if outputs.get("SecretRotationDays") == "0" or time.monotonic() > deadline:
+            raise OperationError(
+                f"{outputs['MachineClientSecretArn']} holds no client secret: its first rotation has not written it."
+                " Rotate it, or set SMOKE_CLIENT_ID and SMOKE_CLIENT_SECRET to a client of the user pool."
+            )
+        time.sleep(_POLL_SECONDS)
