@@ -10,9 +10,9 @@ from urllib.parse import quote_plus, urlsplit
 
 import httpx
 
+from local_engine.command_line.token_command import ISSUER_PATH
 from local_engine.issuer.issuer import CLIENT_ID, load_client_secret
 from local_engine.state import StateError
-from local_engine.command_line.token_command import ISSUER_PATH
 from tools.profiles import OperationError
 from tools.stack import DeployedStack
 

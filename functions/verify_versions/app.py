@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from serverless_api.telemetry.observability import logger
-from serverless_api.environment.settings import read_setting
 from functions.verify_versions.verification import read_versions, report_result, verify_versions
+from serverless_api.environment.settings import read_setting
+from serverless_api.telemetry.observability import logger
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

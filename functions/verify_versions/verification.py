@@ -17,8 +17,8 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from serverless_api.telemetry.observability import logger
 from functions.verify_versions.route_pass import Answer, Check, Event, run_pass
+from serverless_api.telemetry.observability import logger
 
 CONNECT_SECONDS = 2
 ANSWER_SECONDS = 30  # Lambda itself ends a route's function a second earlier

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from serverless_api.telemetry.observability import logger
-from serverless_api.environment.settings import read_count, read_setting
 from functions.warm_functions.warming import warm_functions
+from serverless_api.environment.settings import read_count, read_setting
+from serverless_api.telemetry.observability import logger
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

@@ -8,8 +8,8 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from serverless_api.telemetry.observability import logger
 from serverless_api.http.warm_up import WARM_UP_EVENT, read_environment
+from serverless_api.telemetry.observability import logger
 
 MOST_CONNECTIONS = 64
 

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
+from local_engine.template.intrinsics import ACCOUNT_ID, REGION
+from tests.permissions import translate_stack
+from tests.stack import ROOT
 from tools.benchmarks.cost.bill import make_bill
 from tools.benchmarks.cost.durations import load_assumptions, load_durations
 from tools.benchmarks.cost.prices import load_prices
 from tools.benchmarks.cost.stack import read_stack
 from tools.benchmarks.cost.traffic import load_profile
 from tools.benchmarks.cost.usage import count_usage
-from local_engine.template.intrinsics import ACCOUNT_ID, REGION
-from tests.permissions import translate_stack
-from tests.stack import ROOT
 
 PROFILE = ROOT / "tools/benchmarks/traffic/business_hours.toml"
 

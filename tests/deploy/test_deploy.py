@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from tools.stack import DeployedStack
-from tools.targets import Client, find_deployed
 from tests.deploy.deployment import PARAMETERS, Deployment, is_emulated
 from tests.deploy.emulator import REGION, Emulator
 from tests.deploy.execution_role import ACCOUNT_CALLS, assume_role, list_secret_calls, list_table_calls
 from tests.permissions import LOG_ACTIONS, list_functions, read_role, translate_stack
 from tests.stack import ROOT, list_routes, load_template
+from tools.stack import DeployedStack
+from tools.targets import Client, find_deployed
 
 ROUTES = {route.key: route for route in list_routes()}
 FIXTURES = {path.stem: json.loads(path.read_text()) for path in sorted((ROOT / "events").glob("*.json"))}

@@ -47,7 +47,17 @@ def prepare(url: str, profile: str, folder: Path, **environment: str) -> tuple[l
         pytest.fail("The load tool is not installed; `make test` or `make load` installs it.")
     file = folder / "profile.toml"
     file.write_text(profile)
-    command = [str(PYTHON), "-m", "tools.benchmarks.load", "--url", url, "--profile", str(file), "--output", str(folder)]
+    command = [
+        str(PYTHON),
+        "-m",
+        "tools.benchmarks.load",
+        "--url",
+        url,
+        "--profile",
+        str(file),
+        "--output",
+        str(folder),
+    ]
     variables = {name: value for name, value in os.environ.items() if name != "TOKEN"} | environment
     return command, {"cwd": ROOT, "env": variables, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
 

@@ -7,9 +7,9 @@ import tomllib
 
 import pytest
 
-from tools.profiles import read_profile
 from tests.operations.programs import run_operation
 from tests.stack import ROOT, load_template
+from tools.profiles import read_profile
 
 PROFILES = {name: of for name, of in tomllib.loads((ROOT / "samconfig.toml").read_text()).items() if name != "version"}
 STAGES = load_template()["Parameters"]["Stage"]["AllowedValues"]

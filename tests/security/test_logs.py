@@ -16,9 +16,9 @@ import boto3
 import httpx
 import pytest
 
+from local_engine.command_line.token_command import AUDIENCE, issuer_url
 from local_engine.issuer.issuer import load_client_secret
 from local_engine.services.aws_services import Services, start_services
-from local_engine.command_line.token_command import AUDIENCE, issuer_url
 from tests.engine_process import EngineProcess, free_port, poll
 from tests.faults.proxy import Fault, FaultProxy, always, no_faults
 from tests.permissions import translate_stack

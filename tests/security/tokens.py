@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import RSAAlgorithm
 
-from local_engine.issuer.issuer import load_signing_key, mint_token
 from local_engine.command_line.token_command import AUDIENCE, issuer_url
+from local_engine.issuer.issuer import load_signing_key, mint_token
 
 READ, WRITE = "read:resources", "write:resources"
 BOTH = f"{READ} {WRITE}"

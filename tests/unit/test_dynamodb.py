@@ -838,7 +838,9 @@ def test_credentials_do_not_print_their_secret() -> None:
 
 
 def test_nothing_of_boto3_is_imported() -> None:
-    code = "import sys, serverless_api.storage.dynamodb; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    code = (
+        "import sys, serverless_api.storage.dynamodb; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    )
     path = str(Path(sys.modules["serverless_api"].__path__[0]).parent)
     done = subprocess.run(
         [sys.executable, "-S", "-c", code], env={"PYTHONPATH": path}, capture_output=True, text=True, check=True

@@ -224,8 +224,8 @@ def test_an_exception_passes_as_it_is(dynamodb: DynamoDB, daemon: Daemon) -> Non
 
 def test_an_attempt_for_which_no_time_is_left_has_no_answer(dynamodb: DynamoDB, daemon: Daemon) -> None:
     with run_api(dynamodb.url, daemon.address) as api, pytest.MonkeyPatch.context() as patch:
-        from serverless_api.storage import table
         from serverless_api.resilience import deadline
+        from serverless_api.storage import table
 
         assert api.page().status == 200
         patch.setattr(deadline, "_current", deadline.Deadline(-1))

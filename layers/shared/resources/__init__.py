@@ -12,10 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from serverless_api.storage import idempotency
 from serverless_api.environment import settings
-from serverless_api.storage import table
 from serverless_api.http.errors import BadRequest, NotFound, PreconditionFailed, Problem
+from serverless_api.storage import idempotency, table
 from serverless_api.storage.json_text import JSONText, dump_json
 from serverless_api.telemetry.observability import Metric, count
 

@@ -22,10 +22,17 @@ from aws_lambda_powertools.utilities.circuit_breaker.persistence import CircuitB
 from botocore.config import Config
 
 from serverless_api.environment import settings
-from serverless_api.storage.json_text import InvalidJSON, JSONText, dump_json, parse_json
-from serverless_api.telemetry.observability import Metric, count, find_correlation_id, logger, note_circuit, report_transition
 from serverless_api.resilience.deadline import Deadline, DeadlineExceeded, current_deadline
 from serverless_api.resilience.retry import RetryableError, RetryBudget, RetryPolicy
+from serverless_api.storage.json_text import InvalidJSON, JSONText, dump_json, parse_json
+from serverless_api.telemetry.observability import (
+    Metric,
+    count,
+    find_correlation_id,
+    logger,
+    note_circuit,
+    report_transition,
+)
 from serverless_api.telemetry.tracing import HTTPCall
 
 ATTEMPT_SECONDS = 1.0

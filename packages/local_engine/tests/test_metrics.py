@@ -6,7 +6,14 @@ import sys
 
 import pytest
 
-from local_engine.cloudwatch.metrics import LARGEST_STORE, MINUTES_KEPT, Distribution, Metric, MetricStore, UnknownStatistic
+from local_engine.cloudwatch.metrics import (
+    LARGEST_STORE,
+    MINUTES_KEPT,
+    Distribution,
+    Metric,
+    MetricStore,
+    UnknownStatistic,
+)
 
 LATENCY = Metric.of("Shop", "Latency", {"route": "read", "service": "orders"})
 

@@ -17,8 +17,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from local_engine.services.moto_models import RECORDS_KEPT
 from local_engine.services.aws_services import Services, ServicesError, create_resources, seed_tables, start_services
+from local_engine.services.moto_models import RECORDS_KEPT
 from local_engine.template.stack import Stack, load_template
 from tests.engine.aws import aws_client
 from tests.engine_process import ROOT, free_port, is_running, poll

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tools.benchmarks.cost.traffic import DAYS
-from tools.benchmarks.machine import ROOT, BenchmarkError
 from local_engine.gateway.routes import UnservableRoute, read_routes
 from local_engine.template.stack import Stack as Template
 from local_engine.template.stack import TemplateError, load_template
+from tools.benchmarks.cost.traffic import DAYS
+from tools.benchmarks.machine import ROOT, BenchmarkError
 
 COLD_START_CHOICES = ("none", "snapstart", "provisioned", "warm")
 

@@ -17,9 +17,9 @@ from pathlib import Path
 import docker
 from docker.errors import DockerException
 
-from tools.benchmarks.machine import ARCHITECTURE, ROOT, BenchmarkError, free_port, tool_environment
 from local_engine.command_line.backend_command import ISSUER_PORT, SERVICES_PORT
 from local_engine.command_line.token_command import AUDIENCE, issuer_url
+from tools.benchmarks.machine import ARCHITECTURE, ROOT, BenchmarkError, free_port, tool_environment
 
 WORK_DIRECTORY = ROOT / ".bench/local_engine"
 ECHO_STACK = Path(__file__).parent / "stack/template.yaml"

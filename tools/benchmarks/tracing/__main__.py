@@ -62,7 +62,9 @@ def remove_tracing(packages: Path) -> None:
     table = packages / "serverless_api/table.py"
     text = table.read_text()
     if text.count(IMPORT) != 1:
-        raise BenchmarkError(f"{table.name} does not import tracing as it did; change tools/benchmarks/tracing with it.")
+        raise BenchmarkError(
+            f"{table.name} does not import tracing as it did; change tools/benchmarks/tracing with it."
+        )
     table.write_text(text.replace(IMPORT, UNTRACED))
 
 

@@ -13,11 +13,11 @@ from serverless_api.environment import settings
 from serverless_api.http.errors import APIError, BadRequest, ServiceUnavailable
 from serverless_api.http.gateway_event import is_gateway_event
 from serverless_api.http.identity import identify_caller
-from serverless_api.telemetry.observability import logger, name_caller, report_request, start_request, take_cold_start
 from serverless_api.http.request import Request, read_correlation_id
-from serverless_api.resilience.deadline import DeadlineExceeded, invocation_deadline
 from serverless_api.http.response import Response, make_error_response
 from serverless_api.http.warm_up import answer_warm_up, is_warm_up
+from serverless_api.resilience.deadline import DeadlineExceeded, invocation_deadline
+from serverless_api.telemetry.observability import logger, name_caller, report_request, start_request, take_cold_start
 
 if settings.STARTS_FROM_SNAPSHOT:
     from serverless_api.http import snapshot  # noqa: F401 - it registers what Lambda calls

@@ -12,8 +12,8 @@ from typing import Any
 
 from serverless_api.http.errors import BadRequest, Problem
 from serverless_api.http.identity import Caller
-from serverless_api.storage.json_text import InvalidJSON, parse_json
 from serverless_api.http.validation import find_problems, load_model
+from serverless_api.storage.json_text import InvalidJSON, parse_json
 
 # A media type of JSON, with the only charset that JSON has (RFC 8259, sections 8.1 and 11).
 _JSON_MEDIA_TYPE = re.compile(r'application/json\s*(;\s*charset="?utf-8"?\s*)?', re.IGNORECASE)

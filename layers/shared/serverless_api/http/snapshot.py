@@ -12,11 +12,11 @@ from contextlib import suppress
 
 from snapshot_restore_py import register_after_restore, register_before_snapshot
 
-from serverless_api.storage import table
-from serverless_api.telemetry import tracing
-from serverless_api.storage.json_text import dump_json, parse_json
 from serverless_api.http.response import Response
 from serverless_api.http.validation import MODELS, ModelError, find_problems, load_model
+from serverless_api.storage import table
+from serverless_api.storage.json_text import dump_json, parse_json
+from serverless_api.telemetry import tracing
 
 
 def rehearse() -> None:

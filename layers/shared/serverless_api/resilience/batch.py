@@ -7,8 +7,8 @@ Source: «Implementing partial batch responses», AWS Lambda Developer Guide; th
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from serverless_api.telemetry.observability import logger
 from serverless_api.resilience.deadline import DeadlineExceeded, invocation_deadline
+from serverless_api.telemetry.observability import logger
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

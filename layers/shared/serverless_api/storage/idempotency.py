@@ -14,8 +14,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from serverless_api.storage import table
 from serverless_api.http.errors import Conflict, ServiceUnavailable, UnprocessableContent
+from serverless_api.storage import table
 
 CLAIM_SECONDS = 30
 """How long a claim holds: no function runs longer than its 29 s."""

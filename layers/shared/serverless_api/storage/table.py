@@ -13,12 +13,12 @@ from decimal import Decimal
 from typing import Any
 
 from serverless_api.environment import settings
-from serverless_api.storage.dynamodb import DynamoDB, DynamoDBError, find_endpoint
 from serverless_api.http.errors import ContentTooLarge, ServiceUnavailable
-from serverless_api.telemetry.observability import Metric, Usage, count, count_usage, logger, report_transition
 from serverless_api.resilience.circuit_breaker import CircuitBreaker, CircuitOpen, CircuitState
 from serverless_api.resilience.deadline import DeadlineExceeded, current_deadline
 from serverless_api.resilience.retry import RetryableError, RetryBudget, RetryPolicy
+from serverless_api.storage.dynamodb import DynamoDB, DynamoDBError, find_endpoint
+from serverless_api.telemetry.observability import Metric, Usage, count, count_usage, logger, report_transition
 from serverless_api.telemetry.tracing import TableCall
 
 type Item = dict[str, Any]

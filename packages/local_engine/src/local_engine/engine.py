@@ -8,9 +8,9 @@ from pathlib import Path
 from local_engine.cloudwatch.monitoring import Monitoring
 from local_engine.cloudwatch.publishers import ApiMetrics
 from local_engine.console import Console
+from local_engine.functions.invocations import Invocations
 from local_engine.functions.pool import FunctionPool, FunctionSettings
 from local_engine.gateway.http_api import Gateway, Receive, Scope, Send
-from local_engine.functions.invocations import Invocations
 from local_engine.services.aws_services import ServicesError
 from local_engine.template.stack import HttpApi, Stack, TemplateError, load_template
 

@@ -13,7 +13,14 @@ from typing import Any, Literal
 from local_engine.cloudwatch.alarm_rules import Rule, RuleError, parse_rule
 from local_engine.cloudwatch.metric_math import MathError
 from local_engine.cloudwatch.metric_queries import Queries, Query, Window
-from local_engine.cloudwatch.metrics import MINUTES_KEPT, Metric, MetricStore, UnknownStatistic, check_statistic, minutes_of
+from local_engine.cloudwatch.metrics import (
+    MINUTES_KEPT,
+    Metric,
+    MetricStore,
+    UnknownStatistic,
+    check_statistic,
+    minutes_of,
+)
 from local_engine.template.intrinsics import resource_arn
 from local_engine.template.stack import Resource
 

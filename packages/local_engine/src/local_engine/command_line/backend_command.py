@@ -12,13 +12,13 @@ from socket import socket
 import uvicorn
 
 from local_engine.command_line.arguments import parse_parameter, parse_port
-from local_engine.services.containers import ContainerNetwork, LocalPeersOnly, find_container_network, listen
-from local_engine.issuer.issuer import create_issuer
+from local_engine.command_line.token_command import AUDIENCE, issuer_url
 from local_engine.gateway.routes import read_routes
+from local_engine.issuer.issuer import create_issuer
 from local_engine.services.aws_services import Services, ServicesError, create_resources, seed_tables, serve_moto
+from local_engine.services.containers import ContainerNetwork, LocalPeersOnly, find_container_network, listen
 from local_engine.state import StateError
 from local_engine.template.stack import Stack, TemplateError, load_template
-from local_engine.command_line.token_command import AUDIENCE, issuer_url
 
 SERVICES_PORT = 4566
 ISSUER_PORT = 4567

@@ -10,8 +10,8 @@ import time
 import webbrowser
 from collections.abc import Sequence
 
-from local_engine.command_line.arguments import parse_port
 from local_engine.cloudwatch.dashboard_page import DASHBOARD_PATH
+from local_engine.command_line.arguments import parse_port
 from local_engine.command_line.run_command import HOST, run
 
 _ANSWER_SECONDS = 5.0

@@ -14,26 +14,32 @@ from pathlib import Path
 import uvicorn
 from starlette.routing import Mount, Router
 
-from local_engine.command_line.arguments import parse_count, parse_parameter, parse_port, parse_seconds
 from local_engine.cloudwatch.dashboard import DASHBOARD
 from local_engine.cloudwatch.dashboard_page import DASHBOARD_PATH, create_dashboard_routes
 from local_engine.cloudwatch.emf import MetricLines
 from local_engine.cloudwatch.monitoring import Monitoring
 from local_engine.cloudwatch.publishers import FunctionMetrics
+from local_engine.command_line.arguments import parse_count, parse_parameter, parse_port, parse_seconds
+from local_engine.command_line.token_command import AUDIENCE, ISSUER_PATH, issuer_url
 from local_engine.console import Console
-from local_engine.services.containers import listen
 from local_engine.engine import AsgiApplication, Engine
+from local_engine.functions.invocations import LAMBDA_PATH, Invocations
 from local_engine.functions.pool import FunctionSettings
 from local_engine.gateway.http_api import Gateway
-from local_engine.functions.invocations import LAMBDA_PATH, Invocations
+from local_engine.gateway.routes import read_routes
 from local_engine.issuer.issuer import create_issuer, load_signing_key, mint_token
 from local_engine.issuer.machine_client import describe_environment, keep_machine_client
 from local_engine.page.page import create_page
-from local_engine.gateway.routes import read_routes
-from local_engine.services.aws_services import ServicesError, create_resources, seed_tables, send_message, start_services
+from local_engine.services.aws_services import (
+    ServicesError,
+    create_resources,
+    seed_tables,
+    send_message,
+    start_services,
+)
+from local_engine.services.containers import listen
 from local_engine.state import StateError
 from local_engine.template.stack import HttpApi, Stack, TemplateError, load_template
-from local_engine.command_line.token_command import AUDIENCE, ISSUER_PATH, issuer_url
 
 HOST = "127.0.0.1"
 DEMO_USER = "demo"

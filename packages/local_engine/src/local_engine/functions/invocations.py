@@ -20,9 +20,9 @@ from starlette.routing import Route, Router
 
 from local_engine.console import Console
 from local_engine.functions.event_queue import Event, EventQueue, SendMessage, read_event_invoke_settings
-from local_engine.gateway.events import refuse_constant
 from local_engine.functions.names import FunctionName, find_version, parse_function_name
 from local_engine.functions.pool import ConcurrencyExceeded, FunctionError, FunctionPool
+from local_engine.gateway.events import refuse_constant
 from local_engine.gateway.http_api import MAX_EVENT, Receive, Rejection, Scope, Send, read_body
 from local_engine.template.stack import Stack
 

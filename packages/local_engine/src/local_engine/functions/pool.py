@@ -19,8 +19,8 @@ from typing import Any
 
 from local_engine.cloudwatch.emf import FunctionLog
 from local_engine.cloudwatch.publishers import FunctionMetrics
-from local_engine.template.intrinsics import REGION
 from local_engine.functions.runtime import ERROR, INVOKE, PREFIX, READY
+from local_engine.template.intrinsics import REGION
 from local_engine.template.stack import Function
 
 _RUNTIME = Path(__file__).with_name("runtime.py")

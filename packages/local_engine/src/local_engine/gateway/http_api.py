@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
 
-from local_engine.gateway.authorizer import Forbidden, JwtAuthorizer, Unauthorized
 from local_engine.cloudwatch.publishers import ApiMetrics
 from local_engine.console import Console
+from local_engine.functions.pool import ConcurrencyExceeded, FunctionError, FunctionPool, Invocation
+from local_engine.gateway.authorizer import Forbidden, JwtAuthorizer, Unauthorized
 from local_engine.gateway.cors import Cors
 from local_engine.gateway.events import Headers, InvalidResponse, Request, Response, build_event, read_response
-from local_engine.functions.pool import ConcurrencyExceeded, FunctionError, FunctionPool, Invocation
 from local_engine.gateway.routes import Match, Route, RouteTable, UnservableRoute, read_routes
-from local_engine.template.stack import HttpApi, TemplateError
 from local_engine.gateway.throttling import Throttle
+from local_engine.template.stack import HttpApi, TemplateError
 
 MAX_HEADERS = 10_240
 """Bytes of the request line and the header values together."""

@@ -2,12 +2,12 @@
 
 import json
 
-from local_engine.template.intrinsics import REGION
-from local_engine.issuer.issuer import CLIENT_ID, load_client_secret
-from local_engine.gateway.routes import read_routes
-from local_engine.services.aws_services import keep_secret
-from local_engine.template.stack import HttpApi
 from local_engine.command_line.token_command import issuer_url
+from local_engine.gateway.routes import read_routes
+from local_engine.issuer.issuer import CLIENT_ID, load_client_secret
+from local_engine.services.aws_services import keep_secret
+from local_engine.template.intrinsics import REGION
+from local_engine.template.stack import HttpApi
 
 
 def keep_machine_client(api: HttpApi, port: int, endpoint: str) -> None:

@@ -102,7 +102,13 @@ def serve_moto(sockets: Sequence[socket.socket], networks: Sequence[Network] = (
     descriptors = [listener.fileno() for listener in sockets]
     root = Path(__file__).resolve().parent.parent
     process = subprocess.Popen(  # noqa: S603 - this module's own arguments
-        [sys.executable, "-m", "local_engine.services.moto_server", ",".join(map(str, networks)), *map(str, descriptors)],
+        [
+            sys.executable,
+            "-m",
+            "local_engine.services.moto_server",
+            ",".join(map(str, networks)),
+            *map(str, descriptors),
+        ],
         cwd=root,
         # Without CORS headers no page that a browser shows can read the tables.
         env={**os.environ, "MOTO_DISABLE_GLOBAL_CORS": "true", "MOTO_PORT": str(port)},

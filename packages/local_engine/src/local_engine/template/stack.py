@@ -11,8 +11,8 @@ from urllib.parse import quote, unquote
 
 import yaml
 
-from local_engine.template.intrinsics import ACCOUNT_ID, REGION, Evaluator, IntrinsicError
 from local_engine.state import STATE_DIRECTORY
+from local_engine.template.intrinsics import ACCOUNT_ID, REGION, Evaluator, IntrinsicError
 
 # SAM demands that code lies in S3, so a local path travels through its transform as the key in this bucket.
 _LOCAL_BUCKET = "local-files"
