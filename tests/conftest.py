@@ -8,8 +8,8 @@ import pytest
 from hypothesis import settings
 from playwright.sync_api import Browser
 
-from tests.browser import CHROMIUM, open_browser
-from tests.missing import skip_or_fail
+from tests.support.browser import CHROMIUM, open_browser
+from tests.support.missing import skip_or_fail
 
 # A shell that starts the tests in the background has SIGINT ignored, which the servers that they start would inherit.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.stand import Stand, start_stand
+from tests.support.stand import Stand, start_stand
 
 # What can be driven to its limit here: twelve clients use ten environments, two of them one that is reserved.
 PARAMETERS = {"ColdStart": "warm", "AccountConcurrency": "10", "GetResourceReserved": "1"}

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from tests.alarms.states import wait_until
 from tests.alarms.traffic import send_requests
-from tests.browser import open_browser
-from tests.faults.proxy import Fault, always
-from tests.faults.stand import start_stand
+from tests.support.browser import open_browser
+from tests.support.fault_proxy import Fault, always
+from tests.support.stand import start_stand
 
 MINUTE_SECONDS = 3
 QUIET_SECONDS = 60

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from tests.engine_process import poll
-from tests.faults.stand import Stand
+from tests.support.engine_process import poll
+from tests.support.stand import Stand
 
 
 def read_alarms(stand: Stand) -> Mapping[str, Mapping[str, Any]]:

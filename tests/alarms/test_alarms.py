@@ -21,12 +21,12 @@ from tests.alarms.conftest import MINUTE_SECONDS
 from tests.alarms.states import read_alarms, wait_until
 from tests.alarms.traffic import send_requests
 from tests.contract.test_dashboard import REFERENCES
-from tests.engine_process import poll
-from tests.faults.api_client import RESOURCES, ApiClient
-from tests.faults.proxy import Fault, always
-from tests.faults.stand import Stand
-from tests.permissions import list_functions, translate_stack
-from tests.stack import ROOT, list_routes
+from tests.support.api_client import RESOURCES, ApiClient
+from tests.support.engine_process import poll
+from tests.support.fault_proxy import Fault, always
+from tests.support.permissions import list_functions, translate_stack
+from tests.support.stack import ROOT, list_routes
+from tests.support.stand import Stand
 
 ALARMS = {"AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm"}
 OF_FUNCTIONS = {f"{name}Failures" for name in list_functions()}

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from local_engine.template.intrinsics import ACCOUNT_ID, REGION
-from tests.permissions import translate_stack
-from tests.stack import ROOT
+from tests.support.permissions import translate_stack
+from tests.support.stack import ROOT
 from tools.benchmarks.cost.bill import make_bill
 from tools.benchmarks.cost.durations import load_assumptions, load_durations
 from tools.benchmarks.cost.prices import load_prices

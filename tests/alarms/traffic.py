@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.faults.api_client import KINDS, ApiClient
+from tests.support.api_client import KINDS, ApiClient
 
 CLIENTS = 12
 PAUSE_SECONDS = 0.02

@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.engine_process import EngineProcess, free_port, is_running, processes_below
-from tests.stack import ROOT
+from tests.support.engine_process import EngineProcess, free_port, is_running, processes_below
+from tests.support.stack import ROOT
 
 ALL_SCOPES = "read:resources write:resources"
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.stack import list_routes
+from tests.support.stack import list_routes
 
 UNKNOWN = "019ab0c1-7a3e-7c55-9d1f-000000000000"
 RESOURCES = "/api/v1/resources"

@@ -6,7 +6,7 @@ import re
 from playwright.sync_api import Browser, expect
 
 from tests.api.conftest import Server
-from tests.permissions import translate_stack
+from tests.support.permissions import translate_stack
 
 (BODY,) = [
     json.loads(of.properties["DashboardBody"])

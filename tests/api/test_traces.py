@@ -3,9 +3,9 @@
 import pytest
 
 from tests.api.conftest import Server
-from tests.engine_process import EngineProcess, free_port
-from tests.stack import ROOT
-from tests.unit.xray_daemon import Daemon
+from tests.support.engine_process import EngineProcess, free_port
+from tests.support.stack import ROOT
+from tests.support.xray_daemon import Daemon
 
 
 @pytest.mark.parametrize("traces", ["on", "off"])

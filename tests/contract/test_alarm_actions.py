@@ -3,7 +3,7 @@
 import pytest
 
 from local_engine.template.intrinsics import ACCOUNT_ID, REGION
-from tests.permissions import translate_stack
+from tests.support.permissions import translate_stack
 
 STACK = translate_stack(ColdStart="warm", AlarmEmail="operator@example.com", MonthlyBudget="100")
 TOPICS = {name: f"arn:aws:sns:{REGION}:{ACCOUNT_ID}:{name}" for name in ("AlarmTopic", "PagingTopic")}

@@ -1,6 +1,6 @@
 """What `sam build` makes of the template."""
 
-from tests.stack import ROOT
+from tests.support.stack import ROOT
 
 
 def test_the_layer_holds_the_package_with_the_models_as_files(build):

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.stack import find_resources
-from tests.unit.gateway import ENVIRONMENT
+from tests.support.gateway import ENVIRONMENT
+from tests.support.stack import find_resources
 
 # What every function of a route imports, by top-level modules. Whoever adds one adds it to every cold start.
 STANDARD_LIBRARY = {

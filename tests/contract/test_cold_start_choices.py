@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.permissions import find_refusals, read_role, translate_stack
-from tests.stack import find_resources, list_routes, load_template
+from tests.support.permissions import find_refusals, read_role, translate_stack
+from tests.support.stack import find_resources, list_routes, load_template
 
 TEMPLATE = load_template()
 HOT = ["ListResources", "GetResource"]

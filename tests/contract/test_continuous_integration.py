@@ -8,7 +8,7 @@ from functools import cache
 import pytest
 import yaml
 
-from tests.stack import ROOT
+from tests.support.stack import ROOT
 
 FILES = sorted((ROOT / ".github/workflows").glob("*.yml"))
 MAKE_TARGET = re.compile(r"^([a-z-]+):(?!=)", re.MULTILINE)

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.permissions import translate_stack
-from tests.stack import list_routes
-from tests.unit.gateway import import_functions
+from tests.support.gateway import import_functions
+from tests.support.permissions import translate_stack
+from tests.support.stack import list_routes
 
 SERVICE = {"service": "resources-api"}
 STACK = translate_stack(ColdStart="warm", ListResourcesReserved="5", MonthlyBudget="100")

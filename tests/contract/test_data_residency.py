@@ -7,8 +7,8 @@ from functools import cache
 import pytest
 
 from local_engine.template.translation import translate
-from tests.permissions import find_refusals
-from tests.stack import load_template
+from tests.support.permissions import find_refusals
+from tests.support.stack import load_template
 
 LOCAL_REGION = "us-east-1"
 

@@ -6,9 +6,9 @@ import pytest
 
 from local_engine.template.stack import ParametersRefused
 from tests.contract.test_published_versions import choose_other, give
-from tests.permissions import translate_stack
-from tests.stack import ROOT, find_resources, load_template
-from tests.unit.gateway import import_functions
+from tests.support.gateway import import_functions
+from tests.support.permissions import translate_stack
+from tests.support.stack import ROOT, find_resources, load_template
 
 TEMPLATE = load_template()
 README = (ROOT / "README.md").read_text(encoding="utf-8")

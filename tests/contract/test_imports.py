@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stack import ROOT
+from tests.support.stack import ROOT
 
 PACKAGE = ROOT / "layers" / "shared" / "serverless_api"
 MODULES = sorted(PACKAGE.rglob("*.py"))

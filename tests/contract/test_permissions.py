@@ -13,9 +13,11 @@ import httpx
 import pytest
 
 from local_engine.template.intrinsics import ACCOUNT_ID, REGION
-from tests.engine_process import free_port, poll
-from tests.machine_client.aws import AWS, STEPS, Function
-from tests.permissions import (
+from tests.support.dynamodb import DynamoDB, Refusal
+from tests.support.engine_process import free_port, poll
+from tests.support.gateway import ENVIRONMENT, Answer, Gateway, import_functions
+from tests.support.http_server import Reply, Request, Server, make_reply
+from tests.support.permissions import (
     DESTINATION_ACTIONS,
     LOG_ACTIONS,
     TRACE_ACTIONS,
@@ -23,11 +25,9 @@ from tests.permissions import (
     read_role,
     translate_stack,
 )
-from tests.stack import list_routes
+from tests.support.secret_rotation_aws import AWS, STEPS, Function
+from tests.support.stack import list_routes
 from tests.unit.conftest import create_table
-from tests.unit.dynamodb import DynamoDB, Refusal
-from tests.unit.gateway import ENVIRONMENT, Answer, Gateway, import_functions
-from tests.unit.http_server import Reply, Request, Server, make_reply
 
 FUNCTIONS = {route.key: route.function for route in list_routes()}
 # With these parameters each function of the template is in the stack.

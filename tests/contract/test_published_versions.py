@@ -12,8 +12,8 @@ from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 from samtranslator.yaml_helper import yaml_parse
 
-from tests.permissions import translate_stack
-from tests.stack import list_routes, load_template
+from tests.support.permissions import translate_stack
+from tests.support.stack import list_routes, load_template
 
 FUNCTIONS = [route.function for route in list_routes()]
 PARAMETERS = load_template()["Parameters"]

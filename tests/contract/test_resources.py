@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from tests.permissions import translate_stack
-from tests.stack import ROOT, find_resources, list_routes, load_template
+from tests.support.permissions import translate_stack
+from tests.support.stack import ROOT, find_resources, list_routes, load_template
 
 TEMPLATE = load_template()
 FUNCTIONS = find_resources("AWS::Serverless::Function")

@@ -5,8 +5,8 @@ import re
 import pytest
 
 from local_engine.template.intrinsics import ACCOUNT_ID, REGION
-from tests.permissions import read_role, translate_stack
-from tests.stack import find_resources, list_routes, load_template
+from tests.support.permissions import read_role, translate_stack
+from tests.support.stack import find_resources, list_routes, load_template
 
 ROUTES = list_routes()
 FUNCTIONS = {route.function for route in ROUTES}

@@ -7,8 +7,8 @@ import re
 import pytest
 from jsonschema import Draft202012Validator
 
-from tests.permissions import translate_stack
-from tests.stack import ROOT, find_resources, list_routes, load_template
+from tests.support.permissions import translate_stack
+from tests.support.stack import ROOT, find_resources, list_routes, load_template
 
 ROUTES = pytest.mark.parametrize("route", list_routes(), ids=lambda route: route.key)
 API = find_resources("AWS::Serverless::HttpApi")["Api"]["Properties"]

@@ -7,7 +7,7 @@ import pytest
 
 from tests.deploy.deployment import Deployment, build_template
 from tests.deploy.emulator import COMMAND, Emulator
-from tests.unit.http_server import Server, make_reply
+from tests.support.http_server import Server, make_reply
 
 _running: list[Emulator] = []
 

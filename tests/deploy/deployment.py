@@ -16,7 +16,7 @@ from pexpect.fdpexpect import fdspawn
 from samtranslator.yaml_helper import yaml_parse
 
 from tests.deploy.emulator import Emulator
-from tests.stack import ROOT
+from tests.support.stack import ROOT
 
 PARAMETERS = {"SecretRotationDays": "0"}
 """What the emulator cannot take is left out by the template's own parameters: it has no rotation schedules."""

@@ -14,8 +14,8 @@ import boto3
 import httpx
 from botocore.config import Config
 
-from tests.engine_process import free_port
-from tests.stack import ROOT
+from tests.support.engine_process import free_port
+from tests.support.stack import ROOT
 
 COMMAND = ROOT / ".venv-deploy/bin/ministack"
 REGION = "us-east-1"

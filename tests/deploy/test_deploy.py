@@ -9,8 +9,8 @@ import pytest
 from tests.deploy.deployment import PARAMETERS, Deployment, is_emulated
 from tests.deploy.emulator import REGION, Emulator
 from tests.deploy.execution_role import ACCOUNT_CALLS, assume_role, list_secret_calls, list_table_calls
-from tests.permissions import LOG_ACTIONS, list_functions, read_role, translate_stack
-from tests.stack import ROOT, list_routes, load_template
+from tests.support.permissions import LOG_ACTIONS, list_functions, read_role, translate_stack
+from tests.support.stack import ROOT, list_routes, load_template
 from tools.stack import DeployedStack
 from tools.targets import Client, find_deployed
 

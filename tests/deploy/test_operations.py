@@ -12,9 +12,9 @@ import pytest
 
 from local_engine.issuer.issuer import load_client_secret
 from tests.deploy.emulator import Emulator
-from tests.engine_process import EngineProcess
-from tests.operations.programs import run_engine_of, run_operation
-from tests.stack import ROOT
+from tests.support.engine_process import EngineProcess
+from tests.support.programs import run_engine_of, run_operation
+from tests.support.stack import ROOT
 
 # As the first rotation writes it, but for what the smoke test has from the outputs.
 SECRET = json.dumps({"clientSecret": load_client_secret()})

@@ -14,7 +14,7 @@ import pytest
 
 from tests.deploy.deployment import Deployment
 from tests.deploy.emulator import Emulator
-from tests.unit.http_server import Server
+from tests.support.http_server import Server
 
 OPERATION = "CodeDeploy_20141006.PutLifecycleEventHookExecutionStatus"
 

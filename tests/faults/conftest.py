@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.stand import Stand, start_stand
+from tests.support.stand import Stand, start_stand
 
 SEED = 2026
 

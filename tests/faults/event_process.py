@@ -12,8 +12,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from tests.stack import ROOT, Route
-from tests.unit.gateway import ENVIRONMENT, Context
+from tests.support.gateway import ENVIRONMENT, Context
+from tests.support.stack import ROOT, Route
 
 STRINGS = [
     "", " ", "\0", "\n", "*", '"x"', 'W/"x"', "null", "{}", "[]", "é", "\ud800", "😀", "x" * 300, "-1", "0", "1e999",

@@ -11,8 +11,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from tests.stack import ROOT
-from tests.unit.gateway import ENVIRONMENT, Context, Gateway
+from tests.support.gateway import ENVIRONMENT, Context, Gateway
+from tests.support.stack import ROOT
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.faults.api_client import RESOURCES, Answer, ApiClient
+from tests.support.api_client import RESOURCES, Answer, ApiClient
 
 MOST_REPEATS = 60
 ACTIONS = {"create": 30, "read": 25, "update": 20, "list": 10, "delete": 10, "replay": 5}

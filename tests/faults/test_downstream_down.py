@@ -9,11 +9,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
-from tests.engine_process import poll
 from tests.faults.conftest import Report
 from tests.faults.handler_process import CreatingProcess, Outcome
-from tests.faults.proxy import Fault, FaultProxy, always, no_faults
-from tests.faults.stand import Stand
+from tests.support.engine_process import poll
+from tests.support.fault_proxy import Fault, FaultProxy, always, no_faults
+from tests.support.stand import Stand
 
 PROCESSES = 4
 REQUESTS = 1_000

@@ -8,8 +8,8 @@ import pytest
 
 from tests.faults.conftest import SEED, Report
 from tests.faults.event_process import Outcome, send_events
-from tests.faults.stand import Stand
-from tests.stack import Route, list_routes
+from tests.support.stack import Route, list_routes
+from tests.support.stand import Stand
 
 # The events of all routes are waited for together; a slow machine only takes longer.
 pytestmark = pytest.mark.timeout(1200)

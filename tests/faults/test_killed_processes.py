@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.faults.api_client import RESOURCES, Answer, ApiClient
 from tests.faults.conftest import SEED, Report
-from tests.faults.stand import Stand
+from tests.support.api_client import RESOURCES, Answer, ApiClient
+from tests.support.stand import Stand
 
 CREATES = 500
 CLIENTS = 16

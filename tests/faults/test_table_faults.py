@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.faults.api_client import KINDS, Answer, ApiClient
 from tests.faults.conftest import SEED, Report
 from tests.faults.model import ModelledUser, Tally
-from tests.faults.proxy import Fault, always, draw_faults
-from tests.faults.stand import PROCESSES, Stand
+from tests.support.api_client import KINDS, Answer, ApiClient
+from tests.support.fault_proxy import Fault, always, draw_faults
+from tests.support.stand import PROCESSES, Stand
 
 CLIENTS = 16
 REQUESTS = 2_000

@@ -17,9 +17,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from local_engine.issuer.issuer import CLIENT_ID
-from tests.engine_process import EngineProcess, free_port, run_engine
-from tests.served import serve
-from tests.stack import ROOT, list_routes
+from tests.support.engine_process import EngineProcess, free_port, run_engine
+from tests.support.served import serve
+from tests.support.stack import ROOT, list_routes
 
 PYTHON = ROOT / ".venv-load/bin/python"
 PROFILE = """

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from examples.machine_client.machine_client import MachineClient
-from tests.machine_client.aws import AWS, CREDENTIALS, Function, Server
+from tests.support.secret_rotation_aws import AWS, CREDENTIALS, Function, Server
 
 
 @pytest.fixture

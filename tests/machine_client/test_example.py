@@ -14,9 +14,9 @@ import httpx
 import pytest
 
 from examples.machine_client.machine_client import MachineClient, SecretError
-from tests.engine_process import EngineProcess, free_port
-from tests.machine_client.aws import AWS, Function
-from tests.stack import ROOT
+from tests.support.engine_process import EngineProcess, free_port
+from tests.support.secret_rotation_aws import AWS, Function
+from tests.support.stack import ROOT
 
 PROGRAM = ROOT / "examples/machine_client/machine_client.py"
 

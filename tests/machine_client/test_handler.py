@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.machine_client.aws import AWS, CREDENTIALS, STEPS, Answer, Request, Server
 from tests.machine_client.cognito import CLIENT_ID, SCOPE, USER_POOL_ID
+from tests.support.secret_rotation_aws import AWS, CREDENTIALS, STEPS, Answer, Request, Server
 
 type Run = Callable[[str, str], None]
 

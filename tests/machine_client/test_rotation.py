@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tests.machine_client.aws import AWS, STEPS, Fault, Function, Request
 from tests.machine_client.cognito import CLIENT_ID
+from tests.support.secret_rotation_aws import AWS, STEPS, Fault, Function, Request
 
 KILLED = -signal.SIGKILL
 

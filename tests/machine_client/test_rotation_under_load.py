@@ -8,10 +8,10 @@ from contextlib import contextmanager
 import pytest
 
 from examples.machine_client.machine_client import MachineClient
-from tests.engine_process import EngineProcess, poll
-from tests.machine_client.aws import AWS, STEPS, Fault, Function
 from tests.machine_client.cognito import CLIENT_ID
-from tests.stack import ROOT
+from tests.support.engine_process import EngineProcess, poll
+from tests.support.secret_rotation_aws import AWS, STEPS, Fault, Function
+from tests.support.stack import ROOT
 
 
 @pytest.fixture

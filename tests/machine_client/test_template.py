@@ -7,7 +7,7 @@ import boto3
 import pytest
 
 from local_engine.services.aws_services import keep_secret, start_services
-from tests.stack import find_resources, load_template
+from tests.support.stack import find_resources, load_template
 
 
 def find_condition(logical_id: str) -> str | None:

@@ -18,7 +18,7 @@ import httpx
 import pytest
 from docker.errors import DockerException
 
-from tests.missing import skip_or_fail
+from tests.support.missing import skip_or_fail
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60

@@ -6,8 +6,8 @@ import httpx
 import pytest
 
 from tests.sam_local.conftest import ROOT, SamLocal
-from tests.security.matrix import TOKENS, list_cells
-from tests.stack import Route
+from tests.support.matrix import TOKENS, list_cells
+from tests.support.stack import Route
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.engine_process import EngineProcess, free_port
 from tests.security.doors import FunctionsDoor, GatewayDoor
 from tests.security.tokens import Forge
-from tests.stack import ROOT
-from tests.unit.gateway import ENVIRONMENT, Gateway, import_functions
-from tests.unit.http_server import Server, make_reply
+from tests.support.engine_process import EngineProcess, free_port
+from tests.support.gateway import ENVIRONMENT, Gateway, import_functions
+from tests.support.http_server import Server, make_reply
+from tests.support.stack import ROOT
 
 _numbers = itertools.count(1)
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import httpx
 
 from tests.security.tokens import BOTH, Forge
-from tests.unit.gateway import Answer, Gateway
+from tests.support.gateway import Answer, Gateway
 
 RESOURCES = "/api/v1/resources"
 INPUT = {"name": "mine", "type": "A"}

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.engine_process import EngineProcess
 from tests.security.doors import INPUT, RESOURCES
 from tests.security.tokens import Forge
+from tests.support.engine_process import EngineProcess
 
 ALLOWED = "https://app.example.com"
 OTHERS = {

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from tests.stack import ROOT
+from tests.support.stack import ROOT
 
 ROW = re.compile(r"\| (?P<attack>[^|]+) \| (?P<answer>[^|]+) \| `(?P<test>test_[^`]+)` \|")
 ROUTE = re.compile(r"\[(GET|POST|PUT|DELETE) /[^\]]*\]$")

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.security.doors import INPUT, RESOURCES
-from tests.stack import ROOT, Route, list_routes
-from tests.unit.gateway import ENVIRONMENT, Gateway
+from tests.support.gateway import ENVIRONMENT, Gateway
+from tests.support.stack import ROOT, Route, list_routes
 
 ID = "019ab0c1-7a3e-7c55-9d1f-3f2b8c6d4e10"
 GOOD = {"sub": "mallory", "scope": "read:resources write:resources"}

@@ -19,15 +19,15 @@ import pytest
 from local_engine.command_line.token_command import AUDIENCE, issuer_url
 from local_engine.issuer.issuer import load_client_secret
 from local_engine.services.aws_services import Services, start_services
-from tests.engine_process import EngineProcess, free_port, poll
-from tests.faults.proxy import Fault, FaultProxy, always, no_faults
-from tests.permissions import translate_stack
 from tests.security.doors import RESOURCES, Door, FunctionsDoor, GatewayDoor
 from tests.security.tokens import Forge
-from tests.stack import ROOT
+from tests.support.engine_process import EngineProcess, free_port, poll
+from tests.support.fault_proxy import Fault, FaultProxy, always, no_faults
+from tests.support.gateway import ENVIRONMENT, Gateway, import_functions
+from tests.support.http_server import Reply, Request, Server, make_reply
+from tests.support.permissions import translate_stack
+from tests.support.stack import ROOT
 from tests.unit.conftest import create_table
-from tests.unit.gateway import ENVIRONMENT, Gateway, import_functions
-from tests.unit.http_server import Reply, Request, Server, make_reply
 
 SUBJECT = "mallory"
 

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.engine_process import EngineProcess
 from tests.security.doors import INPUT, RESOURCES
-from tests.security.matrix import TOKENS, list_cells
 from tests.security.tokens import Forge
-from tests.stack import Route
+from tests.support.engine_process import EngineProcess
+from tests.support.matrix import TOKENS, list_cells
+from tests.support.stack import Route
 
 GATEWAY_ERRORS = {401: {"message": "Unauthorized"}, 403: {"message": "Forbidden"}}
 

@@ -3,10 +3,10 @@
 import httpx
 import pytest
 
-from tests.engine_process import EngineProcess
 from tests.security.doors import RESOURCES
 from tests.security.raw import exchange
 from tests.security.tokens import Forge
+from tests.support.engine_process import EngineProcess
 
 BODY = '{"name":"smuggled","type":"A"}'
 

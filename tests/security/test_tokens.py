@@ -7,11 +7,11 @@ from functools import partial
 import httpx
 import pytest
 
-from tests.engine_process import EngineProcess
 from tests.security.doors import RESOURCES
 from tests.security.tokens import BOTH, READ, Forge
-from tests.unit.gateway import Answer, Gateway, import_functions
-from tests.unit.http_server import Server
+from tests.support.engine_process import EngineProcess
+from tests.support.gateway import Answer, Gateway, import_functions
+from tests.support.http_server import Server
 
 type Authorization = Callable[[Forge], str | Sequence[str] | None]
 """The value of the header, the values of several, or None for no header."""

@@ -7,7 +7,6 @@ import boto3
 import pytest
 
 from local_engine.services.aws_services import Services
-from tests.faults.proxy import Fault
 from tests.security.doors import FunctionsDoor
 from tests.security.test_logs import (
     SUBJECT,
@@ -19,9 +18,10 @@ from tests.security.test_logs import (
     services,
 )
 from tests.security.tokens import Forge
+from tests.support.fault_proxy import Fault
+from tests.support.gateway import ENVIRONMENT, Gateway, import_functions
+from tests.support.xray_daemon import Daemon, sample
 from tests.unit.conftest import create_table
-from tests.unit.gateway import ENVIRONMENT, Gateway, import_functions
-from tests.unit.xray_daemon import Daemon, sample
 
 __all__ = ["downstream", "services"]
 

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.security.doors import INPUT, RESOURCES, Door
-from tests.unit.gateway import Answer
+from tests.support.gateway import Answer
 
 _numbers = itertools.count(1)
 KEY = "0b9d3a"

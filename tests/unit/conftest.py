@@ -7,9 +7,9 @@ from typing import Any
 import boto3
 import pytest
 
-from tests.stack import find_resources
-from tests.unit.dynamodb import DynamoDB
-from tests.unit.gateway import ENVIRONMENT, Gateway, Handler, import_functions
+from tests.support.dynamodb import DynamoDB
+from tests.support.gateway import ENVIRONMENT, Gateway, Handler, import_functions
+from tests.support.stack import find_resources
 from tests.unit.issuer import Issuer
 
 

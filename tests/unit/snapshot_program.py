@@ -22,7 +22,7 @@ from awslambdaric.lambda_runtime_hooks_runner import run_after_restore, run_befo
 from functions.create_resource import app as create  # noqa: E402
 from functions.list_resources import app as list_  # noqa: E402
 from serverless_api.storage import table  # noqa: E402
-from tests.unit.gateway import Context  # noqa: E402
+from tests.support.gateway import Context  # noqa: E402
 
 # Not whole in this file's own text, so that what is found is no copy of the pattern.
 CANARY = re.compile(b"c4nary" + rb"-of-[a-z-]+")

@@ -36,7 +36,7 @@ from werkzeug.test import Client
 
 from serverless_api.storage.credentials import Credentials, CredentialsError
 from serverless_api.storage.dynamodb import DynamoDB, DynamoDBError, find_endpoint, sign
-from tests.unit.http_server import Answer, Reply, Request, Server, make_reply
+from tests.support.http_server import Answer, Reply, Request, Server, make_reply
 
 pytestmark = [pytest.mark.enable_socket, pytest.mark.timeout(60)]
 

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from tests.unit.dynamodb import Drop, Hang, LoseAnswer, Refusal
-from tests.unit.gateway import Gateway, import_functions
+from tests.support.dynamodb import Drop, Hang, LoseAnswer, Refusal
+from tests.support.gateway import Gateway, import_functions
 
 RESOURCE = "019ab0c1-7a3e-7c55-9d1f-3f2b8c6d4e10"
 CALLS = {

@@ -1,6 +1,6 @@
 import pytest
 
-from tests.unit.dynamodb import Drop, LoseAnswer, Refusal
+from tests.support.dynamodb import Drop, LoseAnswer, Refusal
 
 KEY = {"Idempotency-Key": "5f1c0b0e-first-resource", "X-Correlation-Id": "the-callers-own"}
 DAY = 24 * 3600

@@ -1,7 +1,7 @@
 import pytest
 
-from tests.stack import list_routes
-from tests.unit.gateway import Gateway, import_functions
+from tests.support.gateway import Gateway, import_functions
+from tests.support.stack import list_routes
 
 ROUTES = pytest.mark.parametrize("route", list_routes(), ids=lambda route: route.key)
 RESOURCE = "019ab0c1-7a3e-7c55-9d1f-3f2b8c6d4e10"

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.unit.dynamodb import Drop, Refusal
-from tests.unit.gateway import ENVIRONMENT, Context, Gateway, import_functions
-from tests.unit.http_server import Server, make_reply
+from tests.support.dynamodb import Drop, Refusal
+from tests.support.gateway import ENVIRONMENT, Context, Gateway, import_functions
+from tests.support.http_server import Server, make_reply
 
 RESOURCE = "019ab0c1-7a3e-7c55-9d1f-3f2b8c6d4e10"
 TRACE = "Root=1-67891233-abcdef012345678912345678;Parent=53995c3f42cd8ad8;Sampled=1"

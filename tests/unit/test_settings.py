@@ -1,6 +1,6 @@
 import pytest
 
-from tests.unit.gateway import import_functions
+from tests.support.gateway import import_functions
 
 
 @pytest.mark.parametrize("value", [None, ""], ids=["absent", "empty"])

@@ -11,11 +11,11 @@ import boto3
 import httpx
 import pytest
 
-from tests.stack import ROOT
+from tests.support.dynamodb import DynamoDB
+from tests.support.gateway import ENVIRONMENT
+from tests.support.http_server import Reply, Request, Server, make_reply
+from tests.support.stack import ROOT
 from tests.unit.conftest import create_table
-from tests.unit.dynamodb import DynamoDB
-from tests.unit.gateway import ENVIRONMENT
-from tests.unit.http_server import Reply, Request, Server, make_reply
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 

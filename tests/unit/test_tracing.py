@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from tests.unit.dynamodb import Drop, DynamoDB, Hang, Refusal
-from tests.unit.gateway import Gateway, import_functions
-from tests.unit.http_server import Reply, Server, make_reply
-from tests.unit.xray_daemon import Daemon, sample
+from tests.support.dynamodb import Drop, DynamoDB, Hang, Refusal
+from tests.support.gateway import Gateway, import_functions
+from tests.support.http_server import Reply, Server, make_reply
+from tests.support.xray_daemon import Daemon, sample
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 

@@ -11,9 +11,9 @@ from urllib.parse import unquote
 
 import pytest
 
-from tests.stack import list_routes
-from tests.unit.gateway import Context, Handler, import_functions
-from tests.unit.http_server import Reply, Request, Server, make_reply
+from tests.support.gateway import Context, Handler, import_functions
+from tests.support.http_server import Reply, Request, Server, make_reply
+from tests.support.stack import list_routes
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 EVENT = {"DeploymentId": "d-A1B2C3D4E", "LifecycleEventHookExecutionId": "an-execution"}

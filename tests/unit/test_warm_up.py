@@ -12,10 +12,10 @@ from urllib.parse import unquote
 
 import pytest
 
-from tests.stack import list_routes
-from tests.unit.dynamodb import DynamoDB
-from tests.unit.gateway import ENVIRONMENT, Context, Gateway, Handler, import_functions
-from tests.unit.http_server import Reply, Request, Server, make_reply
+from tests.support.dynamodb import DynamoDB
+from tests.support.gateway import ENVIRONMENT, Context, Gateway, Handler, import_functions
+from tests.support.http_server import Reply, Request, Server, make_reply
+from tests.support.stack import list_routes
 
 ARNS = [f"arn:aws:lambda:us-east-1:123456789012:function:{name}:live" for name in ("list", "get")]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.engine_process import EngineProcess
+from tests.support.engine_process import EngineProcess
 
 STACKS = Path(__file__).parent / "stacks"
 

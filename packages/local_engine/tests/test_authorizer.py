@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.engine_process import EngineProcess, free_port, run_engine
+from tests.support.engine_process import EngineProcess, free_port, run_engine
 
 TEMPLATE = Path(__file__).parent / "stacks" / "guarded" / "template.yaml"
 

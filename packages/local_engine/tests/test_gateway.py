@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import httpx
 import pytest
 
-from tests.engine_process import ROOT, EngineProcess
+from tests.support.engine_process import ROOT, EngineProcess
 
 
 def test_event_has_payload_format_2(echo: httpx.Client) -> None:

@@ -18,8 +18,8 @@ from starlette.routing import Mount, Router
 from local_engine.gateway.authorizer import JwtAuthorizer
 from local_engine.issuer.issuer import CLIENT_ID, create_issuer, load_client_secret, load_signing_key, mint_token
 from local_engine.state import StateError
-from tests.engine_process import run_engine
-from tests.served import serve
+from tests.support.engine_process import run_engine
+from tests.support.served import serve
 
 SCOPES = ["read:things", "write:things"]
 AUDIENCE = "local"

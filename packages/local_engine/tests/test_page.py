@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from local_engine.page.page import describe_api
-from tests.engine_process import ROOT, EngineProcess, free_port
+from tests.support.engine_process import ROOT, EngineProcess, free_port
 
 ISSUER = "http://127.0.0.1:3000/_local/issuer"
 ORIGIN = "http://127.0.0.1:3000"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine_process import run_engine
+from tests.support.engine_process import run_engine
 
 FUNCTION = """
 Transform: AWS::Serverless-2016-10-31

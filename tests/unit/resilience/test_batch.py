@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.gateway import import_functions
+from tests.support.gateway import import_functions
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 

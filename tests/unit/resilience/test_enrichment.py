@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.unit.gateway import Gateway, import_functions
-from tests.unit.http_server import Answer, Reply, Request, Server, make_reply
+from tests.support.gateway import Gateway, import_functions
+from tests.support.http_server import Answer, Reply, Request, Server, make_reply
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.dynamodb import LoseAnswer, Refusal
+from tests.support.dynamodb import LoseAnswer, Refusal
 
 
 @pytest.mark.parametrize("faults", [[LoseAnswer()], [LoseAnswer(), Refusal("ThrottlingException")]])

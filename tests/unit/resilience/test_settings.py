@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from tests.stack import ROOT
-from tests.unit.gateway import ENVIRONMENT
+from tests.support.gateway import ENVIRONMENT
+from tests.support.stack import ROOT
 
 
 def start_function(**settings: str) -> subprocess.CompletedProcess[str]:

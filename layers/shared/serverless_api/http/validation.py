@@ -17,7 +17,9 @@ from serverless_api.storage.json_text import parse_json
 
 type Schema = dict[str, Any]
 
-MODELS = Path(__file__).parent / "models"
+_PACKAGES = Path(__file__).parents[2]
+# `sam build` puts the models beside the packages; in the source tree they are at the root of the project.
+MODELS = next(folder for folder in (_PACKAGES / "models", _PACKAGES.parents[1] / "models") if folder.is_dir())
 
 # They describe; there is nothing in them to check.
 ANNOTATIONS = {"title", "description", "example", "default", "format"}

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-STATE_DIRECTORY = Path(__file__).resolve().parent.parent / ".local"
+STATE_DIRECTORY = Path(".local").resolve()
 
 
 class StateError(Exception):

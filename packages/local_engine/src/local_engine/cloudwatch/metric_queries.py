@@ -4,8 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from local.cloudwatch import metric_math
-
+from local_engine.cloudwatch import metric_math
 from local_engine.cloudwatch.metric_math import MathError, TimeSeries
 from local_engine.cloudwatch.metric_search import SearchError, find_metrics
 from local_engine.cloudwatch.metrics import Metric, MetricStore, Series, UnknownStatistic, minutes_of

@@ -100,7 +100,6 @@ def serve_moto(sockets: Sequence[socket.socket], networks: Sequence[Network] = (
     """
     host, port = sockets[0].getsockname()
     descriptors = [listener.fileno() for listener in sockets]
-    root = Path(__file__).resolve().parent.parent
     process = subprocess.Popen(  # noqa: S603 - this module's own arguments
         [
             sys.executable,
@@ -109,7 +108,6 @@ def serve_moto(sockets: Sequence[socket.socket], networks: Sequence[Network] = (
             ",".join(map(str, networks)),
             *map(str, descriptors),
         ],
-        cwd=root,
         # Without CORS headers no page that a browser shows can read the tables.
         env={**os.environ, "MOTO_DISABLE_GLOBAL_CORS": "true", "MOTO_PORT": str(port)},
         stdin=subprocess.PIPE,

@@ -9,8 +9,8 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from tests.operations.programs import run_engine_of
-from tests.unit.http_server import Server, make_reply
+from tests.support.http_server import Server, make_reply
+from tests.support.programs import run_engine_of
 
 EVENT = {"DeploymentId": "d-A1B2C3D4E", "LifecycleEventHookExecutionId": "an-execution"}
 ANSWER = "Response(200, "

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tests.stack import Route, list_routes
+from tests.support.stack import Route, list_routes
 
 SUCCESS = {"GET": 200, "POST": 201, "PUT": 200, "DELETE": 204}
 

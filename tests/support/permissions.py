@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from local_engine.template.stack import ParametersRefused, Stack, load_template
-from tests.stack import ROOT, find_resources
+from tests.support.stack import ROOT, find_resources
 
 LOG_ACTIONS = frozenset({"logs:CreateLogStream", "logs:PutLogEvents"})
 TRACE_ACTIONS = frozenset({"xray:PutTraceSegments", "xray:PutTelemetryRecords"})

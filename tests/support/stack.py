@@ -10,7 +10,7 @@ from samtranslator.yaml_helper import yaml_parse
 
 from functions.verify_versions.route_pass import find_success
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)

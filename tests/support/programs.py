@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.engine_process import EngineProcess, free_port
-from tests.stack import ROOT
+from tests.support.engine_process import EngineProcess, free_port
+from tests.support.stack import ROOT
 
 RUN_SECONDS = 120
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from local_engine.command_line.token_command import AUDIENCE, issuer_url
 from local_engine.services.aws_services import Services, start_services
-from tests.engine_process import ROOT, EngineProcess, free_port
-from tests.faults.proxy import FaultPlan, FaultProxy, no_faults
+from tests.support.engine_process import ROOT, EngineProcess, free_port
+from tests.support.fault_proxy import FaultPlan, FaultProxy, no_faults
 
 PROCESSES = 3
 """Of each function, at the most."""

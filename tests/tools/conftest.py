@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine_process import EngineProcess
-from tests.operations.programs import run_engine_of
-from tests.stack import ROOT
+from tests.support.engine_process import EngineProcess
+from tests.support.programs import run_engine_of
+from tests.support.stack import ROOT
 
 
 @pytest.fixture(scope="session")

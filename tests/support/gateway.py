@@ -15,7 +15,7 @@ from typing import Any, TextIO
 from unittest.mock import patch
 from urllib.parse import parse_qsl, quote, urlencode
 
-from tests.stack import ROOT, list_routes
+from tests.support.stack import ROOT, list_routes
 
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "testing",

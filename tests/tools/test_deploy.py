@@ -7,8 +7,8 @@ import tomllib
 
 import pytest
 
-from tests.operations.programs import run_operation
-from tests.stack import ROOT, load_template
+from tests.support.programs import run_operation
+from tests.support.stack import ROOT, load_template
 from tools.profiles import read_profile
 
 PROFILES = {name: of for name, of in tomllib.loads((ROOT / "samconfig.toml").read_text()).items() if name != "version"}

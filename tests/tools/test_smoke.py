@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
-from tests.engine_process import EngineProcess, free_port
-from tests.operations.programs import run_engine_of, run_operation
-from tests.stack import ROOT, list_routes
+from tests.support.engine_process import EngineProcess, free_port
+from tests.support.programs import run_engine_of, run_operation
+from tests.support.stack import ROOT, list_routes
 
 ROUTES = list_routes()
 
