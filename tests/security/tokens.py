@@ -15,9 +15,7 @@ from jwt.algorithms import RSAAlgorithm
 
 from local_engine.command_line.token_command import AUDIENCE, issuer_url
 from local_engine.issuer.issuer import load_signing_key, mint_token
-
-READ, WRITE = "read:resources", "write:resources"
-BOTH = f"{READ} {WRITE}"
+from tests.support.matrix import EVERY_SCOPE
 
 
 class Forge:
@@ -40,7 +38,7 @@ class Forge:
         """The attacker's public key under the name of the issuer's."""
         return {**RSAAlgorithm.to_jwk(self.own_key.public_key(), as_dict=True), "kid": self.key_id}
 
-    def mint(self, subject: str = "mallory", scope: Any = BOTH, expires: int = 3600, **claims: Any) -> str:
+    def mint(self, subject: str = "mallory", scope: Any = EVERY_SCOPE, expires: int = 3600, **claims: Any) -> str:
         """A token of the issuer's own; a claim of None is left out."""
         return mint_token(
             self.key,
@@ -59,7 +57,14 @@ class Forge:
 
     def claims(self, **changes: Any) -> dict[str, Any]:
         now = int(time.time())
-        claims = {"iss": self.issuer, "aud": AUDIENCE, "sub": "mallory", "scope": BOTH, "iat": now, "exp": now + 3600}
+        claims = {
+            "iss": self.issuer,
+            "aud": AUDIENCE,
+            "sub": "mallory",
+            "scope": EVERY_SCOPE,
+            "iat": now,
+            "exp": now + 3600,
+        }
         return {**claims, **changes}
 
     def sign_elsewhere(self, headers: Mapping[str, Any] | None = None, **claims: Any) -> str:
