@@ -1,4 +1,4 @@
-"""The pass over an API's routes, on an API with other nouns: what it sends, in what order, and what it leaves behind."""
+"""The pass over the routes of an API with other nouns: what it sends, in what order, and what it leaves behind."""
 
 import itertools
 import json
