@@ -7,12 +7,11 @@ import re
 import pytest
 from jsonschema import Draft202012Validator
 
-from tests.support.stack import ROOT, find_resources, list_routes, load_template
-from tests.support.templates import find_all, read_document
+from tests.support.stack import ROOT, find_resources, list_routes, list_templates, load_document, load_template
 
 ROUTES = pytest.mark.parametrize("route", list_routes(), ids=lambda route: route.key)
 API = find_resources("AWS::Serverless::HttpApi")["Api"]["Properties"]
-DOCUMENT = read_document()
+DOCUMENT = load_document()
 MODELS = sorted((ROOT / "models").glob("*.json"))
 # What a method does to the noun, in the words of the scopes.
 ACTIONS = {"GET": "read", "POST": "write", "PUT": "write", "PATCH": "write", "DELETE": "write"}
@@ -60,7 +59,7 @@ def test_tokens_are_verified_against_the_issuer_of_the_stack():
 def test_cognito_issues_the_scopes_that_the_routes_accept():
     issued = {
         f"{server['Properties']['Identifier']}/{scope['ScopeName']}"
-        for _, _, server in find_all("AWS::Cognito::UserPoolResourceServer")
+        for server in find_resources("AWS::Cognito::UserPoolResourceServer", "stacks/identity.yaml").values()
         for scope in server["Properties"]["Scopes"]
     }
     assert issued == {scope for route in list_routes() for scope in route.scopes if "/" in scope}
@@ -127,8 +126,9 @@ def test_a_model_is_a_schema(path):
 
 def test_there_is_an_event_for_every_function_and_a_function_for_every_event():
     functions = {
-        (path.parent / function["Properties"]["CodeUri"]).resolve().name
-        for path, _, function in find_all("AWS::Serverless::Function")
+        function["Properties"]["CodeUri"].rpartition("/")[2]
+        for template in list_templates()
+        for function in find_resources("AWS::Serverless::Function", template).values()
     }
     assert functions == {path.parent.name for path in (ROOT / "functions").glob("*/app.py")}
     assert functions == {path.stem for path in (ROOT / "events").glob("*.json")}

@@ -4,8 +4,7 @@ import re
 
 import pytest
 
-from tests.support.stack import ROOT
-from tests.support.templates import FILES, read_template
+from tests.support.stack import ROOT, list_routes, list_templates, load_template
 
 TEMPLATE_LINES = 600
 NESTED_LINES = 400
@@ -31,31 +30,23 @@ def find_blocks(path):
     return {name: len(lines) for name, lines in blocks.items()}
 
 
-def list_routed_functions():
-    for path in FILES:
-        for name, resource in read_template(path)["Resources"].items():
-            events = resource.get("Properties", {}).get("Events", {}).values()
-            if any(event["Type"] == "HttpApi" for event in events):
-                yield path, name
+@pytest.mark.parametrize("template", list_templates())
+def test_a_template_reads_in_one_sitting(template):
+    assert count_lines(ROOT / template) <= (TEMPLATE_LINES if template == "template.yaml" else NESTED_LINES)
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_a_template_reads_in_one_sitting(path):
-    assert count_lines(path) <= (TEMPLATE_LINES if path.name == "template.yaml" else NESTED_LINES)
+@pytest.mark.parametrize("template", list_templates())
+def test_blocks_are_counted_whole(template):
+    assert find_blocks(ROOT / template).keys() == load_template(template)["Resources"].keys()
 
 
-def test_blocks_are_counted_whole():
-    for path in FILES:
-        assert find_blocks(path).keys() == read_template(path)["Resources"].keys()
-
-
-@pytest.mark.parametrize(("path", "name"), list(list_routed_functions()), ids=str)
-def test_a_routes_function_is_one_short_block(path, name):
-    assert find_blocks(path)[name] <= FUNCTION_LINES
+@pytest.mark.parametrize("route", list_routes(), ids=lambda route: route.key)
+def test_a_routes_function_is_one_short_block(route):
+    assert find_blocks(ROOT / "template.yaml")[route.function] <= FUNCTION_LINES
 
 
 def test_a_guided_deployment_asks_few_questions():
-    assert len(read_template(ROOT / "template.yaml")["Parameters"]) <= PARAMETERS
+    assert len(load_template()["Parameters"]) <= PARAMETERS
 
 
 def test_the_readme_is_short():
