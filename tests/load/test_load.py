@@ -235,7 +235,7 @@ def test_a_stage_is_one_of_samconfig(tmp_path: Path) -> None:
     command[command.index("--url") : command.index("--url") + 2] = ["--stage", "production"]
     done = subprocess.run(command, timeout=60, check=False, **options)
     assert done.returncode == 2
-    assert "STAGE=production is none of the profiles in samconfig.toml: dev, staging, prod." in done.stderr
+    assert "STAGE=production is not one of the profiles in samconfig.toml: dev, staging, prod." in done.stderr
 
 
 @pytest.mark.parametrize("name", ["steady", "soak", "spike"])
