@@ -7,14 +7,14 @@ from typing import Any
 
 import httpx
 import pytest
-from aws import aws_client
+from conftest import aws_client
 
 from local_engine.cloudwatch.alarm_rules import RuleError, parse_rule
 from local_engine.cloudwatch.alarms import AlarmSet, MetricRule, Treatment, judge
 from local_engine.cloudwatch.metric_queries import Query
 from local_engine.cloudwatch.metrics import Metric, MetricStore
 from local_engine.template.stack import Resource
-from tests.support.engine_process import EngineProcess, poll
+from local_engine.testing import EngineProcess, poll
 
 STACK = Path(__file__).parent / "stacks" / "monitored" / "template.yaml"
 ALARM = "AWS::CloudWatch::Alarm"

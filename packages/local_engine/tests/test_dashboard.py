@@ -18,7 +18,7 @@ from local_engine.cloudwatch.alarms import AlarmSet
 from local_engine.cloudwatch.dashboard import PUBLISHED_METRICS, evaluate_dashboard, read_dashboards
 from local_engine.cloudwatch.metrics import Metric, MetricStore
 from local_engine.template.stack import Resource
-from tests.support.engine_process import ROOT, EngineProcess, free_port, poll
+from local_engine.testing import ROOT, EngineProcess, free_port, poll
 
 STACKS = Path(__file__).parent / "stacks"
 NOW = 1_000_000 * 60.0 + 30
