@@ -12,7 +12,7 @@ import boto3
 import httpx
 import pytest
 
-from local_engine.template.intrinsics import ACCOUNT_ID, REGION
+from local_engine.template import ACCOUNT_ID, REGION
 from tests.support.dynamodb import DynamoDB, Refusal
 from tests.support.engine_process import free_port, poll
 from tests.support.gateway import ENVIRONMENT, Answer, Gateway, import_functions

@@ -16,9 +16,8 @@ import boto3
 import httpx
 import pytest
 
-from local_engine.command_line.token_command import AUDIENCE, issuer_url
-from local_engine.issuer.issuer import load_client_secret
-from local_engine.services.aws_services import Services, start_services
+from local_engine.issuer import AUDIENCE, issuer_url, load_client_secret
+from local_engine.services import Services, start_services
 from tests.security.doors import RESOURCES, Door, FunctionsDoor, GatewayDoor
 from tests.security.tokens import Forge
 from tests.support.engine_process import EngineProcess, free_port, poll

@@ -6,7 +6,7 @@ import json
 import boto3
 import pytest
 
-from local_engine.services.aws_services import Services
+from local_engine.services import Services
 from tests.security.doors import FunctionsDoor
 from tests.security.test_logs import (
     SUBJECT,

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from functools import cache
 from typing import Any
 
-from local_engine.template.stack import ParametersRefused, Stack, load_template
+from local_engine.template import ParametersRefused, Stack, load_template
 from tests.support.stack import ROOT, find_resources
 
 type Permissions = Mapping[str, frozenset[str]]
@@ -69,6 +69,12 @@ def list_functions() -> tuple[str, ...]:
 @cache
 def translate_stack(**parameters: str) -> Stack:
     return load_template(ROOT / "template.yaml", parameters)
+
+
+def find_translated(kind: str, **parameters: str) -> dict[str, Any]:
+    """The properties of the stack's resources of one type, by logical ID."""
+    resources = translate_stack(**parameters).resources
+    return {name: resource.properties for name, resource in resources.items() if resource.type == kind}
 
 
 def find_refusals(**parameters: str) -> list[str]:
