@@ -1,0 +1,52 @@
+"""The stack as CloudFormation sees it: after SAM's transform, or with another value of a setting."""
+
+import copy
+import re
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from local_engine.template.stack import Stack, load_template
+from local_engine.template.translation import translate
+from tests.support import stack
+
+type Template = dict[str, Any]
+
+
+def translate_template(template: Template) -> dict[str, Template]:
+    """Every resource after SAM's transform, whatever its condition, with all branches of every `Fn::If`."""
+    template = copy.deepcopy(template)
+    for resource in template["Resources"].values():
+        for location in {"CodeUri", "ContentUri", "Location"} & resource.get("Properties", {}).keys():
+            # The translator accepts only code and templates in S3.
+            is_template = location == "Location"
+            resource["Properties"][location] = (
+                "https://bucket.s3.amazonaws.com/key" if is_template else "s3://bucket/key"
+            )
+    defaults = {name: str(parameter.get("Default", "")) for name, parameter in template["Parameters"].items()}
+    resources: dict[str, Template] = translate(template, defaults)["Resources"]
+    return resources
+
+
+@cache
+def read_settings(template: str = "template.yaml") -> dict[str, dict[str, Any]]:
+    """The rows of a template's `Stages` mapping."""
+    settings: dict[str, dict[str, Any]] = stack.load_template(template).get("Mappings", {}).get("Stages", {})
+    return settings
+
+
+@cache
+def load_variant(setting: str, value: str, **parameters: str) -> Stack:
+    """The stack with another value of a setting in every stage, whichever template has the setting."""
+    with tempfile.TemporaryDirectory() as folder:
+        for entry in stack.ROOT.iterdir():
+            if entry.name in {"functions", "layers", "models"}:
+                Path(folder, entry.name).symlink_to(entry)
+        Path(folder, "stacks").mkdir()
+        row = re.compile(rf"^    {setting}: {{.*}}$", re.MULTILINE)
+        for name in stack.list_templates():
+            text = stack.ROOT.joinpath(name).read_text(encoding="utf-8")
+            text = row.sub(f"    {setting}: {{dev: {value}, staging: {value}, prod: {value}}}", text)
+            Path(folder, name).write_text(text, encoding="utf-8")
+        return load_template(Path(folder, "template.yaml"), parameters)
