@@ -3,6 +3,8 @@
 import copy
 import re
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -35,17 +37,25 @@ def read_settings(template: str = "template.yaml") -> dict[str, dict[str, Any]]:
     return settings
 
 
-@cache
-def load_variant(setting: str, value: str, **parameters: str) -> Stack:
-    """The stack with another value of a setting in every stage, whichever template has the setting."""
+@contextmanager
+def write_variant(**settings: str) -> Iterator[Path]:
+    """A root template, for the block, with other values of some settings in every stage, whichever file has them."""
     with tempfile.TemporaryDirectory() as folder:
         for entry in stack.ROOT.iterdir():
             if entry.name in {"functions", "layers", "models"}:
                 Path(folder, entry.name).symlink_to(entry)
         Path(folder, "stacks").mkdir()
-        row = re.compile(rf"^    {setting}: {{.*}}$", re.MULTILINE)
         for name in stack.list_templates():
             text = stack.ROOT.joinpath(name).read_text(encoding="utf-8")
-            text = row.sub(f"    {setting}: {{dev: {value}, staging: {value}, prod: {value}}}", text)
+            for setting, value in settings.items():
+                row = re.compile(rf"^    {setting}: {{.*}}$", re.MULTILINE)
+                text = row.sub(f"    {setting}: {{dev: {value}, staging: {value}, prod: {value}}}", text)
             Path(folder, name).write_text(text, encoding="utf-8")
-        return load_template(Path(folder, "template.yaml"), parameters)
+        yield Path(folder, "template.yaml")
+
+
+@cache
+def load_variant(setting: str, value: str, **parameters: str) -> Stack:
+    """The stack with another value of a setting in every stage."""
+    with write_variant(**{setting: value}) as template:
+        return load_template(template, parameters)
