@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
-from functools import cache
 from typing import Any, NamedTuple
 
 from local_engine.template import Stack
@@ -23,7 +22,6 @@ class Reference(NamedTuple):
     dimensions: Mapping[str, str | None]
 
 
-@cache
 def list_references(stack: Stack) -> list[Reference]:
     """Every metric on a dashboard or in an alarm of a stack."""
     return list(_find_references(stack))
