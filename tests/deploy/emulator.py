@@ -32,7 +32,7 @@ _CREDENTIALS = {
 }
 # By these AWS SDKs find the service, whatever AWS_ENDPOINT_URL says: the functions declare that as empty («Service-
 # specific endpoints», AWS SDKs and Tools Reference Guide).
-_SERVICES_OF_FUNCTIONS = ("COGNITO_IDENTITY_PROVIDER", "DYNAMODB", "LAMBDA", "SECRETS_MANAGER")
+_SERVICES_OF_FUNCTIONS = ("CLOUDFORMATION", "COGNITO_IDENTITY_PROVIDER", "DYNAMODB", "LAMBDA", "SECRETS_MANAGER")
 
 
 class Emulator:
