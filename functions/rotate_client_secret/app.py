@@ -1,9 +1,9 @@
-"""Secrets Manager's rotation of the machine client's secret: one of its four steps in each call."""
+"""Rotates the machine client's secret for Secrets Manager, one of four steps in each call."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from functions.rotate_client_secret.rotation import MachineClient, Rotation
+from rotation import MachineClient, Rotation
 from serverless_api.environment.settings import read_setting
 from serverless_api.telemetry.observability import logger
 
@@ -24,6 +24,6 @@ def handler(event: Mapping[str, str], context: "LambdaContext") -> None:
     try:
         Rotation(_client, event["SecretId"], version).run(step)
     except Exception:
-        logger.exception("The step failed; Secrets Manager repeats it, or starts another rotation")
+        logger.exception("The step failed; Secrets Manager retries it or starts another rotation")
         raise
     logger.info("The step is done")
