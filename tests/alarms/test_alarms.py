@@ -19,11 +19,11 @@ import pytest
 from botocore.config import Config
 
 from local_engine.services import create_resources
+from local_engine.testing import poll
 from tests.alarms.conftest import MINUTE_SECONDS, TIME_LAPSE
 from tests.alarms.states import read_alarms, wait_until
 from tests.alarms.traffic import send_requests
 from tests.support.api_client import RESOURCES, ApiClient
-from tests.support.engine_process import poll
 from tests.support.fault_proxy import Fault, always
 from tests.support.metric_references import list_references
 from tests.support.permissions import list_functions, translate_stack

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.engine_process import EngineProcess, free_port, is_running, processes_below
+from local_engine.testing import EngineProcess, free_port, is_running, processes_below
 from tests.support.stack import ROOT
 
 ALL_SCOPES = "read:resources write:resources"

@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 from local_engine.template import ACCOUNT_ID, REGION
+from local_engine.testing import free_port, poll
 from tests.support.dynamodb import DynamoDB, Refusal
-from tests.support.engine_process import free_port, poll
 from tests.support.gateway import ENVIRONMENT, Answer, Gateway, import_functions
 from tests.support.http_server import Reply, Request, Server, make_reply
 from tests.support.permissions import (

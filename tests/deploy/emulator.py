@@ -14,7 +14,7 @@ import boto3
 import httpx
 from botocore.config import Config
 
-from tests.support.engine_process import free_port
+from local_engine.testing import free_port
 from tests.support.stack import ROOT
 
 COMMAND = ROOT / ".venv-deploy/bin/ministack"

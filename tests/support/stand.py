@@ -8,8 +8,9 @@ from pathlib import Path
 
 from local_engine.issuer import AUDIENCE, issuer_url
 from local_engine.services import Services, start_services
-from tests.support.engine_process import ROOT, EngineProcess, free_port
+from local_engine.testing import EngineProcess, free_port
 from tests.support.fault_proxy import FaultPlan, FaultProxy, no_faults
+from tests.support.stack import ROOT
 
 PROCESSES = 3
 """Of each function, at the most."""

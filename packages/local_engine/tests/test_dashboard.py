@@ -2,9 +2,7 @@
 
 import asyncio
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,7 @@ from local_engine.cloudwatch.alarms import AlarmSet
 from local_engine.cloudwatch.dashboard import PUBLISHED_METRICS, evaluate_dashboard, read_dashboards
 from local_engine.cloudwatch.metrics import Metric, MetricStore
 from local_engine.template.stack import Resource
-from local_engine.testing import ROOT, EngineProcess, free_port, poll
+from local_engine.testing import EngineProcess, child_environment, engine_command, free_port, poll
 
 STACKS = Path(__file__).parent / "stacks"
 NOW = 1_000_000 * 60.0 + 30
@@ -323,14 +321,14 @@ def test_edited_dashboard_is_shown_without_a_reload(browser: Browser, tmp_path: 
 
 
 def _run_command(port: int, tmp_path: Path, *arguments: str) -> subprocess.Popen[str]:
-    """Runs `python -m local_engine dashboard` with a browser that notes what it is to open."""
+    """Runs `local-engine dashboard` with a browser that notes what it is to open."""
     script = tmp_path / "browser"
     script.write_text(f'#!/bin/sh\nprintf %s "$1" > {tmp_path / "opened"}\n')
     script.chmod(0o755)
     return subprocess.Popen(
-        [sys.executable, "-m", "local", "dashboard", "--port", str(port), *arguments],
-        cwd=ROOT,
-        env={**os.environ, "BROWSER": str(script)},
+        engine_command("dashboard", "--port", str(port), *arguments),
+        cwd=tmp_path,
+        env=child_environment() | {"BROWSER": str(script)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
