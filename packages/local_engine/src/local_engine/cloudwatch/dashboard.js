@@ -1,9 +1,9 @@
-// Draws /_local/dashboard.json, again and again. Elements are made once and kept, so that focus and scrolling stay.
+// Polls /_local/dashboard.json and draws it. Elements are reused, so that focus and scroll position survive a refresh.
 "use strict";
 
 const SVG = "http://www.w3.org/2000/svg";
 const INTERVAL = 2000;
-// Told apart by dashes too, for those who see colours differently.
+// Dashes distinguish series for people who cannot distinguish the colours.
 const COLORS = ["#2f7ed8", "#d9730d", "#2a9d58", "#c2407a", "#8c6bd1", "#008f95", "#a37b00", "#6d7f8f"];
 const DASHES = ["", "7 3", "2 3", "9 3 2 3"];
 const MARGIN = { top: 8, bottom: 20, left: 46, right: 12 };
@@ -56,22 +56,38 @@ function styleOf(series, index) {
 
 // ---- alarms ----
 
+// A resource of a nested application is named by its path, such as Operations/ServerErrors.
+function readable(name) {
+  return name.replaceAll("/", " › ");
+}
+
+function describeState(item) {
+  return make("span", { class: "state" }, item.state.replace("_", " "));
+}
+
+function stateClass(item) {
+  return { ALARM: "alarm", OK: "ok" }[item.state] || "unknown";
+}
+
 function fillAlarms(list, alarms, isShort) {
   const text = JSON.stringify(alarms);
   if (list.dataset.content === text) return;
   list.dataset.content = text;
   list.replaceChildren(...alarms.map((alarm) => {
-    const item = make("li", { class: { ALARM: "alarm", OK: "ok" }[alarm.state] || "unknown" });
-    item.append(
-      make("span", { class: "state" }, alarm.state.replace("_", " ")),
-      make("strong", {}, alarm.name),
-    );
+    const item = make("li", { class: stateClass(alarm) });
+    const name = alarm.name === alarm.logicalId ? readable(alarm.name) : alarm.name;
+    item.append(describeState(alarm), make("strong", {}, name));
     if (!isShort) item.append(make("small", {}, [alarm.description, alarm.reason].filter(Boolean).join(" — ")));
+    if (alarm.contributors.length) {
+      item.append(make("ul", { class: "contributors", "aria-label": `Contributors to ${name}` }, ...alarm.contributors.map(
+        (one) => make("li", { class: stateClass(one), title: one.reason }, describeState(one), one.name),
+      )));
+    }
     return item;
   }));
 }
 
-// ---- text: the part of Markdown that dashboards use, as elements and never as HTML ----
+// ---- text: the subset of Markdown that dashboards use, built from elements, never from HTML ----
 
 function inline(text) {
   const parts = [];
@@ -152,7 +168,7 @@ function extent(widget, series, axis) {
   return { low, high, label: settings.label };
 }
 
-// Where a period is missing the line is broken.
+// The line is interrupted at missing periods.
 function segments(series) {
   const found = [];
   let last = null;
@@ -373,7 +389,7 @@ function lay(data) {
       grid.append(panel.element);
     });
     const problem = make("p", { class: "problems" }, dashboard.problem || "");
-    return make("section", {}, make("h2", {}, dashboard.name), problem, grid);
+    return make("section", {}, make("h2", {}, readable(dashboard.name)), problem, grid);
   }));
 }
 
@@ -386,7 +402,7 @@ function show(data) {
     dashboard.widgets.forEach((widget, index) => panels.get(`${dashboard.name} ${index}`).update(widget, data.alarms));
   }
   const off = data.alarms.filter((alarm) => alarm.state === "ALARM").length;
-  document.title = `${off ? `(${off}) ` : ""}${data.dashboards.map((dashboard) => dashboard.name).join(", ") || "Dashboard"}`;
+  document.title = `${off ? `(${off}) ` : ""}${data.dashboards.map((dashboard) => readable(dashboard.name)).join(", ") || "Dashboard"}`;
   document.querySelector("#minute").textContent = data.minuteSeconds === 60
     ? "" : `Time-lapse: a minute lasts ${data.minuteSeconds} s.`;
 }
@@ -406,7 +422,7 @@ async function refresh() {
       show(await answer.json());
       setStatus("Live", false);
     } catch {
-      setStatus("The local engine does not answer; trying again.", true);
+      setStatus("The local engine does not answer. Retrying …", true);
     }
   }
   clearTimeout(timer);
