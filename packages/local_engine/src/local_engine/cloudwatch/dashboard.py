@@ -222,8 +222,8 @@ class _MetricWidget:
             if metric.name not in published:
                 self._notes.append(f"The local engine does not publish {metric.namespace} {metric.name}.")
         return [
-            self._describe(one, row.options.get("color") if len(found) == 1 else None, row.options.get("yAxis"))
-            for one in found
+            self._describe(series, row.options.get("color") if len(found) == 1 else None, row.options.get("yAxis"))
+            for series in found
         ]
 
     def _evaluate_alarm(self, name: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -242,7 +242,7 @@ class _MetricWidget:
             self._problems.append(str(error))
             found = []
         line = {"label": f"{alarm.name} ({alarm.state})", "value": alarm.rule.threshold, "color": None}
-        return [self._describe(one, None, None) for one in found], [line]
+        return [self._describe(series, None, None) for series in found], [line]
 
     def _describe(self, series: TimeSeries, color: Any, axis: Any) -> dict[str, Any]:
         return {

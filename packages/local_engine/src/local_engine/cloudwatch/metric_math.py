@@ -250,10 +250,10 @@ def _combine(operation: Operation, left: Value, right: Value) -> Value:
 
 
 def _map_points(series: TimeSeries | list[TimeSeries], change: Callable[[float], float | None]) -> Value:
-    def change_one(one: TimeSeries) -> TimeSeries:
-        return replace(one, points=_known({time: change(value) for time, value in one.points.items()}))
+    def map_one(entry: TimeSeries) -> TimeSeries:
+        return replace(entry, points=_known({time: change(value) for time, value in entry.points.items()}))
 
-    return _each(series, change_one)
+    return _each(series, map_one)
 
 
 def _known(points: Mapping[int, float | None]) -> dict[int, float]:
