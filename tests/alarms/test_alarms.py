@@ -16,7 +16,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from local_engine.services.aws_services import create_resources
+from local_engine.services import create_resources
 from tests.alarms.conftest import MINUTE_SECONDS
 from tests.alarms.states import read_alarms, wait_until
 from tests.alarms.traffic import send_requests

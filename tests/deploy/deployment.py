@@ -16,7 +16,7 @@ import pexpect
 from pexpect.fdpexpect import fdspawn
 from samtranslator.yaml_helper import yaml_parse
 
-from local_engine.template.translation import translate
+from local_engine.template import translate
 from tests.deploy.emulator import Emulator
 from tests.support.stack import ROOT
 

@@ -10,7 +10,7 @@ from typing import Any
 import boto3
 import httpx
 
-from local_engine.issuer.issuer import load_client_secret
+from local_engine.issuer import load_client_secret
 from tests.security.doors import Door
 from tests.security.tokens import Forge
 from tests.support.bodies import list_places, replace_value, write

@@ -9,7 +9,7 @@ import boto3
 import httpx
 import pytest
 
-from local_engine.command_line.token_command import AUDIENCE, issuer_url
+from local_engine.issuer import AUDIENCE, issuer_url
 from tests.security.doors import FunctionsDoor, GatewayDoor
 from tests.security.tokens import Forge
 from tests.support.engine_process import EngineProcess, free_port

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from local_engine.command_line.token_command import AUDIENCE, issuer_url
-from local_engine.services.aws_services import Services, start_services
+from local_engine.issuer import AUDIENCE, issuer_url
+from local_engine.services import Services, start_services
 from tests.security.canaries import (
     Caller,
     Canaries,

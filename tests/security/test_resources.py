@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from local_engine.command_line.token_command import AUDIENCE, issuer_url
-from local_engine.services.aws_services import Services, start_services
+from local_engine.issuer import AUDIENCE, issuer_url
+from local_engine.services import Services, start_services
 from tests.security.canaries import SUBJECT, Caller, Canaries, call_everything, connect
 from tests.security.doors import FunctionsDoor, GatewayDoor
 from tests.security.tokens import Forge

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from local_engine.services.aws_services import Services, start_services
+from local_engine.services import Services, start_services
 from tests.security.canaries import (
     SUBJECT,
     Caller,

@@ -13,8 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import RSAAlgorithm
 
-from local_engine.command_line.token_command import AUDIENCE, issuer_url
-from local_engine.issuer.issuer import load_signing_key, mint_token
+from local_engine.issuer import AUDIENCE, issuer_url, load_signing_key, mint_token
 from tests.support.matrix import EVERY_SCOPE
 
 

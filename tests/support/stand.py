@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from local_engine.command_line.token_command import AUDIENCE, issuer_url
-from local_engine.services.aws_services import Services, start_services
+from local_engine.issuer import AUDIENCE, issuer_url
+from local_engine.services import Services, start_services
 from tests.support.engine_process import ROOT, EngineProcess, free_port
 from tests.support.fault_proxy import FaultPlan, FaultProxy, no_faults
 

@@ -9,8 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from local_engine.template.stack import Stack, load_template
-from local_engine.template.translation import translate
+from local_engine.template import Stack, load_template, translate
 from tests.support import stack
 
 type Template = dict[str, Any]

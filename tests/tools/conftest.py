@@ -20,6 +20,6 @@ def engine() -> Iterator[EngineProcess]:
 @pytest.fixture
 def copied_stack(tmp_path: Path) -> Path:
     """The template with all that it names, free to be changed."""
-    for name in ("events", "functions", "layers", "models"):
-        shutil.copytree(ROOT / name, tmp_path / name, symlinks=True)
+    for name in ("events", "functions", "layers", "models", "stacks"):
+        shutil.copytree(ROOT / name, tmp_path / name)
     return Path(shutil.copy(ROOT / "template.yaml", tmp_path / "template.yaml"))

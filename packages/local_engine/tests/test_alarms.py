@@ -7,14 +7,14 @@ from typing import Any
 
 import httpx
 import pytest
-from aws import aws_client
+from conftest import aws_client
 
 from local_engine.cloudwatch.alarm_rules import RuleError, parse_rule
 from local_engine.cloudwatch.alarms import AlarmSet, MetricRule, Treatment, judge
 from local_engine.cloudwatch.metric_queries import Query
 from local_engine.cloudwatch.metrics import Metric, MetricStore
 from local_engine.template.stack import Resource
-from tests.support.engine_process import EngineProcess, poll
+from local_engine.testing import EngineProcess, poll
 
 STACK = Path(__file__).parent / "stacks" / "monitored" / "template.yaml"
 ALARM = "AWS::CloudWatch::Alarm"
@@ -144,14 +144,13 @@ def test_metric_alarm(changes: dict[str, Any], minutes: list[list[float]], state
         ({"EvaluationPeriods": 1.5}, "EvaluationPeriods is 1.5"),
         ({"Statistic": "Median"}, "no statistic 'Median'"),
         ({"ComparisonOperator": "GreaterThanUpperThreshold"}, "ComparisonOperator"),
-        ({"ThresholdMetricId": "band"}, "band of anomalies"),
+        ({"ThresholdMetricId": "band"}, "uses anomaly detection"),
         ({"MetricName": None}, "Namespace and MetricName"),
         ({"TreatMissingData": "forget"}, "TreatMissingData is 'forget'"),
         ({"DatapointsToAlarm": 2}, "more than EvaluationPeriods"),
-        ({"Period": 86400}, "further than the 360 minutes"),
+        ({"Period": 86400}, "exceeds the 360 minutes"),
         ({"Metrics": [{"Id": "a", "Expression": "1"}]}, "same Period"),
-        ({"Metrics": [{"Id": "a", "Expression": "SELECT MAX(x) FROM y"}]}, "Metrics Insights"),
-        ({"Metrics": [{"Id": "a", "Expression": "1"}, {"Id": "b", "Expression": "2"}]}, "ReturnData must be true for"),
+        ({"Metrics": [{"Id": "a", "Expression": "1"}, {"Id": "b", "Expression": "2"}]}, "ReturnData must be true for exactly one"),
     ],
 )
 def test_what_cannot_be_evaluated_is_said(changes: dict[str, Any], sentence: str) -> None:
@@ -219,7 +218,7 @@ def test_rule_of_absent_alarms_or_of_itself_is_said() -> None:
     }
     found = _evaluate(resources, [[]])
     assert "'nobody'" in found["Absent"][1]
-    assert "made from itself" in found["Second"][1]
+    assert "refers to itself" in found["Second"][1]
 
 
 @pytest.fixture(scope="module")

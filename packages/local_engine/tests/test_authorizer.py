@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.engine_process import EngineProcess, free_port, run_engine
+from local_engine.testing import EngineProcess, free_port, run_engine
 
 TEMPLATE = Path(__file__).parent / "stacks" / "guarded" / "template.yaml"
 

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from local_engine.services.containers import LocalPeersOnly, find_container_network
-from tests.support.engine_process import ROOT, free_port, is_running, poll, processes_below, run_engine
+from local_engine.testing import ROOT, free_port, is_running, poll, processes_below, run_engine
 
 PARAMETERS = ["--parameters", "Issuer=http://127.0.0.1:3000/_local/issuer", "Audience=local"]
 

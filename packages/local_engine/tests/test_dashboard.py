@@ -18,7 +18,7 @@ from local_engine.cloudwatch.alarms import AlarmSet
 from local_engine.cloudwatch.dashboard import PUBLISHED_METRICS, evaluate_dashboard, read_dashboards
 from local_engine.cloudwatch.metrics import Metric, MetricStore
 from local_engine.template.stack import Resource
-from tests.support.engine_process import ROOT, EngineProcess, free_port, poll
+from local_engine.testing import ROOT, EngineProcess, free_port, poll
 
 STACKS = Path(__file__).parent / "stacks"
 NOW = 1_000_000 * 60.0 + 30
@@ -173,7 +173,7 @@ def test_dashboard_of_a_template_shows_what_happens(client: httpx.Client) -> Non
     assert requests["all"]["color"] == "#1f77b4"
     assert sum(value for _, value in requests["failed"]["points"]) == 1
     assert sum(value for _, value in requests["GET /orders/{id}"]["points"]) == 4
-    assert _widgets(client)["Requests"]["problems"] == ["There is no metric or expression with the id 'all'."]
+    assert _widgets(client)["Requests"]["problems"] == ["There is no metric or expression with the ID 'all'."]
     latency = _widgets(client)["Latency"]["series"]
     assert [(series["label"], series["axis"]) for series in latency] == [
         ("Duration p50", "right"),
@@ -225,7 +225,7 @@ def test_page_draws_and_follows(engine: EngineProcess, browser: Browser, client:
     panel = page.get_by_role("region", name="Requests", exact=True)
     expect(panel.locator(".legend li")).to_contain_text(["all", "failed", "GET /orders/{id}"])
     expect(panel.locator("svg .limit-label")).to_have_text("busy")
-    expect(panel.locator(".problems").first).to_have_text("There is no metric or expression with the id 'all'.")
+    expect(panel.locator(".problems").first).to_have_text("There is no metric or expression with the ID 'all'.")
     expect(page.get_by_role("region", name="Slowest")).to_contain_text("does not draw widgets of type 'log'")
     expect(page.get_by_role("link", name="runbook")).to_have_attribute("href", "https://example.com/runbook")
     expect(page.get_by_role("region", name="Now")).to_contain_text("waiting")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import httpx
 import pytest
 
-from tests.support.engine_process import ROOT, EngineProcess
+from local_engine.testing import ROOT, EngineProcess
 
 
 def test_event_has_payload_format_2(echo: httpx.Client) -> None:

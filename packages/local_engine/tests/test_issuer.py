@@ -16,10 +16,10 @@ import pytest
 from starlette.routing import Mount, Router
 
 from local_engine.gateway.authorizer import JwtAuthorizer
-from local_engine.issuer.issuer import CLIENT_ID, create_issuer, load_client_secret, load_signing_key, mint_token
+from local_engine.issuer.access_tokens import CLIENT_ID, load_client_secret, load_signing_key, mint_token
+from local_engine.issuer.openid_provider import create_issuer
 from local_engine.state import StateError
-from tests.support.engine_process import run_engine
-from tests.support.served import serve
+from local_engine.testing import run_engine, serve
 
 SCOPES = ["read:things", "write:things"]
 AUDIENCE = "local"

@@ -119,7 +119,7 @@ def test_array_of_series() -> None:
 @pytest.mark.parametrize(
     ("expression", "sentence"),
     [
-        ("absent * 2", "no metric or expression with the id 'absent'"),
+        ("absent * 2", "no metric or expression with the ID 'absent'"),
         ("m1 +", "not a valid expression"),
         ("(m1", "not a valid expression"),
         ("m1 m2", "not a valid expression"),
@@ -133,7 +133,7 @@ def test_array_of_series() -> None:
         ("FILL(m1, 'zero')", "FILL fills with"),
         ("m1 + 'text'", "Text cannot be counted with"),
         ("m1 * (1 / 0)", "division by zero"),
-        ("loop", "made from itself"),
+        ("loop", "refers to itself"),
         ("coarse + m1", "different periods"),
         ("(" * 1000 + "m1" + ")" * 1000, "not a valid expression"),
         ("m1 + " * 1000 + "m1", "2048 characters"),

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser
 
-from local_engine.page.page import describe_api
-from tests.support.engine_process import ROOT, EngineProcess, free_port
+from local_engine.page.api_page import describe_api
+from local_engine.testing import ROOT, EngineProcess, free_port
 
 ISSUER = "http://127.0.0.1:3000/_local/issuer"
 ORIGIN = "http://127.0.0.1:3000"

@@ -14,14 +14,14 @@ from typing import Any
 
 import httpx
 import pytest
-from aws import aws_client
+from conftest import aws_client
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from local_engine.services.aws_services import Services, ServicesError, create_resources, seed_tables, start_services
 from local_engine.services.moto_models import RECORDS_KEPT
-from local_engine.template.stack import Stack, load_template
-from tests.support.engine_process import ROOT, free_port, is_running, poll
+from local_engine.template import Stack, load_template
+from local_engine.testing import ROOT, free_port, is_running, poll
 
 TEMPLATE = """
 Transform: AWS::Serverless-2016-10-31

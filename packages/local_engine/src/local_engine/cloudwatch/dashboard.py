@@ -8,7 +8,7 @@ from typing import Any
 
 from local_engine.cloudwatch.alarms import AlarmSet, MetricRule
 from local_engine.cloudwatch.metric_math import MathError, TimeSeries
-from local_engine.cloudwatch.metric_queries import Queries, Query, Window, tell_apart
+from local_engine.cloudwatch.metric_queries import Queries, Query, Window, label_differences
 from local_engine.cloudwatch.metrics import Metric, MetricStore
 from local_engine.template.stack import Resource
 
@@ -257,7 +257,7 @@ class _MetricWidget:
 def _name_rows(rows: list[_Row]) -> list[_Row]:
     """Name the metrics that the template gives no label, by what tells them apart."""
     unnamed = [row for row in rows if row.query.metric is not None and row.query.label is None]
-    labels = tell_apart([row.query.metric for row in unnamed if row.query.metric is not None])
+    labels = label_differences([row.query.metric for row in unnamed if row.query.metric is not None])
     if len(set(labels)) < len(labels):
         labels = [f"{label} {row.query.statistic}" for label, row in zip(labels, unnamed, strict=True)]
     named = iter(labels)

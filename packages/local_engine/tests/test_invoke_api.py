@@ -13,7 +13,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from conftest import STACKS
 
-from tests.support.engine_process import ROOT, EngineProcess, free_port, is_running, poll, processes_below
+from local_engine.testing import ROOT, EngineProcess, free_port, is_running, poll, processes_below
 
 ARN = "arn:aws:lambda:us-east-1:123456789012:function:"
 INVOKE_WORKER = "/_local/lambda/2015-03-31/functions/Worker/invocations"
