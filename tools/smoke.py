@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 
 from functions.verify_versions.route_pass import Answer, Check, Event, Step, find_success, run_pass
-from local_engine.template.stack import TemplateError, load_template
+from local_engine.template import TemplateError, load_template
 from tools.arguments import add_target, find_target
 from tools.profiles import ROOT, OperationError
 from tools.targets import Target, is_local

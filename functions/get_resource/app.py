@@ -1,14 +1,12 @@
-"""GET /api/v1/resources/{id}: a resource, unless the caller has this version of it already."""
+"""GET /api/v1/resources/{id}: returns a resource, unless the caller has its current version."""
 
-import resources
-from serverless_api.http.endpoint import endpoint
-from serverless_api.http.request import Request
-from serverless_api.http.response import Response
+from resources import resources
+from serverless_api import Request, Response, endpoint
 
 
 @endpoint(scope="read:resources")
 def handler(request: Request) -> Response:
-    resource = resources.get_resource(request.caller.subject, request.read_path_parameter("id"))
+    resource = resources.get(request.caller, request.read_path_parameter("id"))
     headers = {"ETag": resource.etag, "Cache-Control": "private, no-cache"}
     if request.holds_version(resource.version):
         return Response(304, headers=headers)

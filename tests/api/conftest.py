@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.engine_process import EngineProcess, free_port, is_running, processes_below
+from local_engine.testing import EngineProcess, free_port, is_running, processes_below
 from tests.support.stack import ROOT
 
 ALL_SCOPES = "read:resources write:resources"
@@ -25,7 +25,7 @@ class Server:
         self.mint_token = cache(self._mint_token)
 
     def _mint_token(self, subject: str, scopes: str = ALL_SCOPES, expires: int = 3600, claims: str = "{}") -> str:
-        command = [sys.executable, "-m", "local", "token", "--port", str(self._port), "--sub", subject]
+        command = [sys.executable, "-m", "local_engine", "token", "--port", str(self._port), "--sub", subject]
         command += ["--scopes", scopes, f"--expires={expires}", "--claims", claims]
         return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
 

@@ -6,7 +6,7 @@ from typing import Any
 import boto3
 import pytest
 
-from local_engine.services.aws_services import keep_secret, start_services
+from local_engine.services import keep_secret, start_services
 from tests.support.stack import find_resources, load_template
 
 

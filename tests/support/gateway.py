@@ -36,6 +36,9 @@ ALL_SCOPES = ("read:resources", "write:resources")
 MAX_PAYLOAD = 6_291_556
 """How many bytes Lambda takes from a function («Lambda quotas», AWS Lambda Developer Guide)."""
 
+OURS = {"functions", *(path.parent.name for path in (ROOT / "layers" / "shared").glob("*/__init__.py"))}
+"""The top-level packages that a cold start imports: the functions, and each package of the layer."""
+
 type Handler = Callable[[Mapping[str, Any], Any], dict[str, Any]]
 
 
@@ -112,7 +115,7 @@ def import_functions(environment: Mapping[str, str | None] | None = None) -> Ite
 
 
 def _is_ours(module: str) -> bool:
-    return module.split(".", maxsplit=1)[0] in ("functions", "serverless_api")
+    return module.split(".", maxsplit=1)[0] in OURS
 
 
 class Gateway:

@@ -1,7 +1,7 @@
-"""Asks a service of the user's what it knows of a resource, and does without where it does not answer.
+"""Asks an optional external service for extra data. Writes succeed without it.
 
-A JSON `POST` of the resource to `ENRICHMENT_URL`; its answer, a JSON object, becomes the resource's
-`metadata.enrichment`. Retries, a circuit that all environments share, and a limit in time keep it from holding up or
+Sends the resource as a JSON `POST` to `ENRICHMENT_URL`. The answer, a JSON object, becomes the resource's
+`metadata.enrichment`. Retries, a circuit that all environments share and a time limit keep the service from delaying or
 failing a write.
 """
 
@@ -21,42 +21,53 @@ from aws_lambda_powertools.utilities.circuit_breaker import (
 from aws_lambda_powertools.utilities.circuit_breaker.persistence import CircuitBreakerDynamoDBPersistence
 from botocore.config import Config
 
-from serverless_api.environment import settings
-from serverless_api.resilience.deadline import Deadline, DeadlineExceeded, current_deadline
-from serverless_api.resilience.retry import RetryableError, RetryBudget, RetryPolicy
-from serverless_api.storage.json_text import InvalidJSON, JSONText, dump_json, parse_json
-from serverless_api.telemetry.observability import (
+from resources.settings import CIRCUIT_RESET_SECONDS, CIRCUIT_THRESHOLD, ENRICHMENT_SECONDS, ENRICHMENT_URL
+from serverless_api import (
+    Deadline,
+    DeadlineExceeded,
+    Dependency,
+    HTTPCall,
+    InvalidJSON,
+    JSONText,
     Metric,
+    RetryableError,
+    RetryBudget,
+    RetryPolicy,
+    SettingError,
     count,
+    current_deadline,
+    dump_json,
     find_correlation_id,
     logger,
-    note_circuit,
-    report_transition,
+    parse_json,
+    settings,
 )
-from serverless_api.telemetry.tracing import HTTPCall
 
 ATTEMPT_SECONDS = 1.0
 MAX_ANSWER_BYTES = 16_384
 
 _RETRYABLE_STATUSES = {408, 429, 500, 502, 503, 504}
 
+_MISSED = Metric("EnrichmentsMissed")
+
 
 class EnrichmentRefused(Exception):
-    """The service answered, but not with an enrichment: asking again would not help."""
+    """The service answered without an enrichment; a retry would not help."""
 
 
 def _parse_url(url: str) -> urllib3.util.Url:
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username is not None:
-        raise settings.SettingError("ENRICHMENT_URL must be an https URL with a host and without credentials.")
+        raise SettingError("ENRICHMENT_URL must be an https URL with a host and without credentials.")
     return urllib3.util.parse_url(url)
 
 
-_url = _parse_url(settings.ENRICHMENT_URL)
+_url = _parse_url(ENRICHMENT_URL)
+_dependency = Dependency("enrichment")
 _policy = RetryPolicy()
 _budget = RetryBudget()
 _connections = urllib3.PoolManager(num_pools=1, retries=False)
-# Retries are made in one place, which is not here: a circuit that cannot be read counts as closed.
+# One attempt only: a circuit whose state cannot be read counts as closed.
 _dynamodb = boto3.client(
     "dynamodb",
     config=Config(connect_timeout=1, read_timeout=1, retries={"mode": "standard", "total_max_attempts": 1}),
@@ -72,45 +83,42 @@ _store = CircuitBreakerDynamoDBPersistence(
 
 
 def _report_transition(transition: CircuitTransition) -> None:
-    report_transition(transition.circuit_name, str(transition.from_state), str(transition.to_state))
-
-
-def _count_retry(error: RetryableError) -> None:
-    count(Metric.ENRICHMENT_RETRIES)
-    logger.debug("The enrichment service is asked again", reason=str(error))
+    _dependency.report_transition(str(transition.from_state), str(transition.to_state))
 
 
 def request_enrichment(document: dict[str, Any], key: str) -> JSONText | None:
-    """Return what the service says of a resource, as a JSON object, or None where it does not say anything usable.
+    """Return the service's data about a resource, a JSON object, or None if it gives no usable answer.
 
     Takes at most `ENRICHMENT_SECONDS`, and at most half of the time that the invocation has left.
 
     Args:
         document: the resource as the API shows it.
-        key: sent as `Idempotency-Key`, since the request may be repeated.
+        key: the `Idempotency-Key` to send, because the request may be repeated.
     """
     invocation = current_deadline()
-    deadline = invocation.shorten(min(settings.ENRICHMENT_SECONDS, invocation.remaining / 2))
+    deadline = invocation.shorten(min(ENRICHMENT_SECONDS, invocation.remaining / 2))
     body = dump_json(document).encode()
     try:
-        # The circuit is within the retries: each attempt counts, and none is made while it is open.
-        answer: JSONText = _policy.call(lambda: _attempt(body, key, deadline), deadline, _budget, _count_retry)
+        # The circuit is inside the retries: each attempt counts, and none is made while it is open.
+        answer: JSONText = _policy.call(
+            lambda: _attempt(body, key, deadline), deadline, _budget, _dependency.count_retry
+        )
     except (RetryableError, CircuitBreakerOpenError, EnrichmentRefused) as error:
         logger.warning("The resource is not enriched", reason=f"{type(error).__name__}: {error}")
-        count(Metric.ENRICHMENTS_MISSED)
+        count(_MISSED)
         if isinstance(error, CircuitBreakerOpenError):
-            count(Metric.ENRICHMENT_CIRCUIT_REFUSALS)
-            note_circuit("enrichment", "open")
+            _dependency.count_refusal()
+            _dependency.record_circuit_state("open")
         return None
-    note_circuit("enrichment", "closed")
+    _dependency.record_circuit_state("closed")
     return answer
 
 
 @circuit_breaker(
     name="enrichment",
     config=CircuitBreakerConfig(
-        failure_threshold=settings.CIRCUIT_THRESHOLD,
-        recovery_timeout=settings.CIRCUIT_RESET_SECONDS,
+        failure_threshold=CIRCUIT_THRESHOLD,
+        recovery_timeout=CIRCUIT_RESET_SECONDS,
         success_threshold=1,
         handled_exceptions=RetryableError,
     ),
@@ -134,7 +142,7 @@ def _post(body: bytes, key: str, seconds: float) -> JSONText:
     }
     target = _url
     if target.scheme == "http":
-        # The address that was checked is the one that is called: a name may resolve to another one the next time.
+        # Call the very address that was checked: the name may resolve to another one the next time.
         target = _url._replace(host=_resolve_local_address())
         headers["Host"] = _url.netloc or ""
     try:
@@ -174,7 +182,7 @@ def _read_object(answer: bytes) -> JSONText:
 
 
 def _read_retry_after(response: urllib3.BaseHTTPResponse) -> float:
-    # In its other form, a date, it is left alone: the backoff will do.
+    # A date, the other form, is ignored: the backoff suffices.
     seconds = response.headers.get("Retry-After", "")
     return float(seconds) if seconds.isascii() and seconds.isdigit() else 0.0
 
@@ -183,7 +191,7 @@ def _resolve_local_address() -> str:
     """Return an address of the service, for plain http.
 
     Raises:
-        EnrichmentRefused: it is not a loopback, private or link-local one, so that anybody on the way could read along.
+        EnrichmentRefused: the address is not loopback, private or link-local, so others could read the traffic.
         RetryableError: the name does not resolve.
     """
     try:

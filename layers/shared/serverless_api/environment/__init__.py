@@ -1,0 +1,1 @@
+"""The bottom room: what the execution environment tells the code."""

@@ -1,7 +1,7 @@
-"""What every function of the API wears: `@endpoint`.
+"""The decorator that makes a function the handler of a route.
 
-It turns a gateway event into a `Request` of a known caller, checks the scope, and turns what the function returns or
-raises into the gateway's answer. It logs one line and writes the metrics of each request, whatever happens.
+It turns the gateway's event into a `Request` of a known caller, checks the scope, and turns what the function returns
+or raises into a response. Every request leaves one summary line in the log and its metrics, whatever happens.
 """
 
 import time
@@ -10,17 +10,18 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from serverless_api.environment import settings
-from serverless_api.http.errors import APIError, BadRequest, ServiceUnavailable
+from serverless_api.http.errors import APIError, BadRequest, ContentTooLarge, ServiceUnavailable
 from serverless_api.http.gateway_event import is_gateway_event
 from serverless_api.http.identity import identify_caller
 from serverless_api.http.request import Request, read_correlation_id
 from serverless_api.http.response import Response, make_error_response
 from serverless_api.http.warm_up import answer_warm_up, is_warm_up
 from serverless_api.resilience.deadline import DeadlineExceeded, invocation_deadline
-from serverless_api.telemetry.observability import logger, name_caller, report_request, start_request, take_cold_start
+from serverless_api.storage.table import ItemTooLarge, TableUnavailable
+from serverless_api.telemetry.observability import is_cold_start, logger, name_caller, report_request, start_request
 
 if settings.STARTS_FROM_SNAPSHOT:
-    from serverless_api.http import snapshot  # noqa: F401 - it registers what Lambda calls
+    from serverless_api.http import snapshot  # noqa: F401 - registers Lambda's snapshot hooks
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -32,10 +33,10 @@ def endpoint(scope: str) -> Callable[[Callable[[Request], Response]], Handler]:
     """Make a function the handler of one route.
 
     Args:
-        scope: what the caller's token must allow, as `<action>:<noun>`.
+        scope: the scope that the caller's token needs, as `<action>:<noun>`.
 
     Example:
-        >>> @endpoint(scope="read:resources")
+        >>> @endpoint(scope="read:widgets")
         ... def handler(request: Request) -> Response:
         ...     return Response(200, {"hello": request.caller.subject})
     """
@@ -44,7 +45,7 @@ def endpoint(scope: str) -> Callable[[Callable[[Request], Response]], Handler]:
         @wraps(function)
         def handler(event: Mapping[str, Any], context: "LambdaContext") -> dict[str, Any]:
             if is_warm_up(event):
-                take_cold_start()
+                is_cold_start()
                 return answer_warm_up()
             started = time.perf_counter_ns()
             is_known_form = is_gateway_event(event)
@@ -66,19 +67,52 @@ def endpoint(scope: str) -> Callable[[Callable[[Request], Response]], Handler]:
                     name_caller(caller.subject)
                     caller.require_scope(scope)
                     response = function(Request(event, request_id, caller))
-            except APIError as error:
-                if error.status >= 500:
-                    logger.exception(error.message)
-                response = make_error_response(error, request_id)
-            except DeadlineExceeded:
-                logger.exception("The request ran out of time")
-                response = make_error_response(ServiceUnavailable(), request_id)
-            except Exception:
-                logger.exception("The request failed unexpectedly")
-                response = make_error_response(APIError("Something unexpected went wrong"), request_id)
+                    if not isinstance(response, Response):
+                        raise _wrong_return(function, response)
+            except (Exception, DeadlineExceeded) as error:
+                if _comes_from_debugger(error):
+                    raise
+                response = make_error_response(_to_api_error(error), request_id)
             report_request(response.status, (time.perf_counter_ns() - started) / 1e6, route)
             return response.to_event({"X-Correlation-Id": correlation_id})
 
         return handler
 
     return decorate
+
+
+def _to_api_error(error: BaseException) -> APIError:
+    """Return the error that the caller is told about, and log an error that is not the caller's fault."""
+    match error:
+        case APIError():
+            if error.status >= 500:
+                logger.exception(error.message)
+            return error
+        case ItemTooLarge():
+            return ContentTooLarge("The content is larger than the 400 KB that can be stored")
+        case TableUnavailable():
+            unavailable = ServiceUnavailable(retry_after=error.retry_after)
+            logger.exception(unavailable.message)
+            return unavailable
+        case DeadlineExceeded():
+            logger.exception("The request ran out of time")
+            return ServiceUnavailable()
+        case _:
+            logger.exception("The request failed unexpectedly")
+            return APIError("Something unexpected went wrong")
+
+
+def _wrong_return(function: Callable[..., Any], returned: object) -> TypeError:
+    code = function.__code__
+    return TypeError(
+        f"{function.__qualname__} ({code.co_filename}, line {code.co_firstlineno})"
+        f" returned {type(returned).__name__}, not Response"
+    )
+
+
+def _comes_from_debugger(error: BaseException) -> bool:
+    """Return whether a debugger raised the error, because its user quit."""
+    traceback = error.__traceback__
+    while traceback and traceback.tb_frame.f_globals.get("__name__") != "bdb":
+        traceback = traceback.tb_next
+    return traceback is not None

@@ -1,7 +1,7 @@
-"""What can go wrong with a request, as the caller is told of it.
+"""Errors that a caller is told about, one class per HTTP status.
 
-Every error that is the caller's to know is an `APIError`: a status, a sentence and, where it helps, the faulty parts.
-`endpoint` turns it into the answer. Anything else that leaves a handler is a 500, whose cause only the log has.
+Raise an `APIError` for everything that the caller should know: `endpoint` turns it into the response. Any other
+exception that leaves a handler becomes a 500, and only the log has its cause.
 """
 
 from collections.abc import Iterable, Mapping
@@ -9,19 +9,19 @@ from typing import NamedTuple
 
 
 class Problem(NamedTuple):
-    """One faulty part of a request (a field by its path, a parameter, a header) and what is wrong with it."""
+    """One invalid part of a request: a field by its path, a parameter or a header, and what is wrong with it."""
 
     field: str
     problem: str
 
 
 class APIError(Exception):
-    """An answer other than the one that was asked for.
+    """A response other than the requested one.
 
     Args:
-        message: what is wrong, for a person; it ends up in the answer, so it never quotes a cause or a secret.
-        details: the faulty parts of the request.
-        headers: what the answer carries beside the usual headers.
+        message: what is wrong, for a person. The caller sees it, so it never includes a cause or a secret.
+        details: the invalid parts of the request.
+        headers: additional response headers.
     """
 
     status = 500
@@ -40,37 +40,37 @@ class BadRequest(APIError):
 
 
 class Unauthorized(APIError):
-    """The caller is not known (RFC 9110, section 15.5.2)."""
+    """The caller is unknown (RFC 9110, section 15.5.2)."""
 
     status = 401
 
 
 class Forbidden(APIError):
-    """The caller may not do this (RFC 9110, section 15.5.4)."""
+    """The caller's token does not allow the request (RFC 9110, section 15.5.4)."""
 
     status = 403
 
 
 class NotFound(APIError):
-    """The caller has nothing under this address (RFC 9110, section 15.5.5)."""
+    """The caller has nothing at this address (RFC 9110, section 15.5.5)."""
 
     status = 404
 
 
 class Conflict(APIError):
-    """The same request is still running (RFC 9110, section 15.5.10)."""
+    """The request conflicts with another one or with the current state (RFC 9110, section 15.5.10)."""
 
     status = 409
 
 
 class PreconditionFailed(APIError):
-    """The resource is not in the state that `If-Match` asks for (RFC 9110, section 15.5.13)."""
+    """The current version is not one that `If-Match` lists (RFC 9110, section 15.5.13)."""
 
     status = 412
 
 
 class ContentTooLarge(APIError):
-    """What the request brings is larger than can be kept (RFC 9110, section 15.5.14)."""
+    """The content is larger than can be stored (RFC 9110, section 15.5.14)."""
 
     status = 413
 
@@ -82,7 +82,7 @@ class UnprocessableContent(APIError):
 
 
 class ServiceUnavailable(APIError):
-    """A dependency is busy, down or out of time (RFC 9110, section 15.6.4).
+    """A dependency is throttled, down or out of time (RFC 9110, section 15.6.4).
 
     Args:
         retry_after: seconds after which the caller may try again (RFC 9110, section 10.2.3).

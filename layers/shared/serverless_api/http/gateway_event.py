@@ -1,6 +1,6 @@
-"""The form of the events that API Gateway sends (payload format 2.0), as far as they are read here.
+"""The shape of API Gateway's events (payload format 2.0), as far as the code reads them.
 
-The gateway never sends another one; whoever else may invoke a function gets a 400 for it, and not a 500.
+The gateway sends no other shape. Anyone else who may invoke a function gets a 400 for a malformed event, not a 500.
 
 Source: «Create AWS Lambda proxy integrations for HTTP APIs in API Gateway», Amazon API Gateway Developer Guide.
 """
@@ -27,7 +27,7 @@ _EVENT: Form = {
 
 
 def is_gateway_event(event: object) -> bool:
-    """Return whether an event has the gateway's form; any part may be missing or null, and further ones are ignored.
+    """Return whether an event has the gateway's shape. Any part may be missing or null; unknown parts are ignored.
 
     >>> is_gateway_event({"headers": {"accept": "*/*"}, "body": None})
     True
@@ -38,7 +38,7 @@ def is_gateway_event(event: object) -> bool:
 
 
 def is_text(value: object) -> TypeIs[str]:
-    """Return whether a value is a string that can be sent on: one without half a surrogate pair."""
+    """Return whether a value is a string that can be encoded: one without half of a surrogate pair."""
     return isinstance(value, str) and not _SURROGATE.search(value)
 
 

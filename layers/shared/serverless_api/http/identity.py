@@ -1,8 +1,8 @@
-"""Who calls: the identity that the gateway's JWT authorizer has verified.
+"""The caller's identity, as verified by the gateway's JWT authorizer.
 
-A deployed function takes it from the event alone. `sam local` runs no authorizer and passes no claims; only there, and
-only when `TOKEN_INTROSPECTION_URL` is set, is the token verified by asking the local issuer (RFC 7662). Without claims
-and without introspection there is no caller: 401.
+A deployed function takes it from the event alone. `sam local` runs no authorizer and passes no claims. Only there, and
+only if `TOKEN_INTROSPECTION_URL` is set, the local issuer verifies the token (RFC 7662). Without claims and without
+introspection the request gets a 401.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from serverless_api.http.gateway_event import is_text
 
 # A subject identifier is at most 255 characters long (OpenID Connect Core 1.0, section 2).
 MAX_SUBJECT_LENGTH = 255
-# Besides `scope` (RFC 8693, section 4.2): `scp` of Okta and Microsoft Entra, `permissions` of Auth0.
+# In addition to `scope` (RFC 8693, section 4.2): `scp` of Okta and Microsoft Entra, `permissions` of Auth0.
 _LIST_CLAIMS = ("scp", "permissions")
 
 
@@ -24,22 +24,22 @@ class Caller:
     """A verified caller.
 
     Attributes:
-        subject: the token's `sub`; everything that the caller owns is kept under it.
-        scopes: what the token allows, in either spelling (`read:resources`, `resources/read`).
+        subject: the token's `sub`; everything that the caller owns is stored under it.
+        scopes: the token's scopes, in either spelling (`read:widgets`, `widgets/read`).
     """
 
     subject: str
     scopes: frozenset[str]
 
     def require_scope(self, scope: str) -> None:
-        """Check that the caller may do what `scope` stands for.
+        """Check that the caller's token has a scope.
 
         Args:
-            scope: as `<action>:<noun>`; Cognito's spelling `<noun>/<action>` is accepted as well, since its scopes
-                always start with the name of a resource server.
+            scope: the scope as `<action>:<noun>`. Cognito's spelling `<noun>/<action>` counts as well, because its
+                scopes always start with the name of a resource server.
 
         Raises:
-            Forbidden: the token carries neither spelling.
+            Forbidden: the token has neither spelling.
         """
         action, _, noun = scope.partition(":")
         if self.scopes.isdisjoint((scope, f"{noun}/{action}")):
@@ -47,14 +47,14 @@ class Caller:
 
 
 def identify_caller(event: Mapping[str, Any]) -> Caller:
-    """Return who sent the request behind a gateway event.
+    """Return the caller of a gateway event.
 
     Raises:
-        Unauthorized: the event carries no verified claims, or they name no subject.
+        Unauthorized: the event has no verified claims, or they have no usable subject.
     """
     authorizer = ((event.get("requestContext") or {}).get("authorizer") or {}).get("jwt")
     if authorizer is None and settings.RUNS_IN_SAM_LOCAL and settings.TOKEN_INTROSPECTION_URL:
-        from serverless_api.http.introspection import introspect_token  # noqa: PLC0415 - no deployed function loads it
+        from serverless_api.http.introspection import introspect_token  # noqa: PLC0415 - deployed functions never load it
 
         authorizer = introspect_token(event)
     if authorizer is None:
@@ -63,7 +63,7 @@ def identify_caller(event: Mapping[str, Any]) -> Caller:
     subject = claims.get("sub")
     if not is_text(subject) or not 0 < len(subject) <= MAX_SUBJECT_LENGTH:
         raise _unauthorized()
-    # The gateway lists scopes only where the route demands some; the claim has all of them.
+    # The gateway lists scopes only if the route requires any; the claim has all of them.
     scopes = [*(authorizer.get("scopes") or ()), *str(claims.get("scope") or "").split(" ")]
     for name in _LIST_CLAIMS:
         scopes += _read_list(claims.get(name))
@@ -71,7 +71,7 @@ def identify_caller(event: Mapping[str, Any]) -> Caller:
 
 
 def _read_list(claim: object) -> list[str]:
-    """Return the entries of a claim that is a list, which the gateway writes as `[a b]`, or names parted by blanks."""
+    """Return the entries of a claim: a list, which the gateway writes as `[a b]`, or names separated by spaces."""
     if isinstance(claim, list):
         return [entry for entry in claim if isinstance(entry, str)]
     return str(claim or "").removeprefix("[").removesuffix("]").split(" ")

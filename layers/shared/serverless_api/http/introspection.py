@@ -1,6 +1,6 @@
-"""Asks the local issuer about a token, where `sam local` has no authorizer to do it (RFC 7662).
+"""Token introspection at the local issuer (RFC 7662), because `sam local` has no authorizer.
 
-Never loaded by a deployed function: see `identity`.
+Deployed functions never load this module: see `identity`.
 """
 
 import json
@@ -15,7 +15,7 @@ TIMEOUT_SECONDS = 5
 
 
 def introspect_token(event: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return what an authorizer would pass on for the event's bearer token, or None where the token is not accepted.
+    """Return what an authorizer would pass on for the event's bearer token, or None if the token is not accepted.
 
     Raises:
         OSError: the issuer does not answer.
@@ -25,7 +25,7 @@ def introspect_token(event: Mapping[str, Any]) -> dict[str, Any] | None:
     if scheme.lower() != "bearer" or not token:
         return None
     form = urllib.parse.urlencode({"token": token.strip(), "token_type_hint": "access_token"}).encode()
-    # The address is fixed by the local settings of `sam local`; no request can choose it.
+    # The settings of `sam local` fix the address; no request can choose it.
     with urllib.request.urlopen(settings.TOKEN_INTROSPECTION_URL, form, TIMEOUT_SECONDS) as response:  # noqa: S310
         claims = json.load(response)
     return {"claims": claims, "scopes": None} if claims.get("active") is True else None

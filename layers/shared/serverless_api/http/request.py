@@ -1,4 +1,4 @@
-"""What a function gets to know of a request: API Gateway's payload format 2.0, read and checked.
+"""HTTP requests: API Gateway's payload format 2.0, read and checked.
 
 Source: «Create AWS Lambda proxy integrations for HTTP APIs in API Gateway», Amazon API Gateway Developer Guide.
 """
@@ -15,24 +15,21 @@ from serverless_api.http.identity import Caller
 from serverless_api.http.validation import find_problems, load_model
 from serverless_api.storage.json_text import InvalidJSON, parse_json
 
-# A media type of JSON, with the only charset that JSON has (RFC 8259, sections 8.1 and 11).
+# JSON's media type, with the only charset that JSON has (RFC 8259, sections 8.1 and 11).
 _JSON_MEDIA_TYPE = re.compile(r'application/json\s*(;\s*charset="?utf-8"?\s*)?', re.IGNORECASE)
 _ENTITY_TAG = re.compile(r'\s*(W/)?"([\x21\x23-\x7e\x80-\xff]*)"\s*(?:,|$)')
 _IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
 _CORRELATION_ID = re.compile(r"[!-~]{1,128}")
 
-MAX_ENTITY_TAGS = 100
-"""Operands of `IN` («Comparison operator and function reference», Amazon DynamoDB Developer Guide)."""
-
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request of a known caller.
+    """A request of a known caller.
 
     Attributes:
-        event: the gateway's event, as it came.
-        request_id: the gateway's id for the request.
-        caller: who calls.
+        event: the gateway's event, unchanged.
+        request_id: the gateway's request ID.
+        caller: the caller.
     """
 
     event: Mapping[str, Any]
@@ -44,7 +41,7 @@ class Request:
         return _find_header(self.event, name)
 
     def read_path_parameter(self, name: str) -> str:
-        """Return the part of the path that the route calls `name`; empty where the route has none."""
+        """Return the path parameter `name`, or an empty string if the route has none."""
         value: str = (self.event.get("pathParameters") or {}).get(name) or ""
         return value
 
@@ -54,10 +51,10 @@ class Request:
         return value
 
     def read_limit(self, default: int, most: int) -> int:
-        """Return how many items the caller wants on a page, from 1 to `most`.
+        """Return the query parameter `limit`, the number of items on a page, from 1 to `most`.
 
         Raises:
-            BadRequest: `limit` is not a whole number of at least 1.
+            BadRequest: it is not a whole number of at least 1.
         """
         text = self.read_query_parameter("limit")
         if text is None:
@@ -65,15 +62,15 @@ class Request:
         digits = text.lstrip("0")
         if not (text.isascii() and text.isdigit() and digits):
             raise BadRequest("The request is not valid", [Problem("limit", "must be a whole number of at least 1")])
-        # More digits than `most` has means more than `most`, however many there are.
+        # A number with more digits than `most` is greater than `most`; parsing it could take long.
         return most if len(digits) > len(str(most)) else min(int(digits), most)
 
     def read_body(self, model: str) -> dict[str, Any]:
-        """Return the body, checked against the request model `model`.
+        """Return the body, checked against the request model `models/<model>.json`.
 
         Raises:
-            BadRequest: it is not JSON in UTF-8, is not declared as JSON, or breaks the model; the error names every
-                faulty field.
+            BadRequest: it is not JSON in UTF-8, is not declared as JSON, or violates the model; the error names every
+                invalid field.
         """
         media_type = self.read_header("content-type") or ""
         if not _JSON_MEDIA_TYPE.fullmatch(media_type.strip()):
@@ -94,10 +91,10 @@ class Request:
         try:
             return base64.b64decode(body, validate=True).decode()
         except (binascii.Error, ValueError) as error:
-            raise InvalidJSON("is not text in UTF-8") from error
+            raise InvalidJSON("is not UTF-8 text") from error
 
     def read_idempotency_key(self) -> str | None:
-        """Return the `Idempotency-Key`, or None where there is none.
+        """Return the `Idempotency-Key`, or None if there is none.
 
         Raises:
             BadRequest: it is not 1 to 255 visible ASCII characters.
@@ -111,39 +108,31 @@ class Request:
         return key
 
     def read_if_match(self) -> frozenset[str] | None:
-        """Return the versions that `If-Match` allows, or None where it allows any.
+        """Return the versions that `If-Match` allows, or None if it allows any.
 
-        Only strong entity tags count (RFC 9110, section 13.1.1); a header that holds none allows nothing.
-
-        Raises:
-            BadRequest: it holds more tags than one condition of DynamoDB can compare.
+        Only strong entity tags count (RFC 9110, section 13.1.1); a header without one allows no version.
         """
         header = self.read_header("if-match")
         if header is None or header.strip() == "*":
             return None
-        tags = frozenset(tag for weak, tag in _ENTITY_TAG.findall(header) if not weak)
-        if len(tags) > MAX_ENTITY_TAGS:
-            raise BadRequest(
-                "The request is not valid", [Problem("If-Match", f"must have at most {MAX_ENTITY_TAGS} entity tags")]
-            )
-        return tags
+        return frozenset(tag for weak, tag in _ENTITY_TAG.findall(header) if not weak)
 
     def holds_version(self, version: str) -> bool:
-        """Return whether `If-None-Match` says that the caller has this version (RFC 9110, section 13.1.2)."""
+        """Return whether `If-None-Match` lists this version, so the caller has it (RFC 9110, section 13.1.2)."""
         header = self.read_header("if-none-match") or ""
         return header.strip() == "*" or any(tag == version for _, tag in _ENTITY_TAG.findall(header))
 
 
 def read_correlation_id(event: Mapping[str, Any]) -> str | None:
-    """Return the event's `X-Correlation-Id`, by which a caller finds a request in several systems' logs.
+    """Return the event's `X-Correlation-Id`, which correlates the request across systems, or None.
 
-    It is no part of the request proper: one that is not 1 to 128 visible ASCII characters is as good as none.
+    A missing or invalid one (1 to 128 visible ASCII characters) is not an error.
     """
     correlation_id = _find_header(event, "x-correlation-id") or ""
     return correlation_id if _CORRELATION_ID.fullmatch(correlation_id) else None
 
 
 def _find_header(event: Mapping[str, Any], name: str) -> str | None:
-    # The gateway spells all names in lower case; `sam local` leaves them as they came.
+    # The gateway sends all names in lower case; `sam local` passes them unchanged.
     headers: Mapping[str, str] = event.get("headers") or {}
-    return next((value for of, value in headers.items() if of.lower() == name), None)
+    return next((value for header, value in headers.items() if header.lower() == name), None)

@@ -1,4 +1,4 @@
-"""Answers, in the form that API Gateway takes from a function (payload format 2.0)."""
+"""HTTP responses in the form that API Gateway takes from a function (payload format 2.0)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,12 +10,12 @@ from serverless_api.storage.json_text import dump_json
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An answer.
+    """An HTTP response.
 
     Attributes:
         status: the HTTP status.
-        body: what becomes the JSON body; None for no body.
-        headers: beside `Content-Type`, which follows from the body.
+        body: the value of the JSON body, or None for no body.
+        headers: the headers, except `Content-Type`, which follows from the body.
     """
 
     status: int
@@ -23,7 +23,7 @@ class Response:
     headers: dict[str, str] = field(default_factory=dict)
 
     def to_event(self, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
-        """Return the answer as the gateway takes it, with `headers` beside its own.
+        """Return the response as the gateway takes it, with additional `headers`.
 
         >>> Response(204).to_event()
         {'statusCode': 204, 'headers': {}, 'body': ''}
@@ -36,7 +36,7 @@ class Response:
 
 
 def make_error_response(error: APIError, request_id: str) -> Response:
-    """Return the answer that tells the caller of `error`."""
+    """Return the response for `error`."""
     body: dict[str, Any] = {"error": error.message, "requestId": request_id}
     if error.details:
         body["details"] = [problem._asdict() for problem in error.details]

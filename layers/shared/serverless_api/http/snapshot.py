@@ -1,7 +1,8 @@
-"""What Lambda SnapStart calls: before it freezes an environment, and after each restore of what was frozen.
+"""Lambda SnapStart hooks, called before the snapshot and after each restore.
 
-One snapshot becomes many environments, hours later: what is to be theirs alone, or is true for a while only, must not
-be in it. Ids and versions need nothing: `secrets` asks the operating system, which SnapStart gives new randomness.
+One snapshot becomes many environments, hours later. It must not contain anything that has to be unique to an
+environment or that expires. IDs and versions are safe: `secrets` asks the operating system, which SnapStart gives new
+randomness.
 
 Source: «Implement code before or after Lambda function snapshots» and «Handling uniqueness with Lambda SnapStart», AWS
 Lambda Developer Guide.
@@ -19,27 +20,27 @@ from serverless_api.storage.json_text import dump_json, parse_json
 from serverless_api.telemetry import tracing
 
 
-def rehearse() -> None:
-    """Walk the ways that a request takes, so that what is loaded and made on them is in the snapshot.
+def dry_run() -> None:
+    """Dry run of a request, so that the snapshot contains all that a request loads and creates.
 
-    No credentials are looked for, and nothing is sent.
+    Looks for no credentials and sends nothing.
     """
-    value = parse_json(dump_json({"name": "", "metadata": {}}))
+    value = parse_json(dump_json({"text": "", "object": {}}))
     for model in MODELS.glob("*.json"):
-        # Models of answers alone may say more than can be checked.
+        # Models of responses may use keywords that are not checked.
         with suppress(ModelError):
             list(find_problems(value, load_model(model.stem)))
-    Response(200, {"resources": []}).to_event()
-    table.rehearse()
-    table.start_over()
+    Response(200, {"items": []}).to_event()
+    table.dry_run()
+    table.reset()
 
 
-def start_over() -> None:
-    """Make the environment one of its own: other random numbers, new connections and credentials, no memories."""
+def reset() -> None:
+    """Make the environment unique: new random numbers, connections and credentials."""
     random.seed()
-    table.start_over()
-    tracing.start_over()
+    table.reset()
+    tracing.reset()
 
 
-register_before_snapshot(rehearse)
-register_after_restore(start_over)
+register_before_snapshot(dry_run)
+register_after_restore(reset)

@@ -1,8 +1,8 @@
-"""Checks a value against a request model and names every fault at once.
+"""Validation of values against request models; reports every problem at once.
 
-The models are the OpenAPI schemas in `models/`, the same files that the API's document is made of. Of JSON Schema this
-knows the keywords below and no others: a model that uses another one is refused when it is loaded, so that nothing
-is declared and then not checked.
+The models are the OpenAPI schemas in `models/`, which the API's document includes as well. Only the JSON Schema
+keywords below are supported. A model that uses another keyword is rejected when it is loaded, so nothing is declared
+and then not checked.
 """
 
 import re
@@ -19,14 +19,15 @@ type Schema = dict[str, Any]
 
 _PACKAGES = Path(__file__).parents[2]
 # `sam build` puts the models beside the packages; in the source tree they are at the root of the project.
-MODELS = next(folder for folder in (_PACKAGES / "models", _PACKAGES.parents[1] / "models") if folder.is_dir())
+_FOLDERS = (_PACKAGES / "models", _PACKAGES.parents[1] / "models")
+MODELS = next(filter(Path.is_dir, _FOLDERS), _FOLDERS[0])
 
-# They describe; there is nothing in them to check.
+# Descriptive keywords, which need no check.
 ANNOTATIONS = {"title", "description", "example", "default", "format"}
 
 
 class ModelError(Exception):
-    """A request model uses a keyword that is not checked here."""
+    """A request model is missing or cannot be used."""
 
 
 def _is_number(value: Any) -> bool:
@@ -62,7 +63,7 @@ def _properties(number: int) -> str:
     return _count(number, "property", "properties")
 
 
-# For each keyword: the values it applies to, whether such a value keeps it, and what is said where it does not.
+# For each keyword: the types it applies to, the check, and the message if the check fails.
 RULES: dict[str, Rule] = {
     "minLength": (str, lambda value, least: len(value) >= least, lambda n: f"must have at least {_characters(n)}"),
     "maxLength": (str, lambda value, most: len(value) <= most, lambda n: f"must have at most {_characters(n)}"),
@@ -83,7 +84,7 @@ def load_model(name: str) -> Schema:
     """Return the request model `models/<name>.json`.
 
     Raises:
-        ModelError: there is none, or it uses a keyword that is not checked here.
+        ModelError: it is missing, or it uses a keyword or a type that cannot be checked.
     """
     try:
         schema = parse_json((MODELS / f"{name}.json").read_text(encoding="utf-8"))
@@ -97,40 +98,42 @@ def _check_keywords(schema: Schema, path: str) -> None:
     unknown = schema.keys() - STRUCTURE - ANNOTATIONS - RULES.keys()
     if unknown:
         raise ModelError(f"The request model {path} uses {', '.join(sorted(unknown))}, which is not checked.")
-    for name, of in schema.get("properties", {}).items():
-        _check_keywords(of, f"{path}.{name}")
+    if "type" in schema and str(schema["type"]) not in TYPES:
+        raise ModelError(f"The request model {path} has the type {schema['type']}, which is not checked.")
+    for name, part in schema.get("properties", {}).items():
+        _check_keywords(part, f"{path}.{name}")
     for keyword in ("items", "additionalProperties"):
         if isinstance(schema.get(keyword), dict):
             _check_keywords(schema[keyword], f"{path}.{keyword}")
 
 
 def find_problems(value: Any, schema: Schema, field: str = "body") -> Iterator[Problem]:
-    """Yield every place in which `value` breaks `schema`.
+    """Yield every problem of `value` under `schema`.
 
     Args:
-        value: what `parse_json` returned.
-        schema: what `load_model` returned.
-        field: what the value is called where it is wrong as a whole; its parts are named by their path.
+        value: a value from `parse_json`.
+        schema: a model from `load_model`.
+        field: the name of the value as a whole; its parts are named by their paths.
 
-    >>> list(find_problems({"name": ""}, load_model("ResourceInput")))
-    [Problem(field='type', problem='is missing'), Problem(field='name', problem='must have at least 1 character')]
+    >>> list(find_problems({"name": ""}, {"required": ["kind"], "properties": {"name": {"minLength": 1}}}))
+    [Problem(field='kind', problem='is missing'), Problem(field='name', problem='must have at least 1 character')]
     """
     return _find_problems(value, schema, "", field)
 
 
 def _find_problems(value: Any, schema: Schema, path: str, field: str) -> Iterator[Problem]:
     if "type" in schema:
-        called, is_of_type = TYPES[schema["type"]]
-        if not is_of_type(value):
-            yield Problem(path or field, f"must be {called}")
+        type_name, has_type = TYPES[schema["type"]]
+        if not has_type(value):
+            yield Problem(path or field, f"must be {type_name}")
             return
-    # Python takes true for 1, JSON does not.
-    if "enum" in schema and (type(value) is bool, value) not in [(type(of) is bool, of) for of in schema["enum"]]:
+    # In Python true equals 1, in JSON it does not.
+    if "enum" in schema and not any(_equals(value, choice) for choice in schema["enum"]):
         yield Problem(path or field, "must be one of " + ", ".join(map(str, schema["enum"])))
         return
-    for keyword, (applies_to, is_kept, say) in RULES.items():
-        if keyword in schema and isinstance(value, applies_to) and not is_kept(value, schema[keyword]):
-            yield Problem(path or field, say(schema[keyword]))
+    for keyword, (types, holds, describe) in RULES.items():
+        if keyword in schema and isinstance(value, types) and not holds(value, schema[keyword]):
+            yield Problem(path or field, describe(schema[keyword]))
     if isinstance(value, dict):
         yield from _find_property_problems(value, schema, path, field)
     elif isinstance(value, list) and "items" in schema:
@@ -143,13 +146,17 @@ def _find_property_problems(value: dict[str, Any], schema: Schema, path: str, fi
         if name not in value:
             yield Problem(_join(path, name), "is missing")
     properties = schema.get("properties", {})
-    others = schema.get("additionalProperties", True)
-    for name, of in value.items():
-        rule = properties.get(name, others)
+    additional = schema.get("additionalProperties", True)
+    for name, part in value.items():
+        rule = properties.get(name, additional)
         if rule is False:
             yield Problem(_join(path, name), "is not a known property")
         elif rule is not True:
-            yield from _find_problems(of, rule, _join(path, name), field)
+            yield from _find_problems(part, rule, _join(path, name), field)
+
+
+def _equals(value: Any, choice: Any) -> bool:
+    return value == choice and isinstance(value, bool) == isinstance(choice, bool)
 
 
 def _join(path: str, name: str) -> str:

@@ -1,7 +1,7 @@
-"""Keeps execution environments of functions warm: the event that asks for nothing else, and who sends it.
+"""Warm-up events, which keep execution environments of a function alive.
 
-Lambda starts another environment of a function when all that it has are busy. So a few events at once keep a few
-environments, as long as they are answered at the same time; the answers say which environment each one came from.
+Lambda starts another environment of a function when all existing ones are busy. Several events at the same time
+therefore keep several environments warm. Each answer names the environment that it came from.
 """
 
 import os
@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from typing import Any
 
 WARM_UP_EVENT = {"warmUp": True}
-"""The whole event. The gateway's events always hold more, so that no HTTP request can look like it."""
+"""The whole event. The gateway's events always have more members, so no HTTP request can look like it."""
 
 
 def is_warm_up(event: object) -> bool:
-    """Return whether an event asks for nothing but a warm environment.
+    """Return whether an event is a warm-up event.
 
     >>> is_warm_up({"warmUp": True, "requestContext": {}})
     False
@@ -22,10 +22,10 @@ def is_warm_up(event: object) -> bool:
 
 
 def answer_warm_up() -> dict[str, str]:
-    """Return which environment this is: Lambda gives each one a log stream of its own."""
+    """Return the name of this environment: Lambda gives each one its own log stream."""
     return {"environment": os.environ.get("AWS_LAMBDA_LOG_STREAM_NAME", "")}
 
 
 def read_environment(answer: Mapping[str, Any]) -> str:
-    """Return which environment `answer_warm_up` has named."""
+    """Return the environment that an answer of `answer_warm_up` names."""
     return str(answer["environment"])

@@ -1,11 +1,13 @@
-"""Batches of records (SQS, DynamoDB streams), worked off as far as the time allows.
+"""Batches of records from SQS and streams, processed in order until the deadline.
 
-Source: «Implementing partial batch responses», AWS Lambda Developer Guide; the event source needs
+Source: «Implementing partial batch responses», AWS Lambda Developer Guide. The event source needs
 `FunctionResponseTypes: [ReportBatchItemFailures]`.
 """
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
+
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType
 
 from serverless_api.resilience.deadline import DeadlineExceeded, invocation_deadline
 from serverless_api.telemetry.observability import logger
@@ -13,45 +15,68 @@ from serverless_api.telemetry.observability import logger
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-type Record = Mapping[str, Any]
+
+class _OrderedProcessor(BatchProcessor):
+    """Powertools' processor, stopped by the first failure or by the deadline; reports every record that is left."""
+
+    seconds_a_record: float
+
+    def process(self) -> list[tuple[Any, ...]]:
+        """Process records while all succeed and enough time is left."""
+        results: list[tuple[Any, ...]] = []
+        reason: BaseException = TimeoutError("too little time was left for another record")
+        try:
+            with invocation_deadline(self.lambda_context) as deadline:
+                for record in self.records:
+                    if self.fail_messages or deadline.remaining < self.seconds_a_record:
+                        break
+                    results.append(self._process_record(record))
+        except DeadlineExceeded as error:
+            reason = error
+        for record in self.records[len(results) :]:
+            data = self._to_batch_type(record, self.event_type)
+            results.append(self.failure_handler(data, (type(reason), reason, reason.__traceback__)))
+        return results
 
 
 def process_batch(
     event: Mapping[str, Any],
     context: "LambdaContext",
-    process_record: Callable[[Record], None],
-    identify_record: Callable[[Record], str],
+    process_record: Callable[[Any], None],
+    event_type: EventType,
     seconds_a_record: float = 1.0,
-) -> dict[str, list[dict[str, str]]]:
-    """Process the records of an event in their order, and report those that are still to be done.
+) -> Mapping[str, Any]:
+    """Process the records of an event in order, and report those that are left.
 
-    After a record that fails, and once too little time is left, no further one is taken: a stream goes on from the
-    first one reported, and the order within a FIFO queue's group is kept.
+    After the first failure, or when too little time is left, no further record is started. A stream continues from the
+    first record reported, and a FIFO queue keeps the order within its groups.
 
     Args:
-        event: with its `Records`.
-        context: the invocation's.
-        process_record: does what is to be done; an exception reports the record.
-        identify_record: returns what the source knows a record by (`messageId`, or a stream's sequence number).
-        seconds_a_record: how much time must be left for another record to be taken.
+        event: the event with its `Records`.
+        context: the invocation's context.
+        process_record: processes one record, given as Powertools' data class for the event type; an exception reports
+            the record.
+        event_type: the event source.
+        seconds_a_record: the time that must be left to start another record.
 
     Returns:
         The partial batch response.
 
     Example:
         >>> def handler(event, context):
-        ...     return process_batch(event, context, send_mail, lambda record: record["messageId"])
+        ...     return process_batch(event, context, send_mail, EventType.SQS)
     """
-    records = list(event["Records"])
-    done = 0
-    try:
-        with invocation_deadline(context) as deadline:
-            for record in records:
-                if deadline.remaining < seconds_a_record:
-                    logger.warning("Too little time is left for the rest of the batch", left=len(records) - done)
-                    break
-                process_record(record)
-                done += 1
-    except (Exception, DeadlineExceeded):
-        logger.exception("A record failed", record=identify_record(records[done]))
-    return {"batchItemFailures": [{"itemIdentifier": identify_record(record)} for record in records[done:]]}
+    processor = _OrderedProcessor(event_type, raise_on_entire_batch_failure=False)
+    processor.seconds_a_record = seconds_a_record
+    # Powertools passes the record by keyword.
+    with processor(event["Records"], lambda record: process_record(record), context):  # noqa: PLW0108
+        processor.process()
+    response = processor.response()
+    if failures := response["batchItemFailures"]:
+        logger.error(
+            "Records are left of a batch",
+            first=failures[0]["itemIdentifier"],
+            left=len(failures),
+            exc_info=processor.exceptions[0][1],
+        )
+    return response

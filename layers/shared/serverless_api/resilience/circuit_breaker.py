@@ -1,7 +1,7 @@
-"""A circuit breaker within one execution environment, for the table itself.
+"""Circuit breaker within one execution environment; the table's own circuit uses it.
 
-Where the state of a circuit is to be shared between environments it is kept in DynamoDB, by Powertools'
-`circuit_breaker` (see `enrichment`). DynamoDB's own circuit cannot be kept there.
+For a state that all environments share, use Powertools' `circuit_breaker`, which keeps it in DynamoDB. The circuit of
+DynamoDB itself cannot be kept there.
 
 Source: Michael Nygard, «Release It!», chapter «Stability Patterns».
 """
@@ -12,7 +12,7 @@ from enum import StrEnum
 
 
 class CircuitState(StrEnum):
-    """Closed: calls go through. Open: they fail at once. Half-open: one call goes through, to see."""
+    """Closed: calls go through. Open: they fail at once. Half-open: one call goes through as a probe."""
 
     CLOSED = "closed"
     OPEN = "open"
@@ -20,10 +20,10 @@ class CircuitState(StrEnum):
 
 
 class CircuitOpen(Exception):
-    """The call was not made.
+    """The circuit is open, so the call was not made.
 
     Attributes:
-        retry_after: seconds until a call is let through again.
+        retry_after: seconds until the next call goes through.
     """
 
     def __init__(self, retry_after: float) -> None:
@@ -32,14 +32,14 @@ class CircuitOpen(Exception):
 
 
 class CircuitBreaker:
-    """Stops calling what fails again and again.
+    """Stops calls to a dependency that keeps failing.
 
     Args:
-        failures: the exceptions that count as failures; any other one says that the dependency answers.
+        failures: the exceptions that count as failures. Any other exception proves that the dependency answers.
         threshold: how many failures in a row open the circuit.
-        reset: seconds after which one call is let through.
-        on_transition: told of the state before and after each change.
-        clock: seconds on a clock that never goes back; another one in tests.
+        reset: seconds after which a probe goes through.
+        on_transition: called with the state before and after each change.
+        clock: returns seconds of a monotonic clock; tests pass a fake.
 
     Raises:
         ValueError: `threshold` is below 1, or `reset` is not positive.
@@ -59,9 +59,9 @@ class CircuitBreaker:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if threshold < 1:
-            raise ValueError(f"threshold of a circuit breaker must be at least 1, and is {threshold}")
+            raise ValueError(f"threshold of a circuit breaker must be at least 1, not {threshold}")
         if reset <= 0:
-            raise ValueError(f"reset of a circuit breaker must be more than 0 seconds, and is {reset}")
+            raise ValueError(f"reset of a circuit breaker must be more than 0 seconds, not {reset}")
         self._failures = failures
         self._threshold = threshold
         self._reset_seconds = reset
@@ -70,16 +70,16 @@ class CircuitBreaker:
         self.reset()
 
     def reset(self) -> None:
-        """Close the circuit and forget all failures, and tell nobody."""
+        """Close the circuit and forget all failures, without calling `on_transition`."""
         self._failed = 0
         self._opened_at = 0.0
         self.state = CircuitState.CLOSED
 
     def call[Result](self, function: Callable[[], Result]) -> Result:
-        """Return what `function` returns, unless the circuit is open.
+        """Return the result of `function`, unless the circuit is open.
 
         Raises:
-            CircuitOpen: it is, and `function` was not called.
+            CircuitOpen: the circuit is open and `function` was not called.
         """
         if self.state is not CircuitState.CLOSED:
             left = self._opened_at + self._reset_seconds - self._clock()
@@ -95,7 +95,7 @@ class CircuitBreaker:
             self._record_answer()
             raise
         except BaseException:
-            # The time was up: no answer, as far as anyone can tell.
+            # The deadline passed without an answer.
             self._record_failure()
             raise
         self._record_answer()

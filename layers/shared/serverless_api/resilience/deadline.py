@@ -1,41 +1,46 @@
-"""One point in time by which an invocation answers, whatever it waits for.
+"""Deadlines: the moment by which an invocation must answer, whatever it waits for.
 
-Waits, retries and time-outs are cut to what remains. Where something waits longer all the same (a dependency that sends
-a byte a second never meets a socket's time-out), a signal ends it: `Deadline.enforce`.
+Waits, retries and timeouts are cut to the time that remains. A signal ends anything that waits longer, such as a
+dependency that sends one byte a second and so never meets a socket's timeout: see `Deadline.enforce`.
+
+While a debugger is attached, time stands still: the deadlines of the invocation no longer end anything.
 """
 
+import math
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from types import FrameType
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 RESERVE_SECONDS = 0.75
-"""What an invocation keeps for its answer, logs and metrics: half a second, and what it takes to get there."""
-
+"""Time that an invocation keeps for its response, logs and metrics: half a second, and some to get there."""
 
 AGAIN_SECONDS = 0.1
-"""After how long the end is signalled once more, where it was caught."""
+"""Interval at which the signal is repeated, for code that catches the first one."""
+
+_DEBUGGERS = ("bdb", "pdb", "pydevd", "_pydevd")
 
 
 class DeadlineExceeded(BaseException):
     """The time is up.
 
-    Not an `Exception`: it must pass through code that catches every `Exception` to go on, as libraries do around calls
-    that may fail.
+    Not an `Exception`, so that it passes through libraries that catch every `Exception` around calls that may fail.
     """
 
 
 class Deadline:
-    """A point in time by which to be done.
+    """A point in time.
 
     Args:
         seconds: from now.
-        clock: seconds on a clock that never goes back; another one in tests.
+        clock: returns seconds of a monotonic clock; tests pass a fake.
 
     Example:
         >>> deadline = Deadline(2.0)
@@ -52,8 +57,8 @@ class Deadline:
         """Return the deadline of a Lambda invocation.
 
         Args:
-            context: the invocation's.
-            reserve: seconds to keep between the deadline and the moment at which Lambda ends the invocation.
+            context: the invocation's context.
+            reserve: seconds between the deadline and the moment at which Lambda ends the invocation.
         """
         return cls(context.get_remaining_time_in_millis() / 1000 - reserve)
 
@@ -63,10 +68,10 @@ class Deadline:
         return self._end - self._clock()
 
     def cut(self, seconds: float) -> float:
-        """Return `seconds`, or what is left where that is less.
+        """Return `seconds`, or the time left if that is less.
 
         Raises:
-            DeadlineExceeded: nothing is left.
+            DeadlineExceeded: no time is left.
         """
         left = min(seconds, self.remaining)
         if left <= 0:
@@ -74,20 +79,24 @@ class Deadline:
         return left
 
     def shorten(self, seconds: float) -> "Deadline":
-        """Return a deadline in `seconds`, or this one where it is earlier."""
+        """Return a deadline in `seconds`, or at this one's end if that is earlier."""
         return Deadline(min(seconds, self.remaining), self._clock)
+
+    def lift(self) -> None:
+        """Make this a deadline that never comes."""
+        self._end = math.inf
 
     @contextmanager
     def enforce(self) -> Iterator[None]:
         """End the block when the time is up, whatever it waits for.
 
-        Works in the main thread, in which Lambda runs handlers; in any other it ends nothing. A deadline enforced
-        within another one gives way to whichever is earlier.
+        Works in the main thread, where Lambda runs handlers; in other threads it does nothing. If deadlines are nested,
+        the earlier one ends the block.
 
         Raises:
             DeadlineExceeded: in the block, when the time is up.
         """
-        if self._end == float("inf") or threading.current_thread() is not threading.main_thread():
+        if self._end == math.inf or threading.current_thread() is not threading.main_thread():
             yield
             return
         outer_handler = signal.getsignal(signal.SIGALRM)
@@ -95,40 +104,62 @@ class Deadline:
         started = time.monotonic()
         is_enforced = True
 
-        def end_block(_number: int, _frame: Any) -> None:
-            if is_enforced:
+        def end_block(_number: int, frame: FrameType | None) -> None:
+            if _is_debugged(frame):
+                for deadline in _enforced:
+                    deadline.lift()
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            elif is_enforced:
                 raise DeadlineExceeded
+
+        _enforced.append(self)
 
         try:
             try:
                 signal.signal(signal.SIGALRM, end_block)
                 own = max(self.remaining, 1e-6)
-                # Again and again, for code that catches the first one and waits on.
+                # Repeated, for code that catches the first signal and waits on.
                 signal.setitimer(signal.ITIMER_REAL, min(own, outer_left) if outer_left else own, AGAIN_SECONDS)
                 yield
             finally:
                 is_enforced = False
         finally:
-            # Here once more, since the signal may come just before the line above.
+            # Once more, because the signal may arrive just before the line above.
             is_enforced = False
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, outer_handler)
-            if outer_left:
+            _enforced.pop()
+            if outer_left and not (_enforced and _enforced[-1].remaining == math.inf):
                 left = max(outer_left - (time.monotonic() - started), 1e-6)
                 signal.setitimer(signal.ITIMER_REAL, left, outer_interval)
 
 
-_current = Deadline(float("inf"))
+def _is_debugged(frame: FrameType | None) -> bool:
+    """Return whether a debugger is attached, or pdb is waiting in one of the frames below `frame`.
+
+    A trace function alone proves nothing: tools that measure coverage set one too.
+    """
+    if sys.monitoring.get_tool(sys.monitoring.DEBUGGER_ID):
+        return True
+    if (getattr(sys.gettrace(), "__module__", None) or "").startswith(_DEBUGGERS):
+        return True
+    while frame and frame.f_globals.get("__name__") not in _DEBUGGERS:
+        frame = frame.f_back
+    return frame is not None
+
+
+_current = Deadline(math.inf)
+_enforced: list[Deadline] = []  # the outermost first; a debugger lifts them all
 
 
 def current_deadline() -> Deadline:
-    """Return the deadline of the invocation that runs; one that never comes where none was set."""
+    """Return the deadline of the current invocation, or one that never comes if none is set."""
     return _current
 
 
 @contextmanager
 def invocation_deadline(context: "LambdaContext") -> Iterator[Deadline]:
-    """Make an invocation's deadline the current one for the block, and enforce it.
+    """Set and enforce the deadline of an invocation for the block.
 
     Raises:
         DeadlineExceeded: in the block, when the time is up.
@@ -139,4 +170,4 @@ def invocation_deadline(context: "LambdaContext") -> Iterator[Deadline]:
         with _current.enforce():
             yield _current
     finally:
-        _current = Deadline(float("inf"))
+        _current = Deadline(math.inf)

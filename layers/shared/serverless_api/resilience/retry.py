@@ -1,4 +1,4 @@
-"""Calls that are safe to repeat, repeated: exponential backoff with full jitter, within a budget and a deadline.
+"""Retries with exponential backoff and full jitter, within a retry budget and a deadline.
 
 Source: Marc Brooker, «Exponential Backoff And Jitter», AWS Architecture Blog; «Timeouts, retries, and backoff with
 jitter», The Amazon Builders' Library.
@@ -16,9 +16,8 @@ class RetryableError(Exception):
     """A call failed in a way that may pass: throttled, unavailable, timed out, not connected.
 
     Args:
-        message: for the log.
-        retry_after: seconds that the dependency asked to be left alone, as `Retry-After` says (RFC 9110, section
-            10.2.3).
+        message: the reason, for the log.
+        retry_after: seconds to wait before the next attempt, from `Retry-After` (RFC 9110, section 10.2.3).
     """
 
     def __init__(self, message: str, retry_after: float = 0.0) -> None:
@@ -28,13 +27,13 @@ class RetryableError(Exception):
 
 @dataclass(slots=True)
 class RetryBudget:
-    """How many retries there may be: each one costs a token, each call that succeeds earns one back.
+    """A retry budget: each retry costs a token, and each successful call earns one back.
 
-    A dependency that fails now and then is retried as often as needed; one that is down earns nothing, and is soon
-    called once for each request.
+    A dependency that fails occasionally is retried as often as needed. One that is down earns nothing, so each request
+    soon calls it only once.
 
     Attributes:
-        capacity: the most tokens there can be, and how many there are at first.
+        capacity: the maximum and initial number of tokens.
     """
 
     capacity: float = 20.0
@@ -42,35 +41,35 @@ class RetryBudget:
 
     def __post_init__(self) -> None:
         if self.capacity < 0:
-            raise ValueError(f"capacity of a retry budget must not be negative, and is {self.capacity}")
+            raise ValueError(f"capacity of a retry budget must not be negative: {self.capacity}")
         self.refill()
 
     def refill(self) -> None:
-        """Have as many tokens as at first."""
+        """Restore the initial number of tokens."""
         self.tokens = self.capacity
 
     def spend(self) -> bool:
-        """Take the token of one retry; return whether there was one."""
+        """Take the token for one retry and return whether there was one."""
         if self.tokens < 1:
             return False
         self.tokens -= 1
         return True
 
     def earn(self) -> None:
-        """Give a token back for a call that succeeded."""
+        """Add a token for a successful call."""
         self.tokens = min(self.capacity, self.tokens + 1)
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often and how patiently to repeat a call.
+    """How often, and after which waits, a call is retried.
 
     Attributes:
-        retries: how many times after the first attempt.
-        base: seconds of the first wait, at the most; each further one may be twice as long.
-        cap: seconds of any wait, at the most.
-        sleep: waits for some seconds; another one in tests.
-        draw: returns a number from 0 to below 1; another one in tests.
+        retries: how many retries follow the first attempt.
+        base: upper bound of the first wait in seconds; it doubles with each retry.
+        cap: upper bound of any wait in seconds.
+        sleep: waits for some seconds; tests pass a fake.
+        draw: returns a random number from 0 to below 1; tests pass a fake.
 
     Example:
         >>> RetryPolicy().call(fetch, deadline=Deadline(2.0), budget=RetryBudget())
@@ -85,7 +84,7 @@ class RetryPolicy:
     def __post_init__(self) -> None:
         for name in ("retries", "base", "cap"):
             if getattr(self, name) < 0:
-                raise ValueError(f"{name} of a retry policy must not be negative, and is {getattr(self, name)}")
+                raise ValueError(f"{name} of a retry policy must not be negative: {getattr(self, name)}")
 
     def call[Result](
         self,
@@ -94,16 +93,16 @@ class RetryPolicy:
         budget: RetryBudget,
         on_retry: Callable[[RetryableError], None] = lambda _: None,
     ) -> Result:
-        """Return what `attempt` returns, repeating it while it raises `RetryableError`.
+        """Return the result of `attempt`, repeating it while it raises `RetryableError`.
 
         Args:
-            attempt: one attempt; safe to repeat.
+            attempt: makes one attempt; must be safe to repeat.
             deadline: no wait goes past it.
-            budget: what the retries cost.
-            on_retry: told of the error before each retry.
+            budget: pays for the retries.
+            on_retry: called with the error before each retry.
 
         Raises:
-            RetryableError: the last attempt's, when the retries, the budget or the time are used up.
+            RetryableError: the last attempt's error, once the retries, the budget or the time are used up.
         """
         for retry in range(self.retries + 1):
             try:
@@ -120,5 +119,5 @@ class RetryPolicy:
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     def backoff(self, retry: int) -> float:
-        """Return the seconds to wait before retry number `retry` (from 0): full jitter, up to a doubling bound."""
+        """Return the seconds to wait before retry number `retry`, from 0: full jitter up to a doubling bound."""
         return float(self.draw() * min(self.cap, self.base * 2**retry))

@@ -1,0 +1,1 @@
+"""The DynamoDB table: its client, conditional writes, idempotency and exact JSON."""

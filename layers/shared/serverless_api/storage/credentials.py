@@ -1,4 +1,4 @@
-"""The AWS credentials of a function: in its environment, or with SnapStart from a local endpoint."""
+"""AWS credentials of a function: from its environment or, with SnapStart, from a local endpoint."""
 
 import os
 import time
@@ -8,45 +8,45 @@ from ipaddress import ip_address
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from serverless_api.storage.exchange import exchange_json
+from serverless_api.storage.fetch import fetch_json
 
 _REFRESH_BEFORE_EXPIRY = 300  # seconds
-# Besides loopback addresses: Amazon ECS, Amazon EKS by IPv4 and IPv6.
+# In addition to loopback addresses: Amazon ECS, and Amazon EKS over IPv4 and IPv6.
 _LOCAL_HOSTS = {"localhost", "169.254.170.2", "169.254.170.23", "fd00:ec2::23"}
 
 
 class CredentialsError(Exception):
-    """There are no credentials, or none that can be used; trying again does not help."""
+    """There are no usable credentials. Retrying does not help."""
 
 
 class Credentials(NamedTuple):
-    """What requests are signed with; `session_token` is empty for a user's own keys."""
+    """The keys that sign a request; `session_token` is empty for long-term keys."""
 
     access_key_id: str
     secret_access_key: str
     session_token: str
 
     def __repr__(self) -> str:
-        """Name the key only, since what is printed ends up in logs."""
+        """Show the key's ID only, because printed objects end up in logs."""
         return f"<credentials {self.access_key_id}>"
 
 
 class CredentialSource:
-    """Finds the credentials for each request, since Lambda replaces them in a running environment."""
+    """Finds the credentials anew for each request, because Lambda replaces them in a running environment."""
 
     def __init__(self) -> None:
         self._fetched: Credentials | None = None
         self._expires = 0.0
 
     def find(self, timeout: float) -> Credentials:
-        """Return the credentials as they are now.
+        """Return the current credentials.
 
         Args:
-            timeout: seconds, for each wait on the local endpoint.
+            timeout: seconds to wait for the local endpoint, each time.
 
         Raises:
             CredentialsError: the environment has none.
-            OSError: the local endpoint gives none.
+            OSError: the local endpoint does not return any.
         """
         environ = os.environ
         if access_key_id := environ.get("AWS_ACCESS_KEY_ID"):
@@ -62,12 +62,12 @@ class CredentialSource:
         return self._fetched
 
     def forget(self) -> None:
-        """Drop what was fetched, which a snapshot must not hold."""
+        """Drop the fetched credentials, which a snapshot must not hold."""
         self._fetched = None
 
 
 def _fetch(timeout: float) -> tuple[Credentials, float]:
-    """Ask the local endpoint for credentials and when they expire, in seconds since 1970.
+    """Return credentials from the local endpoint, and when they expire in seconds since 1970.
 
     Source: «Container credential provider», AWS SDKs and Tools Reference Guide.
     """
@@ -82,19 +82,19 @@ def _fetch(timeout: float) -> tuple[Credentials, float]:
         raise CredentialsError(f"AWS_CONTAINER_CREDENTIALS_FULL_URI names {url.hostname}, not a local endpoint.")
     token = os.environ.get("AWS_CONTAINER_AUTHORIZATION_TOKEN", "")
     if not _is_header_value(token):
-        raise CredentialsError("AWS_CONTAINER_AUTHORIZATION_TOKEN holds characters that no token has.")
+        raise CredentialsError("AWS_CONTAINER_AUTHORIZATION_TOKEN has characters that no token has.")
     headers = {"accept": "application/json"} | ({"authorization": token} if token else {})
     target = (url.path or "/") + (f"?{url.query}" if url.query else "")
     connection = HTTPConnection(url.hostname, url.port, timeout=timeout)
     try:
-        answer, document = exchange_json(connection, "GET", target, headers)
+        response, document = fetch_json(connection, "GET", target, headers)
     finally:
         connection.close()
     try:
         expires = datetime.fromisoformat(document["Expiration"]).timestamp()
         return _check(document["AccessKeyId"], document["SecretAccessKey"], document["Token"]), expires
     except (KeyError, TypeError, ValueError) as error:
-        raise ConnectionError(f"The endpoint for credentials gave none (status {answer.status})") from error
+        raise ConnectionError(f"The credentials endpoint returned none (status {response.status})") from error
 
 
 def _is_local(hostname: str) -> bool:
@@ -105,9 +105,9 @@ def _is_local(hostname: str) -> bool:
 
 
 def _check(access_key_id: str, secret_access_key: str | None, session_token: str | None) -> Credentials:
-    # Said here, since the complaint of http.client about a stray line end quotes the whole value.
+    # Checked here, because http.client's error about a stray line break quotes the whole value.
     if not secret_access_key or not _is_header_value(f"{access_key_id}{secret_access_key}{session_token}"):
-        raise CredentialsError("The AWS credentials are incomplete, or hold characters that no credential has.")
+        raise CredentialsError("The AWS credentials are incomplete or have characters that no credential has.")
     return Credentials(access_key_id, secret_access_key, session_token or "")
 
 

@@ -1,7 +1,7 @@
-"""DynamoDB's operations: each is one signed POST of JSON, over one connection that is kept open.
+"""DynamoDB client with a timeout per call: each operation is one signed POST of JSON over a kept connection.
 
-botocore's client reads a model of every operation and shape, which costs more than all else that a function does at its
-start and in a call, and its time-outs are fixed when it is made; here each call gets the time that its invocation has.
+botocore's client loads a model of every operation and shape, which costs more than everything else in a cold start and
+in a call. Its timeouts are fixed when it is created; here each call gets the time that its invocation has left.
 
 Source: «DynamoDB low-level API», Amazon DynamoDB Developer Guide.
 """
@@ -15,13 +15,13 @@ import ssl
 import time
 from collections.abc import Mapping
 from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
 from serverless_api.storage.credentials import Credentials, CredentialSource
-from serverless_api.storage.exchange import exchange_json
+from serverless_api.storage.fetch import fetch_json
 
-# Where a region is not in one of the partitions that share amazonaws.com, by how its name starts.
+# Domains of the partitions that do not use amazonaws.com, by prefix of the region.
 _SUFFIXES = {
     "cn-": "amazonaws.com.cn",
     "eusc-": "amazonaws.eu",
@@ -30,51 +30,54 @@ _SUFFIXES = {
     "us-isof-": "csp.hci.ic.gov",
     "eu-isoe-": "cloud.adc-e.uk",
 }
-# Seconds, as in the AWS SDK for Java. A frozen environment does not hear that the other side hung up.
+# Seconds, as in the AWS SDK for Java. A frozen environment does not notice that the other side closed the connection.
 _LONGEST_IDLE = 60
 
 _encode_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class DynamoDBError(Exception):
-    """DynamoDB refused a request.
+    """DynamoDB rejected a request.
 
     Attributes:
-        code: of the error, as «Error handling with DynamoDB» has it: `ConditionalCheckFailedException`.
-        message: what DynamoDB says about it.
-        status: of the HTTP response.
-        response: its whole body, with `Item` or `CancellationReasons` where DynamoDB gives them.
-        request_id: what AWS Support asks for; empty where there is none.
+        code: an error code of «Error handling with DynamoDB», such as `ConditionalCheckFailedException`.
+        message: DynamoDB's message.
+        document: the response's body, with `Item` or `CancellationReasons` if DynamoDB includes them.
+        response: the HTTP response.
+        request_id: the ID that AWS Support asks for; empty if there is none.
     """
 
-    def __init__(self, status: int, response: dict[str, Any], request_id: str) -> None:
-        self.code = str(response.get("__type") or status).rpartition("#")[2]
-        self.message = str(response.get("message") or response.get("Message") or "")
-        self.status = status
+    def __init__(self, response: HTTPResponse, document: dict[str, Any]) -> None:
+        self.code = str(document.get("__type") or response.status).rpartition("#")[2]
+        self.message = str(document.get("message") or document.get("Message") or "")
+        self.document = document
         self.response = response
-        self.request_id = request_id
+        self.request_id: str = response.getheader("x-amzn-RequestId", "")
         super().__init__(f"{self.code}: {self.message}")
 
 
-class DynamoDB:
-    """A client for one request at a time, which is what a Lambda environment serves; threads need one each.
+class Answer(NamedTuple):
+    """The answer to an operation: its result in DynamoDB JSON, and the HTTP response that carried it."""
 
-    Attributes:
-        response: the whole answer that the last call got, whatever its status, or None where it got none.
-    """
+    document: dict[str, Any]
+    response: HTTPResponse
+
+
+class DynamoDB:
+    """A client for one request at a time, as a Lambda environment serves them. Each thread needs its own."""
 
     def __init__(self, region: str, endpoint: str | None = None) -> None:
-        """Prepare a client; nothing is sent yet.
+        """Create a client without connecting.
 
         Args:
-            region: as AWS names it: `eu-central-1`.
-            endpoint: the URL to use instead of the region's own.
+            region: the AWS region, such as `eu-central-1`.
+            endpoint: the URL to use instead of the region's endpoint.
 
         Raises:
-            ValueError: `endpoint` is not a URL that can be used.
+            ValueError: `endpoint` is not a usable URL.
         """
         if not endpoint:
-            suffix = next((of for prefix, of in _SUFFIXES.items() if region.startswith(prefix)), "amazonaws.com")
+            suffix = next((name for prefix, name in _SUFFIXES.items() if region.startswith(prefix)), "amazonaws.com")
             endpoint = f"https://dynamodb.{region}.{suffix}"
         url = urlsplit(endpoint)
         if url.scheme not in ("http", "https") or not url.hostname:
@@ -84,56 +87,54 @@ class DynamoDB:
         self._path = url.path or "/"
         name = f"[{url.hostname}]" if ":" in url.hostname else url.hostname
         self._host = name if url.port in (None, 443 if url.scheme == "https" else 80) else f"{name}:{url.port}"
-        # Made once: reading the certificates takes longer than a handshake.
+        # Created once: reading the certificates takes longer than a handshake.
         self._tls: ssl.SSLContext | None = None
         if url.scheme == "https":
             self._tls = ssl.create_default_context(cafile=os.environ.get("AWS_CA_BUNDLE") or None)
         self._credentials = CredentialSource()
         self._connection: HTTPConnection | None = None
-        self.response: HTTPResponse | None = None
         self._last_used = 0.0
 
-    def call(self, operation: str, request: Mapping[str, Any], timeout: float) -> dict[str, Any]:
-        """Carry out one operation; it is tried once only.
+    def call(self, operation: str, request: Mapping[str, Any], timeout: float) -> Answer:
+        """Perform an operation, without retries.
 
         Args:
-            operation: as the «Amazon DynamoDB API Reference» names it: `GetItem`.
+            operation: an operation of the «Amazon DynamoDB API Reference», such as `GetItem`.
             request: its parameters, in DynamoDB JSON.
-            timeout: seconds, for connecting and for each wait on the socket.
+            timeout: seconds for connecting and for each wait on the socket.
 
         Raises:
-            DynamoDBError: DynamoDB refused the request.
-            OSError: no whole answer arrived; the operation may have been carried out all the same.
+            DynamoDBError: DynamoDB rejected the request.
+            OSError: no complete response arrived. The operation may have been performed.
             CredentialsError: the environment has no credentials.
         """
-        self.response = None
         if timeout <= 0:
-            raise TimeoutError("No time is left to ask DynamoDB.")
+            raise TimeoutError("No time is left to call DynamoDB.")
         body = _encode_json(request).encode()
         signed = self._sign(operation, body, self._credentials.find(timeout))
-        # Taken from the client while in use and given back after a whole answer: whatever ends the call before, a
-        # signal's handler included, no later call can read the answer to this one.
+        # Detached from the client while in use, and kept again after a complete response. Whatever interrupts the call,
+        # including a signal handler, no later call can read the response to this one.
         connection, self._connection = self._connect(timeout), None
-        answered = False
+        is_complete = False
         try:
-            answer, document = exchange_json(connection, "POST", self._path, signed, body)
-            answered = True
+            response, document = fetch_json(connection, "POST", self._path, signed, body)
+            is_complete = True
         finally:
-            if not answered:
+            if not is_complete:
                 connection.close()
-        self._connection, self._last_used, self.response = connection, time.time(), answer
-        if answer.status != 200:
-            raise DynamoDBError(answer.status, document, answer.getheader("x-amzn-RequestId", ""))
-        return document
+        self._connection, self._last_used = connection, time.time()
+        if response.status != 200:
+            raise DynamoDBError(response, document)
+        return Answer(document, response)
 
-    def rehearse(self, timeout: float) -> None:
-        """Do what a call does, but for sending anything: sign a request with keys that are nobody's, connect, hang up.
+    def dry_run(self, timeout: float) -> None:
+        """Dry run: sign with dummy keys, connect and disconnect. Sends no request.
 
         Args:
-            timeout: seconds, for connecting.
+            timeout: seconds for connecting.
 
         Raises:
-            OSError: there is no connection to be had.
+            OSError: the connection failed.
         """
         self._sign("GetItem", _encode_json({}).encode(), Credentials("AKIDEXAMPLE", "none", "none"))
         connection = self._connect(timeout)
@@ -143,7 +144,7 @@ class DynamoDB:
             connection.close()
 
     def close(self) -> None:
-        """Drop the connection and what is known of credentials; the next call starts with new ones."""
+        """Drop the connection and the credentials; the next call starts with new ones."""
         self._credentials.forget()
         connection, self._connection = self._connection, None
         if connection:
@@ -159,12 +160,12 @@ class DynamoDB:
         return sign(credentials, self._region, self._path, headers, body)
 
     def _connect(self, timeout: float) -> HTTPConnection:
-        """Return the kept connection if it still serves, or else one that opens when it is used."""
+        """Return the kept connection if it is still usable, otherwise one that opens on use."""
         kept = self._connection
-        # By the clock on the wall: others may stand still while the environment is frozen.
+        # Wall-clock time: other clocks may stand still while the environment is frozen.
         if kept and kept.sock and 0 <= time.time() - self._last_used < _LONGEST_IDLE:
-            # Between two calls nothing but the connection's end can have arrived. It is looked for before the request
-            # is sent, because afterwards nobody could tell whether the request was carried out.
+            # Between two calls only the connection's end can have arrived. Check before sending the request: afterwards
+            # nobody could tell whether the request was performed.
             arrived = select.poll()
             arrived.register(kept.sock, select.POLLIN)
             if not arrived.poll(0):
@@ -179,7 +180,7 @@ class DynamoDB:
 
 
 def find_endpoint(environ: Mapping[str, str]) -> str | None:
-    """Return the URL that the environment names for DynamoDB, or None.
+    """Return the URL that the environment sets for DynamoDB, or None.
 
     Source: «Service-specific endpoints», AWS SDKs and Tools Reference Guide.
 
@@ -192,14 +193,14 @@ def find_endpoint(environ: Mapping[str, str]) -> str | None:
 def sign(credentials: Credentials, region: str, path: str, headers: Mapping[str, str], body: bytes) -> dict[str, str]:
     """Return the headers of a POST to DynamoDB with its signature, and the session token if there is one.
 
-    Not by botocore's signer, whose import brings two thirds of botocore along.
+    Importing botocore's signer would load two thirds of botocore.
 
     Args:
-        credentials: whose request it is.
-        region: of the endpoint.
-        path: of the URL, as it is sent.
-        headers: all to be signed, named in lower case, `x-amz-date` among them.
-        body: as it is sent.
+        credentials: the keys to sign with.
+        region: the endpoint's region.
+        path: the URL's path, as it is sent.
+        headers: the headers to sign, named in lower case, including `x-amz-date`.
+        body: the request's body.
 
     Source: «Create a signed AWS API request», AWS Identity and Access Management User Guide.
     """

@@ -1,4 +1,4 @@
-"""The one table, through the one client: items are plain dicts, and what DynamoDB refuses becomes an error of ours.
+"""The DynamoDB table: plain dicts in and out, retries, circuit breaker, and one clear error for each refusal.
 
 Source: «Amazon DynamoDB API Reference» and «Error handling with DynamoDB», Amazon DynamoDB Developer Guide.
 """
@@ -7,23 +7,22 @@ import math
 import os
 import re
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
 from serverless_api.environment import settings
-from serverless_api.http.errors import ContentTooLarge, ServiceUnavailable
 from serverless_api.resilience.circuit_breaker import CircuitBreaker, CircuitOpen, CircuitState
 from serverless_api.resilience.deadline import DeadlineExceeded, current_deadline
 from serverless_api.resilience.retry import RetryableError, RetryBudget, RetryPolicy
-from serverless_api.storage.dynamodb import DynamoDB, DynamoDBError, find_endpoint
-from serverless_api.telemetry.observability import Metric, Usage, count, count_usage, logger, report_transition
+from serverless_api.storage.dynamodb import Answer, DynamoDB, DynamoDBError, find_endpoint
+from serverless_api.telemetry.observability import Dependency, Metric, Usage, count, count_usage, logger
 from serverless_api.telemetry.tracing import TableCall
 
 type Item = dict[str, Any]
 
-# Refused before anything was done.
+# Rejected before anything was done.
 _THROTTLED = {
     "LimitExceededException",
     "ProvisionedThroughputExceededException",
@@ -35,58 +34,81 @@ _THROTTLED = {
 _READS = {"GetItem", "Query"}
 
 ATTEMPT_SECONDS = 1.0
-"""How long one attempt may take; DynamoDB answers within some milliseconds."""
+"""Time limit of one attempt; DynamoDB answers within milliseconds."""
 
-# While the circuit is open, one request a second goes through to see whether the table is back.
-RESET_SECONDS = 1.0
+MAX_ALTERNATIVES = 100
+"""Most values of a `one_of` («Comparison operator and function reference», Amazon DynamoDB Developer Guide)."""
 
-REQUEST_TIMEOUT = 408
+# While the circuit is open, one request a second goes through as a probe.
+_RESET_SECONDS = 1.0
 
-TOO_LARGE = "The resource is larger than the 400 KB that can be kept"
+_REQUEST_TIMEOUT = 408
 
-_database = DynamoDB(settings.REGION, find_endpoint(os.environ))
+_THROTTLES = Metric("TableThrottles")
+_ERRORS = Metric("TableErrors")
 
 
 class ConditionFailed(Exception):
-    """The item is not in the state that the write asked for.
+    """The item is not in the state that the write requires.
+
+    Never raised because of an earlier attempt of the same write whose answer was lost: the store recognizes its own
+    write and reports success.
 
     Attributes:
-        item: the item as it is, or None where there is none.
-        may_be_done: whether an earlier attempt of the same write got no answer, and may have been carried out.
+        item: the item as it is, or None if there is none.
     """
 
     def __init__(self, item: Item | None) -> None:
         super().__init__("the condition of a write failed")
         self.item = item
-        self.may_be_done = False
-
-
-class AnswerLost(RetryableError):
-    """An attempt got no answer, or one that says nothing: it may have been carried out or not."""
 
 
 class TransactionConflict(Exception):
-    """Another write to the same items was under way; nothing was written."""
+    """Another write to the same items was in progress; nothing was written."""
+
+
+class ItemTooLarge(Exception):
+    """An item is larger than 400 KB, DynamoDB's limit."""
+
+
+class TableUnavailable(Exception):
+    """The table is throttled, down or out of time.
+
+    Attributes:
+        retry_after: whole seconds after which to try again.
+    """
+
+    def __init__(self, retry_after: int = 1) -> None:
+        super().__init__("the table is unavailable")
+        self.retry_after = retry_after
+
+
+class AnswerLost(RetryableError):
+    """An attempt got no answer, or one that proves nothing: it may have been performed or not."""
+
+
+_database = DynamoDB(settings.REGION, find_endpoint(os.environ))
+_dependency = Dependency("table")
+_policy = RetryPolicy()
+_budget = RetryBudget()
 
 
 def _report_transition(before: CircuitState, after: CircuitState) -> None:
-    report_transition("table", before, after)
+    _dependency.report_transition(before, after)
 
 
-_policy = RetryPolicy()
-_budget = RetryBudget()
-_circuit = CircuitBreaker(RetryableError, reset=RESET_SECONDS, on_transition=_report_transition)
+_circuit = CircuitBreaker(RetryableError, reset=_RESET_SECONDS, on_transition=_report_transition)
 
 
-def rehearse() -> None:
-    """Do what a request to the table takes, without one and without credentials; where there is no network, too."""
-    _decode_item(_encode_item({"pk": "", "of": [{"number": 1, "fraction": Decimal("0.5"), "nothing": None}]}))
+def dry_run() -> None:
+    """Dry run of a request to the table: sends nothing, needs no credentials, and works without a network."""
+    _decode_item(_encode_item({"pk": "", "list": [{"number": 1, "fraction": Decimal("0.5"), "nothing": None}]}))
     with suppress(OSError):
-        _database.rehearse(ATTEMPT_SECONDS)
+        _database.dry_run(ATTEMPT_SECONDS)
 
 
-def start_over() -> None:
-    """Drop connection and credentials, and what was learnt of the table's health: it was another time's."""
+def reset() -> None:
+    """Drop connection and credentials, and forget the table's health: a restored environment starts afresh."""
     _database.close()
     _budget.refill()
     _circuit.reset()
@@ -99,36 +121,40 @@ def get_item(key: Item) -> Item | None:
 
 
 def put_item(item: Item, condition: str, values: Mapping[str, Any] | None = None) -> None:
-    """Write a whole item.
+    """Write a whole item, which must differ from every item written before.
 
     Args:
-        item: what to write.
-        condition: a condition expression; every attribute name in it is written `#name`.
-        values: what its placeholders `:value` stand for.
+        item: the item; a random attribute, such as a version, makes it differ.
+        condition: a condition expression; write every attribute name as `#name`.
+        values: the values of its placeholders, by `:value`.
 
     Raises:
         ConditionFailed: the condition does not hold.
-        ContentTooLarge: the item is over DynamoDB's 400 KB.
+        ItemTooLarge: the item is over DynamoDB's limit.
     """
-    _call("PutItem", Item=_encode_item(item), **_condition(condition, values))
+    _write("PutItem", lambda found: found == item, Item=_encode_item(item), **_condition(condition, values))
 
 
-def update_item(key: Item, update: str, condition: str, values: Mapping[str, Any]) -> Item:
-    """Change an item and return it as it is then.
+def update_item(
+    key: Item, changes: Item, removed: Iterable[str], condition: str, values: Mapping[str, Any] | None = None
+) -> Item:
+    """Change an item and return it as it is afterwards.
 
     Args:
         key: its primary key.
-        update: an update expression; every attribute name in it is written `#name`.
-        condition: a condition expression, written in the same way.
-        values: what the placeholders `:value` of both stand for.
+        changes: the attributes to set, which must differ from every earlier change; see `put_item`.
+        removed: the names of the attributes to remove.
+        condition: a condition expression; write every attribute name as `#name`.
+        values: the values of its placeholders, by `:value`.
 
     Raises:
         ConditionFailed: the condition does not hold.
-        ContentTooLarge: the item would be over DynamoDB's 400 KB.
+        ItemTooLarge: the item would be over DynamoDB's limit.
     """
-    arguments = _condition(condition, values, update)
-    answer = _call("UpdateItem", Key=_encode_item(key), ReturnValues="ALL_NEW", **arguments)
-    return _decode_item(answer["Attributes"])
+    arguments = _update(changes, removed, condition, values)
+    return _write(
+        "UpdateItem", lambda found: _has(found, changes), Key=_encode_item(key), ReturnValues="ALL_NEW", **arguments
+    )
 
 
 def delete_item(key: Item, condition: str, values: Mapping[str, Any] | None = None) -> None:
@@ -137,38 +163,45 @@ def delete_item(key: Item, condition: str, values: Mapping[str, Any] | None = No
     Raises:
         ConditionFailed: the condition does not hold.
     """
-    _call("DeleteItem", Key=_encode_item(key), **_condition(condition, values))
+    _write("DeleteItem", lambda found: found is None, Key=_encode_item(key), **_condition(condition, values))
 
 
-def put_and_update(item: Item, key: Item, update: str, condition: str, values: Mapping[str, Any]) -> None:
-    """Write the new item `item` and change the item at `key`, both or neither.
+def put_and_update(
+    item: Item, key: Item, *, changes: Item, removed: Iterable[str], condition: str, values: Mapping[str, Any]
+) -> None:
+    """Write the new item `item` and change the item at `key`: both or neither.
 
     Raises:
         ConditionFailed: `condition` does not hold for the item at `key`, or `item` exists already.
-        TransactionConflict: another write to one of the two was under way.
-        ContentTooLarge: one of the two is over DynamoDB's 400 KB.
+        TransactionConflict: another write to one of the two was in progress.
+        ItemTooLarge: one of the two is over DynamoDB's limit.
     """
     put = {"TableName": settings.TABLE_NAME, "Item": _encode_item(item), **_condition("attribute_not_exists(#pk)")}
-    change = {"TableName": settings.TABLE_NAME, "Key": _encode_item(key), **_condition(condition, values, update)}
-    # With a token DynamoDB itself recognises a repeated transaction, for ten minutes.
-    token = secrets.token_hex(16)
-    _call("TransactWriteItems", ClientRequestToken=token, TransactItems=[{"Update": change}, {"Put": put}])
+    arguments = _update(changes, removed, condition, values)
+    update = {"TableName": settings.TABLE_NAME, "Key": _encode_item(key), **arguments}
+    _write(
+        "TransactWriteItems",
+        lambda found: _has(found, changes),
+        # With a token, DynamoDB recognizes a repeated transaction for ten minutes.
+        ClientRequestToken=secrets.token_hex(16),
+        TransactItems=[{"Update": update}, {"Put": put}],
+    )
 
 
 def query_items(partition: str, prefix: str, before: str | None, limit: int) -> Iterator[Item]:
-    """Yield at most `limit` items of a partition whose sort key starts with `prefix`, the last ones first.
+    """Yield up to `limit` items of a partition whose sort key starts with `prefix`, last one first.
 
     Args:
         partition: the value of `pk`.
-        prefix: what their `sk` starts with.
-        before: an `sk`; only items before it are wanted.
-        limit: how many, at the most.
+        prefix: the start of `sk`.
+        before: a sort key; only items before it are returned.
+        limit: the most items to return.
     """
     left = limit
     start = {"pk": partition, "sk": before} if before else None
     while left > 0:
         arguments: dict[str, Any] = {"ExclusiveStartKey": _encode_item(start)} if start else {}
-        # One answer holds at most 1 MB; the loop asks on until the page is full or the partition at its end.
+        # One answer holds at most 1 MB; query again until the page is full or the partition ends.
         answer = _call(
             "Query",
             KeyConditionExpression="#pk = :pk AND begins_with(#sk, :sk)",
@@ -187,89 +220,143 @@ def query_items(partition: str, prefix: str, before: str | None, limit: int) -> 
         start = _decode_item(answer["LastEvaluatedKey"])
 
 
-def _condition(condition: str, values: Mapping[str, Any] | None = None, update: str = "") -> dict[str, Any]:
-    """Return the arguments that a conditional write takes.
+def one_of(name: str, alternatives: Collection[str]) -> tuple[str, dict[str, str]]:
+    """Return a condition expression that holds if an attribute has one of some values, and its placeholders' values.
 
-    Names always go through placeholders, since `name` and a few hundred more are reserved words in expressions.
+    Args:
+        name: the attribute's name.
+        alternatives: up to `MAX_ALTERNATIVES` values; if empty, the condition never holds.
+    """
+    # No attribute of a key or version is ever the empty string.
+    values = {f":{name}{index}": value for index, value in enumerate(sorted(alternatives) or [""])}
+    return f"#{name} IN ({', '.join(values)})", values
+
+
+def _condition(condition: str, values: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the arguments of a conditional write.
+
+    Names always go through placeholders, because `name` and hundreds of others are reserved words in expressions.
     """
     arguments: dict[str, Any] = {
         "ConditionExpression": condition,
-        "ExpressionAttributeNames": {f"#{name}": name for name in re.findall(r"#(\w+)", f"{condition} {update}")},
+        "ExpressionAttributeNames": {f"#{name}": name for name in re.findall(r"#(\w+)", condition)},
         "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
     }
     if values:
         arguments["ExpressionAttributeValues"] = _encode_item(values)
-    if update:
-        arguments["UpdateExpression"] = update
     return arguments
 
 
-def _call(operation: str, **arguments: Any) -> dict[str, Any]:
-    """Carry out one operation: attempts, retries and circuit.
+def _update(changes: Item, removed: Iterable[str], condition: str, values: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the arguments of a conditional update."""
+    # Numbered placeholders: a name may have characters that placeholders may not.
+    names = {f"#set{index}": name for index, name in enumerate(changes)}
+    absent = {f"#remove{index}": name for index, name in enumerate(removed)}
+    update = "SET " + ", ".join(f"#set{index} = :set{index}" for index in range(len(names)))
+    if absent:
+        update += " REMOVE " + ", ".join(absent)
+    placeholders = {f":set{index}": value for index, value in enumerate(changes.values())}
+    arguments = _condition(condition, {**placeholders, **(values or {})})
+    arguments["ExpressionAttributeNames"] |= names | absent
+    return {**arguments, "UpdateExpression": update}
+
+
+def _has(found: Item | None, changes: Item) -> bool:
+    return found is not None and all(found.get(name) == value for name, value in changes.items())
+
+
+def _write(operation: str, is_done: Callable[[Item | None], bool], **arguments: Any) -> Item:
+    """Perform a conditional write and return the changed item, or an empty one if the operation returns none.
+
+    An attempt whose answer was lost may have been performed. Then the next attempt fails on its condition, and the item
+    that it finds shows whether the write is done.
+
+    Args:
+        operation: the operation.
+        is_done: whether an item (None: none) is as this write, and no other one, leaves it.
+        arguments: the operation's parameters.
+    """
+    errors: list[RetryableError] = []
+    try:
+        answer = _call(operation, errors, **arguments)
+    except ConditionFailed as failure:
+        if is_done(failure.item) and any(isinstance(error, AnswerLost) for error in errors):
+            return failure.item or {}
+        raise
+    return _decode_item(answer.get("Attributes") or {})
+
+
+def _call(operation: str, errors: list[RetryableError] | None = None, /, **arguments: Any) -> dict[str, Any]:
+    """Perform an operation with retries and circuit breaker, and return its result.
 
     Every operation here is safe to repeat: reads are, and each write is conditional on what it would find changed.
+
+    Args:
+        operation: the operation.
+        errors: filled with the errors of the attempts that were repeated.
+        arguments: the operation's parameters.
+
+    Raises:
+        TableUnavailable: the table is throttled, down or out of time.
     """
     if operation != "TransactWriteItems":
         arguments["TableName"] = settings.TABLE_NAME
     arguments["ReturnConsumedCapacity"] = "TOTAL"
-    failed: list[RetryableError] = []
+    repeated = [] if errors is None else errors
 
-    def count_retry(error: RetryableError) -> None:
-        failed.append(error)
-        count(Metric.TABLE_RETRIES)
-        logger.debug("The table is asked again", operation=operation, reason=str(error))
+    def on_retry(error: RetryableError) -> None:
+        repeated.append(error)
+        _dependency.count_retry(error)
 
     def attempt_and_retry() -> dict[str, Any]:
         return _policy.call(
-            lambda: _attempt(operation, arguments, len(failed)), current_deadline(), _budget, count_retry
+            lambda: _attempt(operation, arguments, len(repeated)), current_deadline(), _budget, on_retry
         )
 
     try:
         return _circuit.call(attempt_and_retry)
-    except ConditionFailed as failure:
-        failure.may_be_done = any(isinstance(error, AnswerLost) for error in failed)
-        raise
     except RetryableError as error:
-        raise ServiceUnavailable from error
+        raise TableUnavailable from error
     except CircuitOpen as error:
-        count(Metric.TABLE_CIRCUIT_REFUSALS)
-        raise ServiceUnavailable(retry_after=math.ceil(error.retry_after)) from error
+        _dependency.count_refusal()
+        raise TableUnavailable(math.ceil(error.retry_after)) from error
 
 
 def _attempt(operation: str, arguments: Mapping[str, Any], retries: int) -> dict[str, Any]:
     count_usage(Usage.TABLE_CALLS)
-    # Where no time is left, the database is not called, and has the answer to the call before.
-    _database.response = None
     with TableCall(operation, retries) as subsegment:
         try:
-            answer = _ask(operation, arguments)
+            answer = _send(operation, arguments)
+            subsegment.response = answer.response
         except AnswerLost:
-            count(Metric.TABLE_ERRORS)
+            count(_ERRORS)
             raise
-        except RetryableError:
-            count(Metric.TABLE_THROTTLES)
-            # DynamoDB says so with status 400.
-            subsegment.is_throttled = True
-            raise
-        finally:
-            subsegment.response = _database.response
-    _count_capacity(operation, answer)
-    return answer
+        except DynamoDBError as refusal:
+            subsegment.response = refusal.response
+            error = _translate(refusal)
+            if isinstance(error, AnswerLost):
+                count(_ERRORS)
+            elif isinstance(error, RetryableError):
+                count(_THROTTLES)
+                # DynamoDB throttles with status 400.
+                subsegment.is_throttled = True
+            if error is refusal:
+                raise
+            raise error from refusal
+    _count_capacity(operation, answer.document)
+    return answer.document
 
 
-def _ask(operation: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+def _send(operation: str, arguments: Mapping[str, Any]) -> Answer:
     invocation = current_deadline()
     attempt = invocation.shorten(ATTEMPT_SECONDS)
     try:
-        # The time-out bounds each wait on the socket; an answer that comes byte by byte is bounded by the signal.
+        # The timeout bounds each wait on the socket; the signal bounds a response that arrives byte by byte.
         with attempt.enforce():
             return _database.call(operation, arguments, attempt.cut(ATTEMPT_SECONDS))
     except DeadlineExceeded as error:
         invocation.cut(ATTEMPT_SECONDS)
-        raise AnswerLost(f"no whole answer within {ATTEMPT_SECONDS} s") from error
-    except DynamoDBError as error:
-        _raise_refusal(error)
-        raise
+        raise AnswerLost(f"no complete answer within {ATTEMPT_SECONDS} s") from error
     except OSError as error:
         raise AnswerLost(f"{type(error).__name__}: {error}") from error
 
@@ -277,39 +364,48 @@ def _ask(operation: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
 def _count_capacity(operation: str, answer: Mapping[str, Any]) -> None:
     consumed = answer.get("ConsumedCapacity") or []
     tables = consumed if isinstance(consumed, list) else [consumed]
-    units = sum(float(of.get("CapacityUnits") or 0) for of in tables)
+    units = sum(float(table.get("CapacityUnits") or 0) for table in tables)
     count_usage(Usage.READ_UNITS if operation in _READS else Usage.WRITE_UNITS, units)
-    logger.debug("The table has answered", operation=operation, capacity_units=units)
+    logger.debug("The table answered", operation=operation, capacity_units=units)
 
 
-def _raise_refusal(error: DynamoDBError) -> None:
-    if error.code == "ConditionalCheckFailedException":
-        found = error.response.get("Item")
-        raise ConditionFailed(_decode_item(found) if found else None) from error
-    if error.code == "TransactionCanceledException":
-        _raise_cancellation(error.response["CancellationReasons"], error)
-    if error.code == "TransactionConflictException":
-        raise TransactionConflict from error
-    # DynamoDB has no code of its own for an item over 400 KB: only the message tells it from other invalid requests.
-    if error.code == "ValidationException" and "exceeded the maximum allowed size" in error.message:
-        raise ContentTooLarge(TOO_LARGE) from error
-    if error.code in _THROTTLED:
-        raise RetryableError(error.code) from error
-    if error.status >= 500 or error.status == REQUEST_TIMEOUT:
-        raise AnswerLost(error.code) from error
+def _translate(error: DynamoDBError) -> Exception:
+    """Return the error that callers of this module handle, or `error` itself if it is unexpected."""
+    match error.code:
+        case "ConditionalCheckFailedException":
+            return _condition_failed(error.document)
+        case "TransactionCanceledException":
+            return _translate_cancellation(error)
+        case "TransactionConflictException":
+            return TransactionConflict()
+        # DynamoDB has no error code for an item over 400 KB; only the message distinguishes it.
+        case "ValidationException" if "exceeded the maximum allowed size" in error.message:
+            return ItemTooLarge()
+        case code if code in _THROTTLED:
+            return RetryableError(code)
+        case code if error.response.status >= 500 or error.response.status == _REQUEST_TIMEOUT:
+            return AnswerLost(code)
+    return error
 
 
-def _raise_cancellation(reasons: Sequence[Mapping[str, Any]], error: DynamoDBError) -> None:
+def _translate_cancellation(error: DynamoDBError) -> Exception:
+    reasons: Sequence[Mapping[str, Any]] = error.document["CancellationReasons"]
     for reason in reasons:
         if reason.get("Code") == "ConditionalCheckFailed":
-            raise ConditionFailed(_decode_item(reason["Item"]) if reason.get("Item") else None) from error
+            return _condition_failed(reason)
     codes = {reason.get("Code") for reason in reasons}
     if "TransactionConflict" in codes:
-        raise TransactionConflict from error
+        return TransactionConflict()
     if "ValidationError" in codes and any("maximum allowed size" in reason.get("Message", "") for reason in reasons):
-        raise ContentTooLarge(TOO_LARGE) from error
+        return ItemTooLarge()
     if codes & {"ThrottlingError", "ProvisionedThroughputExceeded"}:
-        raise RetryableError("the transaction was throttled") from error
+        return RetryableError("the transaction was throttled")
+    return error
+
+
+def _condition_failed(reason: Mapping[str, Any]) -> ConditionFailed:
+    found = reason.get("Item")
+    return ConditionFailed(_decode_item(found) if found else None)
 
 
 def _encode_item(item: Mapping[str, Any]) -> dict[str, Any]:
@@ -328,8 +424,8 @@ def _encode(value: Any) -> dict[str, Any]:
     if isinstance(value, Mapping):
         return {"M": _encode_item(value)}
     if isinstance(value, Sequence):
-        return {"L": [_encode(of) for of in value]}
-    raise TypeError(f"{type(value).__name__} cannot be kept in DynamoDB")
+        return {"L": [_encode(entry) for entry in value]}
+    raise TypeError(f"{type(value).__name__} cannot be stored in DynamoDB")
 
 
 def _decode_item(item: Mapping[str, Any]) -> Item:
@@ -337,15 +433,15 @@ def _decode_item(item: Mapping[str, Any]) -> Item:
 
 
 def _decode(value: Mapping[str, Any]) -> Any:
-    ((kind, of),) = value.items()
+    ((kind, content),) = value.items()
     match kind:
         case "N":
-            return Decimal(of) if set(of) - set("-0123456789") else int(of)
+            return Decimal(content) if set(content) - set("-0123456789") else int(content)
         case "NULL":
             return None
         case "M":
-            return _decode_item(of)
+            return _decode_item(content)
         case "L":
-            return [_decode(each) for each in of]
+            return [_decode(entry) for entry in content]
         case _:
-            return of
+            return content

@@ -1,7 +1,7 @@
-"""Subsegments for X-Ray: each call to the table or to another service, how long it took and how it ended.
+"""X-Ray subsegments: one for each call to the table or to another service.
 
-Lambda records the function's own segment. Below it each call is one document in one datagram to the X-Ray daemon that
-Lambda runs beside the function: nothing is waited for, kept or sent again, and no request fails of it.
+Lambda records the function's own segment. Each call below it is one document, sent in one datagram to the X-Ray daemon
+that Lambda runs beside the function. Nothing is awaited, buffered or sent again, and no request fails because of it.
 
 Source: «AWS X-Ray segment documents» and «Sending trace data to AWS X-Ray», AWS X-Ray Developer Guide.
 """
@@ -26,22 +26,22 @@ if TYPE_CHECKING:
     type Response = HTTPResponse | BaseHTTPResponse
 
 MAX_BYTES = 64_000
-"""How large a document may get here; X-Ray takes up to 64 kB."""
+"""Largest document that is sent; X-Ray takes up to 64 kB."""
 
 _PROTOCOL = '{"format": "json", "version": 1}\n'
-_LONGEST_VALUE = 250  # far more than a request id has; what comes from outside is bounded
+_LONGEST_VALUE = 250  # far longer than a request ID; bounds what comes from outside
 
 _daemon: socket.socket | None = None
 
 
 class Subsegment(ABC):
-    """One call, which lasts as long as a `with` block; sent at its end where the invocation is sampled.
+    """One call, which lasts as long as a `with` block and is sent at its end if the invocation is sampled.
 
-    An exception that leaves the block passes on; it is a fault where no answer explains it.
+    An exception that leaves the block passes through. It is recorded as a fault unless a response explains it.
 
     Attributes:
-        response: the answer, for the block to set as soon as there is one.
-        is_throttled: whether the answer says so in another way than by status 429.
+        response: the HTTP response, for the block to set as soon as there is one.
+        is_throttled: whether the call was throttled; status 429 says so by itself.
     """
 
     __slots__ = ("_started", "_trace", "is_throttled", "response")
@@ -61,17 +61,17 @@ class Subsegment(ABC):
 
     @abstractmethod
     def _describe(self) -> str:
-        """Return the members of the document that are this kind of call's own, as JSON."""
+        """Return the document's members that are specific to this kind of call, as JSON."""
 
     def _make_document(self, has_failed: bool) -> str:
-        # Put together by hand: with json's encoder it takes twice the time.
+        # Concatenated by hand: json's encoder takes twice the time.
         status = self.response.status if self.response else 0
         flags = ""
         if status >= 400 or has_failed:
             flags = ',"error":true' if 400 <= status < 500 else ',"fault":true'
             if self.is_throttled or status == 429:
                 flags += ',"throttle":true'
-        ended = max(time.time(), self._started)  # the clock may have been set back meanwhile
+        ended = max(time.time(), self._started)  # the clock may have been set back in between
         return (
             f'{{"id":"{os.urandom(8).hex()}",{self._trace},"type":"subsegment"'
             f',"start_time":{self._started!r},"end_time":{ended!r},{self._describe()}{flags}}}'
@@ -82,13 +82,13 @@ class TableCall(Subsegment):
     """One attempt of a table operation.
 
     Args:
-        operation: as the «Amazon DynamoDB API Reference» names it: `GetItem`.
-        retries: how many attempts there were before; the field is that of the X-Ray SDKs.
+        operation: an operation of the «Amazon DynamoDB API Reference», such as `GetItem`.
+        retries: the number of earlier attempts, in the field that the X-Ray SDKs use.
 
     Example:
         >>> with TableCall("GetItem", retries=0) as subsegment:
         ...     answer = database.call("GetItem", request, timeout=1)
-        ...     subsegment.response = database.response
+        ...     subsegment.response = answer.response
     """
 
     __slots__ = ("_operation", "_retries")
@@ -113,12 +113,12 @@ class TableCall(Subsegment):
 class HTTPCall(Subsegment):
     """A request to another service.
 
-    It has no path and no query: either may hold a key, or say whose request it is.
+    The document leaves out path and query, which may hold a key or identify the caller.
 
     Args:
-        method: of HTTP.
+        method: the HTTP method.
         scheme: `https` or `http`.
-        host: a name or an address, with the port where the URL has one.
+        host: the host's name or address, with the port if the URL has one.
     """
 
     __slots__ = ("_method", "_name", "_url")
@@ -127,7 +127,7 @@ class HTTPCall(Subsegment):
         super().__init__()
         self._method = method
         self._url = f"{scheme}://{host}/"
-        # X-Ray's names have no brackets, which stand around an IPv6 address.
+        # X-Ray allows no brackets in a name; they surround an IPv6 address.
         self._name = host.replace("[", "").replace("]", "")
 
     def _describe(self) -> str:
@@ -136,8 +136,8 @@ class HTTPCall(Subsegment):
         return f'"name":{_quote(self._name)},"namespace":"remote","http":{{"request":{request}{answer}}}'
 
 
-def start_over() -> None:
-    """Close the socket: an environment that was restored from a snapshot needs one of its own."""
+def reset() -> None:
+    """Close the socket, because an environment restored from a snapshot needs its own."""
     global _daemon  # noqa: PLW0603 - one for the environment
     if _daemon:
         _daemon.close()
@@ -145,13 +145,13 @@ def start_over() -> None:
 
 
 def _find_address() -> tuple[str, int] | None:
-    """Return the daemon's address, or None where nothing is to be sent.
+    """Return the daemon's address, or None if nothing is to be sent.
 
     Source: «Defined runtime environment variables», AWS Lambda Developer Guide.
     """
     host, _, port = settings.XRAY_DAEMON_ADDRESS.rpartition(":")
     host = host.strip("[]")
-    # An address and not a name, which would have to be looked up, in a request.
+    # An address, not a name: a name would need a DNS lookup during a request.
     with suppress(ValueError):
         if settings.TRACES and ip_address(host) and 0 < int(port) < 65536:
             return host, int(port)
@@ -162,7 +162,7 @@ _address = _find_address()
 
 
 def _find_trace() -> str:
-    """Return the members that say whose part a document is, or nothing where the invocation is not sampled.
+    """Return the members that link a document to its trace, or nothing if the invocation is not sampled.
 
     Source: «Tracing header», AWS X-Ray Developer Guide.
     """
@@ -183,7 +183,7 @@ def _send(document: str) -> None:
         if _daemon and len(datagram) <= MAX_BYTES:
             _daemon.send(datagram)
     except OSError:
-        # Where the daemon is gone or busy, the subsegment is lost, and the request is not.
+        # If the daemon is gone or busy, the subsegment is lost and the request goes on.
         return
 
 

@@ -1,4 +1,4 @@
-"""One HTTP request, and the JSON object that answers it."""
+"""HTTP requests that are answered by a JSON object."""
 
 import json
 from binascii import crc32
@@ -7,23 +7,23 @@ from http.client import HTTPConnection, HTTPException, HTTPResponse
 from typing import Any
 
 
-def exchange_json(
+def fetch_json(
     connection: HTTPConnection, method: str, target: str, headers: Mapping[str, str], body: bytes | None = None
 ) -> tuple[HTTPResponse, dict[str, Any]]:
-    """Send a request and read its whole response, whatever its status.
+    """Send a request and return the response with its JSON object, whatever the status.
 
     Args:
-        connection: which is of no further use after an exception.
-        method: of HTTP.
+        connection: the connection to use; close it after an exception.
+        method: the HTTP method.
         target: path and query.
-        headers: to send; http.client adds `Accept-Encoding: identity` and `Content-Length`.
-        body: to send.
+        headers: the request's headers; http.client adds `Accept-Encoding: identity` and `Content-Length`.
+        body: the request's body.
 
     Returns:
-        The response, and the JSON object that was its body.
+        The response, already read, and the JSON object in its body.
 
     Raises:
-        OSError: nothing arrived, or (as ConnectionError) what is not a whole, intact JSON object.
+        OSError: no response arrived, or (ConnectionError) it is not a complete, intact JSON object.
     """
     connection.request(method, target, body, dict(headers))
     status = None
@@ -36,7 +36,7 @@ def exchange_json(
             raise ValueError(f"its checksum is not {checksum}")
         document = json.loads(content)
         if not isinstance(document, dict):
-            raise TypeError("it is no object")
+            raise TypeError("it is not an object")
     except (HTTPException, ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise ConnectionError(f"The answer of {connection.host} (status {status}) cannot be read: {error}") from error
+        raise ConnectionError(f"Unreadable response from {connection.host} (status {status}): {error}") from error
     return response, document

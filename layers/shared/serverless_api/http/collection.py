@@ -1,0 +1,398 @@
+"""Collections: everything that a noun of the API needs, from IDs to conditional writes.
+
+An item of a collection has `pk` = `user#<subject>` and `sk` = `<noun>#<id>`. The subject always comes from the caller's
+token and nothing follows it in the key, so no ID, token or name leads to another caller's partition.
+"""
+
+import base64
+import re
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from serverless_api.http.errors import (
+    BadRequest,
+    Conflict,
+    NotFound,
+    PreconditionFailed,
+    Problem,
+    UnprocessableContent,
+)
+from serverless_api.http.identity import Caller
+from serverless_api.http.validation import ModelError, load_model
+from serverless_api.storage import idempotency, table
+from serverless_api.storage.json_text import JSONText, dump_json, parse_json
+from serverless_api.telemetry.observability import Metric, count
+
+MAX_PAGE_CHARACTERS = 1_400_000
+"""A Lambda response is at most 6 MB; a page that would exceed this ends before its limit."""
+
+_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+_NOUN = re.compile("[a-z][a-z ]*")
+_RESERVED = frozenset({"pk", "sk", "id", "createdAt", "updatedAt", "version"})
+
+
+class Entity:
+    """One item of a collection, in one version.
+
+    Attributes:
+        id: its ID, a UUID of version 7; IDs sort by time of creation.
+        version: different after each write.
+    """
+
+    __slots__ = ("_attributes", "_collection", "id", "version")
+
+    def __init__(self, collection: "Collection", attributes: table.Item) -> None:
+        self._collection = collection
+        self._attributes = attributes
+        self.id: str = attributes["sk"][len(collection.prefix) :]
+        self.version: str = attributes["version"]
+
+    @property
+    def etag(self) -> str:
+        """The strong entity tag of this version (RFC 9110, section 8.8.3)."""
+        return f'"{self.version}"'
+
+    @property
+    def created_at(self) -> str:
+        """The time of creation in UTC: RFC 3339 with milliseconds."""
+        created_at: str = self._attributes["createdAt"]
+        return created_at
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The fields as the request model describes them, numbers with every digit."""
+        fields = self._collection.fields
+        return {
+            name: value if fields[name] else parse_json(value)
+            for name, value in self._attributes.items()
+            if name in fields
+        }
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the item as the API shows it."""
+        attributes = self._attributes
+        shown = self._collection.show(attributes)
+        return {"id": self.id, **shown, "createdAt": attributes["createdAt"], "updatedAt": attributes["updatedAt"]}
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some items of a collection, newest first; `next_token` is None on the last page."""
+
+    items: Sequence[Entity]
+    next_token: str | None
+
+    def to_document(self, name: str) -> dict[str, Any]:
+        """Return the page as the API shows it, with the items under `name`."""
+        document: dict[str, Any] = {name: [item.to_document() for item in self.items], "count": len(self.items)}
+        if self.next_token is not None:
+            document["nextToken"] = self.next_token
+        return document
+
+
+class Collection:
+    """All items of one noun; each caller sees only its own.
+
+    A field whose type is `string` is stored as it is, any other as JSON text: numbers keep every digit, and objects and
+    lists nest as deep as a request may. docs/decisions/metadata-as-json.md has the reasons.
+
+    Override the methods marked as hooks for rules of a noun.
+
+    Args:
+        noun: the noun in the singular, as errors and sort keys spell it.
+        model: the request model `models/<model>.json`, which lists the fields that a caller may write.
+        plural: the plural of the noun, if adding an `s` does not make it.
+
+    Attributes:
+        model: the name of the request model, for `Request.read_body`.
+        fields: the names of the fields, and whether each is stored as plain text.
+        prefix: the start of each item's sort key.
+        derived: names of attributes that `derive` returns, stored and shown like the fields.
+        reads_before_update: whether an update reads the item first, so that `derive` knows its `createdAt` and is
+            called only if the item exists in an allowed version.
+
+    Raises:
+        ModelError: the model is missing or cannot state the fields of a collection.
+
+    Example:
+        >>> widgets = Collection("widget", model="WidgetInput")
+        >>> widget = widgets.create(request.caller, request.read_body(widgets.model))
+        >>> widgets.get(request.caller, widget.id).to_document()
+    """
+
+    derived: tuple[str, ...] = ()
+    reads_before_update = False
+
+    def __init__(self, noun: str, model: str, plural: str | None = None) -> None:
+        if not _NOUN.fullmatch(noun):
+            raise ValueError(f"The noun of a collection must be lower-case words, not {noun!r}.")
+        self.noun = noun
+        self.model = model
+        self.prefix = f"{noun}#"
+        label = (plural or f"{noun}s").title().replace(" ", "")
+        self._retrieved = Metric(f"{label}Retrieved")
+        self._changed = Metric(f"{label}Changed")
+        self.fields = _read_fields(model, reserved=_RESERVED.union(self.derived))
+        self._stored = (*self.fields.items(), *((name, False) for name in self.derived))
+        self._names = tuple(name for name, _ in self._stored)
+        self._written = (*self._names, "updatedAt", "version")
+        self._remembered = ("sk", "createdAt", "version", *self.derived)
+
+    def create(self, caller: Caller, fields: dict[str, Any], key: str | None = None) -> Entity:
+        """Create an item, once per idempotency key.
+
+        Args:
+            caller: the owner.
+            fields: the fields, as the request model describes them.
+            key: the request's `Idempotency-Key`. The same key and fields return the item as it was first created.
+
+        Raises:
+            Conflict: a request with this key is still running.
+            UnprocessableContent: the key was used with other fields.
+        """
+        now = time.time_ns()
+        draft = self._make_draft({"pk": _partition(caller), "sk": self.prefix + _make_id(now)}, fields, now)
+        if key is None:
+            item = self._complete(draft)
+            table.put_item(item, "attribute_not_exists(#pk)")
+        else:
+            first = self._create_once(draft, dump_json(fields), key)
+            item = {**draft, **first, "updatedAt": first["createdAt"]}
+        # A replay has the version that the first request wrote.
+        if item["version"] == draft["version"]:
+            count(self._changed)
+        return self._to_entity(item)
+
+    def get(self, caller: Caller, item_id: str) -> Entity:
+        """Return an item.
+
+        Raises:
+            NotFound: the caller has no item with this ID.
+        """
+        item = table.get_item(self._make_key(caller, item_id))
+        if item is None:
+            raise self._not_found()
+        count(self._retrieved)
+        return self._to_entity(item)
+
+    def update(
+        self, caller: Caller, item_id: str, fields: dict[str, Any], versions: frozenset[str] | None = None
+    ) -> Entity:
+        """Replace the fields of an item, in one write.
+
+        Args:
+            caller: the owner.
+            item_id: the item's ID.
+            fields: the new fields, as the request model describes them.
+            versions: the versions that may be replaced, or None for any.
+
+        Raises:
+            NotFound: the caller has no item with this ID.
+            PreconditionFailed: the item has another version.
+        """
+        condition, values = _match_versions(versions)
+        key = self._make_key(caller, item_id)
+        draft = self._make_draft(key, fields, time.time_ns())
+        if self.reads_before_update:
+            current = self.get(caller, item_id)
+            if versions is not None and current.version not in versions:
+                raise self._precondition_failed()
+            draft["createdAt"] = current.created_at
+        item = self._complete(draft)
+        changes = {name: item[name] for name in self._written if name in item}
+        removed = [name for name in self._written if name not in item]
+        try:
+            updated = table.update_item(key, changes, removed, condition, values)
+        except table.ConditionFailed as failure:
+            raise self._explain(failure) from failure
+        count(self._changed)
+        return self._to_entity(updated)
+
+    def delete(self, caller: Caller, item_id: str, versions: frozenset[str] | None = None) -> None:
+        """Delete an item.
+
+        Args:
+            caller: the owner.
+            item_id: the item's ID.
+            versions: the versions that may be deleted, or None for any.
+
+        Raises:
+            NotFound: the caller has no item with this ID.
+            PreconditionFailed: the item has another version.
+        """
+        condition, values = _match_versions(versions)
+        try:
+            table.delete_item(self._make_key(caller, item_id), condition, values)
+        except table.ConditionFailed as failure:
+            raise self._explain(failure) from failure
+        count(self._changed)
+
+    def list(self, caller: Caller, limit: int, after: str | None = None) -> Page:
+        """Return a page of the caller's items, newest first.
+
+        A page starts below the last item of the page before. Writes in between move nothing: each item that exists
+        throughout is on exactly one page.
+
+        Args:
+            caller: the owner.
+            limit: the most items; fewer if the page would be too large for one response.
+            after: the previous page's `next_token`, or None for the first page.
+
+        Raises:
+            BadRequest: the token was not issued by an earlier page.
+        """
+        before = None if after is None else self.prefix + _read_token(after)
+        items: list[Entity] = []
+        characters = 0
+        # One more than asked for tells whether another page follows.
+        for found in table.query_items(_partition(caller), self.prefix, before, limit + 1):
+            characters += self._mark_json(found)
+            if len(items) == limit or (items and characters > MAX_PAGE_CHARACTERS):
+                next_token = _make_token(items[-1].id)
+                break
+            items.append(Entity(self, found))
+        else:
+            next_token = None
+        count(self._retrieved, len(items))
+        return Page(items, next_token)
+
+    def prepare(self, fields: dict[str, Any]) -> dict[str, Any]:
+        """Return the fields to store. A hook: by default they are stored as they are."""
+        return fields
+
+    def derive(self, draft: Entity) -> Mapping[str, JSONText]:  # noqa: ARG002 - for those who override it
+        """Return those attributes of `derived` that a new version has. A hook, called before the write."""
+        return {}
+
+    def show(self, attributes: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the part of a document between `id` and `createdAt`. A hook."""
+        return {name: attributes[name] for name in self._names if name in attributes}
+
+    def _make_draft(self, key: table.Item, fields: dict[str, Any], now: int) -> table.Item:
+        """Return a new version of an item, without what `derive` adds."""
+        stored = {
+            name: value if self.fields[name] else dump_json(value) for name, value in self.prepare(fields).items()
+        }
+        stamp = _format_time(now)
+        return {**key, **stored, "createdAt": stamp, "updatedAt": stamp, "version": secrets.token_hex(8)}
+
+    def _complete(self, draft: table.Item) -> table.Item:
+        return {**draft, **self.derive(Entity(self, draft))}
+
+    def _create_once(self, draft: table.Item, content: str, key: str) -> table.Item:
+        try:
+            return idempotency.write_once(
+                draft["pk"],
+                self.noun,
+                key,
+                content=content,
+                make_item=lambda: self._complete(draft),
+                remembered=self._remembered,
+            )
+        except idempotency.KeyInUse as error:
+            raise Conflict(
+                "A request with this Idempotency-Key is still running", headers={"Retry-After": "1"}
+            ) from error
+        except idempotency.KeyReused as error:
+            raise UnprocessableContent("This Idempotency-Key was used with another body") from error
+
+    def _make_key(self, caller: Caller, item_id: str) -> table.Item:
+        if not _ID.fullmatch(item_id):
+            raise self._not_found()
+        return {"pk": _partition(caller), "sk": self.prefix + item_id}
+
+    def _to_entity(self, item: table.Item) -> Entity:
+        self._mark_json(item)
+        return Entity(self, item)
+
+    def _mark_json(self, item: table.Item) -> int:
+        """Mark what an item holds as JSON text, and return a bound of how many characters it takes in a response."""
+        characters = 0
+        for name, is_text in self._stored:
+            value = item.get(name)
+            if value is None:
+                continue
+            characters += len(value)
+            if is_text:
+                # Control characters grow when they are escaped.
+                characters += len(value)
+            else:
+                item[name] = JSONText(value)
+        return characters
+
+    def _explain(self, failure: table.ConditionFailed) -> NotFound | PreconditionFailed:
+        return self._not_found() if failure.item is None else self._precondition_failed()
+
+    def _precondition_failed(self) -> PreconditionFailed:
+        return PreconditionFailed(f"The {self.noun} has changed since it was read")
+
+    def _not_found(self) -> NotFound:
+        return NotFound(f"There is no such {self.noun}")
+
+
+def _read_fields(model: str, reserved: frozenset[str]) -> dict[str, bool]:
+    schema = load_model(model)
+    if schema.get("type") != "object" or schema.get("additionalProperties") is not False:
+        raise ModelError(f"The request model {model} must have the type object and additionalProperties: false.")
+    properties: dict[str, Any] = schema.get("properties", {})
+    if taken := reserved & properties.keys():
+        raise ModelError(f"The request model {model} names {', '.join(sorted(taken))}, which is reserved.")
+    return {name: schema.get("type") == "string" for name, schema in properties.items()}
+
+
+def _partition(caller: Caller) -> str:
+    return f"user#{caller.subject}"
+
+
+def _match_versions(versions: frozenset[str] | None) -> tuple[str, dict[str, str]]:
+    """Return the condition of a write to one of some versions.
+
+    Raises:
+        BadRequest: there are more versions than one condition can compare.
+    """
+    if versions is None:
+        return "attribute_exists(#pk)", {}
+    if len(versions) > table.MAX_ALTERNATIVES:
+        problem = Problem("If-Match", f"must have at most {table.MAX_ALTERNATIVES} entity tags")
+        raise BadRequest("The request is not valid", [problem])
+    return table.one_of("version", versions)
+
+
+def _make_id(now: int) -> str:
+    """Return an ID that sorts by time: a UUID of version 7 with twelve more bits of time (RFC 9562, section 6.2)."""
+    milliseconds, rest = divmod(now, 1_000_000)
+    fraction = rest * 4096 // 1_000_000
+    bits = (milliseconds << 80) | (0x7 << 76) | (fraction << 64) | (0b10 << 62) | secrets.randbits(62)
+    return _format_id(f"{bits:032x}")
+
+
+def _format_id(digits: str) -> str:
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def _format_time(now: int) -> str:
+    seconds, rest = divmod(now, 1_000_000_000)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest // 1_000_000:03}Z"
+
+
+def _make_token(item_id: str) -> str:
+    """Return a pagination token: the position of an item. It names no caller; the partition is always the caller's."""
+    return base64.urlsafe_b64encode(bytes.fromhex(item_id.replace("-", ""))).decode().rstrip("=")
+
+
+def _read_token(token: str) -> str:
+    """Return the ID in a pagination token.
+
+    Raises:
+        BadRequest: the token was not issued by an earlier page.
+    """
+    try:
+        item_id = _format_id(base64.b64decode(token + "==", altchars=b"-_", validate=True).hex())
+    except ValueError:
+        item_id = ""
+    if not _ID.fullmatch(item_id):
+        raise BadRequest("The request is not valid", [Problem("nextToken", "must be the nextToken of another page")])
+    return item_id
