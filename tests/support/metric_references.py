@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 from local_engine.template import Stack
 
 QUERY = re.compile(
-    r'SELECT (?:SUM|MAX|AVG)\("(?P<name>[^"]+)"\) FROM SCHEMA\("(?P<namespace>[^"]+)", (?P<dimensions>[\w, ]+)\)'
-    r" WHERE (?P<label>\w+) = '(?P<value>[^']+)' GROUP BY [\w, ]+"
+    r'SELECT (?:SUM|MAX|AVG)\("(?P<name>[^"]+)"\) FROM SCHEMA\("(?P<namespace>[^"]+)", (?P<dimensions>[\w", ]+)\)'
+    r" WHERE (?P<label>\w+) = '(?P<value>[^']+)' GROUP BY [\w\", ]+ ORDER BY SUM\(\) DESC"
 )
 
 
@@ -63,7 +63,7 @@ def _read_alarm(logical_id: str, properties: Mapping[str, Any]) -> Iterator[Refe
     entries = properties.get("Metrics", [])
     for entry in entries:
         if found := QUERY.fullmatch(entry.get("Expression", "")):
-            dimensions: dict[str, str | None] = dict.fromkeys(found["dimensions"].split(", "))
+            dimensions: dict[str, str | None] = dict.fromkeys(found["dimensions"].replace('"', "").split(", "))
             yield Reference(
                 logical_id, found["namespace"], found["name"], dimensions | {found["label"]: found["value"]}
             )
