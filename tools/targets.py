@@ -10,8 +10,7 @@ from urllib.parse import quote_plus, urlsplit
 
 import httpx
 
-from local_engine.issuer import CLIENT_ID, ISSUER_PATH, load_client_secret
-from local_engine.state import StateError
+from local_engine.issuer import CLIENT_ID, ISSUER_PATH, StateError, load_client_secret
 from tools.profiles import OperationError
 from tools.stack import DeployedStack
 

@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from local_engine.command_line.token_command import AUDIENCE, issuer_url
-from tests.support.engine_process import EngineProcess, free_port, is_running, processes_below
+from local_engine.issuer import AUDIENCE, issuer_url
+from local_engine.testing import EngineProcess, free_port, is_running, processes_below
 from tests.support.gateway import Answer
 from tests.support.matrix import EVERY_SCOPE
 from tests.support.stack import ROOT

@@ -2,8 +2,8 @@
 
 import pytest
 
+from local_engine.testing import EngineProcess, free_port
 from tests.api.conftest import Server
-from tests.support.engine_process import EngineProcess, free_port
 from tests.support.stack import ROOT
 from tests.support.xray_daemon import Daemon
 

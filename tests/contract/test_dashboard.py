@@ -59,7 +59,11 @@ def list_filter_metrics() -> set[str]:
 
 @pytest.fixture(scope="module")
 def own_metrics() -> set[str]:
-    return list_own_metrics()
+    # With the metrics of an optional dependency.
+    with import_functions({"ENRICHMENT_URL": "https://enrichment.example.com/"}):
+        from serverless_api import Metric
+
+        return set(Metric.declared)
 
 
 @pytest.mark.parametrize("reference", REFERENCES, ids=lambda reference: f"{reference.place}: {reference.name}")
@@ -82,7 +86,9 @@ def test_a_metric_is_one_that_is_written(reference: Reference, own_metrics: set[
 
 
 def test_each_metric_of_the_functions_is_on_the_dashboard(own_metrics: set[str]) -> None:
-    shown = {of.name for of in REFERENCES if of.namespace == NAMESPACE and of.place in PANELS}
+    shown = {
+        reference.name for reference in REFERENCES if reference.namespace == NAMESPACE and reference.place in PANELS
+    }
     # A 5xx of the functions is one of two kinds, which are shown.
     assert own_metrics - shown == {"ServerErrors"}
     assert list_filter_metrics() <= shown

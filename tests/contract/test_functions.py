@@ -111,7 +111,7 @@ def test_a_function_is_watched(name):
 
 def test_an_alarm_watches_every_route_of_the_gateway():
     (query,) = translate_stack().resources["Operations/RouteFailures"].properties["Metrics"]
-    assert "WHERE ApiId = 'Api' GROUP BY Method, Resource" in query["Expression"]
+    assert """WHERE ApiId = 'Api' GROUP BY "Method", "Resource" ORDER BY""" in query["Expression"]
     assert 'SUM("5xx")' in query["Expression"]
     assert TEMPLATE["Resources"]["Api"]["Properties"]["DefaultRouteSettings"]["DetailedMetricsEnabled"] is True
 

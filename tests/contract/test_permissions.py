@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 from local_engine.template import ACCOUNT_ID, REGION
+from local_engine.testing import free_port, poll
 from tests.support.dynamodb import DynamoDB, Refusal
-from tests.support.engine_process import free_port, poll
 from tests.support.gateway import ENVIRONMENT, Answer, Gateway, import_functions
 from tests.support.http_server import Reply, Request, Server, make_reply
 from tests.support.permissions import (
@@ -33,7 +33,7 @@ FUNCTIONS = {route.key: route.function for route in list_routes()}
 # With these parameters each function of the template is in the stack.
 ALL_FUNCTIONS = {"ColdStart": "warm"}
 STACK_NAME = "local"
-# The functions of one stack with their versions, the deployment groups of one application, the streams of one log group.
+# The functions of one stack with their versions, deployment groups of one application, streams of one log group.
 PARTS_OF_ONE = re.compile(
     rf"arn:aws:(lambda:[^*]*:function:{STACK_NAME}-|codedeploy:[^*]*:deploymentgroup:\w+/|logs:[^*]*:log-group:\w+:)\*"
 )
@@ -214,12 +214,14 @@ def test_a_routes_function_reaches_the_one_table_and_nothing_else(function: str)
 
 
 def test_the_hook_may_do_what_its_code_does() -> None:
-    groups = f"arn:aws:codedeploy:{REGION}:{ACCOUNT_ID}:deploymentgroup:ServerlessDeploymentApplication/*"
+    code_deploy = f"arn:aws:codedeploy:{REGION}:{ACCOUNT_ID}"
+    groups = f"{code_deploy}:deploymentgroup:ServerlessDeploymentApplication/*"
     stack = translate_stack()
     stack_id = stack.functions["VerifyVersions"].environment["STACK_ID"]
     assert read_role("VerifyVersions").resources == {
         "lambda:InvokeFunction": {f"arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:{STACK_NAME}-*"},
         "codedeploy:GetDeployment": {groups},
+        "codedeploy:GetApplicationRevision": {f"{code_deploy}:application:ServerlessDeploymentApplication"},
         "codedeploy:PutLifecycleEventHookExecutionStatus": {groups},
         "cloudformation:ListStackResources": {stack_id},
     }

@@ -18,6 +18,7 @@ from samtranslator.yaml_helper import yaml_parse
 
 from local_engine.template import translate
 from tests.deploy.emulator import Emulator
+from tests.support.permissions import list_functions
 from tests.support.stack import ROOT
 
 # What the emulator does not have: a change set with one of these fails.
@@ -91,12 +92,14 @@ class Deployment:
         self.emulator = emulator
         self.name = name
         self._template = template
+        self.questions = 0
+        """How many questions `deploy_guided` was asked."""
 
     def deploy(self, *options: str, **parameters: str) -> None:
         """Create the stack, or update it in place; `options` are those of `sam deploy`."""
         done = self._deploy(*options, **parameters)
         assert done.returncode == 0, f"sam deploy failed:\n{done.stdout}"
-        self.__dict__.pop("resources", None)
+        self._complete()
 
     def refuse(self, *options: str, **parameters: str) -> str:
         """Try to deploy what is to be refused, and return what `sam deploy` says."""
@@ -110,15 +113,12 @@ class Deployment:
         options = (*options, "--no-confirm-changeset", *(["--parameter-overrides", *overrides] if overrides else []))
         return _try(self.emulator, "deploy", *location, *options)
 
-    def deploy_guided(self, directory: Path) -> int:
+    def deploy_guided(self, directory: Path) -> None:
         """Create the stack as a newcomer does, on a terminal: every question of `sam deploy --guided` gets its default.
 
         One gets an answer: whether to deploy the change set that was shown, whose default is no.
 
         The answers are kept in `directory`, in another samconfig.toml.
-
-        Returns:
-            How many questions were asked.
         """
         config = shutil.copy(ROOT / "samconfig.toml", directory / "samconfig.toml")
         arguments = ["deploy", "--guided", "--template-file", str(self._template), "--config-file", str(config)]
@@ -136,12 +136,12 @@ class Deployment:
         ) as process:
             os.close(theirs)
             terminal = fdspawn(ours, timeout=_PROMPT_SECONDS, encoding="utf-8")
-            shown, asked = "", 0
+            shown = ""
             try:
                 while (found := terminal.expect([*answers, pexpect.EOF])) < len(answers):
                     shown += f"{terminal.before}{terminal.after}"
                     terminal.sendline(list(answers.values())[found])
-                    asked += 1
+                    self.questions += 1
                 shown += terminal.before
             except BaseException:
                 process.kill()
@@ -149,7 +149,22 @@ class Deployment:
             finally:
                 terminal.close()
         assert process.returncode == 0, f"sam deploy --guided failed:\n{shown}"
-        return asked
+        self._complete()
+
+    def _complete(self) -> None:
+        """Set the roles' permissions boundaries, which the emulator enforces but does not take from a template."""
+        self.__dict__.pop("resources", None)
+        iam = self.emulator.client("iam")
+        boundaries = {name: entry for name, entry in self.resources.items() if name.endswith("Boundary")}
+        for function in list_functions():
+            if f"{function}Role" not in self.resources:
+                continue
+            own = [name for name in boundaries if name.rpartition("/")[0] == function.rpartition("/")[0]]
+            # A nested application without a boundary gets the root's.
+            (boundary,) = own or ["FunctionBoundary"]
+            iam.put_role_permissions_boundary(
+                RoleName=self.find(f"{function}Role"), PermissionsBoundary=self.find(boundary)
+            )
 
     def delete(self) -> None:
         _run(self.emulator, "delete", "--stack-name", self.name, "--no-prompts", "--region", "us-east-1")

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import pytest
 
 from local_engine.issuer import load_client_secret
+from local_engine.testing import EngineProcess
 from tests.deploy.emulator import Emulator
-from tests.support.engine_process import EngineProcess
 from tests.support.programs import run_engine_of, run_tool
 from tests.support.stack import ROOT
 

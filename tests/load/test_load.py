@@ -17,8 +17,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from local_engine.issuer import CLIENT_ID
-from tests.support.engine_process import EngineProcess, free_port, run_engine
-from tests.support.served import serve
+from local_engine.testing import EngineProcess, free_port, run_engine, serve
 from tests.support.stack import ROOT, list_routes
 
 PYTHON = ROOT / ".venv-load/bin/python"

@@ -11,10 +11,10 @@ import boto3
 import httpx
 
 from local_engine.issuer import load_client_secret
+from local_engine.testing import poll
 from tests.security.doors import Door
 from tests.security.tokens import Forge
 from tests.support.bodies import list_places, replace_value, write
-from tests.support.engine_process import poll
 from tests.support.fault_proxy import Fault, FaultProxy, always, no_faults
 from tests.support.gateway import ENVIRONMENT, Answer
 from tests.support.items import find_path

@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from local_engine.issuer import AUDIENCE, issuer_url
+from local_engine.testing import EngineProcess, free_port
 from tests.security.doors import FunctionsDoor, GatewayDoor
 from tests.security.tokens import Forge
-from tests.support.engine_process import EngineProcess, free_port
 from tests.support.gateway import ENVIRONMENT, Gateway, import_functions
 from tests.support.http_server import Server, make_reply
 from tests.support.stack import ROOT

@@ -9,6 +9,7 @@ import pytest
 
 from local_engine.issuer import AUDIENCE, issuer_url
 from local_engine.services import Services, start_services
+from local_engine.testing import EngineProcess, free_port
 from tests.security.canaries import (
     Caller,
     Canaries,
@@ -21,7 +22,6 @@ from tests.security.canaries import (
 )
 from tests.security.doors import FunctionsDoor, GatewayDoor
 from tests.security.tokens import Forge
-from tests.support.engine_process import EngineProcess, free_port
 from tests.support.fault_proxy import FaultProxy
 from tests.support.gateway import Gateway, import_functions
 from tests.support.tables import create_table

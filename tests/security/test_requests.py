@@ -4,10 +4,10 @@ from functools import partial
 
 import pytest
 
+from local_engine.testing import EngineProcess
 from tests.security.doors import GatewayDoor
 from tests.security.raw import exchange
 from tests.security.tokens import Forge
-from tests.support.engine_process import EngineProcess
 from tests.support.items import read_state
 from tests.support.stack import SUCCESS, Route, list_creators, list_routes, select_routes
 

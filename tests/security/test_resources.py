@@ -10,10 +10,10 @@ import pytest
 
 from local_engine.issuer import AUDIENCE, issuer_url
 from local_engine.services import Services, start_services
+from local_engine.testing import EngineProcess, free_port
 from tests.security.canaries import SUBJECT, Caller, Canaries, call_everything, connect
 from tests.security.doors import FunctionsDoor, GatewayDoor
 from tests.security.tokens import Forge
-from tests.support.engine_process import EngineProcess, free_port
 from tests.support.gateway import Gateway, import_functions
 from tests.support.http_server import Reply, Request, Server, make_reply
 from tests.support.stack import SUCCESS, find_route

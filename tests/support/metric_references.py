@@ -3,14 +3,13 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
-from functools import cache
 from typing import Any, NamedTuple
 
 from local_engine.template import Stack
 
 QUERY = re.compile(
-    r'SELECT (?:SUM|MAX|AVG)\("(?P<name>[^"]+)"\) FROM SCHEMA\("(?P<namespace>[^"]+)", (?P<dimensions>[\w, ]+)\)'
-    r" WHERE (?P<label>\w+) = '(?P<value>[^']+)' GROUP BY [\w, ]+"
+    r'SELECT (?:SUM|MAX|AVG)\("(?P<name>[^"]+)"\) FROM SCHEMA\("(?P<namespace>[^"]+)", (?P<dimensions>[\w", ]+)\)'
+    r" WHERE (?P<label>\w+) = '(?P<value>[^']+)' GROUP BY [\w\", ]+ ORDER BY SUM\(\) DESC"
 )
 
 
@@ -23,7 +22,6 @@ class Reference(NamedTuple):
     dimensions: Mapping[str, str | None]
 
 
-@cache
 def list_references(stack: Stack) -> list[Reference]:
     """Every metric on a dashboard or in an alarm of a stack."""
     return list(_find_references(stack))
@@ -65,7 +63,7 @@ def _read_alarm(logical_id: str, properties: Mapping[str, Any]) -> Iterator[Refe
     entries = properties.get("Metrics", [])
     for entry in entries:
         if found := QUERY.fullmatch(entry.get("Expression", "")):
-            dimensions: dict[str, str | None] = dict.fromkeys(found["dimensions"].split(", "))
+            dimensions: dict[str, str | None] = dict.fromkeys(found["dimensions"].replace('"', "").split(", "))
             yield Reference(
                 logical_id, found["namespace"], found["name"], dimensions | {found["label"]: found["value"]}
             )

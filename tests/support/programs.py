@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.support.engine_process import EngineProcess, free_port
+from local_engine.testing import EngineProcess, free_port
 from tests.support.stack import ROOT
 
 RUN_SECONDS = 120

@@ -41,9 +41,10 @@ def read_settings(template: str = "template.yaml") -> dict[str, dict[str, Any]]:
 def write_variant(**settings: str) -> Iterator[Path]:
     """A root template, for the block, with other values of some settings in every stage, whichever file has them."""
     with tempfile.TemporaryDirectory() as folder:
-        for entry in stack.ROOT.iterdir():
-            if entry.name in {"functions", "layers", "models"}:
-                Path(folder, entry.name).symlink_to(entry)
+        # The engine's state too, so that tokens that tests mint are accepted.
+        stack.ROOT.joinpath(".local").mkdir(exist_ok=True)
+        for name in ("functions", "layers", "models", "events", ".local"):
+            Path(folder, name).symlink_to(stack.ROOT / name)
         Path(folder, "stacks").mkdir()
         for name in stack.list_templates():
             text = stack.ROOT.joinpath(name).read_text(encoding="utf-8")

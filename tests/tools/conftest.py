@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.engine_process import EngineProcess
+from local_engine.testing import EngineProcess
 from tests.support.programs import run_engine_of
 from tests.support.stack import ROOT
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.support.engine_process import EngineProcess, free_port
+from local_engine.testing import EngineProcess, free_port
 from tests.support.programs import run_engine_of, run_tool
 from tests.support.stack import ROOT, list_routes
 

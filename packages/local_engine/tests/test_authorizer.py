@@ -26,7 +26,7 @@ def client(engine: EngineProcess) -> Iterator[httpx.Client]:
 
 
 def token(engine: EngineProcess, *arguments: str) -> str:
-    return run_engine("token", "--port", str(engine.port), *arguments).stdout.strip()
+    return run_engine("token", "--port", str(engine.port), *arguments, project=TEMPLATE.parent).stdout.strip()
 
 
 def bearer(engine: EngineProcess, *arguments: str) -> dict[str, str]:

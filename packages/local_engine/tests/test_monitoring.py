@@ -23,7 +23,7 @@ LIVE = {**ORDERS, "Resource": "orders:live"}
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[EngineProcess]:
-    with EngineProcess(STACK, "--minute", "1") as engine:
+    with EngineProcess(STACK, "--minute", "1", "--verbose") as engine:
         yield engine
 
 

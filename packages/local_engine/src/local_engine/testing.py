@@ -6,7 +6,6 @@ assert client.get("/orders", headers={"Authorization": f"Bearer {token}"}).statu
 """
 
 import contextlib
-import os
 import re
 import secrets
 import signal
@@ -23,10 +22,12 @@ from typing import Any, Self
 import httpx
 import uvicorn
 
+from local_engine.child_environment import child_environment
 from local_engine.issuer import AUDIENCE, issuer_url, load_signing_key, mint_token
 
 __all__ = [
     "EngineProcess",
+    "child_environment",
     "engine_command",
     "free_port",
     "is_running",
@@ -37,7 +38,6 @@ __all__ = [
 ]
 
 START_SECONDS = 60
-_SOURCES = Path(__file__).resolve().parents[1]
 
 
 class EngineProcess:
@@ -63,7 +63,7 @@ class EngineProcess:
         self.process = subprocess.Popen(  # noqa: S603 - the engine's own command
             engine_command("run", "--template", str(template.resolve()), "--port", str(self.port), *arguments),
             cwd=self._project,
-            env=_environment() | (environment or {}),
+            env=child_environment() | (environment or {}),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -156,7 +156,7 @@ def run_engine(*arguments: str, project: Path | None = None) -> subprocess.Compl
     return subprocess.run(  # noqa: S603 - the engine's own command
         engine_command(*arguments),
         cwd=project,
-        env=_environment(),
+        env=child_environment(),
         capture_output=True,
         text=True,
         timeout=START_SECONDS,
@@ -226,12 +226,6 @@ def is_running(pid: int) -> bool:
     """Return whether a process runs; a zombie does not."""
     state = _ps("-o", "stat=", "-p", str(pid)).strip()
     return bool(state) and not state.startswith("Z")
-
-
-def _environment() -> dict[str, str]:
-    # The engine may be importable in this process only, by its own sys.path.
-    paths = [str(_SOURCES), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 def _ps(*arguments: str) -> str:

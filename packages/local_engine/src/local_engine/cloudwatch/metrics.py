@@ -282,19 +282,19 @@ def statistic_of(distributions: Sequence[Distribution], name: str) -> float:
     """
     match name:
         case "Sum":
-            return sum(one.total for one in distributions)
+            return sum(item.total for item in distributions)
         case "SampleCount":
-            return sum(one.count for one in distributions)
+            return sum(item.count for item in distributions)
         case "Average":
-            return sum(one.total for one in distributions) / sum(one.count for one in distributions)
+            return sum(item.total for item in distributions) / sum(item.count for item in distributions)
         case "Minimum":
-            return min(one.minimum for one in distributions)
+            return min(item.minimum for item in distributions)
         case "Maximum":
-            return max(one.maximum for one in distributions)
+            return max(item.maximum for item in distributions)
     percent = _read_percentile(name)
-    rank = sum(one.count for one in distributions) * percent / 100
+    rank = sum(item.count for item in distributions) * percent / 100
     reached = 0.0
-    pairs = sorted(pair for one in distributions for pair in zip(one.values, one.weights, strict=True))
+    pairs = sorted(pair for item in distributions for pair in zip(item.values, item.weights, strict=True))
     for value, weight in pairs:
         reached += weight
         # Sums of weights have rounding errors.

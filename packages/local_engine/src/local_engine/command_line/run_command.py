@@ -110,7 +110,7 @@ async def _serve(options: argparse.Namespace, console: Console) -> None:
         stack = load_template(options.template, dict(options.parameters))
         if not stack.apis:
             raise StartError(
-                f"{options.template} has no AWS::Serverless::HttpApi with a route, so nothing can be served."
+                f"{options.template} has no AWS::Serverless::HttpApi with a route, so there is nothing to serve."
             )
         _check_debugging(stack, options)
         sockets = [_listen(options.port + offset) for offset in range(len(stack.apis))]
