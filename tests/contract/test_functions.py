@@ -203,4 +203,4 @@ def test_access_logs_are_lines_of_json(named, caller):
     # The gateway cannot hash.
     assert line["caller"] == caller
     assert "uthorization" not in text
-    assert stage.properties["AccessLogSettings"]["DestinationArn"].endswith(":log-group:AccessLogGroup")
+    assert stage.properties["AccessLogSettings"]["DestinationArn"].endswith(":log-group:AccessLogGroup:*")
