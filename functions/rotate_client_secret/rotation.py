@@ -22,7 +22,6 @@ from urllib.parse import quote_plus, urlencode, urlsplit
 
 import boto3
 from botocore.config import Config
-
 from serverless_api.storage.exchange import exchange_json
 
 MAX_SECRETS = 2  # of one client in Cognito
