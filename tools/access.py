@@ -1,6 +1,6 @@
-"""`python -m tools.access`: prints an API's URL and a token for all of its routes, for programs that call it.
+"""`python -m tools.access`: prints an API's URL and a token for all of its routes, as JSON.
 
-What it prints is a credential, so it is for a pipe and not for a log.
+The output contains a credential: pipe it into a program, don't log it.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from tools.profiles import OperationError
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print both as JSON and return the exit status: 0, or 2 after a sentence."""
+    """Print both and return the exit status: 0, or 2 after an error message."""
     parser = argparse.ArgumentParser(prog="python -m tools.access", allow_abbrev=False)
     add_target(parser)
     try:

@@ -1,4 +1,4 @@
-"""Which API a command line means: one that `make run` serves, or that of a deployed stack."""
+"""Command-line options that select an API: one that `make run` serves, or a deployed stack's."""
 
 import argparse
 
@@ -8,18 +8,18 @@ from tools.targets import Target, find_deployed, find_local
 
 
 def add_target(parser: argparse.ArgumentParser) -> None:
-    """Have a command line name one API."""
+    """Add the options, of which exactly one must be given."""
     where = parser.add_mutually_exclusive_group(required=True)
-    where.add_argument("--url", help="of an API that `make run` serves")
-    where.add_argument("--stage", help="a profile of samconfig.toml, whose stack is deployed")
-    where.add_argument("--stack", help="name of a deployed stack, in the region of the environment")
+    where.add_argument("--url", help="URL of an API that `make run` serves")
+    where.add_argument("--stage", help="profile in samconfig.toml whose stack is deployed")
+    where.add_argument("--stack", help="name of a deployed stack in the environment's region")
 
 
 def find_target(options: argparse.Namespace) -> Target:
-    """Return the API that a command line names.
+    """Return the API that the options select.
 
     Raises:
-        OperationError: it is not there, or no client for it.
+        OperationError: the API or a client for it is missing.
     """
     if options.url:
         return find_local(options.url)

@@ -1,4 +1,4 @@
-"""`python -m tools.deploy`: what `make deploy` does before and after `sam deploy`."""
+"""`python -m tools.deploy`: the steps of `make deploy` before and after `sam deploy`."""
 
 import argparse
 import sys
@@ -11,10 +11,10 @@ _PROTECTED_STAGES = {"prod"}
 
 
 def check(stage: str) -> Profile:
-    """See that a stage can be deployed, before anything is built for it.
+    """Check that a stage can be deployed, before anything is built.
 
     Raises:
-        OperationError: there is no such stage, or AWS does not accept the credentials.
+        OperationError: the stage does not exist, or AWS rejects the credentials.
     """
     profile = read_profile(stage)
     DeployedStack(profile.stack, profile.region).check_credentials()
@@ -22,10 +22,10 @@ def check(stage: str) -> Profile:
 
 
 def protect(stage: str) -> bool:
-    """Have a production stack refuse its deletion, for which `sam deploy` has no option; return whether it is one.
+    """Turn on a production stack's termination protection, and return whether the stage is one of production.
 
     Raises:
-        OperationError: there is no such stage or stack, or AWS does not do it.
+        OperationError: the stage or the stack does not exist, or AWS refuses.
     """
     profile = read_profile(stage)
     if stage not in _PROTECTED_STAGES:
@@ -35,17 +35,17 @@ def protect(stage: str) -> bool:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Take a step and return the exit status: 0, or 2 after a sentence."""
+    """Run a step and return the exit status: 0, or 2 after an error message."""
     parser = argparse.ArgumentParser(prog="python -m tools.deploy", description=__doc__, allow_abbrev=False)
     parser.add_argument("step", choices=("check", "protect"))
-    parser.add_argument("--stage", default="", help="a profile of samconfig.toml")
+    parser.add_argument("--stage", default="", help="profile in samconfig.toml")
     options = parser.parse_args(arguments)
     try:
         if options.step == "check":
             profile = check(options.stage)
-            print(f"Deploying the stack {profile.stack}, after the tests.", flush=True)
+            print(f"Deploying the stack {profile.stack} after the tests.", flush=True)
         elif protect(options.stage):
-            print("The stack refuses to be deleted until its termination protection is switched off.", flush=True)
+            print("Termination protection is on: the stack cannot be deleted until you turn it off.", flush=True)
     except OperationError as error:
         print(error, file=sys.stderr)
         return 2

@@ -1,4 +1,4 @@
-"""`python -m tools.smoke`: one pass over every route of an API that runs, over HTTP."""
+"""`python -m tools.smoke`: sends requests to every route of a running API, with and without a token."""
 
 import argparse
 import json
@@ -10,23 +10,23 @@ from pathlib import Path
 import httpx
 
 from functions.verify_versions.route_pass import Answer, Check, Event, Step, find_success, run_pass
-from local_engine.template.stack import TemplateError, load_template
+from local_engine.template import TemplateError, load_template
 from tools.arguments import add_target, find_target
 from tools.profiles import ROOT, OperationError
 from tools.targets import Target, is_local
 
-# The gateway itself answers within 30 seconds.
+# The gateway answers within 30 seconds.
 _ANSWER_SECONDS = 35
 _METHODS = {"get", "post", "put", "patch", "delete", "head"}
-# Of the fixture's headers, those that say how another request travelled.
+# Headers of the fixture that describe how another request travelled.
 _TRAVEL_HEADERS = {"content-length", "host", "user-agent"}
 
 
 def read_checks(template: Path = ROOT / "template.yaml") -> list[Check]:
-    """Return a check for every route of the template's HTTP APIs: its fixture, and what their documents say.
+    """Return a check for every route of the template's HTTP APIs, with its fixture and the status of its success.
 
     Raises:
-        OperationError: the template cannot be read, or a route has no fixture or no answer.
+        OperationError: the template cannot be read, or a route has no fixture or no documented success.
     """
     try:
         documents = [api.document for api in load_template(template, {}).apis]
@@ -39,32 +39,32 @@ def read_checks(template: Path = ROOT / "template.yaml") -> list[Check]:
     checks = []
     for document in documents:
         for path, operations in document["paths"].items():
-            # Beside the methods, a path can have parameters that all of them share.
+            # A path may also have parameters that its methods share.
             for method in (name for name in operations if name in _METHODS):
                 route = f"{method.upper()} {path}"
                 if route not in fixtures:
-                    raise OperationError(f"{route} has no event fixture: put one into the folder events.")
+                    raise OperationError(f"{route} has no event fixture; add one to the events folder.")
                 try:
                     success = find_success(document, route)
                 except LookupError as error:
-                    raise OperationError(f"{route} has no answer to a good request in the API's document.") from error
+                    raise OperationError(f"The API's document describes no successful response to {route}.") from error
                 checks.append(Check(fixtures[route], success))
     return checks
 
 
 def run_smoke_test(target: Target, checks: Sequence[Check], show: Callable[[str], None] = print) -> list[str]:
-    """Get a token, see each route refused without it, and take a pass over them with it.
+    """Get a token, check that each route rejects requests without it, and run a pass over the routes with it.
 
     Args:
         target: the API.
-        checks: of its routes.
-        show: takes a line for each step.
+        checks: one for each of its routes.
+        show: is called with a line for each step.
 
     Returns:
-        A sentence for each step that went wrong.
+        A sentence for each step that failed.
 
     Raises:
-        OperationError: there is no token to be had.
+        OperationError: the issuer gives no token.
     """
     problems: list[str] = []
 
@@ -75,19 +75,19 @@ def run_smoke_test(target: Target, checks: Sequence[Check], show: Callable[[str]
 
     started = time.perf_counter()
     token = target.client.get_token()
-    show(_describe("a token by client credentials", None, time.perf_counter() - started))
+    show(_describe("Token by client credentials", None, time.perf_counter() - started))
     with httpx.Client(base_url=target.url, timeout=_ANSWER_SECONDS, trust_env=not is_local(target.url)) as session:
         show("Without a token:")
         for check in checks:
             report(_try_without_token(session, check))
-        show("With it:")
+        show("With a token:")
         session.headers["Authorization"] = f"Bearer {token}"
         run_pass(checks, lambda event: _send(session, event), report)
     return problems
 
 
-def _describe(what: str, status: int | None, seconds: float) -> str:
-    return f"  {what:<44} {status or '':>3} {seconds * 1000:>7.0f} ms"
+def _describe(step: str, status: int | None, seconds: float) -> str:
+    return f"  {step:<44} {status or '':>3} {seconds * 1000:>7.0f} ms"
 
 
 def _try_without_token(session: httpx.Client, check: Check) -> Step:
@@ -101,7 +101,7 @@ def _try_without_token(session: httpx.Client, check: Check) -> Step:
 
 
 def _send(session: httpx.Client, event: Event) -> Answer:
-    """Send the request that an event stands for."""
+    """Send the request that an event describes."""
     headers = {
         name: value
         for name, value in event["headers"].items()
@@ -116,7 +116,7 @@ def _send(session: httpx.Client, event: Event) -> Answer:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the smoke test and return the exit status: 1 where a step went wrong, 2 where it could not begin."""
+    """Run the smoke test and return the exit status: 1 if a step failed, 2 if it could not start."""
     parser = argparse.ArgumentParser(
         prog="make smoke", usage="make smoke URL=http://127.0.0.1:3000 | STAGE=dev | STACK=name", allow_abbrev=False
     )
@@ -132,7 +132,7 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     for problem in problems:
         print(problem, file=sys.stderr)
-    print("Failed." if problems else "Every route answers as it should.", file=sys.stderr if problems else sys.stdout)
+    print("Failed." if problems else "Every route works.", file=sys.stderr if problems else sys.stdout)
     return 1 if problems else 0
 
 

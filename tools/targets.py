@@ -1,4 +1,4 @@
-"""Where the smoke test finds an API, and a token for it."""
+"""Finds an API and a client that gets tokens for it."""
 
 import json
 import os
@@ -10,13 +10,11 @@ from urllib.parse import quote_plus, urlsplit
 
 import httpx
 
-from local_engine.command_line.token_command import ISSUER_PATH
-from local_engine.issuer.issuer import CLIENT_ID, load_client_secret
-from local_engine.state import StateError
-from tools.profiles import OperationError
+from local_engine.issuer import CLIENT_ID, ISSUER_PATH, StateError, load_client_secret
+from tools.profiles import ROOT, OperationError
 from tools.stack import DeployedStack
 
-# The first rotation, which begins when the stack is made, writes the machine client's secret.
+# The first rotation starts when the stack is created, and writes the machine client's secret.
 ROTATION_SECONDS = 300
 _POLL_SECONDS = 3
 _TOKEN_SECONDS = 15
@@ -24,13 +22,13 @@ _TOKEN_SECONDS = 15
 
 @dataclass(frozen=True)
 class Client:
-    """A client of an issuer, by client credentials (RFC 6749, section 4.4).
+    """A client of an issuer that uses client credentials (RFC 6749, section 4.4).
 
     Attributes:
-        client_id: its id.
+        client_id: its ID.
         client_secret: its secret.
         token_endpoint: URL.
-        options: what the issuer wants to be told beside them, such as `scope` and `audience`.
+        options: further form fields that the issuer requires, such as `scope` and `audience`.
     """
 
     client_id: str
@@ -42,11 +40,11 @@ class Client:
         """Return an access token.
 
         Raises:
-            OperationError: the token endpoint does not answer, or gives none.
+            OperationError: the token endpoint does not answer, or issues none.
         """
         if not is_local(self.token_endpoint) and urlsplit(self.token_endpoint).scheme != "https":
-            raise OperationError(f"{self.token_endpoint} is no https URL: the client's secret would be sent readable.")
-        # Encoded as RFC 6749, section 2.3.1, has it.
+            raise OperationError(f"{self.token_endpoint} is not an https URL: the secret would be sent unencrypted.")
+        # The encoding is that of RFC 6749, section 2.3.1.
         credentials = (quote_plus(self.client_id), quote_plus(self.client_secret))
         try:
             with _connect(self.token_endpoint) as session:
@@ -55,57 +53,57 @@ class Client:
                 token: str = answer.raise_for_status().json()["access_token"]
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError) as error:
             raise OperationError(
-                f"{self.token_endpoint} gives {self.client_id} no token: {_first_line(error)}"
+                f"{self.token_endpoint} issues no token to {self.client_id}: {_first_line(error)}"
             ) from error
         return token
 
 
 @dataclass(frozen=True)
 class Target:
-    """An API and a client that may call all of it."""
+    """An API and a client that may call all of its routes."""
 
     url: str
     client: Client
 
 
 def find_local(url: str) -> Target:
-    """Return the API that `make run` serves at a URL, with the local issuer's own client.
+    """Return the API that `make run` serves at a URL, with the local issuer's client.
 
     Raises:
-        OperationError: the URL is not of this machine, or nobody answers there.
+        OperationError: the URL is not on this machine, or nothing answers there.
     """
     url = url.rstrip("/")
     if not url.startswith(("http://", "https://")):
-        raise OperationError(f"URL={url} is no URL: give one such as http://127.0.0.1:3000.")
+        raise OperationError(f"URL={url} is not a URL such as http://127.0.0.1:3000.")
     if not is_local(url):
-        raise OperationError(f"{url} is not on this machine: for a deployed stack give STAGE=… or STACK=… instead.")
+        raise OperationError(f"{url} is not on this machine; for a deployed stack set STAGE= or STACK= instead.")
     try:
-        secret = load_client_secret()
+        secret = load_client_secret(ROOT)
     except StateError as error:
         raise OperationError(str(error)) from error
     return Target(url, Client(CLIENT_ID, secret, _discover(url + ISSUER_PATH), {}))
 
 
 def find_deployed(stack: DeployedStack, environment: Mapping[str, str] = os.environ) -> Target:
-    """Return the API of a stack, with its machine client or, where the issuer is another, the one in the environment.
+    """Return a stack's API, with its machine client or, for another issuer, with the client that the environment names.
 
     Args:
-        stack: as it is deployed.
-        environment: `SMOKE_CLIENT_ID`, `SMOKE_CLIENT_SECRET` and, where the issuer wants it, `SMOKE_SCOPE`.
+        stack: the deployed stack.
+        environment: `SMOKE_CLIENT_ID`, `SMOKE_CLIENT_SECRET` and, if the issuer requires it, `SMOKE_SCOPE`.
 
     Raises:
-        OperationError: something is missing.
+        OperationError: an output, a secret or a client is missing.
     """
     outputs = stack.read_outputs()
     if "ApiUrl" not in outputs:
-        raise OperationError(f"The stack {stack.name} has no output ApiUrl; is it one of this template?")
+        raise OperationError(f"The stack {stack.name} has no output ApiUrl; was it deployed from this template?")
     client_id, secret = environment.get("SMOKE_CLIENT_ID", ""), environment.get("SMOKE_CLIENT_SECRET", "")
     if "MachineClientSecretArn" in outputs and not client_id:
         return Target(outputs["ApiUrl"], _read_machine_client(stack, outputs))
     if not client_id or not secret:
         raise OperationError(
-            f"The stack {stack.name} takes tokens of {outputs['Issuer']}: set SMOKE_CLIENT_ID and SMOKE_CLIENT_SECRET"
-            " to a client there that may use client credentials (and SMOKE_SCOPE to the scopes it has to ask for)."
+            f"The stack {stack.name} accepts tokens of {outputs['Issuer']}: set SMOKE_CLIENT_ID and SMOKE_CLIENT_SECRET"
+            " to a client there that may use client credentials, and SMOKE_SCOPE to its scopes if it must request them."
         )
     options = {"scope": environment.get("SMOKE_SCOPE", ""), "audience": outputs.get("Audience", "")}
     endpoint = outputs.get("TokenEndpoint") or _discover(outputs["Issuer"])
@@ -114,7 +112,7 @@ def find_deployed(stack: DeployedStack, environment: Mapping[str, str] = os.envi
 
 
 def is_local(url: str) -> bool:
-    """Whether a URL leads to this machine."""
+    """Return whether a URL leads to this machine."""
     host = urlsplit(url).hostname or ""
     try:
         return ip_address(host).is_loopback
@@ -123,24 +121,24 @@ def is_local(url: str) -> bool:
 
 
 def _connect(url: str) -> httpx.Client:
-    # A proxy of the environment leads out of this machine.
+    # The environment's proxy leads out of this machine.
     return httpx.Client(timeout=_TOKEN_SECONDS, trust_env=not is_local(url))
 
 
 def _first_line(error: Exception) -> str:
-    """Return what an error says; where httpx has more lines, they are about HTTP in general."""
+    """Return an error's message; httpx adds further lines about HTTP in general."""
     return str(error).partition("\n")[0]
 
 
 def _discover(issuer: str) -> str:
-    """Return an issuer's token endpoint, from the document that it describes itself with (OpenID Connect Discovery)."""
+    """Return an issuer's token endpoint from its discovery document (OpenID Connect Discovery 1.0, section 4)."""
     url = issuer.rstrip("/") + "/.well-known/openid-configuration"
     try:
         with _connect(url) as session:
             answer = session.get(url)
             endpoint: str = answer.raise_for_status().json()["token_endpoint"]
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError) as error:
-        raise OperationError(f"{url} does not say where tokens are given: {_first_line(error)}") from error
+        raise OperationError(f"{url} does not name the token endpoint: {_first_line(error)}") from error
     return endpoint
 
 
@@ -150,13 +148,12 @@ def _read_machine_client(stack: DeployedStack, outputs: Mapping[str, str]) -> Cl
         try:
             secret = json.loads(stack.read_secret(outputs["MachineClientSecretArn"]))
         except ValueError as error:
-            raise OperationError("The machine client's secret is not JSON: have Secrets Manager rotate it.") from error
+            raise OperationError("The machine client's secret is not JSON; rotate it in Secrets Manager.") from error
         if "clientSecret" in secret:
             return Client(outputs["MachineClientId"], secret["clientSecret"], outputs["TokenEndpoint"], {})
-        # Without a schedule there is no first rotation.
-        if outputs.get("SecretRotationDays") == "0" or time.monotonic() > deadline:
+        if time.monotonic() > deadline:
             raise OperationError(
-                f"{outputs['MachineClientSecretArn']} holds no client secret: its first rotation has not written it."
+                f"{outputs['MachineClientSecretArn']} contains no client secret: its first rotation has not written it."
                 " Rotate it, or set SMOKE_CLIENT_ID and SMOKE_CLIENT_SECRET to a client of the user pool."
             )
         time.sleep(_POLL_SECONDS)

@@ -1,11 +1,10 @@
-"""Secrets Manager's rotation of the machine client's secret: one of its four steps in each call."""
+"""Rotates the machine client's secret for Secrets Manager, one of four steps in each call."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from functions.rotate_client_secret.rotation import MachineClient, Rotation
-from serverless_api.environment.settings import read_setting
-from serverless_api.telemetry.observability import logger
+from rotation import MachineClient, Rotation
+from serverless_api import logger, read_setting
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -24,6 +23,6 @@ def handler(event: Mapping[str, str], context: "LambdaContext") -> None:
     try:
         Rotation(_client, event["SecretId"], version).run(step)
     except Exception:
-        logger.exception("The step failed; Secrets Manager repeats it, or starts another rotation")
+        logger.exception("The step failed; Secrets Manager retries it or starts another rotation")
         raise
     logger.info("The step is done")

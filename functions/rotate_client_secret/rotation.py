@@ -1,13 +1,13 @@
-"""Rotates the secret of a machine client of Cognito, by the four steps that Secrets Manager calls for.
+"""Rotates the secret of a Cognito machine client in the four steps that Secrets Manager defines.
 
-Cognito holds two secrets of a client at once, and both work. A rotation makes room by deleting the one before the
-current one, adds another, tries it and makes it the current one; the one that was current works until the rotation
-after. Whoever reads the secret once in each rotation never holds one that does not work.
+A Cognito client can have two secrets, and both work. A rotation deletes the previous secret, adds a new one, tests it
+and makes it current. The secret that was current works until the next rotation, so a program that reads the secret once
+per rotation never holds one that does not work.
 
-Any step may run twice, or end anywhere. What it leaves behind at worst is a secret in Cognito that no version in
-Secrets Manager names, which is the first to be deleted when room is needed. The one that is current is never deleted.
+Any step may run twice or stop anywhere. At worst it leaves a secret in Cognito that no version in Secrets Manager
+names; the next rotation deletes that one first. The current secret is never deleted.
 
-Source: «Rotation by Lambda function», AWS Secrets Manager User Guide; `AddUserPoolClientSecret`,
+Sources: "Rotation by Lambda function", AWS Secrets Manager User Guide; `AddUserPoolClientSecret`,
 `ListUserPoolClientSecrets` and `DeleteUserPoolClientSecret`, Amazon Cognito user pools API Reference.
 """
 
@@ -23,9 +23,9 @@ from urllib.parse import quote_plus, urlencode, urlsplit
 import boto3
 from botocore.config import Config
 
-from serverless_api.storage.exchange import exchange_json
+from serverless_api import fetch_json
 
-MOST_SECRETS = 2  # that Cognito holds of one client
+MAX_SECRETS = 2  # of one client in Cognito
 TOKEN_SECONDS = 5.0
 
 _config = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
@@ -34,7 +34,7 @@ _cognito = boto3.client("cognito-idp", config=_config)
 
 
 class RotationError(Exception):
-    """A step cannot be carried out; the message holds no secret."""
+    """A step cannot run; the message contains no secret."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,10 @@ class MachineClient:
     """The app client whose secret rotates.
 
     Attributes:
-        user_pool_id: of the pool that it belongs to.
-        client_id: its id, which is no secret.
-        scope: the scopes that it may have, separated by blanks.
-        token_endpoint: URL, https except on this machine.
+        user_pool_id: ID of its user pool.
+        client_id: its ID, which is not secret.
+        scope: its scopes, separated by spaces.
+        token_endpoint: URL; https unless it is on this machine.
     """
 
     user_pool_id: str
@@ -55,15 +55,15 @@ class MachineClient:
 
 
 class Rotation:
-    """One rotation: the way of one version of the secret from pending to current."""
+    """One rotation, which takes a version of the secret from pending to current."""
 
     def __init__(self, client: MachineClient, secret_id: str, version: str) -> None:
-        """Prepare the rotation; nothing is sent yet.
+        """Prepare the rotation without sending anything.
 
         Args:
-            client: whose secret rotates.
+            client: the client whose secret rotates.
             secret_id: name or ARN of the secret in Secrets Manager.
-            version: id of the version to be made, the `ClientRequestToken` of Secrets Manager's event.
+            version: ID of the new version, the `ClientRequestToken` of Secrets Manager's event.
         """
         self._client = client
         self._key = {"UserPoolId": client.user_pool_id, "ClientId": client.client_id}
@@ -71,16 +71,16 @@ class Rotation:
         self._version = version
 
     def run(self, step: str) -> None:
-        """Carry out a step, or what a run before has left of it.
+        """Run a step, or the rest of it if an earlier run did not finish.
 
         Args:
             step: `createSecret`, `setSecret`, `testSecret` or `finishSecret`.
 
         Raises:
-            RotationError: there is no such step or no such version, Cognito no longer has the new secret or gives no
+            RotationError: the step or the version does not exist, or Cognito no longer has the new secret or issues no
                 token for it.
-            botocore.exceptions.ClientError: Secrets Manager or Cognito refuses.
-            botocore.exceptions.BotoCoreError: one of them does not answer.
+            botocore.exceptions.ClientError: Secrets Manager or Cognito refuses a call.
+            botocore.exceptions.BotoCoreError: Secrets Manager or Cognito does not answer.
             OSError: the token endpoint does not answer.
         """
         stages = _secrets_manager.describe_secret(SecretId=self._secret_id).get("VersionIdsToStages", {})
@@ -88,7 +88,7 @@ class Rotation:
         if "AWSCURRENT" in labels:
             return
         if "AWSPENDING" not in labels:
-            raise RotationError("This version is not the one that the secret is being rotated to.")
+            raise RotationError("The secret is not being rotated to this version.")
         match step:
             case "createSecret":
                 self._create_secret()
@@ -99,14 +99,14 @@ class Rotation:
             case "finishSecret":
                 self._finish(next((version for version, labels in stages.items() if "AWSCURRENT" in labels), None))
             case _:
-                raise RotationError(f"{step!r} is no step of a rotation.")
+                raise RotationError(f"{step!r} is not a rotation step.")
 
     def _create_secret(self) -> None:
-        """Have Cognito make another secret, and keep it as the pending version."""
+        """Have Cognito create a secret, and store it as the pending version."""
         if self._read(VersionId=self._version):
             return
         held = _cognito.list_user_pool_client_secrets(**self._key)["ClientSecrets"]
-        if len(held) >= MOST_SECRETS:
+        if len(held) >= MAX_SECRETS:
             _cognito.delete_user_pool_client_secret(**self._key, ClientSecretId=self._choose_dispensable(held))
         added = _cognito.add_user_pool_client_secret(**self._key)["ClientSecretDescriptor"]
         value = {
@@ -124,10 +124,10 @@ class Rotation:
         )
 
     def _choose_dispensable(self, held: list[dict[str, Any]]) -> str:
-        """Return the id of the secret that is missed least: the newest that no version names, else the previous one.
+        """Return the ID of the secret to delete: the newest that no version names, or else the previous one.
 
-        Before the first rotation no version names any. The older one may be in use then by someone who has read it in
-        Cognito itself; the newer one can only come from a run that ended before it could be kept.
+        Before the first rotation, no version names a secret. Somebody may have read the older one in Cognito and
+        use it; the newer one can only come from a run that stopped before it stored the secret.
         """
         current = self._read(VersionStage="AWSCURRENT").get("clientSecretId")
         previous = self._read(VersionStage="AWSPREVIOUS").get("clientSecretId")
@@ -138,15 +138,15 @@ class Rotation:
         return str(choice["ClientSecretId"])
 
     def _check_secret(self) -> None:
-        """Check that Cognito has the pending secret; there is nothing to set, since Cognito has made it itself."""
+        """Check that Cognito has the pending secret. Nothing is set: Cognito created the secret."""
         pending = self._read_pending()
         held = _cognito.list_user_pool_client_secrets(**self._key)["ClientSecrets"]
         if pending["clientSecretId"] not in {secret["ClientSecretId"] for secret in held}:
-            # A version cannot be written twice, so this one is beyond help; without its label the next one can begin.
+            # A version cannot be written twice, so this one is lost. Without its label the next rotation can start.
             _secrets_manager.update_secret_version_stage(
                 SecretId=self._secret_id, VersionStage="AWSPENDING", RemoveFromVersionId=self._version
             )
-            raise RotationError("Cognito no longer has the new secret: this rotation is given up. Start another one.")
+            raise RotationError("Cognito no longer has the new secret. This rotation ends here; start another one.")
 
     def _test_secret(self) -> None:
         """Get a token with the pending secret, as a machine client does (RFC 6749, sections 2.3.1 and 4.4)."""
@@ -160,14 +160,14 @@ class Rotation:
         form = urlencode({"grant_type": "client_credentials", "scope": pending["scope"]}).encode()
         connection, target = _connect(pending["tokenEndpoint"])
         try:
-            response, answer = exchange_json(connection, "POST", target, headers, form)
+            response, answer = fetch_json(connection, "POST", target, headers, form)
         finally:
             connection.close()
         if response.status != 200 or not answer.get("access_token"):
-            raise RotationError(f"The token endpoint gives no token for the new secret (status {response.status}).")
+            raise RotationError(f"The token endpoint issues no token for the new secret (status {response.status}).")
 
     def _finish(self, current: str | None) -> None:
-        """Make the pending version the current one; Secrets Manager makes the current one the previous."""
+        """Make the pending version current; Secrets Manager makes the current one the previous one."""
         source = {"RemoveFromVersionId": current} if current else {}
         _secrets_manager.update_secret_version_stage(
             SecretId=self._secret_id, VersionStage="AWSCURRENT", MoveToVersionId=self._version, **source
@@ -176,11 +176,11 @@ class Rotation:
     def _read_pending(self) -> Mapping[str, str]:
         pending = self._read(VersionId=self._version)
         if not pending:
-            raise RotationError("The new version has no value yet: createSecret has to run first.")
+            raise RotationError("The new version has no value yet; createSecret must run first.")
         return pending
 
     def _read(self, **version: str) -> Mapping[str, str]:
-        """Return a version's value, empty where there is no such version or it has none."""
+        """Return a version's value; empty if the version does not exist or has no value."""
         try:
             answer = _secrets_manager.get_secret_value(SecretId=self._secret_id, **version)
         except _secrets_manager.exceptions.ResourceNotFoundException:
@@ -190,10 +190,10 @@ class Rotation:
 
 
 def _connect(url: str) -> tuple[HTTPConnection, str]:
-    """Return a connection, not open yet, to the server of a URL, and the path there.
+    """Return an unopened connection to a URL's server, and the request target.
 
     Raises:
-        RotationError: the secret would cross a network unencrypted.
+        RotationError: the secret would cross the network unencrypted.
     """
     parts = urlsplit(url)
     host = parts.hostname or ""

@@ -1,32 +1,35 @@
-"""Tries the versions of functions that are about to serve, as CodeDeploy asks before it shifts requests to them.
+"""Tries a function's new version with event fixtures before CodeDeploy shifts traffic to it.
 
-The versions are invoked with the event fixtures of their routes, in one pass that creates, reads, changes and deletes.
-CodeDeploy asks once for each function that has changed, several times at once: every pass calls as somebody of its own,
-so that none sees what another has created.
+CodeDeploy's event names a deployment, its AppSpec the function and the version. The pass takes only the routes that the
+tried one needs: the new version serves the tried route, alias `live` the others. CodeDeploy calls once for each changed
+function, several at once; each pass calls as its own user, so no pass sees what another has created.
 
-Source: «AppSpec 'hooks' section for an AWS Lambda deployment», AWS CodeDeploy User Guide.
+Sources: "AppSpec 'hooks' section for an AWS Lambda deployment", AWS CodeDeploy User Guide; `GetDeployment` and
+`GetApplicationRevision`, AWS CodeDeploy API Reference (the former returns the revision without its content).
 """
 
 import json
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
-from functions.verify_versions.route_pass import Answer, Check, Event, run_pass
-from serverless_api.telemetry.observability import logger
+from route_pass import Answer, Check, Event, run_pass, select_checks
+from serverless_api import logger
 
 CONNECT_SECONDS = 2
-ANSWER_SECONDS = 30  # Lambda itself ends a route's function a second earlier
-# Deployments of several functions try their versions at once, and may find no environment free; a request that is sent
-# again has its idempotency key.
+ANSWER_SECONDS = 30  # Lambda ends a route's function a second earlier.
+# Hooks of several functions run at once and may be throttled. A request that is sent again has its idempotency key.
 ATTEMPTS = 3
-# CodeDeploy would wait an hour for what this function has not reported when Lambda ends it.
-REPORT_SECONDS = 10
+# The hooks of all changed functions ask CodeDeploy and CloudFormation at the same moment. Five attempts of four seconds
+# each, and the pauses between them, take this long at most.
+REPORT_SECONDS = 40
 
 _lambda = boto3.client(
     "lambda",
@@ -36,81 +39,130 @@ _lambda = boto3.client(
         retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
     ),
 )
-_codedeploy = boto3.client(
-    "codedeploy",
-    config=Config(connect_timeout=2, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 2}),
-)
+_config = Config(connect_timeout=2, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 5})
+_codedeploy = boto3.client("codedeploy", config=_config)
+_cloudformation = boto3.client("cloudformation", config=_config)
 
 
 class VerificationError(Exception):
-    """A version gives no answer; the message is a sentence."""
+    """A version cannot be tried or gives no answer; the message is a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A version of a route's function.
+    """A function's version.
 
     Attributes:
-        fixture: name of the route's event fixture.
-        status: of the answer to it.
-        arn: of the version.
+        function: name of the function.
+        number: of the version.
     """
 
-    fixture: str
-    status: int
-    arn: str
+    function: str
+    number: str
 
 
-def read_versions(text: str) -> list[Version]:
-    """Read versions as template.yaml lists them: a line each, with fixture, status and ARN.
+def find_target(deployment_id: str) -> Version:
+    """Return the version that a deployment shifts traffic to.
 
     Raises:
-        VerificationError: a line is another one, or there is none.
-
-    >>> read_versions("get_thing 200 arn:aws:lambda:us-east-1:123456789012:function:GetThing:7")[0].status
-    200
+        VerificationError: the AppSpec names no single version, or is not JSON as CloudFormation writes it.
+        botocore.exceptions.ClientError: CodeDeploy refuses.
+        botocore.exceptions.BotoCoreError: CodeDeploy does not answer.
     """
-    versions = []
-    for line in text.splitlines():
-        match line.split():
-            case [fixture, status, arn] if status.isdecimal():
-                versions.append(Version(fixture, int(status), arn))
-            case _:
-                raise VerificationError(f"{line!r} is not of the form: fixture status ARN.")
-    if not versions:
-        raise VerificationError("There is no version to try.")
-    return versions
+    deployment = _codedeploy.get_deployment(deploymentId=deployment_id)["deploymentInfo"]
+    revision = _codedeploy.get_application_revision(
+        applicationName=deployment["applicationName"], revision=deployment["revision"]
+    )["revision"]
+    content = (revision.get("string") or revision.get("appSpecContent") or {}).get("content", "")
+    try:
+        (resources,) = json.loads(content)["Resources"]
+        (resource,) = resources.values()
+        return Version(resource["Properties"]["Name"], resource["Properties"]["TargetVersion"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise VerificationError(f"The AppSpec of {deployment_id} names no version: {content[:300]!r}") from error
 
 
-def verify_versions(versions: list[Version], events: Path, remaining_milliseconds: Callable[[], int]) -> bool:
-    """Take a pass over the versions, and log what does not answer as it should.
+def verify_version(version: Version, stack_id: str, events: Path, remaining_milliseconds: Callable[[], int]) -> bool:
+    """Try a version of a route's function in a pass, and log what does not work.
+
+    If a live function that the pass needs does not work, nothing is created: the version is tried with the fixture's
+    own ID, or with a body that is not JSON. So a stack whose live functions are broken can still be repaired.
 
     Args:
-        versions: all those that work on the same things.
+        version: the version to try.
+        stack_id: of the stack that the function belongs to.
         events: folder of the fixtures.
-        remaining_milliseconds: how long this function may still run.
+        remaining_milliseconds: returns how long this function may still run.
 
     Returns:
-        Whether every version answered as it should.
+        Whether the version works.
 
     Raises:
-        OSError: a version has no fixture.
+        VerificationError: the function is not in the stack, or has no fixture with a route.
+        botocore.exceptions.ClientError: CloudFormation refuses.
+        botocore.exceptions.BotoCoreError: CloudFormation does not answer.
     """
-    # A subject identifier is ASCII (OpenID Connect Core 1.0, section 2), so no user has this one.
-    subject = f"§{uuid.uuid4()}"
-    checks = [Check(_read_event(events / f"{version.fixture}.json", subject), version.status) for version in versions]
-    arns = {check.route: version.arn for check, version in zip(checks, versions, strict=True)}
+    names, live = _list_functions(stack_id)
+    if version.function not in names:
+        raise VerificationError(f"The stack has no function {version.function}.")
+    fixtures = _read_fixtures(events)
+    if names[version.function] not in fixtures:
+        raise VerificationError(f"{version.function} has no event fixture with a route.")
+    tried = fixtures[names[version.function]]
+    checks = {function: fixtures[name] for function, name in names.items() if name in fixtures and function in live}
+    arns = {check.route: live[function] for function, check in checks.items()}
+    send = _Sender(tried, f"{version.function}:{version.number}", arns, remaining_milliseconds).send
 
-    def send(event: Event) -> Answer:
-        if remaining_milliseconds() < (ATTEMPTS * (CONNECT_SECONDS + ANSWER_SECONDS) + REPORT_SECONDS) * 1000:
-            raise VerificationError("Not sent, since the versions before it took too long.")
-        return _invoke(arns[event["routeKey"]], event)
+    def works(checks: list[Check]) -> bool:
+        problems = [step for step in run_pass(checks, send) if step.problem]
+        for step in problems:
+            logger.error("A route does not answer as it should", route=step.route, problem=step.problem)
+        return not problems
 
-    steps = run_pass(checks, send)
-    for step in steps:
-        if step.problem:
-            logger.error("A version does not answer as it should", route=step.route, problem=step.problem)
-    return not any(step.problem for step in steps)
+    needed = select_checks((checks | {version.function: tried}).values(), tried)
+    others = [check for check in needed if check.route != tried.route]
+    # What cannot be deleted is not created, so the deletions are tried first.
+    if works([check for check in others if check.method == "DELETE"]) and works(others):
+        return works(needed)
+    logger.warning("The pass creates nothing: a live function that it needs does not work")
+    return works([tried])
+
+
+class _Sender:
+    """Invokes the tried version for the tried route and the live versions for the others."""
+
+    def __init__(
+        self, tried: Check, version: str, live: Mapping[str, str], remaining_milliseconds: Callable[[], int]
+    ) -> None:
+        self._tried = tried
+        self._version = version
+        self._live = live
+        self._remaining_milliseconds = remaining_milliseconds
+
+    def send(self, event: Event) -> Answer:
+        route = event["routeKey"]
+        if route != self._tried.route:
+            return self._invoke(self._live[route], event)
+        try:
+            return self._invoke(self._version, event)
+        finally:
+            # The tried version may not delete what it should.
+            if self._tried.method == "DELETE" and route in self._live:
+                with suppress(VerificationError, ClientError, BotoCoreError):
+                    self._invoke(self._live[route], event)
+
+    def _invoke(self, function: str, event: Event) -> Answer:
+        if self._remaining_milliseconds() < (ATTEMPTS * (CONNECT_SECONDS + ANSWER_SECONDS) + REPORT_SECONDS) * 1000:
+            raise VerificationError("Not sent: the requests before it took too long.")
+        answer = _lambda.invoke(FunctionName=function, Payload=json.dumps(event))
+        content = answer["Payload"].read().decode()
+        if "FunctionError" in answer:
+            raise VerificationError(f"{function} fails: {content}")
+        response = json.loads(content)
+        if not isinstance(response, dict) or "statusCode" not in response:
+            raise VerificationError(f"{function} returns no HTTP response: {content}")
+        headers = {name.lower(): value for name, value in (response.get("headers") or {}).items()}
+        return Answer(response["statusCode"], headers, response.get("body") or "")
 
 
 def report_result(deployment_id: str, execution_id: str, *, succeeded: bool) -> None:
@@ -119,11 +171,11 @@ def report_result(deployment_id: str, execution_id: str, *, succeeded: bool) -> 
     Args:
         deployment_id: `DeploymentId` of CodeDeploy's event.
         execution_id: its `LifecycleEventHookExecutionId`.
-        succeeded: otherwise CodeDeploy leaves the requests where they are.
+        succeeded: if false, CodeDeploy leaves the traffic where it is.
 
     Raises:
         botocore.exceptions.ClientError: CodeDeploy refuses.
-        botocore.exceptions.BotoCoreError: it does not answer.
+        botocore.exceptions.BotoCoreError: CodeDeploy does not answer.
     """
     _codedeploy.put_lifecycle_event_hook_execution_status(
         deploymentId=deployment_id,
@@ -132,17 +184,36 @@ def report_result(deployment_id: str, execution_id: str, *, succeeded: bool) -> 
     )
 
 
-def _read_event(path: Path, subject: str) -> Mapping[str, Any]:
-    event: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    event["requestContext"]["authorizer"]["jwt"]["claims"]["sub"] = subject
-    return event
+def _list_functions(stack_id: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the folded logical IDs of a stack's functions and the ARNs of their aliases, by the functions' names."""
+    names, aliases = {}, {}
+    for page in _cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack_id):
+        for resource in page["StackResourceSummaries"]:
+            status = resource["ResourceStatus"]
+            # A new function has no alias yet, or may never get one.
+            if status in ("CREATE_IN_PROGRESS", "CREATE_FAILED") or status.startswith("DELETE"):
+                continue
+            if resource["ResourceType"] == "AWS::Lambda::Function":
+                names[resource["PhysicalResourceId"]] = _fold(resource["LogicalResourceId"])
+            elif resource["ResourceType"] == "AWS::Lambda::Alias":
+                arn = resource["PhysicalResourceId"]
+                aliases[arn.split(":")[-2]] = arn
+    return names, aliases
 
 
-def _invoke(arn: str, event: Event) -> Answer:
-    answer = _lambda.invoke(FunctionName=arn, Payload=json.dumps(event))
-    content = answer["Payload"].read().decode()
-    if "FunctionError" in answer:
-        raise VerificationError(f"{arn} fails: {content}")
-    response = json.loads(content)
-    headers = {name.lower(): value for name, value in response.get("headers", {}).items()}
-    return Answer(response["statusCode"], headers, response.get("body") or "")
+def _read_fixtures(events: Path) -> dict[str, Check]:
+    """Return the routes' fixtures by the folded logical IDs of their functions."""
+    # A subject identifier is ASCII (OpenID Connect Core 1.0, section 2), so no user has this one.
+    subject = f"§{uuid.uuid4()}"
+    checks = {}
+    for path in sorted(events.glob("*.json")):
+        event: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if "routeKey" in event:
+            event["requestContext"]["authorizer"]["jwt"]["claims"]["sub"] = subject
+            checks[_fold(path.stem)] = Check(event)
+    return checks
+
+
+def _fold(name: str) -> str:
+    """Return what a function's logical ID and its fixture's name have in common: ListThings and list_things."""
+    return name.replace("_", "").lower()

@@ -1,11 +1,10 @@
-"""The schedule of every five minutes: environments of the functions that people wait for, kept warm."""
+"""Runs every five minutes and keeps environments of the routed functions warm."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from functions.warm_functions.warming import warm_functions
-from serverless_api.environment.settings import read_count, read_setting
-from serverless_api.telemetry.observability import logger
+from serverless_api import logger, read_count, read_setting
+from warming import warm_functions
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

@@ -1,4 +1,4 @@
-"""Sends warm-up events to functions, so many at once that a few environments of each stay warm."""
+"""Keeps execution environments warm by sending warm-up events to functions, several at once."""
 
 import json
 from collections.abc import Sequence
@@ -8,13 +8,12 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from serverless_api.http.warm_up import WARM_UP_EVENT, read_environment
-from serverless_api.telemetry.observability import logger
+from serverless_api import WARM_UP_EVENT, logger, read_environment
 
-MOST_CONNECTIONS = 64
+MAX_CONNECTIONS = 64
 
-# An answer is so quick that an environment may be free again before the last event has left. In the first round
-# connections are still made and environments started; the second and third find both there.
+# The answer is so quick that an environment may be free again before the last event is sent. The first round opens
+# connections and starts environments; the second and third find both ready.
 ROUNDS = 3
 
 _client = boto3.client(
@@ -22,7 +21,7 @@ _client = boto3.client(
     config=Config(
         connect_timeout=2,
         read_timeout=15,
-        max_pool_connections=MOST_CONNECTIONS,
+        max_pool_connections=MAX_CONNECTIONS,
         retries={"mode": "standard", "total_max_attempts": 1},
     ),
 )
@@ -30,28 +29,29 @@ _payload = json.dumps(WARM_UP_EVENT)
 
 
 def warm_functions(functions: Sequence[str], environments: int) -> dict[str, int]:
-    """Have so many environments of each function answer a warm-up event.
+    """Send warm-up events until enough environments of each function have answered, or for three rounds.
 
     Args:
-        functions: their ARNs, aliases included.
-        environments: how many of each.
+        functions: ARNs, including the alias.
+        environments: how many to keep warm for each function.
 
     Returns:
-        How many different environments have answered, by function; fewer than asked for where a function fails, is
-        throttled, or answered faster than the events arrived.
+        The number of different environments that answered, by function. It is lower than requested if a function fails,
+        is throttled, or answers faster than the events arrive.
     """
     seen: dict[str, set[str]] = {function: set() for function in functions}
-    with ThreadPoolExecutor(min(MOST_CONNECTIONS, len(functions) * environments)) as threads:
+    with ThreadPoolExecutor(min(MAX_CONNECTIONS, len(functions) * environments)) as threads:
         for _ in range(ROUNDS):
-            targets = [of for of in functions if len(seen[of]) < environments for _ in range(environments)]
+            cold = [function for function in functions if len(seen[function]) < environments]
+            targets = cold * environments
             for function, environment in zip(targets, threads.map(_invoke, targets), strict=True):
                 if environment is not None:
                     seen[function].add(environment)
-    return {function: len(of) for function, of in seen.items()}
+    return {function: len(answered) for function, answered in seen.items()}
 
 
 def _invoke(function: str) -> str | None:
-    """Send one event; return the environment that answered, or None where there was no answer."""
+    """Send one event and return the environment that answered; None if there was no answer."""
     try:
         answer = _client.invoke(FunctionName=function, Payload=_payload)
     except (BotoCoreError, ClientError) as error:
@@ -59,6 +59,6 @@ def _invoke(function: str) -> str | None:
         return None
     content = answer["Payload"].read()
     if "FunctionError" in answer:
-        logger.warning("A function fails when it is warmed", function=function, reason=content.decode())
+        logger.warning("A function failed when it was warmed", function=function, reason=content.decode())
         return None
     return read_environment(json.loads(content))

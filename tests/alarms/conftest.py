@@ -1,25 +1,26 @@
-"""The stack in the local engine, whose minutes last two seconds, with faults before what the functions call."""
+"""The stack in the local engine, whose minutes last two seconds, with a fault proxy before the table."""
 
 from collections.abc import Iterator
 
 import pytest
 
 from tests.support.stand import Stand, start_stand
+from tests.support.templates import write_variant
 
-# What can be driven to its limit here: twelve clients use ten environments, two of them one that is reserved.
-PARAMETERS = {"ColdStart": "warm", "AccountConcurrency": "10", "GetResourceReserved": "1"}
 MINUTE_SECONDS = 2
 TIME_LAPSE = ("--minute", str(MINUTE_SECONDS))
 
 
 @pytest.fixture(scope="module")
 def stand() -> Iterator[Stand]:
-    with start_stand(*TIME_LAPSE, **PARAMETERS) as stand:
-        yield stand
+    # Twelve clients can drive an account with ten environments to its limit.
+    with write_variant(AccountConcurrency="10") as template:
+        with start_stand(*TIME_LAPSE, template=template, ColdStart="warm") as stand:
+            yield stand
 
 
 @pytest.fixture(scope="module")
 def whole_stack() -> Iterator[Stand]:
-    """With the functions as well that are there only beside the stack's own user pool."""
+    """With the functions that exist only beside the stack's own user pool."""
     with start_stand(*TIME_LAPSE, ColdStart="warm", Issuer="", Audience="") as stand:
         yield stand

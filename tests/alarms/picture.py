@@ -17,12 +17,16 @@ QUIET_SECONDS = 60
 def take_picture(file: Path) -> None:
     """Write a picture of the page, as PNG."""
     lapse = ("--minute", str(MINUTE_SECONDS))
-    with start_stand(*lapse, ListResourcesReserved="5") as stand, open_browser() as browser:
+    with start_stand(*lapse) as stand, open_browser() as browser:
         page = browser.new_page(viewport={"width": 1120, "height": 900})
         with send_requests(stand.url, clients=3):
             time.sleep(QUIET_SECONDS)
             with stand.faults(always(Fault.THROTTLED)):
-                wait_until(stand, "ALARM", {"ServerErrors", "TableThrottles", "CircuitOpened"})
+                wait_until(
+                    stand,
+                    "ALARM",
+                    {f"Operations/{name}" for name in ("ServerErrors", "TableThrottles", "CircuitOpened")},
+                )
                 page.goto(f"{stand.url}/_local/dashboard")
                 page.get_by_role("region", name="Requests by route", exact=True).locator("polyline").first.wait_for()
                 page.screenshot(path=file, full_page=True)

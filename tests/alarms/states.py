@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from tests.support.engine_process import poll
+from local_engine.testing import poll
 from tests.support.stand import Stand
 
 

@@ -3,55 +3,71 @@
 import json
 import os
 import re
+import shutil
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import boto3
 import pytest
 from botocore.config import Config
 
-from local_engine.services.aws_services import create_resources
-from tests.alarms.conftest import MINUTE_SECONDS
+from local_engine.services import create_resources
+from local_engine.testing import poll
+from tests.alarms.conftest import MINUTE_SECONDS, TIME_LAPSE
 from tests.alarms.states import read_alarms, wait_until
 from tests.alarms.traffic import send_requests
-from tests.contract.test_dashboard import REFERENCES
 from tests.support.api_client import RESOURCES, ApiClient
-from tests.support.engine_process import poll
 from tests.support.fault_proxy import Fault, always
+from tests.support.metric_references import list_references
 from tests.support.permissions import list_functions, translate_stack
-from tests.support.stack import ROOT, list_routes
-from tests.support.stand import Stand
+from tests.support.stack import ROOT, find_route, list_routes
+from tests.support.stand import Stand, start_stand
+from tests.support.templates import write_variant
 
-ALARMS = {"AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm"}
-OF_FUNCTIONS = {f"{name}Failures" for name in list_functions()}
-OF_ROUTES = {f"{route.function}Failures" for route in list_routes()}
+KINDS = {"AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm"}
+ROUTED = {route.function for route in list_routes()}
+BACKGROUND = {
+    "VerifyVersions": "Operations/VerificationFailed",
+    "Identity/RotateClientSecret": "Identity/RotationFailed",
+    "Readiness/WarmFunctions": "Readiness/WarmingFailed",
+}
+"""The alarm of each function that serves no route."""
+
+
+def operations(*names: str) -> set[str]:
+    return {f"Operations/{name}" for name in names}
+
 
 # The silent table first: a request is slow only while its environment has not used up its retries.
 FAULTS = {
-    Fault.SILENT: {
-        *("SlowAnswers", "FunctionsDegraded", "CallersAffected"),
-        *("TableErrors", "ConcurrencyNearLimit", "GetResourceFailures"),
-    },
-    Fault.RESET_BEFORE: {"ServerErrors", "FunctionsDegraded", "CallersAffected", "TableErrors", "CircuitOpened"},
-    Fault.THROTTLED: {"ServerErrors", "FunctionsDegraded", "CallersAffected", "TableThrottles", "CircuitOpened"},
+    Fault.SILENT: operations("SlowAnswers", "CallersAffected", "TableErrors", "ConcurrencyNearLimit", "RouteFailures")
+    | {"FunctionsDegraded"},
+    Fault.RESET_BEFORE: operations("ServerErrors", "CallersAffected", "TableErrors", "CircuitOpened", "RouteFailures")
+    | {"FunctionsDegraded"},
+    Fault.THROTTLED: operations("ServerErrors", "CallersAffected", "TableThrottles", "CircuitOpened", "RouteFailures")
+    | {"FunctionsDegraded"},
 }
 """What the table does, and the alarms that it must set off."""
-MAY_FOLLOW = {"ConcurrencyNearLimit", "GetResourceFailures", "CircuitOpened", "SlowAnswers", "ServerErrors"}
-"""Set off by any of them, as it goes: requests pile up, one environment is reserved, what is slow ends with a 503."""
-ELSEWHERE = {"DeadLettersWaiting"}
-"""Set off by tests of their own, as those of functions are."""
+MAY_FOLLOW = operations("ConcurrencyNearLimit", "CircuitOpened", "SlowAnswers", "ServerErrors")
+"""Set off by any of them: requests pile up, and slow ones end with a 503."""
+DEAD_LETTERS = "Operations/DeadLettersWaiting"
+WARMER = translate_stack(ColdStart="warm").functions["Readiness/WarmFunctions"].name
+DEFECTS = {"FunctionsDegraded", "Operations/RouteFailures"}
+"""The alarms on a function that fails or answers 500."""
 
 
 def test_each_alarm_is_exercised_here() -> None:
     declared = translate_stack(ColdStart="warm").resources
-    alarms = {name for name, of in declared.items() if of.type in ALARMS}
-    assert alarms == set().union(*FAULTS.values(), ELSEWHERE, OF_FUNCTIONS)
+    alarms = {name for name, resource in declared.items() if resource.type in KINDS}
+    assert alarms == set().union(*FAULTS.values(), {DEAD_LETTERS}, BACKGROUND.values())
+    assert set(list_functions()) == ROUTED | BACKGROUND.keys()
 
 
 def test_no_alarm_goes_off_while_all_is_well(stand: Stand) -> None:
@@ -73,28 +89,54 @@ def test_a_fault_of_the_table_sets_off_its_alarms(stand: Stand, fault: Fault) ->
     wait_until(stand, "OK", set(read_alarms(stand)))
 
 
-def test_a_defect_sets_off_the_alarm_of_each_routes_function(stand: Stand) -> None:
+def test_a_defect_sets_off_the_alarms_of_every_route(stand: Stand) -> None:
     wait_until(stand, "OK", set(read_alarms(stand)))
     with lost_table(stand), send_requests(stand.url, clients=5):
-        wait_until(stand, "ALARM", OF_ROUTES)
+        wait_until(stand, "ALARM", DEFECTS)
+        poll(lambda: all(is_contributor(stand, route.key) for route in list_routes()), "a route is no contributor")
     wait_until(stand, "OK", set(read_alarms(stand)))
 
 
-def test_a_function_whose_processes_end_sets_off_its_alarm(whole_stack: Stand) -> None:
+def is_contributor(stand: Stand, route: str) -> bool:
+    """Whether the alarm on failing routes names a route in its reason."""
+    method, path = route.split(" ")
+    reason = read_alarms(stand)["Operations/RouteFailures"]["reason"]
+    return bool(re.search(rf"{method}\W+{re.escape(path)}(?![\w/{{])", reason))
+
+
+def test_a_function_that_crashes_at_import_sets_off_the_alarms_of_its_route() -> None:
+    """It writes no metric and no log line; what the gateway logs of it takes the version back."""
+    route = find_route("GET /api/v1/resources")
+    assert route
+    with write_variant() as template:
+        functions = template.with_name("functions")
+        functions.unlink()
+        shutil.copytree(ROOT / "functions", functions)
+        handler = functions / route.folder.name / "app.py"
+        handler.write_text(f"import there_is_no_such_module\n{handler.read_text()}")
+        with start_stand(*TIME_LAPSE, template=template) as stand:
+            user = ApiClient(stand.url, "user")
+            with send_repeatedly(lambda: user.send("GET", RESOURCES)):
+                wait_until(stand, "ALARM", DEFECTS)
+                assert is_contributor(stand, route.key)
+            assert user.send("GET", RESOURCES).status == 500
+
+
+def test_a_background_function_whose_processes_end_sets_off_its_alarm(whole_stack: Stand) -> None:
     wait_until(whole_stack, "OK", set(read_alarms(whole_stack)))
     # What they call says nothing, so that they are killed in the middle of their work.
     with whole_stack.faults(always(Fault.SILENT)), kill_processes(whole_stack), invoke_functions(whole_stack):
-        wait_until(whole_stack, "ALARM", OF_FUNCTIONS)
-    wait_until(whole_stack, "OK", OF_FUNCTIONS)
+        wait_until(whole_stack, "ALARM", set(BACKGROUND.values()))
+    wait_until(whole_stack, "OK", set(BACKGROUND.values()))
 
 
 def test_an_event_that_no_function_takes_sets_off_the_alarm_of_its_queue(stand: Stand) -> None:
-    wait_until(stand, "OK", {"DeadLettersWaiting"})
+    wait_until(stand, "OK", {DEAD_LETTERS})
     with make_client(stand, "lambda") as functions, kill_processes(stand, "warm_functions"):
 
         def is_waiting() -> bool:
-            functions.invoke(FunctionName="WarmFunctions", InvocationType="Event", Payload=b"{}")
-            return read_alarms(stand)["DeadLettersWaiting"]["state"] == "ALARM"
+            functions.invoke(FunctionName=WARMER, InvocationType="Event", Payload=b"{}")
+            return read_alarms(stand)[DEAD_LETTERS]["state"] == "ALARM"
 
         poll(is_waiting, "no event was killed, or none arrived in the queue", seconds=60)
     with make_client(stand, "sqs") as sqs:
@@ -102,7 +144,7 @@ def test_an_event_that_no_function_takes_sets_off_the_alarm_of_its_queue(stand: 
         message, *_ = sqs.receive_message(QueueUrl=queue)["Messages"]
         assert json.loads(message["Body"])["requestContext"]["condition"] == "RetriesExhausted"
         sqs.purge_queue(QueueUrl=queue)
-    wait_until(stand, "OK", {"DeadLettersWaiting"})
+    wait_until(stand, "OK", {DEAD_LETTERS})
 
 
 def test_each_metric_on_the_dashboard_is_written_in_a_run_with_faults(stand: Stand) -> None:
@@ -110,8 +152,8 @@ def test_each_metric_on_the_dashboard_is_written_in_a_run_with_faults(stand: Sta
     with send_requests(stand.url):
         for fault in (Fault.RESET_BEFORE, Fault.THROTTLED):
             with stand.faults(always(fault)):
-                wait_until(stand, "ALARM", {"CircuitOpened"})
-            wait_until(stand, "OK", {"CircuitOpened"})
+                wait_until(stand, "ALARM", operations("CircuitOpened"))
+            wait_until(stand, "OK", operations("CircuitOpened"))
     user = ApiClient(stand.url, "user")
     assert user.send("POST", RESOURCES, {}).status == 400
     with lost_table(stand):
@@ -121,7 +163,7 @@ def test_each_metric_on_the_dashboard_is_written_in_a_run_with_faults(stand: Sta
     written = {(of["namespace"], of["name"], frozenset(of["dimensions"])) for of in metrics}
     left = {
         f"{of.namespace} {of.name}"
-        for of in REFERENCES
+        for of in list_references(translate_stack(ColdStart="warm"))
         if (of.namespace, of.name, frozenset(of.dimensions)) not in written
     }
     # Nobody enriches here (tests/unit/resilience), and DynamoDB itself throttles only in AWS.
@@ -158,24 +200,37 @@ def lost_table(stand: Stand) -> Iterator[None]:
 
 @contextmanager
 def invoke_functions(stand: Stand) -> Iterator[None]:
-    """Invoke every function of the stack again and again, with an event of its own."""
+    """Invoke every background function of the stack again and again, with its event."""
+    with ExitStack() as running:
+        for logical_id in BACKGROUND:
+            event = (ROOT / "events" / f"{write_snake_case(logical_id)}.json").read_bytes()
+            client = running.enter_context(make_client(stand, "lambda"))
+            name = translate_stack(ColdStart="warm").functions[logical_id].name
+            running.enter_context(send_repeatedly(partial(client.invoke, FunctionName=name, Payload=event)))
+        yield
+
+
+def write_snake_case(logical_id: str) -> str:
+    """The name of a function's folder and fixture."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", logical_id.rpartition("/")[2]).lower()
+
+
+@contextmanager
+def send_repeatedly(send: Callable[[], object]) -> Iterator[None]:
+    """Call `send` in a thread, again and again, for the block."""
     stop = threading.Event()
 
-    def invoke(name: str) -> None:
-        folder = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")
-        event = (ROOT / "events" / f"{folder}.json").read_bytes()
-        with make_client(stand, "lambda") as client:
-            while not stop.wait(0.05):
-                client.invoke(FunctionName=name, Payload=event)
+    def repeat() -> None:
+        while not stop.wait(0.05):
+            send()
 
-    with ThreadPoolExecutor(len(list_functions())) as threads:
-        running = [threads.submit(invoke, name) for name in list_functions()]
+    with ThreadPoolExecutor(1) as threads:
+        running = threads.submit(repeat)
         try:
             yield
         finally:
             stop.set()
-    for of in running:
-        of.result()
+    running.result()
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from local_engine.template.intrinsics import ACCOUNT_ID, REGION
+from local_engine.template import ACCOUNT_ID, REGION
 from tests.support.permissions import translate_stack
 from tests.support.stack import ROOT
 from tools.benchmarks.cost.bill import make_bill

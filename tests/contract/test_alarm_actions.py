@@ -1,20 +1,23 @@
-"""Whom the alarms tell, and who may tell it."""
+"""Whom the alarms notify, and who may publish to their topics."""
 
 import pytest
 
-from local_engine.template.intrinsics import ACCOUNT_ID, REGION
-from tests.support.permissions import translate_stack
+from local_engine.template import ACCOUNT_ID, REGION
+from tests.support.permissions import find_translated
 
-STACK = translate_stack(ColdStart="warm", AlarmEmail="operator@example.com", MonthlyBudget="100")
-TOPICS = {name: f"arn:aws:sns:{REGION}:{ACCOUNT_ID}:{name}" for name in ("AlarmTopic", "PagingTopic")}
+PARAMETERS = {"ColdStart": "warm", "AlarmEmail": "operator@example.com", "MonthlyBudget": "100"}
+TOPICS = {
+    "AlarmTopic": f"arn:aws:sns:{REGION}:{ACCOUNT_ID}:AlarmTopic",
+    "PagingTopic": f"arn:aws:sns:{REGION}:{ACCOUNT_ID}:Operations-PagingTopic",
+}
 
 
 def find(kind: str) -> dict[str, dict]:
-    return {name: of.properties for name, of in STACK.resources.items() if of.type == kind}
+    return find_translated(kind, **PARAMETERS)
 
 
 @pytest.mark.parametrize("name", find("AWS::CloudWatch::Alarm"))
-def test_an_alarm_is_told_when_it_goes_off_and_when_it_is_over(name):
+def test_an_alarm_notifies_when_it_goes_off_and_when_it_clears(name):
     alarm = find("AWS::CloudWatch::Alarm")[name]
     assert alarm["AlarmActions"] == alarm["OKActions"] == [TOPICS["AlarmTopic"]]
     assert "InsufficientDataActions" not in alarm
@@ -29,10 +32,10 @@ def test_what_callers_notice_pages():
 def test_the_operator_gets_the_alarms_by_mail():
     (mail,) = find("AWS::SNS::Subscription").values()
     assert mail == {"TopicArn": TOPICS["AlarmTopic"], "Protocol": "email", "Endpoint": "operator@example.com"}
-    assert not [of for of in translate_stack().resources.values() if of.type == "AWS::SNS::Subscription"]
+    assert not find_translated("AWS::SNS::Subscription")
 
 
-def test_a_topic_has_a_policy_of_its_own_for_what_publishes_there():
+def test_a_topic_has_a_policy_for_its_publishers():
     # «Each policy must cover only a single topic» («Amazon SNS API permissions», Amazon SNS Developer Guide).
     allowed = {}
     for policy in find("AWS::SNS::TopicPolicy").values():

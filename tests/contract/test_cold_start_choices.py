@@ -1,57 +1,65 @@
-"""What the parameter `ColdStart` puts into the stack, and what the template refuses."""
+"""What the parameter `ColdStart` and the settings of concurrency put into the stack."""
 
 import pytest
 
-from tests.support.permissions import find_refusals, read_role, translate_stack
-from tests.support.stack import find_resources, list_routes, load_template
+from tests.support.permissions import find_refusals, find_translated, read_role, translate_stack
+from tests.support.stack import list_routes, load_template
+from tests.support.templates import load_variant, read_settings
 
 TEMPLATE = load_template()
-HOT = ["ListResources", "GetResource"]
-FUNCTIONS = [route.function for route in list_routes()]
-# Those that a parameter reserves environments for; a function may do without one.
-RESERVABLE = [
-    name
-    for name, function in find_resources("AWS::Serverless::Function").items()
-    if "ReservedConcurrentExecutions" in function["Properties"]
-]
+FUNCTIONS = {route.function for route in list_routes()}
 CHOICES = TEMPLATE["Parameters"]["ColdStart"]["AllowedValues"]
+READINESS = read_settings("stacks/readiness.yaml")
 
 
-def find(choice, kind, **parameters):
-    return {
-        name: of.properties
-        for name, of in translate_stack(ColdStart=choice, **parameters).resources.items()
-        if of.type == kind
-    }
+def find(choice, kind):
+    return find_translated(kind, ColdStart=choice)
+
+
+def list_frozen(choice):
+    functions = find(choice, "AWS::Lambda::Function")
+    return {name for name, of in functions.items() if of.get("SnapStart", {}).get("ApplyOn") == "PublishedVersions"}
+
+
+def list_provisioned(choice):
+    aliases = find(choice, "AWS::Lambda::Alias").values()
+    return {alias["FunctionName"] for alias in aliases if "ProvisionedConcurrencyConfig" in alias}
+
+
+def list_warmed():
+    warmer = find("warm", "AWS::Lambda::Function")["Readiness/WarmFunctions"]
+    return warmer["Environment"]["Variables"]["WARM_FUNCTIONS"].split()
 
 
 def test_nothing_costs_money_at_rest_by_default():
     assert TEMPLATE["Parameters"]["ColdStart"]["Default"] == "none"
-    assert not find("none", "AWS::ApplicationAutoScaling::ScalableTarget")
-    assert not find("none", "AWS::Scheduler::Schedule")
-    for function in find("none", "AWS::Lambda::Function").values():
-        assert function.get("SnapStart", {"ApplyOn": "None"}) == {"ApplyOn": "None"}
-        assert "ReservedConcurrentExecutions" not in function
-    assert not [of for of in find("none", "AWS::Lambda::Alias").values() if "ProvisionedConcurrencyConfig" in of]
+    assert not [name for name in translate_stack().resources if name.startswith("Readiness")]
+    assert not list_frozen("none")
+    assert not list_provisioned("none")
+    assert not [of for of in find("none", "AWS::Lambda::Function").values() if "ReservedConcurrentExecutions" in of]
+
+
+def test_each_choice_is_about_the_same_functions():
+    names = {arn.split(":")[-2] for arn in list_warmed()}
+    assert list_frozen("snapstart") == list_provisioned("provisioned")
+    assert names == {translate_stack().functions[function].name for function in list_frozen("snapstart")}
+    assert list_frozen("snapstart") < FUNCTIONS
 
 
 @pytest.mark.parametrize("choice", CHOICES)
 def test_a_function_has_a_snapshot_or_provisioned_environments_and_never_both(choice):
-    functions = find(choice, "AWS::Lambda::Function")
-    frozen = {name for name, of in functions.items() if of.get("SnapStart", {}).get("ApplyOn") == "PublishedVersions"}
-    aliases = find(choice, "AWS::Lambda::Alias").values()
-    provisioned = {of["FunctionName"] for of in aliases if "ProvisionedConcurrencyConfig" in of}
-    assert frozen == (set(HOT) if choice == "snapstart" else set())
-    assert provisioned == (set(HOT) if choice == "provisioned" else set())
+    assert bool(list_frozen(choice)) == (choice == "snapstart")
+    assert bool(list_provisioned(choice)) == (choice == "provisioned")
+    functions = find(choice, "AWS::Lambda::Function").values()
     # SnapStart takes neither of these.
-    assert not [of for of in functions.values() if of.keys() & {"EphemeralStorage", "FileSystemConfigs"}]
+    assert not [of for of in functions if of.keys() & {"EphemeralStorage", "FileSystemConfigs"}]
 
 
 @pytest.mark.parametrize("choice", CHOICES)
 def test_the_gateway_calls_aliases(choice):
     aliases = find(choice, "AWS::Lambda::Alias")
-    assert {of["FunctionName"] for of in aliases.values()} == set(FUNCTIONS)
-    assert {of["Name"] for of in aliases.values()} == {"live"}
+    assert {alias["FunctionName"] for alias in aliases.values()} == FUNCTIONS
+    assert {alias["Name"] for alias in aliases.values()} == {"live"}
     (api,) = find(choice, "AWS::ApiGatewayV2::Api").values()
     uris = [
         operation["x-amazon-apigateway-integration"]["uri"]
@@ -64,40 +72,49 @@ def test_the_gateway_calls_aliases(choice):
 
 
 def test_provisioned_environments_follow_business_hours_and_use():
-    hours = {"BusinessHoursStart": "6", "BusinessHoursEnd": "20", "BusinessDays": "MON-SAT"}
-    numbers = {"ProvisionedConcurrency": "3", "MaxProvisionedConcurrency": "30"}
-    given = {**hours, **numbers, "BusinessTimeZone": "Europe/Berlin"}
-    targets = find("provisioned", "AWS::ApplicationAutoScaling::ScalableTarget", **given)
-    assert {of["ResourceId"] for of in targets.values()} == {f"function:{name}:live" for name in HOT}
+    targets = find("provisioned", "AWS::ApplicationAutoScaling::ScalableTarget")
+    names = {translate_stack().functions[function].name for function in list_provisioned("provisioned")}
+    assert {target["ResourceId"] for target in targets.values()} == {f"function:{name}:live" for name in names}
+    least, most = read_settings()["ProvisionedConcurrency"]["dev"], READINESS["MaxProvisionedConcurrency"]["dev"]
     for target in targets.values():
         start, end = target["ScheduledActions"]
-        assert start["Timezone"] == end["Timezone"] == "Europe/Berlin"
-        assert (start["Schedule"], end["Schedule"]) == ("cron(0 6 ? * MON-SAT *)", "cron(0 20 ? * * *)")
-        assert start["ScalableTargetAction"] == {"MinCapacity": "3", "MaxCapacity": "30"}
+        assert start["Timezone"] == end["Timezone"] == READINESS["BusinessTimeZone"]["dev"]
+        hour, days = READINESS["BusinessHoursStart"]["dev"], READINESS["BusinessDays"]["dev"]
+        assert start["Schedule"] == f"cron(0 {hour} ? * {days} *)"
+        assert end["Schedule"] == f"cron(0 {READINESS['BusinessHoursEnd']['dev']} ? * * *)"
+        started = {name: int(value) for name, value in start["ScalableTargetAction"].items()}
+        assert started == {"MinCapacity": least, "MaxCapacity": most}
         assert end["ScalableTargetAction"] == {"MinCapacity": 0, "MaxCapacity": 0}
-    policies = find("provisioned", "AWS::ApplicationAutoScaling::ScalingPolicy", **given)
-    assert {of["ScalingTargetId"] for of in policies.values()} == set(targets)
+    policies = find("provisioned", "AWS::ApplicationAutoScaling::ScalingPolicy")
+    assert len({policy["ScalingTargetId"] for policy in policies.values()}) == len(targets)
     for policy in policies.values():
         assert policy["PolicyType"] == "TargetTrackingScaling"
         metric = policy["TargetTrackingScalingPolicyConfiguration"]["PredefinedMetricSpecification"]
         assert metric == {"PredefinedMetricType": "LambdaProvisionedConcurrencyUtilization"}
 
 
-def test_warming_invokes_the_functions_that_people_wait_for_every_five_minutes():
+def test_warming_invokes_the_functions_every_five_minutes():
     (schedule,) = find("warm", "AWS::Scheduler::Schedule").values()
     assert schedule["ScheduleExpression"] == "rate(5 minutes)"
-    function = find("warm", "AWS::Lambda::Function")["WarmFunctions"]
-    variables = function["Environment"]["Variables"]
-    warmed = variables["WARM_FUNCTIONS"].split()
-    assert [arn.split(":")[-2:] for arn in warmed] == [[name, "live"] for name in HOT]
-    assert str(variables["WARM_ENVIRONMENTS"]) == "2"
-    assert read_role("WarmFunctions", ColdStart="warm").resources == {"lambda:InvokeFunction": set(warmed)}
+    assert "Name" not in schedule, "each stack of an account would have the same"
+    variables = find("warm", "AWS::Lambda::Function")["Readiness/WarmFunctions"]["Environment"]["Variables"]
+    assert str(variables["WARM_ENVIRONMENTS"]) == str(READINESS["WarmEnvironments"]["dev"])
+    allowed = read_role("Readiness/WarmFunctions", ColdStart="warm").resources
+    assert allowed == {"lambda:InvokeFunction": set(list_warmed())}
 
 
-@pytest.mark.parametrize("function", RESERVABLE)
-def test_what_is_reserved_for_a_function_is_a_parameter_of_its_own(function):
-    functions = find("none", "AWS::Lambda::Function", **{f"{function}Reserved": "7"})
-    assert {name for name, of in functions.items() if of.get("ReservedConcurrentExecutions") == "7"} == {function}
+def test_concurrency_can_be_reserved_for_each_function_of_a_stage():
+    reserved = {
+        name: function.reserved_concurrency
+        for name, function in load_variant("ReservedConcurrency", "7").functions.items()
+    }
+    assert all(reserved[function] == 7 for function in FUNCTIONS)
+
+
+def test_provisioned_environments_are_not_reserved():
+    # Lambda refuses to provision more environments than are reserved.
+    stack = load_variant("ReservedConcurrency", "1", ColdStart="provisioned")
+    assert not [function for function in stack.functions.values() if function.reserved_concurrency is not None]
 
 
 @pytest.mark.parametrize("choice", CHOICES)
@@ -105,16 +122,9 @@ def test_each_choice_is_taken_with_the_defaults(choice):
     assert find_refusals(ColdStart=choice) == []
 
 
-@pytest.mark.parametrize(
-    ("parameters", "named"),
-    [
-        ({"BusinessHoursStart": "8", "BusinessHoursEnd": "8"}, {"BusinessHoursStart", "BusinessHoursEnd"}),
-        ({"ListResourcesReserved": "5"}, {"ListResourcesReserved"}),
-        ({"GetResourceReserved": "5"}, {"GetResourceReserved"}),
-    ],
-    ids=["no business hours", "list reserved", "get reserved"],
-)
-def test_what_aws_would_refuse_is_refused_with_a_sentence(parameters, named):
-    (sentence,) = find_refusals(ColdStart="provisioned", **parameters)
-    assert all(name in sentence for name in named)
-    assert find_refusals(ColdStart="none", **parameters) == []
+@pytest.mark.parametrize("stage", TEMPLATE["Parameters"]["Stage"]["AllowedValues"])
+def test_the_settings_of_a_stage_fit_together(stage):
+    assert 1 <= read_settings()["ProvisionedConcurrency"][stage] <= READINESS["MaxProvisionedConcurrency"][stage]
+    assert READINESS["BusinessHoursStart"][stage] != READINESS["BusinessHoursEnd"][stage]
+    assert all(0 <= READINESS[name][stage] <= 23 for name in ("BusinessHoursStart", "BusinessHoursEnd"))
+    assert 0 <= float(read_settings()["DebugSampleRate"][stage]) <= 1

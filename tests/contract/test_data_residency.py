@@ -1,14 +1,13 @@
-"""What the stack keeps stays in its region, whatever the parameters are; and a rule says which regions that may be."""
+"""The stack's data stays in its region, whatever the parameters are, and a rule limits the regions."""
 
-import copy
 import re
 from functools import cache
 
 import pytest
 
-from local_engine.template.translation import translate
 from tests.support.permissions import find_refusals
-from tests.support.stack import load_template
+from tests.support.stack import list_templates, load_template
+from tests.support.templates import translate_template
 
 LOCAL_REGION = "us-east-1"
 
@@ -90,18 +89,17 @@ def walk_texts(value):
 
 @cache
 def translate_resources():
-    """Every resource after SAM's transform, whatever its condition, with all branches of every `Fn::If`."""
-    template = copy.deepcopy(load_template())
-    for resource in template["Resources"].values():
-        for location in {"CodeUri", "ContentUri"} & resource.get("Properties", {}).keys():
-            # The translator takes code in S3 only.
-            resource["Properties"][location] = "s3://bucket/key"
-    defaults = {name: str(of.get("Default", "")) for name, of in template["Parameters"].items()}
-    return translate(template, defaults)["Resources"]
+    """Every resource of the root and the nested applications."""
+    return {
+        f"{template}: {name}": resource
+        for template in list_templates()
+        for name, resource in translate_template(load_template(template)).items()
+    }
 
 
 def test_nothing_of_the_stack_is_in_another_region():
-    assert len(translate_resources()) > len(load_template()["Resources"]), "the translation has lost something"
+    written = [name for template in list_templates() for name in load_template(template)["Resources"]]
+    assert len(translate_resources()) > len(written), "the translation has lost something"
     assert find_departures(translate_resources()) == []
 
 

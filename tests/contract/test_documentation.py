@@ -1,57 +1,56 @@
-"""What the pages say of the template's parameters, outputs and alarms, and of the metrics that the functions write."""
+"""What the pages say of parameters, settings, outputs, alarms and metrics is what the templates and functions have."""
 
 import re
 
 import pytest
 
-from local_engine.template.stack import ParametersRefused
+from local_engine.template import ParametersRefused
 from tests.contract.test_published_versions import choose_other, give
 from tests.support.gateway import import_functions
 from tests.support.permissions import translate_stack
-from tests.support.stack import ROOT, find_resources, load_template
+from tests.support.stack import ROOT, find_resources, list_templates, load_template
+from tests.support.templates import read_settings
 
 TEMPLATE = load_template()
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+REFERENCE = (ROOT / "docs/reference.md").read_text(encoding="utf-8")
 OPERATIONS = (ROOT / "docs/operations/README.md").read_text(encoding="utf-8")
 ALARMS = (ROOT / "docs/operations/alarms.md").read_text(encoding="utf-8")
-# Each function's parameter and alarm of the same kind, described once for all.
-FUNCTIONS = list(find_resources("AWS::Serverless::Function"))
 
 
 def read_table(page, heading):
-    """The names in the first column of a table, and the second column beside each."""
+    """The names in the first column of a table, and the other columns beside each."""
     rows = page.partition(f"| {heading} |")[2].partition("\n\n")[0].splitlines()[2:]
     cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
-    return {name: row[1] for row in cells for name in re.findall(r"`(\w+)`", row[0])}
+    return {name: row[1:] for row in cells for name in re.findall(r"`(\w+)`", row[0])}
 
 
-def generalize(name, suffix):
-    function = name.removesuffix(suffix)
-    return f"<Function>{suffix}" if name.endswith(suffix) and function in FUNCTIONS else name
-
-
-def test_each_parameter_stands_in_the_readme_with_its_default():
-    described = read_table(README, "parameter")
-    assert described.keys() - {"ListResourcesReserved"} == {
-        name for name in TEMPLATE["Parameters"] if not name.endswith("Reserved")
-    }
-    for name, text in described.items():
+def test_each_parameter_stands_in_the_reference_with_its_default():
+    described = read_table(REFERENCE, "parameter")
+    assert described.keys() == TEMPLATE["Parameters"].keys()
+    for name, (text, _) in described.items():
         default = TEMPLATE["Parameters"][name]["Default"]
         assert str(default) in re.findall(r"`([^`]+)`", text) or (default == "" and "empty" in text), name
 
 
-def test_each_output_stands_in_the_readme():
-    assert read_table(README, "output").keys() == TEMPLATE["Outputs"].keys()
+@pytest.mark.parametrize("template", list_templates())
+def test_each_setting_stands_in_the_reference_with_its_values(template):
+    described = read_table(REFERENCE.partition(f"### {template}\n")[2], "setting")
+    settings = read_settings(template)
+    assert described.keys() == settings.keys()
+    for name, values in settings.items():
+        written = [str(value).lower() if isinstance(value, bool) else str(value) for value in values.values()]
+        assert [cell.strip("`") for cell in described[name][:3]] == written, name
+
+
+def test_each_output_stands_in_the_reference():
+    assert read_table(REFERENCE, "output").keys() == TEMPLATE["Outputs"].keys()
 
 
 @pytest.mark.parametrize("name", TEMPLATE["Parameters"])
 def test_a_parameter_changes_the_stack_or_what_is_refused(name):
-    # Where another parameter chooses what this one is about.
-    about = {"ColdStart": "warm"} if name == "WarmEnvironments" else {}
-    about |= {"ColdStart": "provisioned"} if "Provisioned" in name or name.startswith("Business") else {}
     for value in ["eu-central-1"] if name == "AllowedRegions" else choose_other(name):
         before, after = give(name, value)
-        assert read_effect(**about, **before) != read_effect(**about, **after), f"{name}={value} changes nothing"
+        assert read_effect(**before) != read_effect(**after), f"{name}={value} changes nothing"
 
 
 def read_effect(**parameters):
@@ -62,29 +61,40 @@ def read_effect(**parameters):
 
 
 def test_each_metric_of_the_functions_is_explained_and_no_other():
-    with import_functions() as _:
-        from serverless_api.telemetry.observability import Metric
+    with import_functions({"ENRICHMENT_URL": "https://enrichment.example.com/"}):
+        from serverless_api import Metric
 
-        metrics = {str(metric) for metric in Metric}
-    assert read_table(OPERATIONS, "metric").keys() == metrics
+        metrics = {str(metric) for metric in Metric.declared}
+    explained = set(read_table(OPERATIONS, "metric"))
+    # Each noun has its own two counters, explained once for all.
+    assert {re.sub(r"^\w+(?=Retrieved$|Changed$)", "Items", metric) for metric in metrics} == explained
 
 
 def test_each_alarm_has_its_paragraph_and_names_it():
     kinds = ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm")
-    alarms = {name: of for kind in kinds for name, of in find_resources(kind).items()}
+    alarms = {
+        name: alarm
+        for template in list_templates()
+        for kind in kinds
+        for name, alarm in find_resources(kind, template).items()
+    }
     sections = dict(re.findall(r"^## ([^\n]+)\n\n(.+?)(?=\n## |\Z)", ALARMS, re.MULTILINE | re.DOTALL))
+    named = {"Budget"}
     for name, alarm in alarms.items():
         (heading,) = re.findall(r'\(docs/operations, "(.+)"\)$', alarm["Properties"]["AlarmDescription"])
-        section = sections[heading]
-        assert f"`{generalize(name, 'Failures')}`" in section
+        named.add(heading)
+        assert f"`{name}`" in sections[heading]
         for part in ("**Means**", "**Look at**", "**Do**"):
-            assert part in section, f"{heading}: {part}"
+            assert part in sections[heading], f"{heading}: {part}"
     assert "`Budget`" in sections["Budget"]
-    assert len(sections) == len({generalize(name, "Failures") for name in alarms} | {"Budget"})
+    assert sections.keys() == named
 
 
 # Those of tools/benchmarks/ are forms of pages that stand elsewhere.
-PAGES = [ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")]
+PAGES = [
+    ROOT / "README.md",
+    *(page for folder in ("docs", "examples", "packages") for page in ROOT.glob(f"{folder}/**/*.md")),
+]
 
 
 def find_anchors(page):

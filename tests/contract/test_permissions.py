@@ -1,4 +1,4 @@
-"""Each function has a role of its own: it allows what the code does on the wire, log and traces, and no more."""
+"""Each function's statements allow exactly what its code sends, and its boundary caps everything else."""
 
 import json
 import re
@@ -12,14 +12,14 @@ import boto3
 import httpx
 import pytest
 
-from local_engine.template.intrinsics import ACCOUNT_ID, REGION
+from local_engine.template import ACCOUNT_ID, REGION
+from local_engine.testing import free_port, poll
 from tests.support.dynamodb import DynamoDB, Refusal
-from tests.support.engine_process import free_port, poll
 from tests.support.gateway import ENVIRONMENT, Answer, Gateway, import_functions
 from tests.support.http_server import Reply, Request, Server, make_reply
 from tests.support.permissions import (
-    DESTINATION_ACTIONS,
     LOG_ACTIONS,
+    MANAGED_POLICIES,
     TRACE_ACTIONS,
     list_functions,
     read_role,
@@ -32,8 +32,11 @@ from tests.unit.conftest import create_table
 FUNCTIONS = {route.key: route.function for route in list_routes()}
 # With these parameters each function of the template is in the stack.
 ALL_FUNCTIONS = {"ColdStart": "warm"}
-# The versions of one function, and the deployment groups of one application: each deployment makes others.
-PARTS_OF_ONE = re.compile(r"arn:aws:(lambda:[^*]*:function:\w+:|codedeploy:[^*]*:deploymentgroup:\w+/)\*")
+STACK_NAME = "local"
+# The functions of one stack with their versions, deployment groups of one application, streams of one log group.
+PARTS_OF_ONE = re.compile(
+    rf"arn:aws:(lambda:[^*]*:function:{STACK_NAME}-|codedeploy:[^*]*:deploymentgroup:\w+/|logs:[^*]*:log-group:\w+:)\*"
+)
 TOO_LARGE = Refusal("ValidationException", message="Item size has exceeded the maximum allowed size")
 
 
@@ -137,50 +140,94 @@ def test_the_rotations_role_allows_what_a_rotation_does(tmp_path: Path) -> None:
                 assert function.run(step, version) == 0
                 used |= set(function.calls)
     used -= {"/oauth2/token"}  # takes the client's secret, and no right
-    assert used == {action.partition(":")[2] for action in read_role("RotateClientSecret").resources}
+    assert used == {action.partition(":")[2] for action in read_role("Identity/RotateClientSecret").resources}
 
 
 @pytest.mark.parametrize("function", list_functions())
-def test_a_function_has_a_role_of_its_own_for_lambda_alone(function: str) -> None:
+def test_a_function_has_a_role_that_only_lambda_can_assume(function: str) -> None:
     resources = translate_stack(**ALL_FUNCTIONS).resources
-    assert resources[function].properties["Role"] == f"arn:aws:iam::{ACCOUNT_ID}:role/{function}Role"
-    assert resources[f"{function}Role"].properties["AssumeRolePolicyDocument"] == {
-        "Version": "2012-10-17",
-        "Statement": [
-            {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
-        ],
+    name = f"{function}Role"
+    assert resources[function].properties["Role"] == f"arn:aws:iam::{ACCOUNT_ID}:role/{find_name(name, resources)}"
+    (statement,) = resources[name].properties["AssumeRolePolicyDocument"]["Statement"]
+    assert statement == {
+        "Effect": "Allow",
+        "Principal": {"Service": ["lambda.amazonaws.com"]},
+        "Action": ["sts:AssumeRole"],
     }
 
 
 @pytest.mark.parametrize("function", list_functions())
-def test_a_role_writes_the_functions_own_log_and_traces_and_sends_on_what_fails(function: str) -> None:
-    # `:*` are the streams of the group: what both actions are about («CloudWatch Logs resources and operations», Amazon
-    # CloudWatch Logs User Guide).
-    streams = f"arn:aws:logs:{REGION}:{ACCOUNT_ID}:log-group:{function}LogGroup:*"
-    expected = {action: {streams} for action in LOG_ACTIONS} | {action: {"*"} for action in TRACE_ACTIONS}
-    if destination := find_failure_destination(function):
-        expected |= {action: {destination} for action in DESTINATION_ACTIONS}
-    assert read_role(function, **ALL_FUNCTIONS).lambda_resources == expected
-
-
-def find_failure_destination(function: str) -> str | None:
-    """The queue that Lambda sends a function's failed events to."""
-    for of in translate_stack(**ALL_FUNCTIONS).resources.values():
-        if of.type == "AWS::Lambda::EventInvokeConfig" and of.properties["FunctionName"] == function:
-            return str(of.properties["DestinationConfig"]["OnFailure"]["Destination"])
-    return None
+def test_sam_attaches_only_the_managed_policies_that_the_boundary_caps(function: str) -> None:
+    assert read_role(function, **ALL_FUNCTIONS).managed == MANAGED_POLICIES.keys()
 
 
 @pytest.mark.parametrize("function", list_functions())
-def test_a_role_names_every_action_and_every_resource_that_the_code_needs(function: str) -> None:
-    allowed = read_role(function, **ALL_FUNCTIONS).resources
-    assert allowed
-    for action, resources in allowed.items():
+def test_a_role_reaches_the_stacks_own_log_group_and_no_other(function: str) -> None:
+    role = read_role(function, **ALL_FUNCTIONS)
+    # `:*` are the streams of the group: what both actions are about («CloudWatch Logs resources and operations», Amazon
+    # CloudWatch Logs User Guide).
+    group = f"arn:aws:logs:{REGION}:{ACCOUNT_ID}:log-group:FunctionLogGroup"
+    for action in LOG_ACTIONS:
+        assert role.boundary[action] == {f"{group}:*"}
+        assert role.may(action, f"{group}:log-stream:today")
+        assert not role.may(action, f"arn:aws:logs:{REGION}:{ACCOUNT_ID}:log-group:other:log-stream:today")
+    assert not role.may("logs:CreateLogGroup", group)
+    assert all(role.may(action, "*") for action in TRACE_ACTIONS)
+
+
+@pytest.mark.parametrize("function", list_functions())
+def test_a_boundary_lets_pass_what_the_function_states(function: str) -> None:
+    role = read_role(function, **ALL_FUNCTIONS, EnrichmentUrl="https://enrichment.example.com/")
+    assert role.resources
+    for action, resources in role.own.items():
+        for resource in resources:
+            assert role.may(action, resource), f"the boundary denies {action} on {resource}"
+
+
+@pytest.mark.parametrize("function", list_functions())
+def test_a_failed_event_goes_to_the_dead_letter_queue_alone(function: str) -> None:
+    role = read_role(function, **ALL_FUNCTIONS)
+    queue = f"arn:aws:sqs:{REGION}:{ACCOUNT_ID}:DeadLetters"
+    assert role.own.get("sqs:SendMessage", frozenset()) == ({queue} if has_failure_destination(function) else set())
+
+
+def has_failure_destination(function: str) -> bool:
+    """Whether Lambda sends a function's failed events on."""
+    resources = translate_stack(**ALL_FUNCTIONS).resources
+    settings = [of.properties for of in resources.values() if of.type == "AWS::Lambda::EventInvokeConfig"]
+    return any(of["FunctionName"] == find_name(function, resources) for of in settings)
+
+
+@pytest.mark.parametrize("function", list_functions())
+def test_statements_name_every_action_and_every_resource(function: str) -> None:
+    role = read_role(function, **ALL_FUNCTIONS)
+    for action, resources in [*role.own.items(), *role.boundary.items()]:
         assert "*" not in action
-        assert not [resource for resource in resources if "*" in resource and not PARTS_OF_ONE.fullmatch(resource)]
+        wide = [resource for resource in resources if "*" in resource and not PARTS_OF_ONE.fullmatch(resource)]
+        assert not wide or action in TRACE_ACTIONS
 
 
 @pytest.mark.parametrize("function", FUNCTIONS.values())
 def test_a_routes_function_reaches_the_one_table_and_nothing_else(function: str) -> None:
     allowed = read_role(function, EnrichmentUrl="https://enrichment.example.com/").resources
     assert set(allowed.values()) == {frozenset({f"arn:aws:dynamodb:{REGION}:{ACCOUNT_ID}:table/Table"})}
+
+
+def test_the_hook_may_do_what_its_code_does() -> None:
+    code_deploy = f"arn:aws:codedeploy:{REGION}:{ACCOUNT_ID}"
+    groups = f"{code_deploy}:deploymentgroup:ServerlessDeploymentApplication/*"
+    stack = translate_stack()
+    stack_id = stack.functions["VerifyVersions"].environment["STACK_ID"]
+    assert read_role("VerifyVersions").resources == {
+        "lambda:InvokeFunction": {f"arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:{STACK_NAME}-*"},
+        "codedeploy:GetDeployment": {groups},
+        "codedeploy:GetApplicationRevision": {f"{code_deploy}:application:ServerlessDeploymentApplication"},
+        "codedeploy:PutLifecycleEventHookExecutionStatus": {groups},
+        "cloudformation:ListStackResources": {stack_id},
+    }
+
+
+def find_name(logical_id: str, resources: Mapping[str, Any]) -> str:
+    """The physical name of a function or role."""
+    stack = translate_stack(**ALL_FUNCTIONS)
+    return stack.functions[logical_id].name if logical_id in stack.functions else logical_id.rpartition("/")[2]

@@ -1,5 +1,6 @@
-"""A version of a function is published where the function has become another one, and only there."""
+"""A changed setting, parameter, layer byte or source line publishes a version; no change publishes none."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ from samtranslator.yaml_helper import yaml_parse
 
 from tests.support.permissions import translate_stack
 from tests.support.stack import list_routes, load_template
+from tests.support.templates import load_variant, read_settings
 
 FUNCTIONS = [route.function for route in list_routes()]
 PARAMETERS = load_template()["Parameters"]
@@ -25,10 +27,8 @@ OTHER_TEXTS = {
     "EnrichmentUrl": "https://enrich.example.com/",
     "AlarmEmail": "operator@example.com",
     "AllowedRegions": "us-east-1,eu-central-1",
-    "BusinessDays": "MON,WED",
-    "BusinessTimeZone": "Europe/Berlin",
 }
-# What belongs to a function as a whole, and not to a version of it.
+# What belongs to a function as a whole and not to a version of it.
 UNPUBLISHED = {"ReservedConcurrentExecutions", "Tags"}
 
 
@@ -84,7 +84,7 @@ def test_one_byte_of_the_layer_publishes_every_function_and_no_change_publishes_
     copy = tmp_path / "build"
     shutil.copytree(build, copy)
     assert package(copy) == before
-    source = copy / "SharedLayer" / "python" / "serverless_api" / "errors.py"
+    source = copy / "SharedLayer" / "python" / "serverless_api" / "__init__.py"
     content = source.read_bytes()
     source.write_bytes(content.replace(b"#", b"!", 1) if b"#" in content else content + b"\n")
     after = package(copy)
@@ -118,32 +118,68 @@ def give(name, value):
     return before, (issuer if name in issuer else {}) | {name: value}
 
 
-def read_function(function, **parameters):
-    """What a version of a function is made of, and what tells CloudFormation one version from another."""
-    resources = translate_stack(**parameters).resources
-    configuration = {name: value for name, value in resources[function].properties.items() if name not in UNPUBLISHED}
-    ((version, resource),) = [
-        (name, of)
-        for name, of in resources.items()
-        if of.type == "AWS::Lambda::Version" and of.properties["FunctionName"] == function
-    ]
-    # "Update requires: Replacement" is true of each property of AWS::Lambda::Version that is used here.
-    return configuration, (version, resource.properties)
+def find_layer(stack):
+    layers = {name: of for name, of in stack.resources.items() if of.type == "AWS::Lambda::LayerVersion"}
+    (layer,) = [layer for name, layer in layers.items() if "/" not in name]
+    return layer.properties
 
 
-@pytest.mark.parametrize("function", FUNCTIONS)
-@pytest.mark.parametrize(
-    ("name", "value"), [(name, value) for name in PARAMETERS for value in choose_other(name)[:4]], ids=str
-)
-def test_a_parameter_publishes_the_functions_that_it_changes_and_no_others(function, name, value):
+def read_versions(stack):
+    """For each function: what its versions are made of, and what tells CloudFormation one version from another."""
+    resources = stack.resources
+    # A layer version is replaced when any of its properties changes, and its ARN with it.
+    layer = json.dumps(find_layer(stack), sort_keys=True)
+    versions = {}
+    for logical_id, resource in resources.items():
+        if resource.type != "AWS::Lambda::Version" or resource.properties["FunctionName"] not in FUNCTIONS:
+            continue
+        function = resources[resource.properties["FunctionName"]].properties
+        assert function["Layers"] == [resource.properties["Description"]], "a version is described by its layer"
+        configuration = {name: value for name, value in function.items() if name not in UNPUBLISHED}
+        # "Update requires: Replacement" is true of each property of AWS::Lambda::Version that is used here.
+        versions[resource.properties["FunctionName"]] = ((configuration, layer), (logical_id, layer))
+    assert set(versions) == set(FUNCTIONS)
+    return versions
+
+
+def check_published(before, after):
+    for function in FUNCTIONS:
+        (configuration, version), (configuration_after, version_after) = before[function], after[function]
+        assert (configuration != configuration_after) == (version != version_after), function
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name in PARAMETERS for value in choose_other(name)])
+def test_a_parameter_publishes_the_functions_that_it_changes_and_no_others(name, value):
     without, given = give(name, value)
-    before, version = read_function(function, **without)
-    after, version_after = read_function(function, **given)
-    assert (after != before) == (version_after != version)
+    check_published(read_versions(translate_stack(**without)), read_versions(translate_stack(**given)))
 
 
-@pytest.mark.parametrize("function", FUNCTIONS)
-def test_a_description_of_a_version_is_never_too_long(function):
+OTHER_SETTINGS = {
+    "RollOut": "Linear10PercentEvery1Minute",
+    "TableProtection": "true",
+    "LogLevel": "WARN",
+    "DebugSampleRate": '"0.5"',
+    "CallerInLogs": "plain",
+    "LogRetentionDays": "7",
+    "Traces": '"off"',
+    "ReservedConcurrency": "5",
+    "ProvisionedConcurrency": "3",
+}
+"""Another valid value of each setting of the root template."""
+
+
+def test_every_setting_is_tried():
+    assert OTHER_SETTINGS.keys() == read_settings().keys()
+
+
+@pytest.mark.parametrize(("setting", "value"), OTHER_SETTINGS.items())
+def test_a_setting_publishes_the_functions_that_it_changes_and_no_others(setting, value):
+    check_published(read_versions(translate_stack()), read_versions(load_variant(setting, value)))
+
+
+def test_a_layers_description_is_never_too_long():
     longest = {"EnrichmentUrl": "https://" + "a" * (PARAMETERS["EnrichmentUrl"]["MaxLength"] - 8)}
-    _, (_, version) = read_function(function, **longest, Stage="staging", Architecture="x86_64", ColdStart="snapstart")
-    assert len(version["Description"]) <= 256
+    stack = load_variant(
+        "CallerInLogs", "hashed", **longest, Stage="staging", Architecture="x86_64", ColdStart="provisioned"
+    )
+    assert len(find_layer(stack)["Description"]) + len("DEBUG") - len("INFO") <= 256

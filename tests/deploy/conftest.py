@@ -7,15 +7,21 @@ import pytest
 
 from tests.deploy.deployment import Deployment, build_template
 from tests.deploy.emulator import COMMAND, Emulator
-from tests.support.http_server import Server, make_reply
+from tests.support.http_server import Server
+from tests.support.roll_out_aws import RollOut
 
 _running: list[Emulator] = []
 
 
 @pytest.fixture(scope="session")
-def codedeploy() -> Iterator[Server]:
-    """What the emulator does not have, and a function calls: it takes every report, and keeps it."""
-    with Server(lambda _: make_reply({})) as server:
+def roll_out() -> RollOut:
+    """A deployment of CodeDeploy, which the emulator does not have."""
+    return RollOut("", [])
+
+
+@pytest.fixture(scope="session")
+def codedeploy(roll_out: RollOut) -> Iterator[Server]:
+    with Server(roll_out.answer) as server:
         yield server
 
 
@@ -37,7 +43,7 @@ def template(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Pa
 @pytest.fixture(scope="session")
 def deployment(emulator: Emulator, template: Path, tmp_path_factory: pytest.TempPathFactory) -> Deployment:
     """The stack with every default of `sam deploy --guided`, and of the name that it proposes."""
-    deployment = Deployment(emulator, template, "serverless-api")
+    deployment = Deployment(emulator, template, "serverless-api-dev")
     deployment.deploy_guided(tmp_path_factory.mktemp("guided"))
     return deployment
 

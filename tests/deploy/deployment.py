@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,17 +16,17 @@ import pexpect
 from pexpect.fdpexpect import fdspawn
 from samtranslator.yaml_helper import yaml_parse
 
+from local_engine.template import translate
 from tests.deploy.emulator import Emulator
+from tests.support.permissions import list_functions
 from tests.support.stack import ROOT
 
-PARAMETERS = {"SecretRotationDays": "0"}
-"""What the emulator cannot take is left out by the template's own parameters: it has no rotation schedules."""
-
-# What no parameter leaves out and the emulator does not have: a change set with one of these fails.
+# What the emulator does not have: a change set with one of these fails.
 _NOT_EMULATED = {
     "AWS::CloudWatch::CompositeAlarm",
     "AWS::CodeDeploy::Application",
     "AWS::CodeDeploy::DeploymentGroup",
+    "AWS::SecretsManager::RotationSchedule",
 }
 
 _SAM = [sys.executable, "-m", "samcli"]
@@ -36,7 +37,12 @@ def build_template(emulator: Emulator, directory: Path) -> Path:
     """Run `sam build` and return the template that `sam deploy` takes, without what the emulator does not have."""
     _run(emulator, "build", "--build-dir", str(directory), "--no-cached")
     path = directory / "template.yaml"
-    path.write_text(json.dumps(_leave_out(yaml_parse(path.read_text()))))
+    template = _leave_out(yaml_parse(path.read_text()))
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::Serverless::Application":
+            nested = path.parent / resource["Properties"]["Location"]
+            nested.write_text(json.dumps(_translate(_leave_out(yaml_parse(nested.read_text())))))
+    path.write_text(json.dumps(template))
     return path
 
 
@@ -48,17 +54,35 @@ def is_emulated(kind: str, properties: dict[str, Any]) -> bool:
 def _leave_out(template: dict[str, Any]) -> dict[str, Any]:
     """Take what is not emulated out of a template before SAM's transform, in the form that it has there."""
     # SAM makes the application, and a group for each function, of this; the aliases then move at once, untried.
-    template["Globals"]["Function"].pop("DeploymentPreference")
+    template.get("Globals", {}).get("Function", {}).pop("DeploymentPreference", None)
     missing = ["ServerlessDeploymentApplication"]
     for name, resource in list(template["Resources"].items()):
-        resource.get("Properties", {}).pop("DeploymentPreference", None)
+        if "IgnoreGlobals" in resource:
+            resource["IgnoreGlobals"].remove("DeploymentPreference")
         if not is_emulated(resource["Type"], resource.get("Properties", {})):
             del template["Resources"][name]
             missing.append(name)
-    # A role and the dashboard name what is not there.
+    # A role, the dashboard and a nested application name what is not there.
     text = re.sub(rf"\$\{{({'|'.join(missing)})(\.\w+)?\}}", "not-emulated", json.dumps(template))
+    text = re.sub(rf'\{{"Fn::GetAtt": \["({"|".join(missing)})", "\w+"\]\}}', '"not-emulated"', text)
     left: dict[str, Any] = json.loads(text)
     return left
+
+
+def _translate(template: dict[str, Any]) -> dict[str, Any]:
+    """Run SAM's transform of a nested application, which the emulator does not; local paths stay, for `sam deploy`."""
+    paths = {}
+    for name, resource in template["Resources"].items():
+        for location in {"CodeUri", "ContentUri"} & resource.get("Properties", {}).keys():
+            paths[name] = resource["Properties"][location]
+            resource["Properties"][location] = f"s3://local-files/{name}"
+    defaults = {name: str(parameter.get("Default", "")) for name, parameter in template["Parameters"].items()}
+    translated = translate(template, defaults)
+    for resource in translated["Resources"].values():
+        properties = resource.get("Properties", {})
+        for location in {"Code", "Content"} & properties.keys():
+            properties[location] = paths[properties[location]["S3Key"]]
+    return translated
 
 
 class Deployment:
@@ -68,12 +92,14 @@ class Deployment:
         self.emulator = emulator
         self.name = name
         self._template = template
+        self.questions = 0
+        """How many questions `deploy_guided` was asked."""
 
     def deploy(self, *options: str, **parameters: str) -> None:
         """Create the stack, or update it in place; `options` are those of `sam deploy`."""
         done = self._deploy(*options, **parameters)
         assert done.returncode == 0, f"sam deploy failed:\n{done.stdout}"
-        self.__dict__.pop("resources", None)
+        self._complete()
 
     def refuse(self, *options: str, **parameters: str) -> str:
         """Try to deploy what is to be refused, and return what `sam deploy` says."""
@@ -83,22 +109,21 @@ class Deployment:
 
     def _deploy(self, *options: str, **parameters: str) -> subprocess.CompletedProcess[str]:
         location = ["--template-file", str(self._template), "--stack-name", self.name]
-        overrides = [f"{name}={value}" for name, value in (PARAMETERS | parameters).items()]
-        options = (*options, "--no-confirm-changeset", "--parameter-overrides", *overrides)
+        overrides = [f"{name}={value}" for name, value in parameters.items()]
+        options = (*options, "--no-confirm-changeset", *(["--parameter-overrides", *overrides] if overrides else []))
         return _try(self.emulator, "deploy", *location, *options)
 
     def deploy_guided(self, directory: Path) -> None:
         """Create the stack as a newcomer does, on a terminal: every question of `sam deploy --guided` gets its default.
 
-        Two get an answer: `PARAMETERS`, and whether to deploy the change set that was shown, whose default is no.
+        One gets an answer: whether to deploy the change set that was shown, whose default is no.
 
-        The answers are kept in `directory`, in a samconfig.toml of its own.
+        The answers are kept in `directory`, in another samconfig.toml.
         """
         config = shutil.copy(ROOT / "samconfig.toml", directory / "samconfig.toml")
         arguments = ["deploy", "--guided", "--template-file", str(self._template), "--config-file", str(config)]
         # A question is shown in colours, so what stands between its words is not spelt out.
-        answers = {rf"Parameter {name}\b[^\n]*\]: ": value for name, value in PARAMETERS.items()}
-        answers |= {r"Deploy this changeset[^\n]*\]: ": "y", r"\]: ": ""}
+        answers = {r"Deploy this changeset[^\n]*\]: ": "y", r"\]: ": ""}
         ours, theirs = pty.openpty()
         with subprocess.Popen(
             [*_SAM, *arguments],
@@ -116,6 +141,7 @@ class Deployment:
                 while (found := terminal.expect([*answers, pexpect.EOF])) < len(answers):
                     shown += f"{terminal.before}{terminal.after}"
                     terminal.sendline(list(answers.values())[found])
+                    self.questions += 1
                 shown += terminal.before
             except BaseException:
                 process.kill()
@@ -123,15 +149,38 @@ class Deployment:
             finally:
                 terminal.close()
         assert process.returncode == 0, f"sam deploy --guided failed:\n{shown}"
+        self._complete()
+
+    def _complete(self) -> None:
+        """Set the roles' permissions boundaries, which the emulator enforces but does not take from a template."""
+        self.__dict__.pop("resources", None)
+        iam = self.emulator.client("iam")
+        boundaries = {name: entry for name, entry in self.resources.items() if name.endswith("Boundary")}
+        for function in list_functions():
+            if f"{function}Role" not in self.resources:
+                continue
+            own = [name for name in boundaries if name.rpartition("/")[0] == function.rpartition("/")[0]]
+            # A nested application without a boundary gets the root's.
+            (boundary,) = own or ["FunctionBoundary"]
+            iam.put_role_permissions_boundary(
+                RoleName=self.find(f"{function}Role"), PermissionsBoundary=self.find(boundary)
+            )
 
     def delete(self) -> None:
         _run(self.emulator, "delete", "--stack-name", self.name, "--no-prompts", "--region", "us-east-1")
 
     @cached_property
     def resources(self) -> dict[str, Any]:
-        """The stack's resources by their logical ids, as CloudFormation describes them."""
-        answer = self.emulator.client("cloudformation").describe_stack_resources(StackName=self.name)
-        return {resource["LogicalResourceId"]: resource for resource in answer["StackResources"]}
+        """The stack's resources by their logical IDs, those of a nested application as `Application/LogicalId`."""
+        return dict(self._list_resources(self.name))
+
+    def _list_resources(self, stack: str, prefix: str = "") -> Iterator[tuple[str, Any]]:
+        answer = self.emulator.client("cloudformation").describe_stack_resources(StackName=stack)
+        for resource in answer["StackResources"]:
+            logical_id = f"{prefix}{resource['LogicalResourceId']}"
+            yield logical_id, resource
+            if resource["ResourceType"] == "AWS::CloudFormation::Stack":
+                yield from self._list_resources(resource["PhysicalResourceId"], f"{logical_id}/")
 
     def find(self, logical_id: str) -> str:
         """The name or id that a resource has in AWS."""

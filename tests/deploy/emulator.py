@@ -14,7 +14,7 @@ import boto3
 import httpx
 from botocore.config import Config
 
-from tests.support.engine_process import free_port
+from local_engine.testing import free_port
 from tests.support.stack import ROOT
 
 COMMAND = ROOT / ".venv-deploy/bin/ministack"
@@ -32,7 +32,7 @@ _CREDENTIALS = {
 }
 # By these AWS SDKs find the service, whatever AWS_ENDPOINT_URL says: the functions declare that as empty («Service-
 # specific endpoints», AWS SDKs and Tools Reference Guide).
-_SERVICES_OF_FUNCTIONS = ("COGNITO_IDENTITY_PROVIDER", "DYNAMODB", "LAMBDA", "SECRETS_MANAGER")
+_SERVICES_OF_FUNCTIONS = ("CLOUDFORMATION", "COGNITO_IDENTITY_PROVIDER", "DYNAMODB", "LAMBDA", "SECRETS_MANAGER")
 
 
 class Emulator:

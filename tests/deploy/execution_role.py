@@ -53,7 +53,7 @@ def assume_role(deployment: Deployment, function: str) -> Iterator[ExecutionRole
     with zipfile.ZipFile(archive, "w") as files:
         files.writestr("app.py", _CODE)
     role = functions.get_function_configuration(FunctionName=deployment.find(function))["Role"]
-    name = f"{deployment.name}-role-of-{function}"
+    name = f"{deployment.name}-role-of-{function.replace('/', '-')}"
     functions.create_function(
         FunctionName=name, Role=role, Runtime="python3.13", Handler="app.handler", Code={"ZipFile": archive.getvalue()}
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.deployment import PARAMETERS, Deployment, is_emulated
+from tests.deploy.deployment import Deployment, is_emulated
 from tests.deploy.emulator import REGION, Emulator
 from tests.deploy.execution_role import ACCOUNT_CALLS, assume_role, list_secret_calls, list_table_calls
 from tests.support.permissions import LOG_ACTIONS, list_functions, read_role, translate_stack
@@ -16,7 +16,7 @@ from tools.targets import Client, find_deployed
 
 ROUTES = {route.key: route for route in list_routes()}
 FIXTURES = {path.stem: json.loads(path.read_text()) for path in sorted((ROOT / "events").glob("*.json"))}
-DEPLOYED = [name for name in list_functions() if name in translate_stack(**PARAMETERS).resources]
+DEPLOYED = [name for name in list_functions() if name in translate_stack().resources]
 LOG_GROUP = "AWS::Logs::LogGroup"
 REQUESTS = [name for name, event in FIXTURES.items() if "routeKey" in event]
 
@@ -24,7 +24,7 @@ REQUESTS = [name for name, event in FIXTURES.items() if "routeKey" in event]
 def test_every_resource_of_the_template_is_deployed(deployment: Deployment) -> None:
     declared = Counter(
         resource.type
-        for resource in translate_stack(**PARAMETERS).resources.values()
+        for resource in translate_stack().resources.values()
         if is_emulated(resource.type, resource.properties)
     )
     assert Counter(resource["ResourceType"] for resource in deployment.resources.values()) == declared
@@ -45,12 +45,12 @@ def test_a_function_answers_its_fixture(deployment: Deployment, name: str) -> No
 
 
 def test_the_rotation_has_what_its_function_needs(deployment: Deployment) -> None:
-    secret = deployment.find("MachineClientSecret")
+    secret = deployment.find("Identity/MachineClientSecret")
     described = deployment.emulator.client("secretsmanager").describe_secret(SecretId=secret)
     (current,) = described["VersionIdsToStages"]
     # The emulator's Cognito has clients of one secret only, so what can be repeated is the end of a rotation.
     event = FIXTURES["rotate_client_secret"] | {"SecretId": secret, "ClientRequestToken": current}
-    assert deployment.invoke("RotateClientSecret", event) is None
+    assert deployment.invoke("Identity/RotateClientSecret", event) is None
 
 
 @pytest.mark.parametrize("function", DEPLOYED)
@@ -61,21 +61,35 @@ def test_a_role_can_do_what_its_policies_say_and_nothing_else(
 
 
 @pytest.mark.parametrize("function", DEPLOYED)
-def test_a_role_writes_into_no_log_but_its_functions(deployment: Deployment, function: str) -> None:
-    # Simulated, since for a call the emulator looks for a policy on the log group, and AWS for one on its streams.
+def test_a_role_writes_into_the_functions_log_group_and_no_other(deployment: Deployment, function: str) -> None:
+    # Simulated, since for a call the emulator looks for a policy on the log group, and AWS for one on its streams. The
+    # simulation leaves boundaries out, so the role's policies and its boundary are asked one after the other.
     iam = deployment.emulator.client("iam")
-    role = iam.get_role(RoleName=deployment.find(f"{function}Role"))["Role"]["Arn"]
-    account = role.split(":")[4]
+    role = iam.get_role(RoleName=deployment.find(f"{function}Role"))["Role"]
+    account = role["Arn"].split(":")[4]
+    boundary = iam.get_policy(PolicyArn=role["PermissionsBoundary"]["PermissionsBoundaryArn"])["Policy"]
+    version = iam.get_policy_version(PolicyArn=boundary["Arn"], VersionId=boundary["DefaultVersionId"])
+    document = json.dumps(version["PolicyVersion"]["Document"])
     groups = {name for name, resource in deployment.resources.items() if resource["ResourceType"] == LOG_GROUP}
     allowed = set()
     for group in groups:
         stream = f"arn:aws:logs:{REGION}:{account}:log-group:{deployment.find(group)}:log-stream:today"
-        answer = iam.simulate_principal_policy(
-            PolicySourceArn=role, ActionNames=[*LOG_ACTIONS, "logs:DeleteLogStream"], ResourceArns=[stream]
-        )
-        results = answer["EvaluationResults"]
-        allowed |= {(group, of["EvalActionName"]) for of in results if of["EvalDecision"] == "allowed"}
-    assert allowed == {(f"{function}LogGroup", action) for action in LOG_ACTIONS}
+        about = {"ActionNames": [*LOG_ACTIONS, "logs:CreateLogGroup", "logs:DeleteLogStream"], "ResourceArns": [stream]}
+        answers = [
+            iam.simulate_principal_policy(PolicySourceArn=role["Arn"], **about),
+            iam.simulate_custom_policy(PolicyInputList=[document], **about),
+        ]
+        decisions = [
+            {result["EvalActionName"] for result in answer["EvaluationResults"] if result["EvalDecision"] == "allowed"}
+            for answer in answers
+        ]
+        allowed |= {(group, action) for action in set.intersection(*decisions)}
+    assert allowed == {("FunctionLogGroup", action) for action in LOG_ACTIONS}
+
+
+def test_the_guided_deployment_asks_few_questions(deployment: Deployment) -> None:
+    # Name, region, ten parameters, and what the SAM CLI itself asks.
+    assert deployment.questions <= 20
 
 
 def test_a_stack_is_updated_in_place_and_leaves_its_table_and_users_when_deleted(
@@ -93,18 +107,19 @@ def test_a_stack_is_updated_in_place_and_leaves_its_table_and_users_when_deleted
     deployment.deploy("--config-env", "dev", **parameters)
     after = deployment.resources
     changed = {name for name in before if after[name]["PhysicalResourceId"] != before[name]["PhysicalResourceId"]}
-    # The routes are served by published versions: a new value takes effect in new ones of the functions it concerns.
-    assert {name[: name.index("Version")] for name in changed} == {"CreateResource", "UpdateResource"}
+    # The routes are served by published versions: new values take effect in new versions of all functions.
+    versions = {name[: name.index("Version")] for name in changed if "Version" in name and "/" not in name}
+    assert versions == {route.function for route in list_routes()}
     assert deployment.list_keys() == keys
     for function in ("CreateResource", "UpdateResource"):
         _check_role(deployment, others, function, **parameters)
     answer = deployment.invoke("UpdateResource", FIXTURES["update_resource"])
     assert answer["statusCode"] == 200
-    warm = deployment.invoke("WarmFunctions", FIXTURES["warm_functions"])
+    warm = deployment.invoke("Readiness/WarmFunctions", FIXTURES["warm_functions"])
     assert {arn.rpartition(":")[2] for arn in warm} == {"live"}
     assert all(warm.values()), "no environment has answered"
 
-    table, pool = deployment.find("Table"), deployment.find("UserPool")
+    table, pool = deployment.find("Table"), deployment.find("Identity/UserPool")
     deployment.delete()
     stacks = emulator.client("cloudformation").list_stacks(StackStatusFilter=["CREATE_COMPLETE", "UPDATE_COMPLETE"])
     assert deployment.name not in {stack["StackName"] for stack in stacks["StackSummaries"]}
@@ -121,11 +136,14 @@ def test_the_smoke_test_finds_all_that_it_needs_in_the_stack(
     for name, value in deployment.emulator.environment.items():
         monkeypatch.setenv(name, value)
     # The emulator has no rotation, which would write it.
-    secret = {"SecretId": deployment.find("MachineClientSecret"), "SecretString": '{"clientSecret": "rotated"}'}
+    secret = {
+        "SecretId": deployment.find("Identity/MachineClientSecret"),
+        "SecretString": '{"clientSecret": "rotated"}',
+    }
     deployment.emulator.client("secretsmanager").put_secret_value(**secret)
     stack = DeployedStack(deployment.name, REGION)
     target = find_deployed(stack, {})
-    client_id = deployment.find("MachineClient")
+    client_id = deployment.find("Identity/MachineClient")
     assert target.client == Client(client_id, "rotated", stack.read_outputs()["TokenEndpoint"], {})
     assert target.url == stack.read_outputs()["ApiUrl"]
     assert load_template()["Outputs"].keys() <= stack.read_outputs().keys()
@@ -136,17 +154,17 @@ def test_the_outputs_name_what_the_stack_has(deployment: Deployment) -> None:
     outputs = {entry["OutputKey"]: entry["OutputValue"] for entry in stack["Outputs"]}
     for output, resource in {
         "TableName": "Table",
-        "UserClientId": "UserClient",
-        "MachineClientId": "MachineClient",
-        "MachineClientSecretArn": "MachineClientSecret",
+        "UserClientId": "Identity/UserClient",
+        "MachineClientId": "Identity/MachineClient",
+        "MachineClientSecretArn": "Identity/MachineClientSecret",
         "AlarmTopicArn": "AlarmTopic",
-        "PagingTopicArn": "PagingTopic",
+        "PagingTopicArn": "Operations/PagingTopic",
         "DeadLetterQueueUrl": "DeadLetters",
     }.items():
         assert outputs[output] == deployment.find(resource)
     assert deployment.find("Api") in outputs["ApiUrl"]
-    assert deployment.find("UserPool") in outputs["Issuer"]
-    assert outputs["DashboardUrl"].endswith(f"#dashboards/dashboard/{deployment.find('Dashboard')}")
+    assert deployment.find("Identity/UserPool") in outputs["Issuer"]
+    assert outputs["DashboardUrl"].endswith(f"#dashboards/dashboard/{deployment.find('Operations/Dashboard')}")
     assert deployment.emulator.client("sqs").get_queue_attributes(QueueUrl=outputs["DeadLetterQueueUrl"])
 
 
@@ -156,7 +174,7 @@ def test_production_does_not_lose_its_table_and_user_pool(emulator: Emulator, te
     dynamodb, table = emulator.client("dynamodb"), deployment.find("Table")
     with pytest.raises(dynamodb.exceptions.ClientError, match="deletion protection"):
         dynamodb.delete_table(TableName=table)
-    pool = emulator.client("cognito-idp").describe_user_pool(UserPoolId=deployment.find("UserPool"))
+    pool = emulator.client("cognito-idp").describe_user_pool(UserPoolId=deployment.find("Identity/UserPool"))
     assert pool["UserPool"]["DeletionProtection"] == "ACTIVE"
     stack = emulator.client("cloudformation").describe_stacks(StackName=deployment.name)["Stacks"][0]
     assert {"Key": "stage", "Value": "prod"} in stack["Tags"]
@@ -192,11 +210,11 @@ def _seed(deployment: Deployment) -> None:
 
 def _check_role(deployment: Deployment, others: dict[str, str], function: str, **parameters: str) -> None:
     calls = list_table_calls(deployment.find("Table")) | ACCOUNT_CALLS
-    if "MachineClientSecret" in deployment.resources:
-        calls |= list_secret_calls(deployment.find("MachineClientSecret"))
+    if "Identity/MachineClientSecret" in deployment.resources:
+        calls |= list_secret_calls(deployment.find("Identity/MachineClientSecret"))
     calls_elsewhere = list_table_calls(others["table"]) | list_secret_calls(others["secret"])
     with assume_role(deployment, function) as role:
         allowed = {action for action, call in calls.items() if role.may(call)}
         allowed_elsewhere = {action for action, call in calls_elsewhere.items() if role.may(call)}
-    assert allowed == read_role(function, **PARAMETERS, **parameters).resources.keys() & calls.keys()
+    assert allowed == read_role(function, **parameters).resources.keys() & calls.keys()
     assert not allowed_elsewhere

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from local_engine.issuer.issuer import load_client_secret
+from local_engine.issuer import load_client_secret
+from local_engine.testing import EngineProcess
 from tests.deploy.emulator import Emulator
-from tests.support.engine_process import EngineProcess
-from tests.support.programs import run_engine_of, run_operation
+from tests.support.programs import run_engine_of, run_tool
 from tests.support.stack import ROOT
 
 # As the first rotation writes it, but for what the smoke test has from the outputs.
@@ -45,7 +45,7 @@ class Account:
         return arn
 
     def run_smoke_test(self, *arguments: str, **environment: str) -> tuple[int, str]:
-        done = run_operation("smoke", *arguments, **self.emulator.environment, **environment)
+        done = run_tool("smoke", *arguments, **self.emulator.environment, **environment)
         return done.returncode, done.stderr
 
 
@@ -85,7 +85,7 @@ def test_another_issuers_token_endpoint_is_discovered_and_its_client_is_the_envi
 
     status, output = account.run_smoke_test("--stack", "foreign", **client | {"SMOKE_CLIENT_SECRET": "wrong-secret"})
     assert status == 2
-    assert "gives local-machine no token" in output
+    assert "issues no token to local-machine" in output
     assert output.count("\n") == 1
     assert "wrong-secret" not in output
 
@@ -101,9 +101,9 @@ def test_only_a_stack_of_production_is_protected(account: Account) -> None:
     cloudformation = account.emulator.client("cloudformation")
     for stage in ("dev", "prod"):
         account.create_stack(f"serverless-api-{stage}", SECRET)
-        checked = run_operation("deploy", "check", "--stage", stage, **account.emulator.environment)
+        checked = run_tool("deploy", "check", "--stage", stage, **account.emulator.environment)
         assert (checked.returncode, checked.stderr) == (0, "")
-        protected = run_operation("deploy", "protect", "--stage", stage, **account.emulator.environment)
+        protected = run_tool("deploy", "protect", "--stage", stage, **account.emulator.environment)
         assert (protected.returncode, protected.stderr) == (0, "")
         (stack,) = cloudformation.describe_stacks(StackName=f"serverless-api-{stage}")["Stacks"]
         assert stack["EnableTerminationProtection"] is (stage == "prod")

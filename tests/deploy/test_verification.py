@@ -1,96 +1,64 @@
-"""The hook before new versions serve: it tries those that are deployed, and tells CodeDeploy what came of it.
+"""The pre-traffic hook with the rights of its own role: it tries versions that are deployed and reports the result.
 
-The emulator has no CodeDeploy. What a deployment does is done here: the hook is invoked as CodeDeploy invokes it, and a
-server in CodeDeploy's place keeps what it reports.
+The emulator has no CodeDeploy. The hook is invoked as CodeDeploy invokes it, and a strict stub answers and keeps what it
+reports.
 """
 
-import json
 import shutil
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.deploy.deployment import Deployment
 from tests.deploy.emulator import Emulator
-from tests.support.http_server import Server
+from tests.support.roll_out_aws import EVENT, RollOut, write_app_spec
+from tests.support.stack import list_routes
 
-OPERATION = "CodeDeploy_20141006.PutLifecycleEventHookExecutionStatus"
 
-
-def verify(deployment: Deployment, codedeploy: Server, execution: str) -> str:
-    """Invoke the hook as CodeDeploy does and return the status that it reports."""
-    event = {"DeploymentId": "d-A1B2C3D4E", "LifecycleEventHookExecutionId": execution}
-    assert deployment.invoke("VerifyVersions", event) is None
-    calls = [(request.headers["X-Amz-Target"], json.loads(request.body)) for request in codedeploy.requests]
-    (status,) = [
-        body["status"]
-        for operation, body in calls
-        if operation == OPERATION and body["lifecycleEventHookExecutionId"] == execution
-    ]
-    assert all(body["deploymentId"] == "d-A1B2C3D4E" for _, body in calls)
-    return str(status)
+def verify(deployment: Deployment, roll_out: RollOut, function: str, name: str = "") -> str:
+    """Invoke the hook for the published version of a function and return the status that it reports."""
+    roll_out.reported.clear()
+    roll_out.app_spec = write_app_spec(name or deployment.find(function), "1")
+    assert deployment.invoke("VerifyVersions", EVENT) is None
+    (status,) = roll_out.reported
+    return status
 
 
 def list_left_behind(deployment: Deployment) -> list[dict[str, Any]]:
-    """What passes have created and not deleted; a key that was used goes by itself, when it expires."""
+    """What passes have created and not deleted; a used idempotency key goes by itself when it expires."""
     items = deployment.emulator.client("dynamodb").scan(TableName=deployment.find("Table"))["Items"]
     return [item for item in items if "§" in item["pk"]["S"] and "expiresAt" not in item]
 
 
-def test_versions_that_work_may_serve_however_many_deployments_ask_at_once(
-    deployment: Deployment, codedeploy: Server
-) -> None:
-    before = deployment.list_keys()
-    with ThreadPoolExecutor(3) as threads:
-        statuses = list(threads.map(lambda number: verify(deployment, codedeploy, f"good-{number}"), range(3)))
-    assert statuses == ["Succeeded"] * 3
-    assert deployment.list_keys() > before, "no pass has created anything"
+@pytest.mark.parametrize("route", list_routes(), ids=lambda route: route.key)
+def test_a_version_that_works_may_serve(deployment: Deployment, roll_out: RollOut, route: Any) -> None:
+    assert verify(deployment, roll_out, route.function) == "Succeeded"
     assert not list_left_behind(deployment)
 
 
 @pytest.fixture(scope="module")
-def broken(emulator: Emulator, template: Path, tmp_path_factory: pytest.TempPathFactory) -> Deployment:
-    """A stack one of whose functions answers with another status than its route should."""
-    # As deep as the build itself, since that leads to the models by relative paths.
+def broken(emulator: Emulator, template: Any, tmp_path_factory: pytest.TempPathFactory) -> Deployment:
+    """A stack with a function that answers with an unexpected status and one that crashes at import."""
     build = tmp_path_factory.mktemp("broken")
     shutil.copytree(template.parent, build, dirs_exist_ok=True)
     handler = build / "GetResource/app.py"
     source = handler.read_text()
-    assert "Response(200" in source
-    handler.write_text(source.replace("Response(200", "Response(202"))
+    assert "Response(200, " in source
+    handler.write_text(source.replace("Response(200, ", "Response(302, "))
+    crashing = build / "ListResources/app.py"
+    crashing.write_text(f"import there_is_no_such_module\n{crashing.read_text()}")
     deployment = Deployment(emulator, build / template.name, "serverless-api-broken")
     deployment.deploy()
     return deployment
 
 
-def test_a_version_that_answers_otherwise_may_not_serve(broken: Deployment, codedeploy: Server) -> None:
-    assert verify(broken, codedeploy, "bad") == "Failed"
+@pytest.mark.parametrize("function", ["GetResource", "ListResources"], ids=["wrong status", "crash at import"])
+def test_a_version_that_does_not_work_may_not_serve(broken: Deployment, roll_out: RollOut, function: str) -> None:
+    assert verify(broken, roll_out, function) == "Failed"
     assert not list_left_behind(broken)
 
 
-@pytest.mark.parametrize("versions", ["", "get_resource", "no_fixture 200 arn:aws:lambda:us-east-1:1:function:F:1"])
-def test_what_cannot_be_tried_may_not_serve(broken: Deployment, codedeploy: Server, versions: str) -> None:
-    functions = broken.emulator.client("lambda")
-    name = broken.find("VerifyVersions")
-    variables = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
-    functions.update_function_configuration(
-        FunctionName=name, Environment={"Variables": variables | {"VERSIONS": versions}}
-    )
-    assert verify(broken, codedeploy, f"untried {versions}") == "Failed"
-
-
-def test_a_version_that_the_hook_may_not_invoke_may_not_serve(
-    deployment: Deployment, broken: Deployment, codedeploy: Server
+def test_a_version_of_another_stack_may_not_be_tried(
+    deployment: Deployment, broken: Deployment, roll_out: RollOut
 ) -> None:
-    functions = broken.emulator.client("lambda")
-    name = broken.find("VerifyVersions")
-    other = functions.get_function_configuration(FunctionName=deployment.find("VerifyVersions"))
-    versions = other["Environment"]["Variables"]["VERSIONS"]
-    assert "GetResource" in versions
-    variables = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
-    functions.update_function_configuration(
-        FunctionName=name, Environment={"Variables": variables | {"VERSIONS": versions}}
-    )
-    assert verify(broken, codedeploy, "of another stack") == "Failed"
+    assert verify(broken, roll_out, "GetResource", deployment.find("GetResource")) == "Failed"

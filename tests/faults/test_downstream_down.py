@@ -9,9 +9,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
+from local_engine.testing import poll
 from tests.faults.conftest import Report
 from tests.faults.handler_process import CreatingProcess, Outcome
-from tests.support.engine_process import poll
 from tests.support.fault_proxy import Fault, FaultProxy, always, no_faults
 from tests.support.stand import Stand
 

@@ -16,9 +16,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from local_engine.issuer.issuer import CLIENT_ID
-from tests.support.engine_process import EngineProcess, free_port, run_engine
-from tests.support.served import serve
+from local_engine.issuer import CLIENT_ID
+from local_engine.testing import EngineProcess, free_port, run_engine, serve
 from tests.support.stack import ROOT, list_routes
 
 PYTHON = ROOT / ".venv-load/bin/python"
@@ -235,7 +234,7 @@ def test_a_stage_is_one_of_samconfig(tmp_path: Path) -> None:
     command[command.index("--url") : command.index("--url") + 2] = ["--stage", "production"]
     done = subprocess.run(command, timeout=60, check=False, **options)
     assert done.returncode == 2
-    assert "STAGE=production is none of the profiles in samconfig.toml: dev, staging, prod." in done.stderr
+    assert "STAGE=production is not one of the profiles in samconfig.toml: dev, staging, prod." in done.stderr
 
 
 @pytest.mark.parametrize("name", ["steady", "soak", "spike"])

@@ -18,7 +18,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
-from local_engine.issuer.issuer import mint_token
+from local_engine.issuer import mint_token
 
 USER_POOL_ID = "us-east-1_Machines1"
 CLIENT_ID = "machineclient0123456789"

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from examples.machine_client.machine_client import MachineClient, SecretError
-from tests.support.engine_process import EngineProcess, free_port
+from local_engine.testing import EngineProcess, free_port
 from tests.support.secret_rotation_aws import AWS, Function
 from tests.support.stack import ROOT
 

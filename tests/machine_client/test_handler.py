@@ -1,15 +1,16 @@
 """The rotation's handler in this process, with settings of all kinds."""
 
-import importlib
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
 from tests.machine_client.cognito import CLIENT_ID, SCOPE, USER_POOL_ID
+from tests.support.functions import import_function
 from tests.support.secret_rotation_aws import AWS, CREDENTIALS, STEPS, Answer, Request, Server
+from tests.support.stack import ROOT
 
 type Run = Callable[[str, str], None]
 
@@ -37,9 +38,9 @@ def import_handler(aws: AWS, services: Services, monkeypatch: pytest.MonkeyPatch
     """Imports the function anew, as a cold start does, with a token endpoint of the test's choice."""
 
     def find_modules() -> list[str]:
-        return [name for name in sys.modules if name.partition(".")[0] in ("functions", "serverless_api")]
+        return [name for name in sys.modules if name.partition(".")[0] == "serverless_api"]
 
-    with Server(services.answer) as server:
+    with Server(services.answer) as server, ExitStack() as imports:
 
         def import_with(token_endpoint: str = f"{server.url}/oauth2/token") -> Run:
             settings = {
@@ -56,7 +57,7 @@ def import_handler(aws: AWS, services: Services, monkeypatch: pytest.MonkeyPatch
             }
             for name, value in settings.items():
                 monkeypatch.setenv(name, value)
-            handler: Any = importlib.import_module("functions.rotate_client_secret.app").handler
+            handler = imports.enter_context(import_function(ROOT / "functions/rotate_client_secret"))
 
             def run(step: str, version: str) -> None:
                 event = {"Step": step, "SecretId": aws.secret_id, "ClientRequestToken": version}
@@ -104,7 +105,7 @@ def test_new_secret_crosses_no_network_unencrypted(endpoint: str, aws: AWS, impo
         (Answer(400, b'{"error": "invalid_client"}'), "status 400"),
         (Answer(429, b"{}"), "status 429"),
         (Answer(200, b"{}"), "status 200"),
-        (Answer(200, b"<html>"), "cannot be read"),
+        (Answer(200, b"<html>"), "Unreadable response"),
         (Answer(302, b"{}"), "status 302"),
     ],
 )
@@ -127,10 +128,10 @@ def test_rotation_whose_secret_is_gone_is_given_up(aws: AWS, import_handler: Cal
     version = aws.begin_rotation()
     run("createSecret", version)
     aws.cognito.secrets.pop()
-    with pytest.raises(Exception, match="this rotation is given up"):
+    with pytest.raises(Exception, match="This rotation ends here"):
         run("setSecret", version)
     assert aws.find_version("AWSPENDING") is None
-    with pytest.raises(Exception, match="not the one that the secret is being rotated to"):
+    with pytest.raises(Exception, match="is not being rotated to this version"):
         run("setSecret", version)
     version = aws.begin_rotation()
     for step in STEPS:
@@ -141,7 +142,7 @@ def test_rotation_whose_secret_is_gone_is_given_up(aws: AWS, import_handler: Cal
 def test_steps_out_of_order_and_unknown_ones_are_refused(aws: AWS, import_handler: Callable[..., Run]) -> None:
     run = import_handler()
     version = aws.begin_rotation()
-    with pytest.raises(Exception, match="createSecret has to run first"):
+    with pytest.raises(Exception, match="createSecret must run first"):
         run("testSecret", version)
-    with pytest.raises(Exception, match="no step of a rotation"):
+    with pytest.raises(Exception, match="is not a rotation step"):
         run("dropSecret", version)

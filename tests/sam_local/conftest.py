@@ -38,7 +38,7 @@ class SamLocal:
     options: Sequence[str]
 
     def mint_token(self, *arguments: str) -> str:
-        command = [sys.executable, "-m", "local", "token", "--port", str(self.port), *arguments]
+        command = [sys.executable, "-m", "local_engine", "token", "--port", str(self.port), *arguments]
         return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
 
     def invoke(self, function: str, event: Path) -> dict[str, object]:
@@ -74,7 +74,16 @@ def sam_local(engine_options: list[str], tmp_path_factory: pytest.TempPathFactor
     env_vars = directory / "env.json"
     env_vars.write_text(_with_ports((ROOT / "tools/sam_local.json").read_text(), services_port, issuer_port))
     issuer = f"Issuer=http://127.0.0.1:{port}/_local/issuer"
-    backend = [sys.executable, "-m", "local", "backend", "--port", str(port), "--seed", "examples/resources.json"]
+    backend = [
+        sys.executable,
+        "-m",
+        "local_engine",
+        "backend",
+        "--port",
+        str(port),
+        "--seed",
+        "examples/resources.json",
+    ]
     backend += ["--services-port", str(services_port), "--issuer-port", str(issuer_port)]
     backend += ["--parameters", issuer, "Audience=local"]
     template = directory / "build/template.yaml"

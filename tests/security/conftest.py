@@ -1,13 +1,18 @@
-"""The API under attack: through the gateway, over real HTTP, and at its functions alone."""
+"""The API under attack: through the gateway over real HTTP, and at its functions alone."""
 
 import itertools
 from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
 
+import boto3
+import httpx
 import pytest
 
+from local_engine.issuer import AUDIENCE, issuer_url
+from local_engine.testing import EngineProcess, free_port
 from tests.security.doors import FunctionsDoor, GatewayDoor
 from tests.security.tokens import Forge
-from tests.support.engine_process import EngineProcess, free_port
 from tests.support.gateway import ENVIRONMENT, Gateway, import_functions
 from tests.support.http_server import Server, make_reply
 from tests.support.stack import ROOT
@@ -17,7 +22,7 @@ _numbers = itertools.count(1)
 
 @pytest.fixture(scope="session")
 def elsewhere() -> Iterator[Server]:
-    """A server of the attacker's, which nobody has a reason to call."""
+    """The attacker's server, which nothing has a reason to call."""
     keys = make_reply({}, 404)
     with Server(lambda _request: keys) as server:
         yield server
@@ -26,15 +31,21 @@ def elsewhere() -> Iterator[Server]:
 @pytest.fixture(scope="session")
 def engine() -> Iterator[EngineProcess]:
     port = free_port()
-    parameters = ["--parameters", f"Issuer=http://127.0.0.1:{port}/_local/issuer", "Audience=local"]
+    parameters = ["--parameters", f"Issuer={issuer_url(port)}", f"Audience={AUDIENCE}"]
     with EngineProcess(ROOT / "template.yaml", *parameters, port=port) as engine:
         yield engine
 
 
 @pytest.fixture(scope="session")
+def client(engine: EngineProcess) -> Iterator[httpx.Client]:
+    with engine.client() as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
 def forge(engine: EngineProcess, elsewhere: Server) -> Forge:
     forge = Forge(engine.port, elsewhere.url)
-    # Whoever falls for the attacker's address gets the attacker's keys, and would accept the token.
+    # A verifier that falls for the attacker's address gets the attacker's keys and accepts the token.
     documents = {"/.well-known/openid-configuration": {"issuer": elsewhere.url, "jwks_uri": f"{elsewhere.url}/keys"}}
     elsewhere.answer = lambda request: make_reply(documents.get(request.target, {"keys": [forge.own_jwk]}))
     return forge
@@ -49,6 +60,14 @@ def services(engine: EngineProcess) -> Iterator[str]:
         yield engine.services
 
 
+@pytest.fixture(scope="session")
+def table(services: str) -> Iterator[Any]:
+    """A client of the API's own table."""
+    session = boto3.Session(aws_access_key_id="local", aws_secret_access_key="local")
+    with closing(session.client("dynamodb", region_name=ENVIRONMENT["AWS_REGION"], endpoint_url=services)) as client:
+        yield client
+
+
 @pytest.fixture(scope="module")
 def functions(services: str) -> Iterator[Gateway]:
     """The functions on the engine's own table, with nothing in front of them."""
@@ -56,14 +75,18 @@ def functions(services: str) -> Iterator[Gateway]:
         yield Gateway(handlers)
 
 
+@pytest.fixture(scope="session")
+def gateway(client: httpx.Client, forge: Forge) -> GatewayDoor:
+    return GatewayDoor(client, forge)
+
+
 @pytest.fixture(scope="module", params=["gateway", "functions"])
-def door(request: pytest.FixtureRequest, engine: EngineProcess, forge: Forge) -> Iterator[GatewayDoor | FunctionsDoor]:
-    """Where a caller whose token holds comes in."""
+def door(request: pytest.FixtureRequest) -> GatewayDoor | FunctionsDoor:
+    """The way in for a caller with a valid token."""
     if request.param == "gateway":
-        with engine.client() as client:
-            yield GatewayDoor(client, forge)
-    else:
-        yield FunctionsDoor(request.getfixturevalue("functions"))
+        gateway: GatewayDoor = request.getfixturevalue("gateway")
+        return gateway
+    return FunctionsDoor(request.getfixturevalue("functions"))
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Two ways to the functions for a caller whose token holds: over HTTP, and by the event that the gateway makes."""
+"""Two ways to reach the functions with a valid token: over HTTP, and with the event that the gateway makes."""
 
 import json
 from collections.abc import Mapping
@@ -6,11 +6,10 @@ from typing import Any, Protocol
 
 import httpx
 
-from tests.security.tokens import BOTH, Forge
+from tests.security.tokens import Forge
 from tests.support.gateway import Answer, Gateway
-
-RESOURCES = "/api/v1/resources"
-INPUT = {"name": "mine", "type": "A"}
+from tests.support.matrix import EVERY_SCOPE
+from tests.support.stack import list_scopes
 
 
 class Door(Protocol):
@@ -18,16 +17,17 @@ class Door(Protocol):
         self,
         subject: str,
         method: str,
-        path: str = RESOURCES,
+        path: str,
         *,
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         body: Any = None,
-    ) -> Answer: ...
+    ) -> Answer:
+        """Send a request; text and bytes in `body` go as they are, anything else as JSON."""
 
 
 class GatewayDoor:
-    """Real requests with tokens of the issuer's."""
+    """Real requests with the issuer's tokens."""
 
     def __init__(self, client: httpx.Client, forge: Forge) -> None:
         self._client = client
@@ -37,22 +37,24 @@ class GatewayDoor:
         self,
         subject: str,
         method: str,
-        path: str = RESOURCES,
+        path: str,
         *,
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         body: Any = None,
+        claims: Mapping[str, Any] | None = {"scope": EVERY_SCOPE},
     ) -> Answer:
-        sent = {"Authorization": f"Bearer {self._forge.mint(subject, BOTH)}", "Content-Type": "application/json"}
+        """Send a request as `Door` does; `claims` stand beside the usual ones, and None sends no token."""
+        sent = {"Content-Type": "application/json", **(headers or {})}
+        if claims is not None:
+            sent.setdefault("Authorization", f"Bearer {self._forge.mint(subject, **claims)}")
         content = body if isinstance(body, str | bytes | None) else json.dumps(body)
-        response = self._client.request(
-            method, path, params=query, headers={**sent, **(headers or {})}, content=content
-        )
+        response = self._client.request(method, path, params=query, headers=sent, content=content)
         return Answer(response.status_code, response.headers, response.text)
 
 
 class FunctionsDoor:
-    """Events as the gateway makes them, claims and all."""
+    """Events as the gateway makes them, claims included."""
 
     def __init__(self, functions: Gateway) -> None:
         self._functions = functions
@@ -61,10 +63,12 @@ class FunctionsDoor:
         self,
         subject: str,
         method: str,
-        path: str = RESOURCES,
+        path: str,
         *,
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         body: Any = None,
     ) -> Answer:
-        return self._functions.send(method, path, query=query or {}, headers=headers, body=body, subject=subject)
+        return self._functions.send(
+            method, path, query=query or {}, headers=headers, body=body, subject=subject, scopes=list_scopes()
+        )

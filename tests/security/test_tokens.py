@@ -1,51 +1,57 @@
-"""Tokens that must not hold, at the gateway's authorizer and at a function under `sam local`, which asks the issuer."""
+"""Tokens that must not be accepted: at the gateway, and at a function under `sam local`, which asks the issuer."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from typing import Any
 
 import httpx
 import pytest
 
-from tests.security.doors import RESOURCES
-from tests.security.tokens import BOTH, READ, Forge
-from tests.support.engine_process import EngineProcess
+from tests.security.doors import GatewayDoor
+from tests.security.tokens import Forge
 from tests.support.gateway import Answer, Gateway, import_functions
 from tests.support.http_server import Server
+from tests.support.items import create, find_path, read_state
+from tests.support.stack import SUCCESS, Route, list_creators, list_routes
 
-type Authorization = Callable[[Forge], str | Sequence[str] | None]
-"""The value of the header, the values of several, or None for no header."""
+SUBJECT = "mallory"
+ROUTES = pytest.mark.parametrize("route", list_routes(), ids=lambda route: route.key)
+
+type Authorization = Callable[[Forge, str], str | Sequence[str] | None]
+"""Makes the header's value for a route's scope: one, several, or None for no header."""
 
 
 def bearer(make: Callable[[Forge], str]) -> Authorization:
-    return lambda forge: f"Bearer {make(forge)}"
+    return lambda forge, _: f"Bearer {make(forge)}"
 
 
-def own(**changes: object) -> Authorization:
-    """A token of the issuer's own, with these claims."""
-    return bearer(lambda forge: forge.mint(**changes))  # type: ignore[arg-type]
+def own(**changes: Any) -> Authorization:
+    """A token signed by the issuer, with these claims."""
+    return bearer(lambda forge: forge.mint(**changes))
 
 
-def scoped(scope: object) -> Authorization:
-    return own(scope=scope)
+def scoped(write: Callable[[str], object], claim: str = "scope") -> Authorization:
+    """A token signed by the issuer that has a scope of the route in another form."""
+    return lambda forge, scope: f"Bearer {forge.mint(**{'scope': None, claim: write(scope)})}"
 
 
 def with_exp(number: bytes) -> Authorization:
-    """A token of the issuer's own with an `exp` that no JSON library writes; of two the last one counts."""
+    """A token signed by the issuer with an `exp` that no JSON library writes; the last of two counts."""
     return bearer(lambda forge: forge.mint_with_payload(lambda payload: payload[:-1] + b',"exp":' + number + b"}"))
 
 
-ATTACKS: dict[str, tuple[Authorization, int]] = {
-    "no token": (lambda _: None, 401),
-    "an empty header": (lambda _: "", 401),
-    "a scheme and no token": (lambda _: "Bearer", 401),
-    "two headers, the good one first": (lambda forge: [f"Bearer {forge.mint()}", "Bearer x"], 401),
-    "two headers, the good one last": (lambda forge: ["Bearer x", f"Bearer {forge.mint()}"], 401),
-    "two headers, both good": (lambda forge: [f"Bearer {forge.mint()}"] * 2, 401),
-    "two tokens in one header": (lambda forge: f"Bearer {forge.mint()} {forge.mint()}", 401),
-    "another scheme": (lambda forge: f"Basic {forge.mint()}", 401),
-    "not a JWT": (lambda _: "Bearer garbage", 401),
-    "an encrypted token's five parts": (lambda forge: f"Bearer {forge.mint()}.a.b", 401),
+ATTACKS: dict[str, tuple[Authorization, str | int]] = {
+    "no token": (lambda *_: None, 401),
+    "an empty header": (lambda *_: "", 401),
+    "a scheme and no token": (lambda *_: "Bearer", 401),
+    "two headers, the good one first": (lambda forge, _: [f"Bearer {forge.mint()}", "Bearer x"], 401),
+    "two headers, the good one last": (lambda forge, _: ["Bearer x", f"Bearer {forge.mint()}"], 401),
+    "two headers, both good": (lambda forge, _: [f"Bearer {forge.mint()}"] * 2, 401),
+    "two tokens in one header": (lambda forge, _: f"Bearer {forge.mint()} {forge.mint()}", 401),
+    "another scheme": (lambda forge, _: f"Basic {forge.mint()}", 401),
+    "not a JWT": (lambda *_: "Bearer garbage", 401),
+    "an encrypted token's five parts": (lambda forge, _: f"Bearer {forge.mint()}.a.b", 401),
     "another's claims under a good signature": (bearer(Forge.with_other_claims), 401),
     "a signature cut off": (bearer(lambda forge: forge.mint().rpartition(".")[0] + "."), 401),
     **{
@@ -76,7 +82,7 @@ ATTACKS: dict[str, tuple[Authorization, int]] = {
     "no exp": (own(exp=None), 401),
     "exp as text": (own(exp="4102444800"), 401),
     "exp true": (own(exp=True), 401),
-    "exp of 40 digits": (own(exp=10**40), 200),
+    "exp of 40 digits": (own(exp=10**40), SUCCESS),
     "exp past every number": (with_exp(b"1e999"), 401),
     "exp of 5,000 digits": (with_exp(b"9" * 5000), 401),
     "wrong issuer": (own(iss="https://issuer.example.com"), 401),
@@ -84,7 +90,7 @@ ATTACKS: dict[str, tuple[Authorization, int]] = {
     "wrong audience": (own(aud="other"), 401),
     "wrong audience, ours as client_id": (own(aud="other", client_id="local"), 401),
     "our audience in other case": (own(aud="LOCAL"), 401),
-    "our audience among others": (own(aud=["other", "local"]), 200),
+    "our audience among others": (own(aud=["other", "local"]), SUCCESS),
     "an array of others' audiences": (own(aud=["other", "local "]), 401),
     "an empty array of audiences": (own(aud=[], client_id="local"), 401),
     "an ID token": (own(scope=None, token_use="id", nonce="n", email="mallory@example.com"), 403),
@@ -92,23 +98,23 @@ ATTACKS: dict[str, tuple[Authorization, int]] = {
     "an empty sub": (own(subject=""), 401),
     "a sub of 2 kB": (own(subject="x" * 2048), 401),
     "a sub with half a surrogate pair": (own(subject="mallory\ud800"), 401),
-    "no scope": (scoped(None), 403),
-    "a scope that starts alike": (scoped("read:resourcesx"), 403),
-    "a scope that ends alike": (scoped("xread:resources other/resources/read"), 403),
-    "a part of the scope": (scoped("read:resource read resources"), 403),
-    "the scope in other case": (scoped("READ:resources Resources/Read"), 403),
-    "scopes between commas": (scoped("read:resources,write:resources"), 403),
-    "scopes between two spaces": (scoped("  write:resources   read:resources  "), 200),
-    "scopes in an array, as Okta's scp": (own(scope=None, scp=[READ]), 200),
-    "a scope in a nested array": (scoped([[READ]]), 403),
-    "a scope as a property": (scoped({READ: True}), 403),
-    "the array of scopes as text": (scoped(f"[{READ}]"), 403),
-    "a good token": (own(), 200),
+    "no scope": (own(scope=None), 403),
+    "a scope that starts alike": (scoped(lambda scope: f"{scope}x"), 403),
+    "a scope that ends alike": (scoped(lambda scope: f"x{scope} other/{scope}"), 403),
+    "a part of the scope": (scoped(lambda scope: f"{scope[:-1]} {scope.replace(':', ' ')}"), 403),
+    "the scope in other case": (scoped(str.upper), 403),
+    "scopes between commas": (scoped(lambda scope: f"{scope},{scope}"), 403),
+    "scopes between two spaces": (scoped(lambda scope: f"  other:scope   {scope}  "), SUCCESS),
+    "scopes in an array, as Okta's scp": (scoped(lambda scope: [scope], "scp"), SUCCESS),
+    "a scope in a nested array": (scoped(lambda scope: [[scope]]), 403),
+    "a scope as a property": (scoped(lambda scope: {scope: True}), 403),
+    "the array of scopes as text": (scoped(lambda scope: f"[{scope}]"), 403),
+    "a good token": (own(), SUCCESS),
 }
 
 
-def list_values(authorization: Authorization, forge: Forge) -> list[str]:
-    match authorization(forge):
+def list_values(authorization: Authorization, forge: Forge, route: Route) -> list[str]:
+    match authorization(forge, route.scopes[0]):
         case None:
             return []
         case str(value):
@@ -118,14 +124,8 @@ def list_values(authorization: Authorization, forge: Forge) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def client(engine: EngineProcess) -> Iterator[httpx.Client]:
-    with engine.client() as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
 def sam_local(services: str, forge: Forge) -> Iterator[Gateway]:
-    """The functions as `sam local` starts them: without an authorizer, with the issuer to ask."""
+    """The functions as `sam local` starts them: without an authorizer, with an issuer to ask."""
     settings = {
         "AWS_SAM_LOCAL": "true",
         "TOKEN_INTROSPECTION_URL": f"{forge.issuer}/oauth2/introspect",
@@ -136,51 +136,77 @@ def sam_local(services: str, forge: Forge) -> Iterator[Gateway]:
         yield Gateway(handlers)
 
 
-def ask_gateway(client: httpx.Client, values: Sequence[str]) -> Answer:
-    response = client.get(RESOURCES, headers=[("Authorization", value) for value in values])
+def ask_gateway(client: httpx.Client, route: Route, path: str, values: Sequence[str]) -> Answer:
+    headers = [("Authorization", value) for value in values]
+    response = client.request(route.method, path, headers=headers, json=route.body)
     return Answer(response.status_code, response.headers, response.text)
 
 
-def ask_function(functions: Gateway, values: Sequence[str]) -> Answer:
-    # Headers of one name are joined by commas in an event.
-    event = functions.make_event("GET", RESOURCES, headers={"Authorization": ",".join(values)} if values else {})
+def ask_function(functions: Gateway, route: Route, path: str, values: Sequence[str]) -> Answer:
+    # An event joins headers of one name with commas.
+    headers = {"Authorization": ",".join(values)} if values else {}
+    event = functions.make_event(route.method, path, headers=headers, body=route.body)
     del event["requestContext"]["authorizer"]
     return functions.invoke(event)
 
 
+type Ask = Callable[[Route, str, Sequence[str]], Answer]
+
+
 @pytest.fixture(params=["gateway", "functions"])
-def ask(request: pytest.FixtureRequest) -> Callable[[Sequence[str]], Answer]:
-    """Sends the values of the header to who decides: the gateway, or under `sam local` the function."""
+def ask(request: pytest.FixtureRequest) -> Ask:
+    """Sends the header to whoever decides: the gateway, or the function under `sam local`."""
     if request.param == "gateway":
         return partial(ask_gateway, request.getfixturevalue("client"))
     return partial(ask_function, request.getfixturevalue("sam_local"))
 
 
 @pytest.mark.parametrize(
-    ("authorization", "status"), [pytest.param(*attack, id=f"{name}-{attack[1]}") for name, attack in ATTACKS.items()]
+    ("authorization", "expected"), [pytest.param(*attack, id=f"{name}-{attack[1]}") for name, attack in ATTACKS.items()]
 )
+@ROUTES
 def test_token(
-    ask: Callable[[Sequence[str]], Answer], forge: Forge, elsewhere: Server, authorization: Authorization, status: int
+    ask: Ask,
+    forge: Forge,
+    gateway: GatewayDoor,
+    elsewhere: Server,
+    route: Route,
+    authorization: Authorization,
+    expected: str | int,
 ) -> None:
+    path = find_path(route, partial(gateway.send, SUBJECT)) if expected == SUCCESS else route.fill()
     elsewhere.connections = 0
-    answer = ask(list_values(authorization, forge))
-    assert answer.status == status, answer.body
-    if status == 401:
+    answer = ask(route, path, list_values(authorization, forge, route))
+    assert answer.status == route.resolve(expected), answer.body
+    if expected == 401:
         assert answer.headers["www-authenticate"].startswith("Bearer")
     assert elsewhere.connections == 0
 
 
-def test_token_without_its_scheme(client: httpx.Client, sam_local: Gateway, forge: Forge) -> None:
-    # The gateway takes it; RFC 6750, which a function goes by under `sam local`, does not.
-    assert ask_gateway(client, [forge.mint()]).status == 200
-    assert ask_function(sam_local, [forge.mint()]).status == 401
+READS = pytest.mark.parametrize(
+    "route", [route for route in list_routes() if route.method == "GET"], ids=lambda route: route.key
+)
 
 
-def test_scope_claim_that_is_an_array(client: httpx.Client, sam_local: Gateway, forge: Forge) -> None:
-    # RFC 8693 knows text alone; the gateway reads `scope` as it reads `scp`.
-    authorization = f"Bearer {forge.mint(scope=[READ])}"
-    assert ask_gateway(client, [authorization]).status == 200
-    assert ask_function(sam_local, [authorization]).status == 403
+@READS
+def test_token_without_its_scheme(
+    client: httpx.Client, sam_local: Gateway, forge: Forge, gateway: GatewayDoor, route: Route
+) -> None:
+    # The gateway accepts it. A function under `sam local` follows RFC 6750 and does not.
+    path = find_path(route, partial(gateway.send, SUBJECT))
+    assert ask_gateway(client, route, path, [forge.mint()]).status == route.success
+    assert ask_function(sam_local, route, path, [forge.mint()]).status == 401
+
+
+@READS
+def test_scope_claim_that_is_an_array(
+    client: httpx.Client, sam_local: Gateway, forge: Forge, gateway: GatewayDoor, route: Route
+) -> None:
+    # RFC 8693 knows only text; the gateway reads `scope` as it reads `scp`.
+    path = find_path(route, partial(gateway.send, SUBJECT))
+    authorization = f"Bearer {forge.mint(scope=[route.scopes[0]])}"
+    assert ask_gateway(client, route, path, [authorization]).status == route.success
+    assert ask_function(sam_local, route, path, [authorization]).status == 403
 
 
 SUBJECTS = {
@@ -192,15 +218,16 @@ SUBJECTS = {
     "a letter and its accent": "jose\u0301",
     "another script": "\u7528\u6237",
     "characters of four bytes": "\U0001f600" * 100,
-    "a blank": "a b",
+    "a space": "a b",
     "255 characters": "x" * 255,
 }
 
 
-@pytest.mark.parametrize(("form", "status"), [(form, 201) for form in SUBJECTS])
-def test_subject_with(client: httpx.Client, forge: Forge, form: str, status: int) -> None:
-    subject = SUBJECTS[form]
-    headers = {"Authorization": f"Bearer {forge.mint(subject, BOTH)}"}
-    created = client.post(RESOURCES, json={"name": subject[:100], "type": "A"}, headers=headers)
-    assert created.status_code == status
-    assert client.get(RESOURCES, headers=headers).json() == {"resources": [created.json()], "count": 1}
+@pytest.mark.parametrize(("form", "expected"), [(form, SUCCESS) for form in SUBJECTS])
+@pytest.mark.parametrize("route", list_creators(), ids=lambda route: route.key)
+def test_subject_with(gateway: GatewayDoor, route: Route, form: str, expected: str) -> None:
+    send = partial(gateway.send, SUBJECTS[form])
+    path = find_path(route, send)
+    created = create(route, send)
+    assert created.status == route.resolve(expected)
+    assert read_state(route, send, path) == [created.json()] * bool(route.page)

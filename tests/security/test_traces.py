@@ -1,64 +1,60 @@
-"""What was sent in confidence is in no trace, whatever goes wrong."""
+"""Nothing sent in confidence is in a trace, whatever goes wrong."""
 
-import contextlib
 import json
+from collections.abc import Iterator
 
-import boto3
 import pytest
 
-from local_engine.services.aws_services import Services
-from tests.security.doors import FunctionsDoor
-from tests.security.test_logs import (
+from local_engine.services import Services, start_services
+from tests.security.canaries import (
     SUBJECT,
     Caller,
-    Downstream,
+    Canaries,
     call_everything,
     call_with_faults,
-    downstream,
-    services,
+    connect,
 )
+from tests.security.doors import FunctionsDoor
 from tests.security.tokens import Forge
-from tests.support.fault_proxy import Fault
-from tests.support.gateway import ENVIRONMENT, Gateway, import_functions
+from tests.support.fault_proxy import Fault, FaultProxy
+from tests.support.gateway import Gateway, import_functions
+from tests.support.tables import create_table
 from tests.support.xray_daemon import Daemon, sample
-from tests.unit.conftest import create_table
-
-__all__ = ["downstream", "services"]
 
 
-def test_traces_hold_nothing_that_was_sent_in_confidence(
-    services: Services, downstream: Downstream, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    canaries = downstream.canaries
+@pytest.fixture
+def services() -> Iterator[Services]:
+    services = start_services()
+    yield services
+    services.stop()
+
+
+def test_traces_hold_nothing_that_was_sent_in_confidence(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    canaries = Canaries()
     sample(monkeypatch, "Root=1-67a1b2c3-0123456789abcdef01234567;Parent=53995c3f42cd8ad8;Sampled=1")
-    with Daemon() as daemon:
+    create_table(connect(services.endpoint), "traced")
+    with Daemon() as daemon, FaultProxy(services.endpoint) as proxy:
         settings = {
             "AWS_ACCESS_KEY_ID": "key",
             "AWS_SECRET_ACCESS_KEY": canaries.plant("the secret access key"),
             "AWS_SESSION_TOKEN": canaries.plant("the session token"),
-            "AWS_ENDPOINT_URL": downstream.proxy.url,
+            "AWS_ENDPOINT_URL": proxy.url,
             "AWS_XRAY_DAEMON_ADDRESS": daemon.address,
-            "ENRICHMENT_URL": downstream.url,
             "TABLE_NAME": "traced",
         }
         for name, value in settings.items():
             monkeypatch.setenv(name, value)
-        region = ENVIRONMENT["AWS_REGION"]
-        client = boto3.Session().client("dynamodb", region_name=region, endpoint_url=services.endpoint)
-        with contextlib.closing(client), pytest.MonkeyPatch.context() as patch:
-            patch.setitem(ENVIRONMENT, "TABLE_NAME", "traced")
-            create_table(client)
-        with import_functions(settings) as handlers:
-            forge = Forge(1, "")
-            caller = Caller(FunctionsDoor(Gateway(handlers)), forge, canaries)
+        with import_functions(settings) as functions:
+            caller = Caller(FunctionsDoor(Gateway(functions)), Forge(1), canaries)
             call_everything(caller, canaries)
             documents = daemon.take_all()
-            call_with_faults(caller, downstream.proxy)
+            call_with_faults(caller, proxy)
             documents += daemon.take_all()
-    assert {of["namespace"] for of in documents} == {"aws", "remote"}
-    assert {"fault", "error", "throttle"} <= {flag for of in documents for flag in of}
-    assert downstream.proxy.met[Fault.TRUNCATED]
+        met = proxy.met[Fault.TRUNCATED]
+    assert {document["namespace"] for document in documents} == {"aws"}
+    assert {"fault", "error", "throttle"} <= {flag for document in documents for flag in document}
+    assert met
     written = json.dumps(documents)
-    assert "127.0.0.1" in written, "the search finds what is there"
+    assert "traced" in written, "the search finds what is there"
     assert canaries.find_in(written) == []
     assert SUBJECT not in written

@@ -1,126 +1,190 @@
-"""One user who is after what is another's, through the gateway and at the functions alone."""
+"""A user who is after another user's items, through the gateway and at the functions alone."""
 
 import base64
-import hashlib
 import itertools
 import json
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 from urllib.parse import quote
 
 import pytest
 
-from tests.security.doors import INPUT, RESOURCES, Door
+from tests.security.doors import Door
+from tests.support.bodies import make_other_body
 from tests.support.gateway import Answer
+from tests.support.items import call, create, find_path, read_state
+from tests.support.stack import SUCCESS, Route, list_creators, select_routes
 
 _numbers = itertools.count(1)
 KEY = "0b9d3a"
 
+ITEM_ROUTES = select_routes(lambda route: route.creator)
+PAGES = select_routes(lambda route: route.takes("nextToken"))
+KEYED = select_routes(lambda route: route.takes("Idempotency-Key"))
+WITH_BODY = select_routes(lambda route: route.model)
+
+
+def combine(routes: tuple[Route, ...], expectations: Mapping[str, str | int]) -> list[Any]:
+    """Each route with each attack's name and expected answer, which end the test's ID."""
+    return [
+        pytest.param(route, name, expected, id=f"{route.key}-{name}-{expected}")
+        for route, (name, expected) in itertools.product(routes, expectations.items())
+    ]
+
 
 @dataclass(frozen=True)
 class Victim:
-    """Somebody with one resource, made with an idempotency key."""
+    """A user with one item, created with an idempotency key.
 
-    door: Door
+    Attributes:
+        send: sends the victim's requests.
+        path: of the collection.
+        created: the answer that the item was created with.
+        keys: of everything in the victim's partition of the table.
+    """
+
     subject: str
+    send: Callable[..., Answer]
+    creator: Route
+    path: str
     created: Answer
+    keys: tuple[Mapping[str, str], ...]
 
     @property
     def id(self) -> str:
         return str(self.created.json()["id"])
 
     @property
-    def path(self) -> str:
-        return f"{RESOURCES}/{self.id}"
+    def location(self) -> str:
+        return self.created.headers["location"]
 
     @property
     def tag(self) -> str:
         return self.created.headers["etag"]
 
+    @property
+    def key(self) -> Mapping[str, str]:
+        """The item's own key in the table."""
+        (key,) = [key for key in self.keys if key["sk"].endswith(f"#{self.id}")]
+        return key
+
     def assert_unharmed(self) -> None:
-        page = self.door.send(self.subject, "GET").json()
-        assert page["resources"] == [self.created.json()]
-        read = self.door.send(self.subject, "GET", self.path)
-        assert (read.status, read.headers["etag"]) == (200, self.tag)
+        if self.creator.page:
+            assert read_state(self.creator, self.send, self.path) == [self.created.json()]
+        for reader in ITEM_ROUTES:
+            if reader.method == "GET" and reader.creator == self.creator:
+                read = self.send("GET", reader.fill(self.location))
+                assert (read.status, read.headers["etag"]) == (200, self.tag)
 
 
 @pytest.fixture
-def victim(door: Door) -> Victim:
+def victim(door: Door, route: Route, table: Any) -> Victim:
+    """The owner of an item of the kind that the test's route is about."""
+    creator = route.creator or next(creator for creator in list_creators() if creator.path == route.path)
     subject = f"Victim-{next(_numbers)}-jos\u00e9"
-    created = door.send(subject, "POST", headers={"Idempotency-Key": KEY}, body=INPUT)
-    assert created.status == 201
-    return Victim(door, subject, created)
+    send = partial(door.send, subject)
+    path = find_path(creator, send)
+    created = send("POST", path, headers={"Idempotency-Key": KEY}, body=creator.body)
+    assert created.status == creator.success
+    items = table.query(
+        TableName="Table",
+        KeyConditionExpression="pk = :pk",
+        ExpressionAttributeValues={":pk": {"S": f"user#{subject}"}},
+    )["Items"]
+    keys = tuple({name: item[name]["S"] for name in ("pk", "sk")} for item in items)
+    return Victim(subject, send, creator, path, created, keys)
 
 
-@pytest.mark.parametrize(("method", "status"), [("GET", 404), ("PUT", 404), ("DELETE", 404)], ids=str)
-@pytest.mark.parametrize("condition", ["no condition", "their ETag", "any ETag"])
-def test_anothers_resource_by_its_id(
-    door: Door, victim: Victim, attacker: str, condition: str, method: str, status: int
+@pytest.mark.parametrize(
+    ("route", "condition", "expected"),
+    combine(ITEM_ROUTES, {"no condition": 404, "their ETag": 404, "any ETag": 404}),
+)
+def test_anothers_item_by_its_id(
+    door: Door, victim: Victim, attacker: str, route: Route, condition: str, expected: int
 ) -> None:
     tag = {"no condition": None, "their ETag": victim.tag, "any ETag": "*"}[condition]
-    headers = {"If-None-Match" if method == "GET" else "If-Match": tag} if tag else {}
-    answer = door.send(attacker, method, victim.path, headers=headers, body=INPUT if method == "PUT" else None)
-    # The same as for what does not exist at all.
-    assert (answer.status, answer.json()["error"]) == (status, "There is no such resource")
+    headers = {"If-None-Match" if route.method == "GET" else "If-Match": tag} if tag else {}
+    send = partial(door.send, attacker)
+    answer = call(route, send, route.fill(victim.location), headers=headers)
+    # The same as for an item that does not exist.
+    missing = call(route, send, route.fill(), headers=headers)
+    assert (answer.status, answer.json()["error"]) == (expected, missing.json()["error"])
     assert "etag" not in answer.headers
     victim.assert_unharmed()
 
 
-def test_anothers_etag_on_ones_own_resource(door: Door, victim: Victim, attacker: str) -> None:
-    own = door.send(attacker, "POST", body=INPUT)
-    path = f"{RESOURCES}/{own.json()['id']}"
-    assert door.send(attacker, "PUT", path, headers={"If-Match": victim.tag}, body=INPUT).status == 412
-    assert door.send(attacker, "GET", path, headers={"If-None-Match": victim.tag}).status == 200
+@pytest.mark.parametrize(
+    "route",
+    select_routes(lambda route: route.takes("If-Match") or route.takes("If-None-Match")),
+    ids=lambda route: route.key,
+)
+def test_anothers_etag_on_ones_own_item(door: Door, victim: Victim, attacker: str, route: Route) -> None:
+    send = partial(door.send, attacker)
+    for name, expected in (("If-Match", 412), ("If-None-Match", route.success)):
+        if route.takes(name):
+            assert call(route, send, headers={name: victim.tag}).status == expected
 
 
-def test_anothers_next_token(door: Door, victim: Victim, attacker: str) -> None:
-    door.send(victim.subject, "POST", body=INPUT)
-    token = door.send(victim.subject, "GET", query={"limit": "1"}).json()["nextToken"]
-    assert door.send(attacker, "GET", query={"nextToken": token}).json() == {"resources": [], "count": 0}
-    door.send(attacker, "POST", body=INPUT | {"name": "later than the token"})
-    # A token is a place in time and nothing else: what is newer is not on its page.
-    assert door.send(attacker, "GET", query={"nextToken": token}).json() == {"resources": [], "count": 0}
+@pytest.mark.parametrize("route", PAGES, ids=lambda route: route.key)
+def test_anothers_next_token(door: Door, victim: Victim, attacker: str, route: Route) -> None:
+    create(victim.creator, victim.send)
+    token = victim.send("GET", victim.path, query={"limit": "1"}).json()["nextToken"]
+    send = partial(door.send, attacker)
+    for _ in range(2):
+        page = call(route, send, query={"nextToken": token}).json()
+        assert page["count"] == 0
+        assert "nextToken" not in page
+        # A token is a point in time: newer items are not on its page.
+        create(victim.creator, send)
 
 
 def encode(content: bytes) -> str:
     return base64.urlsafe_b64encode(content).decode().rstrip("=")
 
 
-def dynamodb_key(victim: Victim) -> dict[str, str]:
-    return {"pk": f"user#{victim.subject}", "sk": f"resource#{victim.id}"}
-
-
-# Most name the victim's partition, in the forms that such tokens have elsewhere.
+# Most name the victim's partition, in the forms that tokens have elsewhere.
 FORGED_TOKENS: dict[str, Callable[[Victim], str]] = {
-    "the victim's key as JSON": lambda victim: encode(json.dumps(dynamodb_key(victim)).encode()),
+    "the victim's key as JSON": lambda victim: encode(json.dumps(victim.key).encode()),
     "the victim's key in DynamoDB's JSON": lambda victim: encode(
-        json.dumps({name: {"S": value} for name, value in dynamodb_key(victim).items()}).encode()
+        json.dumps({name: {"S": value} for name, value in victim.key.items()}).encode()
     ),
-    "the victim's sort key": lambda victim: encode(dynamodb_key(victim)["sk"].encode()),
-    "an id that is none": lambda _: encode(b"\xff" * 16),
-    "an id and more": lambda victim: encode(bytes.fromhex(victim.id.replace("-", "")) + b"#"),
-    "an id that is not encoded": lambda victim: victim.id,
+    "the victim's sort key": lambda victim: encode(victim.key["sk"].encode()),
+    "bytes that are no ID": lambda _: encode(b"\xff" * 16),
+    "an ID and more": lambda victim: encode(bytes.fromhex(victim.id.replace("-", "")) + b"#"),
+    "an ID that is not encoded": lambda victim: victim.id,
     "an empty one": lambda _: "",
     "not base64": lambda _: "%00'; DROP",
     "1 kB": lambda _: "A" * 1024,
 }
 
 
-@pytest.mark.parametrize(("token", "status"), [(token, 400) for token in FORGED_TOKENS])
-def test_forged_next_token(door: Door, victim: Victim, attacker: str, token: str, status: int) -> None:
-    answer = door.send(attacker, "GET", query={"nextToken": FORGED_TOKENS[token](victim)})
-    assert (answer.status, list(answer.problems)) == (status, ["nextToken"])
+@pytest.mark.parametrize(("route", "token", "expected"), combine(PAGES, dict.fromkeys(FORGED_TOKENS, 400)))
+def test_forged_next_token(door: Door, victim: Victim, attacker: str, route: Route, token: str, expected: int) -> None:
+    answer = call(route, partial(door.send, attacker), query={"nextToken": FORGED_TOKENS[token](victim)})
+    assert (answer.status, list(answer.problems)) == (expected, ["nextToken"])
 
 
-@pytest.mark.parametrize(("body", "status"), [("the same", 201), ("another", 201)])
-def test_anothers_idempotency_key(door: Door, victim: Victim, attacker: str, body: str, status: int) -> None:
-    content = INPUT if body == "the same" else {"name": "another", "type": "B"}
-    answer = door.send(attacker, "POST", headers={"Idempotency-Key": KEY}, body=content)
-    # Neither their answer, nor 409 or 422, which would tell that they used the key.
-    assert answer.status == status
+@pytest.mark.parametrize(("route", "body", "expected"), combine(KEYED, {"the same": SUCCESS, "another": SUCCESS}))
+def test_anothers_idempotency_key(
+    door: Door, victim: Victim, attacker: str, route: Route, body: str, expected: str
+) -> None:
+    content = route.body if body == "the same" else make_other_body(route)
+    answer = call(route, partial(door.send, attacker), headers={"Idempotency-Key": KEY}, body=content)
+    # Neither the victim's answer, nor 409 or 422, which would reveal that the victim used the key.
+    assert answer.status == route.resolve(expected)
     assert answer.json()["id"] != victim.id
     victim.assert_unharmed()
+
+
+def test_one_idempotency_key_for_every_noun(door: Door, attacker: str) -> None:
+    send = partial(door.send, attacker)
+    for creator in list_creators():
+        path = find_path(creator, send)
+        answer = send("POST", path, headers={"Idempotency-Key": "one"}, body=creator.body)
+        assert (answer.status, answer.headers["location"]) == (creator.success, f"{path}/{answer.json()['id']}")
 
 
 ALIASES: dict[str, Callable[[str], str]] = {
@@ -128,7 +192,7 @@ ALIASES: dict[str, Callable[[str], str]] = {
     "white space behind": lambda subject: subject + " ",
     "a # behind": lambda subject: subject + "#",
     "their key": lambda subject: f"user#{subject}",
-    "a sort key behind": lambda subject: f"{subject}#resource#",
+    "a sort key behind": lambda subject: f"{subject}#item#",
     "a path to them": lambda subject: f"x/../{subject}",
     "percent-encoded": quote,
     "NUL behind": lambda subject: f"{subject}\0",
@@ -138,21 +202,26 @@ ALIASES: dict[str, Callable[[str], str]] = {
 }
 
 
-@pytest.mark.parametrize(("alias", "status"), [(alias, 404) for alias in ALIASES])
-def test_a_subject_like_the_victims(door: Door, victim: Victim, alias: str, status: int) -> None:
+@pytest.mark.parametrize(("route", "alias", "expected"), combine(ITEM_ROUTES, dict.fromkeys(ALIASES, 404)))
+def test_a_subject_like_the_victims(door: Door, victim: Victim, route: Route, alias: str, expected: int) -> None:
     subject = ALIASES[alias](victim.subject)
     assert subject != victim.subject
-    assert door.send(subject, "GET").json() == {"resources": [], "count": 0}
-    assert door.send(subject, "DELETE", victim.path).status == status
+    send = partial(door.send, subject)
+    assert read_state(victim.creator, send, victim.path) == []
+    assert call(route, send, route.fill(victim.location)).status == expected
     victim.assert_unharmed()
 
 
-DIGEST = hashlib.sha256(KEY.encode()).hexdigest()
+def find_other_key(victim: Victim) -> str:
+    """The sort key of something else in the victim's partition."""
+    return next(key["sk"] for key in victim.keys if key != victim.key)
+
+
 INJECTED_IDS: dict[str, Callable[[Victim], str]] = {
-    "another item's sort key": lambda _: f"idempotency#{DIGEST}",
-    "the resource's sort key": lambda victim: f"resource#{victim.id}",
-    "the partition and sort key": lambda victim: f"user#{victim.subject}#resource#{victim.id}",
-    "a path to another item": lambda _: f"../idempotency#{DIGEST}",
+    "another item's sort key": find_other_key,
+    "its own sort key": lambda victim: victim.key["sk"],
+    "the partition and sort key": lambda victim: "#".join(victim.key.values()),
+    "a path to another item": lambda victim: f"../{find_other_key(victim)}",
     "upper case": lambda victim: victim.id.upper(),
     "a line break behind": lambda victim: f"{victim.id}\n",
     "NUL behind": lambda victim: f"{victim.id}\0",
@@ -165,67 +234,51 @@ INJECTED_IDS: dict[str, Callable[[Victim], str]] = {
 }
 
 
-@pytest.mark.parametrize(("injected", "status"), [(name, 404) for name in INJECTED_IDS])
-def test_key_injected_through_an_id(door: Door, victim: Victim, injected: str, status: int) -> None:
-    # By its own user, whose partition holds the other items that must not be reached.
-    path = f"{RESOURCES}/{quote(INJECTED_IDS[injected](victim), safe='')}"
-    for method in ("GET", "PUT", "DELETE"):
-        answer = door.send(victim.subject, method, path, body=INPUT if method == "PUT" else None)
-        assert answer.status == status
+@pytest.mark.parametrize(("route", "injected", "expected"), combine(ITEM_ROUTES, dict.fromkeys(INJECTED_IDS, 404)))
+def test_key_injected_through_an_id(victim: Victim, route: Route, injected: str, expected: int) -> None:
+    # By the partition's own user: the partition holds other things that an ID must not reach.
+    injected_id = quote(INJECTED_IDS[injected](victim), safe="")
+    answer = call(route, victim.send, route.fill(f"{victim.path}/{injected_id}"))
+    assert answer.status == expected
     victim.assert_unharmed()
 
 
 @pytest.mark.parametrize(
-    ("name", "status"), [("id", 400), ("pk", 400), ("sk", 400), ("version", 400), ("createdAt", 400), ("subject", 400)]
+    ("route", "name", "expected"),
+    combine(WITH_BODY, dict.fromkeys(("id", "pk", "sk", "version", "createdAt", "subject"), 400)),
 )
-def test_key_injected_through_a_property(door: Door, victim: Victim, attacker: str, name: str, status: int) -> None:
-    value = {"pk": f"user#{victim.subject}", "id": victim.id}.get(name, "x")
-    for method, path in (("POST", RESOURCES), ("PUT", victim.path)):
-        answer = door.send(attacker, method, path, body={**INPUT, name: value})
-        assert (answer.status, answer.problems) == (status, {name: "is not a known property"})
+def test_key_injected_through_a_property(
+    door: Door, victim: Victim, attacker: str, route: Route, name: str, expected: int
+) -> None:
+    value = {"id": victim.id, **victim.key}.get(name, "x")
+    path = route.fill(victim.location) if route.creator else None
+    answer = call(route, partial(door.send, attacker), path, body={**route.body, name: value})
+    assert (answer.status, answer.problems) == (expected, {name: "is not a known property"})
     victim.assert_unharmed()
-
-
-NAMES = {
-    "a partition": "user#victim",
-    "a sort key": "resource#019ab0c1-7a3e-7c55-9d1f-3f2b8c6d4e10",
-    "an update expression": "#name, #pk = :version0",
-    "a placeholder": ":name",
-    "SQL": "x' OR '1'='1",
-    "DynamoDB's JSON": '{"S": "x"}',
-    "templates": "${AWS::AccountId} {{7*7}}",
-    "a script": "<script>alert(1)</script>",
-}
-
-
-@pytest.mark.parametrize(("injected", "status"), [(name, 201) for name in NAMES])
-def test_key_or_expression_injected_through_a_name(door: Door, attacker: str, injected: str, status: int) -> None:
-    name = NAMES[injected]
-    created = door.send(attacker, "POST", body={"name": name, "type": "A", "metadata": {name: name}})
-    assert (created.status, created.headers["content-type"]) == (status, "application/json")
-    path = f"{RESOURCES}/{created.json()['id']}"
-    assert door.send(attacker, "PUT", path, body={"name": name, "type": "B"}).status == 200
-    (read,) = door.send(attacker, "GET").json()["resources"]
-    assert read["name"] == name
 
 
 IDEMPOTENCY_KEYS = {
-    "a sort key": ("idempotency#0", 201),
-    "an attribute's placeholder": ("#pk", 201),
-    "a value's placeholder": (":now", 201),
-    "a path": ("../x", 201),
+    "a sort key": ("idempotency#0", SUCCESS),
+    "an attribute's placeholder": ("#pk", SUCCESS),
+    "a value's placeholder": (":now", SUCCESS),
+    "a path": ("../x", SUCCESS),
     "256 characters": ("x" * 256, 400),
-    "a blank": ("a b", 400),
+    "a space": ("a b", 400),
 }
 
 
 @pytest.mark.parametrize(
-    ("key", "status"), [pytest.param(*attack, id=f"{name}-{attack[1]}") for name, attack in IDEMPOTENCY_KEYS.items()]
+    ("route", "key", "expected"),
+    combine(KEYED, {name: expected for name, (_, expected) in IDEMPOTENCY_KEYS.items()}),
 )
-def test_key_injected_through_an_idempotency_key(door: Door, attacker: str, key: str, status: int) -> None:
-    headers = {"Idempotency-Key": key}
-    first = door.send(attacker, "POST", headers=headers, body=INPUT)
-    assert first.status == status
-    if status == 201:
-        assert door.send(attacker, "POST", headers=headers, body=INPUT).json() == first.json()
-        assert door.send(attacker, "GET").json()["count"] == 1
+def test_key_injected_through_an_idempotency_key(
+    door: Door, attacker: str, route: Route, key: str, expected: str | int
+) -> None:
+    send = partial(door.send, attacker)
+    path = find_path(route, send)
+    headers = {"Idempotency-Key": IDEMPOTENCY_KEYS[key][0]}
+    first = send("POST", path, headers=headers, body=route.body)
+    assert first.status == route.resolve(expected)
+    if expected == SUCCESS:
+        assert send("POST", path, headers=headers, body=route.body).json() == first.json()
+        assert read_state(route, send, path) == [first.json()] * bool(route.page)

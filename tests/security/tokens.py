@@ -1,4 +1,4 @@
-"""Tokens as an attacker makes them: of the issuer's own key, of another one, and of none."""
+"""Tokens as an attacker makes them: signed with the issuer's key, with another one, and unsigned."""
 
 import base64
 import hmac
@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -13,35 +14,33 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import RSAAlgorithm
 
-from local_engine.command_line.token_command import AUDIENCE, issuer_url
-from local_engine.issuer.issuer import load_signing_key, mint_token
-
-READ, WRITE = "read:resources", "write:resources"
-BOTH = f"{READ} {WRITE}"
+from local_engine.issuer import AUDIENCE, issuer_url, load_signing_key, mint_token
+from tests.support.matrix import EVERY_SCOPE
+from tests.support.stack import ROOT
 
 
 class Forge:
     """Makes tokens for the API on a port of this machine."""
 
-    def __init__(self, port: int, elsewhere: str) -> None:
-        """Take the API's port, and the URL of a server of the attacker's."""
+    def __init__(self, port: int, elsewhere: str = "", project: Path = ROOT) -> None:
+        """Take the API's port, the URL of the attacker's server, and the folder of the engine's template."""
         self.issuer = issuer_url(port)
         self.elsewhere = elsewhere
-        self.key = load_signing_key()
+        self.key = load_signing_key(project)
         self.key_id: str = jwt.get_unverified_header(self.mint())["kid"]
 
     @cached_property
     def own_key(self) -> rsa.RSAPrivateKey:
-        """A key of the attacker's."""
+        """The attacker's key."""
         return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
     @property
     def own_jwk(self) -> dict[str, Any]:
-        """The attacker's public key under the name of the issuer's."""
+        """The attacker's public key under the ID of the issuer's key."""
         return {**RSAAlgorithm.to_jwk(self.own_key.public_key(), as_dict=True), "kid": self.key_id}
 
-    def mint(self, subject: str = "mallory", scope: Any = BOTH, expires: int = 3600, **claims: Any) -> str:
-        """A token of the issuer's own; a claim of None is left out."""
+    def mint(self, subject: str = "mallory", scope: Any = EVERY_SCOPE, expires: int = 3600, **claims: Any) -> str:
+        """A token signed by the issuer; a claim of None is left out."""
         return mint_token(
             self.key,
             issuer=self.issuer,
@@ -53,26 +52,33 @@ class Forge:
         )
 
     def mint_with_payload(self, change: Callable[[bytes], bytes]) -> str:
-        """A token of the issuer's own whose claims are not those that a JSON library would write."""
+        """A token signed by the issuer, whose claims are not as a JSON library would write them."""
         payload = json.dumps(self.claims()).encode()
         return jwt.PyJWS().encode(change(payload), self.key, "RS256", headers={"kid": self.key_id})
 
     def claims(self, **changes: Any) -> dict[str, Any]:
         now = int(time.time())
-        claims = {"iss": self.issuer, "aud": AUDIENCE, "sub": "mallory", "scope": BOTH, "iat": now, "exp": now + 3600}
+        claims = {
+            "iss": self.issuer,
+            "aud": AUDIENCE,
+            "sub": "mallory",
+            "scope": EVERY_SCOPE,
+            "iat": now,
+            "exp": now + 3600,
+        }
         return {**claims, **changes}
 
     def sign_elsewhere(self, headers: Mapping[str, Any] | None = None, **claims: Any) -> str:
-        """A token of the attacker's key that names the issuer's."""
+        """A token signed with the attacker's key under the ID of the issuer's key."""
         payload = json.dumps(self.claims(**claims)).encode()
         return jwt.PyJWS().encode(payload, self.own_key, "RS256", headers={"kid": self.key_id, **(headers or {})})
 
     def unsigned(self, algorithm: Any, signature: bytes = b"") -> str:
-        """A token that says itself how it is to be verified."""
+        """A token that itself says how to verify it."""
         return f"{self._signing_input(algorithm)}.{encode(signature)}"
 
     def signed_with_public_key(self, form: str) -> str:
-        """A token with an HMAC whose secret is the issuer's public key, which everybody has."""
+        """A token with an HMAC whose secret is the issuer's public key, which anybody can fetch."""
         public = self.key.public_key()
         secret = {
             "PEM": public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo),
@@ -83,7 +89,7 @@ class Forge:
         return f"{signing_input}.{encode(hmac.digest(secret, signing_input.encode(), 'sha256'))}"
 
     def with_other_claims(self) -> str:
-        """Another's claims under a signature of the issuer's."""
+        """Another user's claims under a signature by the issuer."""
         header, _, signature = self.mint().split(".")
         return f"{header}.{encode(json.dumps(self.claims(sub='victim')).encode())}.{signature}"
 

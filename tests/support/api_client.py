@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from local_engine.command_line.token_command import AUDIENCE, issuer_url
-from local_engine.issuer.issuer import load_signing_key, mint_token
+from local_engine.issuer import AUDIENCE, issuer_url, load_signing_key, mint_token
 
 RESOURCES = "/api/v1/resources"
 SCOPES = ("read:resources", "write:resources")

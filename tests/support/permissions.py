@@ -1,31 +1,69 @@
-"""What the functions' roles in template.yaml allow."""
+"""What the functions' roles in the templates allow."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cache
 from typing import Any
 
-from local_engine.template.stack import ParametersRefused, Stack, load_template
+from local_engine.template import ParametersRefused, Stack, load_template
 from tests.support.stack import ROOT, find_resources
+
+type Permissions = Mapping[str, frozenset[str]]
+"""The resources of each action."""
 
 LOG_ACTIONS = frozenset({"logs:CreateLogStream", "logs:PutLogEvents"})
 TRACE_ACTIONS = frozenset({"xray:PutTraceSegments", "xray:PutTelemetryRecords"})
 DESTINATION_ACTIONS = frozenset({"sqs:SendMessage"})
+LAMBDA_ACTIONS = LOG_ACTIONS | TRACE_ACTIONS | DESTINATION_ACTIONS
+"""What Lambda does with a role: it writes logs and traces, and sends failed events on."""
+MANAGED_POLICIES = {
+    "service-role/AWSLambdaBasicExecutionRole": LOG_ACTIONS | {"logs:CreateLogGroup"},
+    "AWSXrayWriteOnlyAccess": TRACE_ACTIONS
+    | {"xray:GetSamplingRules", "xray:GetSamplingTargets", "xray:GetSamplingStatisticSummaries"},
+}
+"""The managed policies that SAM attaches, with their actions («AWS managed policy reference»); on every resource."""
 
 
 @dataclass(frozen=True)
 class Role:
     """The execution role of a function."""
 
-    resources: Mapping[str, frozenset[str]]
-    """The resources of each action that it allows for what the function's code calls."""
-    lambda_resources: Mapping[str, frozenset[str]]
-    """The same for what Lambda does with the role: it writes the function's log and traces, and sends on what fails."""
+    own: Permissions
+    """What the function's own `Policies` allow."""
+    managed: frozenset[str]
+    """Names of managed policies that SAM has attached."""
+    boundary: Permissions
+    """The most that the role can do."""
+
+    @property
+    def resources(self) -> Permissions:
+        """What the function's own statements allow its code."""
+        return {action: resources for action, resources in self.own.items() if action not in LAMBDA_ACTIONS}
+
+    def may(self, action: str, resource: str) -> bool:
+        """Whether the role is allowed an action on a resource («Policy evaluation logic», AWS IAM User Guide)."""
+        managed = any(action in MANAGED_POLICIES[name] for name in self.managed)
+        return _allows(self.boundary, action, resource) and (managed or _allows(self.own, action, resource))
 
 
-def list_functions() -> list[str]:
-    return list(find_resources("AWS::Serverless::Function"))
+def _allows(permissions: Permissions, action: str, resource: str) -> bool:
+    return any(fnmatchcase(resource, pattern) for pattern in permissions.get(action, ()))
+
+
+@cache
+def list_functions() -> tuple[str, ...]:
+    """The logical IDs of all functions; those of a nested application as `Application/Function`."""
+    applications = {
+        f"{name}/": application["Properties"]["Location"]
+        for name, application in find_resources("AWS::Serverless::Application").items()
+    }
+    return tuple(
+        f"{prefix}{name}"
+        for prefix, template in {"": "template.yaml", **applications}.items()
+        for name in find_resources("AWS::Serverless::Function", template)
+    )
 
 
 @cache
@@ -33,8 +71,14 @@ def translate_stack(**parameters: str) -> Stack:
     return load_template(ROOT / "template.yaml", parameters)
 
 
+def find_translated(kind: str, **parameters: str) -> dict[str, Any]:
+    """The properties of the stack's resources of one type, by logical ID."""
+    resources = translate_stack(**parameters).resources
+    return {name: resource.properties for name, resource in resources.items() if resource.type == kind}
+
+
 def find_refusals(**parameters: str) -> list[str]:
-    """The sentences with which the template's rules refuse parameters; none where it takes them."""
+    """The sentences with which the template's rules refuse parameters; none if it takes them."""
     try:
         translate_stack(**parameters)
     except ParametersRefused as refused:
@@ -43,22 +87,40 @@ def find_refusals(**parameters: str) -> list[str]:
 
 
 def read_role(function: str, **parameters: str) -> Role:
-    """The role of the function with this logical id, with these parameters of the stack."""
-    role = translate_stack(**parameters).resources[f"{function}Role"].properties
-    assert role.keys() == {"AssumeRolePolicyDocument", "Policies"}, "the tests know nothing else that a role allows"
-    resources: defaultdict[str, set[str]] = defaultdict(set)
-    for policy in role["Policies"]:
-        for statement in policy["PolicyDocument"]["Statement"]:
-            assert statement["Effect"] == "Allow"
-            assert statement.keys() == {"Effect", "Action", "Resource"}, "the tests know no other element of a policy"
-            for action in _as_list(statement["Action"]):
-                resources[action].update(_as_list(statement["Resource"]))
-    by_lambda = LOG_ACTIONS | TRACE_ACTIONS | DESTINATION_ACTIONS
-    return Role(
-        resources={action: frozenset(of) for action, of in resources.items() if action not in by_lambda},
-        lambda_resources={action: frozenset(of) for action, of in resources.items() if action in by_lambda},
-    )
+    """The role of the function with this logical ID, with these parameters of the stack."""
+    resources = translate_stack(**parameters).resources
+    role = resources[f"{function}Role"].properties
+    assert role.keys() <= {"AssumeRolePolicyDocument", "Policies", "ManagedPolicyArns", "PermissionsBoundary", "Tags"}
+    boundary = read_boundary(role["PermissionsBoundary"], resources)
+    documents = [policy["PolicyDocument"] for policy in role.get("Policies", [])]
+    managed = frozenset(arn.partition(":policy/")[2] for arn in role.get("ManagedPolicyArns", []))
+    return Role(_read_permissions(documents), managed, boundary)
+
+
+def read_boundary(arn: str, resources: Mapping[str, Any]) -> Permissions:
+    """What the managed policy of the stack with this ARN allows."""
+    (document,) = [
+        resource.properties["PolicyDocument"]
+        for name, resource in resources.items()
+        if resource.type == "AWS::IAM::ManagedPolicy" and arn.endswith(name.rpartition("/")[2])
+    ]
+    return _read_permissions([document])
+
+
+def _read_permissions(documents: list[Any]) -> Permissions:
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for statement in (statement for document in documents for statement in document["Statement"]):
+        assert statement["Effect"] == "Allow"
+        assert statement.keys() == {"Effect", "Action", "Resource"}, "the tests know no other element of a policy"
+        for action in _as_list(statement["Action"]):
+            found[action].update(_flatten(statement["Resource"]))
+    return {action: frozenset(resources) for action, resources in found.items()}
 
 
 def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
+
+
+def _flatten(value: Any) -> Iterator[str]:
+    for entry in _as_list(value):
+        yield from entry if isinstance(entry, list) else [entry]

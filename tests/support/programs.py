@@ -1,4 +1,4 @@
-"""The API as `make run` serves it, and the programs of `operations` as make starts them."""
+"""The API as `make run` serves it, and the programs of `tools` as make starts them."""
 
 import os
 import subprocess
@@ -7,14 +7,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.support.engine_process import EngineProcess, free_port
+from local_engine.testing import EngineProcess, free_port
 from tests.support.stack import ROOT
 
 RUN_SECONDS = 120
+PYTHONPATH = os.pathsep.join(str(ROOT / path) for path in ("layers/shared", "packages/local_engine/src"))
 
 
-def run_operation(module: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a program of `operations`; nothing here may ever find the developer's own account."""
+def run_tool(module: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a program of `tools`; it never finds the developer's own account."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SMOKE_"))}
     closed = {
         "AWS_CONFIG_FILE": os.devnull,
@@ -24,7 +25,7 @@ def run_operation(module: str, *arguments: str, **environment: str) -> subproces
     return subprocess.run(
         [sys.executable, "-m", f"tools.{module}", *arguments],
         cwd=ROOT,
-        env=inherited | closed | {"PYTHONPATH": str(ROOT / "layers/shared")} | environment,
+        env=inherited | closed | {"PYTHONPATH": PYTHONPATH} | environment,
         capture_output=True,
         text=True,
         timeout=RUN_SECONDS,

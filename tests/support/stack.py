@@ -1,6 +1,11 @@
-"""What template.yaml says, for tests that hold the code against it."""
+"""The project's templates, routes, models and event fixtures, for tests that follow from them.
+
+Nothing here names a noun or a route: a test that takes both from here covers those of a noun that a team adds.
+"""
 
 import json
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -8,9 +13,10 @@ from typing import Any
 
 from samtranslator.yaml_helper import yaml_parse
 
-from functions.verify_versions.route_pass import find_success
-
 ROOT = Path(__file__).resolve().parents[2]
+SUCCESS = "2xx"
+"""The expected answer of a request that the route carries out, whatever its status is."""
+_METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 
 
 @dataclass(frozen=True)
@@ -20,7 +26,9 @@ class Route:
     method: str
     path: str
     function: str
+    """Logical ID."""
     folder: Path
+    """Of the function's code; the fixture in `events/` has the same name."""
     scopes: tuple[str, ...]
 
     @property
@@ -28,32 +36,147 @@ class Route:
         return f"{self.method} {self.path}"
 
     @property
+    def operation(self) -> dict[str, Any]:
+        """The route's operation in the API's document, with the parameters of its path and without references."""
+        return _load_operations()[self.key]
+
+    @property
     def success(self) -> int:
-        """The status that the API's document gives a request that is carried out."""
-        document: Any = load_template()["Resources"]["Api"]["Properties"]["DefinitionBody"]
-        return find_success(document, self.key)
+        """The lowest status that the document gives the operation: that of a request that is carried out."""
+        return min(int(status) for status in self.operation["responses"] if status.isdecimal())
+
+    @property
+    def model(self) -> dict[str, Any] | None:
+        """The schema of the request body; None for a route without a body."""
+        content = self.operation.get("requestBody", {}).get("content", {})
+        return content["application/json"]["schema"] if content else None
+
+    @property
+    def answer_model(self) -> dict[str, Any] | None:
+        """The schema of the answer's body on success; None for an answer without a body."""
+        content = self.operation["responses"][str(self.success)].get("content", {})
+        return content["application/json"]["schema"] if content else None
+
+    @property
+    def body(self) -> Any:
+        """A valid request body: the fixture's; None for a route without a body."""
+        text = self.load_event().get("body")
+        return None if text is None else json.loads(text)
+
+    @property
+    def path_parameters(self) -> dict[str, str]:
+        """The fixture's path parameters: IDs that nothing has, unless a test creates it."""
+        return self.load_event().get("pathParameters", {})
+
+    def takes(self, name: str) -> bool:
+        """Whether the document gives the operation a query parameter or header with this name."""
+        return any(name == parameter["name"] for parameter in self.operation.get("parameters", ()))
 
     def load_event(self) -> dict[str, Any]:
         """The route's event fixture."""
         return json.loads((ROOT / "events" / f"{self.folder.name}.json").read_text(encoding="utf-8"))
 
+    def resolve(self, expected: str | int) -> int:
+        """The status that an expectation stands for: `SUCCESS`, or a status."""
+        return self.success if expected == SUCCESS else int(expected)
+
+    def fill(self, location: str | None = None) -> str:
+        """The route's path about the item at a location, or with the fixture's path parameters."""
+        if location is None:
+            return self.path.format(**self.path_parameters)
+        return location + self.path.removeprefix(_item_path(self.path))
+
+    @property
+    def creator(self) -> "Route | None":
+        """The route that creates what this route's path names; None if there is none."""
+        collection = _item_path(self.path).rpartition("/")[0]
+        return find_route(f"POST {collection}") if collection else None
+
+    @property
+    def page(self) -> "Route | None":
+        """The route that lists what this route creates, changes or lists."""
+        collection = self if self in list_creators() else self.creator or self
+        page = find_route(f"GET {collection.path}")
+        return page if page and page.takes("nextToken") else None
+
+
+def _item_path(path: str) -> str:
+    """The path up to its last parameter; empty without one."""
+    match = re.match(r".*\}", path)
+    return match[0] if match else ""
+
 
 @cache
-def load_template() -> dict[str, Any]:
-    """template.yaml, its intrinsic functions in their long form."""
-    return yaml_parse((ROOT / "template.yaml").read_text(encoding="utf-8"))
+def load_template(name: str = "template.yaml") -> dict[str, Any]:
+    """A template of the project, its intrinsic functions in their long form."""
+    return yaml_parse((ROOT / name).read_text(encoding="utf-8"))
 
 
-def find_resources(kind: str) -> dict[str, dict[str, Any]]:
-    """The resources of one type, by their logical ids."""
-    return {name: resource for name, resource in load_template()["Resources"].items() if resource["Type"] == kind}
+@cache
+def list_templates() -> tuple[str, ...]:
+    """The root template and its nested applications."""
+    return ("template.yaml", *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "stacks").glob("*.yaml"))))
+
+
+def find_resources(kind: str, template: str = "template.yaml") -> dict[str, dict[str, Any]]:
+    """The resources of one type in a template, by their logical IDs."""
+    resources = load_template(template)["Resources"]
+    return {name: resource for name, resource in resources.items() if resource["Type"] == kind}
+
+
+@cache
+def load_document() -> dict[str, Any]:
+    """The API's OpenAPI document, with the files that it includes."""
+    ((_, api),) = find_resources("AWS::Serverless::HttpApi").items()
+    document: dict[str, Any] = _include(api["Properties"]["DefinitionBody"])
+    return document
+
+
+def _include(value: Any) -> Any:
+    match value:
+        case {"Fn::Transform": {"Name": "AWS::Include", "Parameters": {"Location": location}}}:
+            return json.loads((ROOT / location).read_text(encoding="utf-8"))
+        case dict():
+            return {name: _include(part) for name, part in value.items()}
+        case list():
+            return [_include(part) for part in value]
+        case _:
+            return value
+
+
+def _dereference(value: Any) -> Any:
+    match value:
+        case {"$ref": str(reference)}:
+            target: Any = load_document()
+            for part in reference.removeprefix("#/").split("/"):
+                target = target[part]
+            return _dereference(target)
+        case dict():
+            return {name: _dereference(part) for name, part in value.items()}
+        case list():
+            return [_dereference(part) for part in value]
+        case _:
+            return value
+
+
+@cache
+def _load_operations() -> Mapping[str, dict[str, Any]]:
+    """The document's operations by route key."""
+    operations = {}
+    for path, item in load_document()["paths"].items():
+        shared = _dereference(item.get("parameters", []))
+        for method in item.keys() & set(_METHODS):
+            operation = _dereference(item[method])
+            operation["parameters"] = [*shared, *operation.get("parameters", [])]
+            operations[f"{method.upper()} {path}"] = operation
+    return operations
 
 
 @cache
 def list_routes() -> tuple[Route, ...]:
     return tuple(
         Route(
-            method=event["Properties"]["Method"],
+            method=event["Properties"]["Method"].upper(),
             path=event["Properties"]["Path"],
             function=name,
             folder=ROOT / function["Properties"]["CodeUri"],
@@ -63,3 +186,22 @@ def list_routes() -> tuple[Route, ...]:
         for event in function["Properties"].get("Events", {}).values()
         if event["Type"] == "HttpApi"
     )
+
+
+def find_route(key: str) -> Route | None:
+    return next((route for route in list_routes() if route.key == key), None)
+
+
+def select_routes(predicate: Callable[[Route], object]) -> tuple[Route, ...]:
+    return tuple(route for route in list_routes() if predicate(route))
+
+
+def list_creators() -> tuple[Route, ...]:
+    """The routes that create the items that other routes' paths name: one for each noun."""
+    creators = {route.creator for route in list_routes()}
+    return select_routes(creators.__contains__)
+
+
+def list_scopes() -> tuple[str, ...]:
+    """Every scope that a route accepts, in both spellings."""
+    return tuple(sorted({scope for route in list_routes() for scope in route.scopes}))

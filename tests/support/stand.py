@@ -4,11 +4,13 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
-from local_engine.command_line.token_command import AUDIENCE, issuer_url
-from local_engine.services.aws_services import Services, start_services
-from tests.support.engine_process import ROOT, EngineProcess, free_port
+from local_engine.issuer import AUDIENCE, issuer_url
+from local_engine.services import Services, start_services
+from local_engine.testing import EngineProcess, free_port
 from tests.support.fault_proxy import FaultPlan, FaultProxy, no_faults
+from tests.support.stack import ROOT
 
 PROCESSES = 3
 """Of each function, at the most."""
@@ -48,12 +50,13 @@ class Stand:
 
 
 @contextmanager
-def start_stand(*arguments: str, **parameters: str) -> Iterator[Stand]:
-    """Start one.
+def start_stand(*arguments: str, template: Path = ROOT / "template.yaml", **parameters: str) -> Iterator[Stand]:
+    """Start the API behind a fault proxy.
 
     Args:
-        arguments: further ones of `python -m local_engine run`.
-        parameters: of the stack; by default it trusts the engine's issuer.
+        arguments: further arguments of `local-engine run`.
+        template: the template to serve.
+        parameters: parameters of the stack; by default it trusts the engine's issuer.
     """
     port = free_port()
     parameters = {"Issuer": issuer_url(port), "Audience": AUDIENCE} | parameters
@@ -62,7 +65,7 @@ def start_stand(*arguments: str, **parameters: str) -> Iterator[Stand]:
         with (
             FaultProxy(services.endpoint) as proxy,
             EngineProcess(
-                ROOT / "template.yaml",
+                template,
                 *("--services", proxy.url),
                 *("--processes", str(PROCESSES)),
                 *("--parameters", *(f"{name}={value}" for name, value in parameters.items())),

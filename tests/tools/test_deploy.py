@@ -7,7 +7,7 @@ import tomllib
 
 import pytest
 
-from tests.support.programs import run_operation
+from tests.support.programs import run_tool
 from tests.support.stack import ROOT, load_template
 from tools.profiles import read_profile
 
@@ -26,9 +26,9 @@ def find_environment(**variables: str) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("said", "sentence"),
     [
-        ([], "Say which stage, by STAGE=…: one of the profiles in samconfig.toml: dev, staging, prod."),
-        (["STAGE=production"], "STAGE=production is none of the profiles in samconfig.toml: dev, staging, prod."),
-        (["STAGE=default"], "STAGE=default is none of the profiles"),
+        ([], "Set STAGE= to one of the profiles in samconfig.toml: dev, staging, prod."),
+        (["STAGE=production"], "STAGE=production is not one of the profiles in samconfig.toml: dev, staging, prod."),
+        (["STAGE=default"], "STAGE=default is not one of the profiles"),
         (["STAGE=dev", "AWS_DEFAULT_REGION=eu-central-1"], "Unable to locate credentials"),
         (["STAGE=dev"], "No AWS region is set: set AWS_DEFAULT_REGION"),
     ],
@@ -73,12 +73,12 @@ def test_a_stage_is_tested_built_deployed_protected_and_tried_in_this_order(said
         check=True,
     )
     patterns = {
-        "check": r"operations\.deploy check --stage \"prod\"",
+        "check": r"tools\.deploy check --stage \"prod\"",
         "test build": r"make --no-print-directory test build$",
         "build": r"make --no-print-directory\s+build$",
         "sam deploy": r"sam deploy --config-env \"prod\"\s*$",
         "sam deploy unasked": r"sam deploy --config-env \"prod\" --no-confirm-changeset$",
-        "protect": r"operations\.deploy protect --stage \"prod\"",
+        "protect": r"tools\.deploy protect --stage \"prod\"",
         "smoke": r"make --no-print-directory smoke STAGE=\"prod\"",
     }
     lines = done.stdout.splitlines()
@@ -108,4 +108,4 @@ def test_production_is_asked_about_and_keeps_its_logs_longer():
 
 
 def test_an_unknown_step_is_refused():
-    assert run_operation("deploy", "sideways").returncode == 2
+    assert run_tool("deploy", "sideways").returncode == 2

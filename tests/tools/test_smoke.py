@@ -1,22 +1,18 @@
 """The smoke test, run as `make smoke` runs it, against the local engine."""
 
-import subprocess
-import sys
-
 import pytest
 
-from tests.support.engine_process import EngineProcess, free_port
-from tests.support.programs import run_engine_of, run_operation
-from tests.support.stack import ROOT, list_routes
+from local_engine.issuer import CLIENT_ID
+from local_engine.testing import EngineProcess, free_port
+from tests.support.programs import run_engine_of, run_tool
+from tests.support.stack import list_routes
 
 ROUTES = list_routes()
 
 
 def read_resources(engine: EngineProcess) -> list[str]:
-    """What the client that the smoke test uses has."""
-    command = [sys.executable, "-m", "local", "token", "--port", str(engine.port), "--sub", "local-machine"]
-    command += ["--scopes", "read:resources"]
-    token = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
+    """The resources of the client that the smoke test uses."""
+    token = engine.mint_token("read:resources", subject=CLIENT_ID)
     with engine.client() as client:
         page = client.get("/api/v1/resources", headers={"Authorization": f"Bearer {token}"})
     return [resource["id"] for resource in page.raise_for_status().json()["resources"]]
@@ -24,9 +20,9 @@ def read_resources(engine: EngineProcess) -> list[str]:
 
 def test_every_route_is_tried_with_and_without_a_token(engine):
     before = read_resources(engine)
-    done = run_operation("smoke", "--url", engine.url)
+    done = run_tool("smoke", "--url", engine.url)
     assert (done.returncode, done.stderr) == (0, "")
-    without, _, with_token = done.stdout.partition("With it:")
+    without, _, with_token = done.stdout.partition("With a token:")
     for route in ROUTES:
         (refused,) = [line for line in without.splitlines() if f"  {route.key} " in line]
         (answered,) = [line for line in with_token.splitlines() if f"  {route.key} " in line]
@@ -40,7 +36,7 @@ def test_a_broken_route_fails_the_test_and_what_was_created_goes(copied_stack):
     handler = copied_stack.parent / "functions/get_resource/app.py"
     handler.write_text(handler.read_text().replace("Response(200", "Response(202"))
     with run_engine_of(copied_stack) as engine:
-        done = run_operation("smoke", "--url", engine.url)
+        done = run_tool("smoke", "--url", engine.url)
         assert done.returncode == 1
         assert "GET /api/v1/resources/{id}: GET /api/v1/resources/" in done.stderr
         assert "answered 202 instead of 200" in done.stderr
@@ -57,7 +53,7 @@ def test_a_route_that_is_open_fails_the_test(copied_stack):
     open_handler = "def handler(event, context):\n    return {'statusCode': 200}\n"
     copied_stack.parent.joinpath("functions/list_resources/app.py").write_text(open_handler)
     with run_engine_of(copied_stack) as engine:
-        done = run_operation("smoke", "--url", engine.url)
+        done = run_tool("smoke", "--url", engine.url)
     assert done.returncode == 1
     assert "GET /api/v1/resources: Answered 200 instead of 401 to a request without a token." in done.stderr
 
@@ -65,18 +61,18 @@ def test_a_route_that_is_open_fails_the_test(copied_stack):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--url", f"http://127.0.0.1:{free_port()}"], "does not say where tokens are given"),
-        (["--url", "127.0.0.1:3000"], "is no URL: give one such as http://127.0.0.1:3000."),
-        (["--url", "http://127.0.0.1:99999"], "does not say where tokens are given"),
-        (["--url", "https://api.example.com"], "give STAGE=… or STACK=… instead"),
-        (["--stage", "qa"], "STAGE=qa is none of the profiles in samconfig.toml: dev, staging, prod."),
+        (["--url", f"http://127.0.0.1:{free_port()}"], "does not name the token endpoint"),
+        (["--url", "127.0.0.1:3000"], "is not a URL such as http://127.0.0.1:3000."),
+        (["--url", "http://127.0.0.1:99999"], "does not name the token endpoint"),
+        (["--url", "https://api.example.com"], "set STAGE= or STACK= instead"),
+        (["--stage", "qa"], "STAGE=qa is not one of the profiles in samconfig.toml: dev, staging, prod."),
         (["--stack", "any"], "No AWS region is set"),
         ([], "one of the arguments --url --stage --stack is required"),
     ],
     ids=["nobody there", "no URL", "no port", "not local", "no such stage", "no region", "nothing said"],
 )
 def test_what_cannot_begin_is_refused_with_a_sentence(arguments, sentence):
-    done = run_operation("smoke", *arguments)
+    done = run_tool("smoke", *arguments)
     assert done.returncode == 2
     assert sentence in done.stderr
     assert "Traceback" not in done.stderr

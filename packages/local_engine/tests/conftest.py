@@ -1,13 +1,41 @@
+import os
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import boto3
 import httpx
 import pytest
+from botocore.config import Config
+from hypothesis import settings
+from playwright.sync_api import Browser, sync_playwright
 
-from tests.support.engine_process import EngineProcess
+from local_engine.testing import EngineProcess
 
 STACKS = Path(__file__).parent / "stacks"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+# A shell that starts the tests in the background ignores SIGINT, and the started engines would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# The same examples in every run, so that a failure repeats.
+settings.register_profile("repeat", derandomize=True, database=None, deadline=None)
+settings.load_profile("repeat")
+
+
+def aws_client(name: str, endpoint: str) -> Any:
+    """A client of the local AWS services."""
+    options = Config(retries={"total_max_attempts": 1}, max_pool_connections=32)
+    secrets = {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
+    return boto3.client(name, endpoint_url=endpoint, region_name="us-east-1", config=options, **secrets)
+
+
+def copy_stack(name: str, folder: Path) -> Path:
+    """Copy a stack into a folder, to edit it; returns its template's path."""
+    shutil.copytree(STACKS / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", ".local"))
+    return folder / name / "template.yaml"
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +58,7 @@ def shop(shop_engine: EngineProcess) -> Iterator[httpx.Client]:
 
 @pytest.fixture(scope="module")
 def misbehaving_engine() -> Iterator[EngineProcess]:
-    with EngineProcess(STACKS / "misbehaving" / "template.yaml") as engine:
+    with EngineProcess(STACKS / "misbehaving" / "template.yaml", "--verbose") as engine:
         yield engine
 
 
@@ -42,6 +70,19 @@ def misbehaving(misbehaving_engine: EngineProcess) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def echo_copy(tmp_path: Path) -> Path:
-    """A copy of the echo stack to edit; its template's path."""
-    shutil.copytree(STACKS / "echo", tmp_path / "echo", ignore=shutil.ignore_patterns("__pycache__"))
-    return tmp_path / "echo" / "template.yaml"
+    """The template of a copy of the echo stack, to edit."""
+    return copy_stack("echo", tmp_path)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        reason = "no Chromium is installed (on Debian: apt-get install chromium)"
+        # In CI, nobody would notice a skipped test.
+        pytest.fail(reason) if os.environ.get("CI") in ("true", "1") else pytest.skip(reason)
+    # Root in a container gets no sandbox. The browser opens only the engine's own pages.
+    quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=quiet)
+        yield browser
+        browser.close()

@@ -1,4 +1,4 @@
-"""Alarms: the tables of CloudWatch's documentation, composite rules, and a fault that drives an alarm and is over."""
+"""Alarms: the tables of CloudWatch's documentation, composite rules, and faults that trigger and clear alarms."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -7,14 +7,14 @@ from typing import Any
 
 import httpx
 import pytest
-from aws import aws_client
+from conftest import aws_client
 
 from local_engine.cloudwatch.alarm_rules import RuleError, parse_rule
 from local_engine.cloudwatch.alarms import AlarmSet, MetricRule, Treatment, judge
 from local_engine.cloudwatch.metric_queries import Query
 from local_engine.cloudwatch.metrics import Metric, MetricStore
 from local_engine.template.stack import Resource
-from tests.support.engine_process import EngineProcess, poll
+from local_engine.testing import EngineProcess, poll
 
 STACK = Path(__file__).parent / "stacks" / "monitored" / "template.yaml"
 ALARM = "AWS::CloudWatch::Alarm"
@@ -46,7 +46,7 @@ def _rule(needed: int, treatment: Treatment, periods: int = 3) -> MetricRule:
         (3, "- - - - X", "OK", KEPT, "ALARM", "OK"),
         (3, "- - - X -", "OK", KEPT, "ALARM", "OK"),
         (3, "- - - X 0", "OK", "OK", "OK", "OK"),
-        # nothing missing: only the last three count
+        # without missing data, only the last three count
         (3, "X X 0 X X", "OK", "OK", "OK", "OK"),
         (1, "X X 0 0 0", "OK", "OK", "OK", "OK"),
         (1, "- - - - X", "ALARM", "ALARM", "ALARM", "ALARM"),
@@ -90,7 +90,7 @@ def _alarm(**changes: Any) -> Resource:
 
 
 def _evaluate(resources: dict[str, Resource], minutes: list[list[float]]) -> dict[str, tuple[str, str]]:
-    """Puts values into minutes and evaluates after each; returns states and reasons."""
+    """Adds values minute by minute and evaluates after each; returns states and reasons by alarm."""
     clock = Clock()
     store = MetricStore(60, clock)
     alarms = AlarmSet(store)
@@ -144,14 +144,16 @@ def test_metric_alarm(changes: dict[str, Any], minutes: list[list[float]], state
         ({"EvaluationPeriods": 1.5}, "EvaluationPeriods is 1.5"),
         ({"Statistic": "Median"}, "no statistic 'Median'"),
         ({"ComparisonOperator": "GreaterThanUpperThreshold"}, "ComparisonOperator"),
-        ({"ThresholdMetricId": "band"}, "band of anomalies"),
+        ({"ThresholdMetricId": "band"}, "uses anomaly detection"),
         ({"MetricName": None}, "Namespace and MetricName"),
         ({"TreatMissingData": "forget"}, "TreatMissingData is 'forget'"),
         ({"DatapointsToAlarm": 2}, "more than EvaluationPeriods"),
-        ({"Period": 86400}, "further than the 360 minutes"),
+        ({"Period": 86400}, "exceeds the 360 minutes"),
         ({"Metrics": [{"Id": "a", "Expression": "1"}]}, "same Period"),
-        ({"Metrics": [{"Id": "a", "Expression": "SELECT MAX(x) FROM y"}]}, "Metrics Insights"),
-        ({"Metrics": [{"Id": "a", "Expression": "1"}, {"Id": "b", "Expression": "2"}]}, "ReturnData must be true for"),
+        (
+            {"Metrics": [{"Id": "a", "Expression": "1"}, {"Id": "b", "Expression": "2"}]},
+            "ReturnData must be true for exactly one",
+        ),
     ],
 )
 def test_what_cannot_be_evaluated_is_said(changes: dict[str, Any], sentence: str) -> None:
@@ -165,6 +167,36 @@ def test_faulty_expression_is_said() -> None:
     metrics = [{"Id": "m", "MetricStat": stat, "ReturnData": False}, {"Id": "e", "Expression": "m * absent"}]
     state, reason = _evaluate({"A": _alarm(Metrics=metrics)}, [[20]])["A"]
     assert (state, "'absent'" in reason) == ("INSUFFICIENT_DATA", True)
+
+
+@pytest.mark.parametrize(
+    ("requests", "failures", "state"),
+    [([1, 1], [1, 1], "OK"), ([4], [4], "ALARM"), ([4], [1], "OK"), ([2, 4], [], "OK"), ([], [3], "INSUFFICIENT_DATA")],
+)
+def test_a_rate_needs_enough_requests(requests: list[float], failures: list[float], state: str) -> None:
+    stat = {"Period": 60, "Stat": "Sum", "Metric": {"Namespace": "Shop", "MetricName": "Latency"}}
+    failed = {**stat, "Metric": {"Namespace": "Shop", "MetricName": "Errors"}}
+    metrics = [
+        {"Id": "rate", "Expression": "IF(requests >= 2, 100 * FILL(failed, 0) / requests, 0)"},
+        {"Id": "requests", "MetricStat": stat, "ReturnData": False},
+        {"Id": "failed", "MetricStat": failed, "ReturnData": False},
+    ]
+    clock = Clock()
+    store = MetricStore(60, clock)
+    alarms = AlarmSet(store)
+    alarms.declare({"A": _alarm(Metrics=metrics, Threshold=50)})
+    for name, minutes in (("Latency", requests), ("Errors", failures)):
+        for offset, value in enumerate(minutes):
+            store.add(Metric.of("Shop", name, {}), [value], at=clock.seconds + offset * 60)
+    clock.seconds += max(len(requests), len(failures)) * 60
+    alarms.evaluate(store.minute_at(clock.seconds))
+    assert next(iter(alarms)).state == state
+
+
+def test_silence_is_insufficient_data() -> None:
+    alarm = _alarm(Statistic="SampleCount", Threshold=1, ComparisonOperator="LessThanThreshold")
+    assert _evaluate({"Silent": alarm}, [[3]])["Silent"][0] == "OK"
+    assert _evaluate({"Silent": alarm}, [[3], [], [], []])["Silent"][0] == "INSUFFICIENT_DATA"
 
 
 @pytest.mark.parametrize(
@@ -193,7 +225,7 @@ def test_faulty_expression_is_said() -> None:
 )
 def test_composite_rule(rule: str, state: str) -> None:
     resources = {
-        # Before what it is made of.
+        # Declared before its children.
         "Outer": Resource(COMPOSITE, {"AlarmRule": rule}),
         "High": _alarm(),
         "Low": _alarm(Threshold=1000),
@@ -201,6 +233,16 @@ def test_composite_rule(rule: str, state: str) -> None:
         "Inner": Resource(COMPOSITE, {"AlarmRule": 'ALARM("High")'}),
     }
     assert _evaluate(resources, [[20]])["Outer"][0] == state
+
+
+def test_composite_alarm_of_a_nested_application() -> None:
+    """Resources of nested applications have paths as logical IDs."""
+    rule = 'ALARM("Operations/High") AND ALARM("arn:aws:cloudwatch:us-east-1:123456789012:alarm:Operations/High")'
+    resources = {"Operations/High": _alarm(), "Operations/Page": Resource(COMPOSITE, {"AlarmRule": rule})}
+    assert _evaluate(resources, [[20]])["Operations/Page"] == (
+        "ALARM",
+        "Operations/High is ALARM, Operations/High is ALARM",
+    )
 
 
 @pytest.mark.parametrize("rule", ["", 'ALARM("a"', "ALARM()", 'ALARM("a") ALARM("b")', 'BROKEN("a")', "((TRUE)", "AND"])
@@ -219,7 +261,7 @@ def test_rule_of_absent_alarms_or_of_itself_is_said() -> None:
     }
     found = _evaluate(resources, [[]])
     assert "'nobody'" in found["Absent"][1]
-    assert "made from itself" in found["Second"][1]
+    assert "refers to itself" in found["Second"][1]
 
 
 @pytest.fixture(scope="module")
@@ -242,48 +284,31 @@ def _reaches(client: httpx.Client, name: str, state: str) -> Callable[[], bool]:
     return lambda: bool(_alarms(client)[name]["state"] == state)
 
 
-def test_a_fault_sets_alarms_off_and_they_go_back(engine: EngineProcess, client: httpx.Client) -> None:
-    poll(_reaches(client, "local-server-errors", "OK"), "the alarm has not started")
-    poll(_reaches(client, "page", "OK"), "the composite alarm has not started")
+def test_a_fault_triggers_alarms_and_they_clear(engine: EngineProcess, client: httpx.Client) -> None:
+    poll(_reaches(client, "local-server-errors", "OK"), "the alarm was not evaluated")
+    poll(_reaches(client, "page", "OK"), "the composite alarm was not evaluated")
     assert client.get("/orders/1", params={"deed": "raise"}).status_code == 500
-    poll(_reaches(client, "local-server-errors", "ALARM"), "the alarm did not go off")
-    poll(_reaches(client, "page", "ALARM"), "the composite alarm did not go off")
+    poll(_reaches(client, "local-server-errors", "ALARM"), "the alarm was not triggered")
+    poll(_reaches(client, "page", "ALARM"), "the composite alarm was not triggered")
+    poll(_reaches(client, "RouteFailures", "ALARM"), "the alarm by route was not triggered")
+    assert _alarms(client)["RouteFailures"]["reason"].endswith("time series evaluated to ALARM: GET /orders/{id}")
     alarm = _alarms(client)["local-server-errors"]
     assert "1 of the last 1 datapoints" in alarm["reason"]
     assert 1.0 in [point["value"] for point in alarm["datapoints"]]
     assert time.time() - alarm["since"] < 60
     engine.wait_for_line(r"ALARM local-server-errors: 1 of the last 1 datapoints \[1\] greater than or equal to")
-    poll(_reaches(client, "local-server-errors", "OK"), "the alarm is not over")
+    poll(_reaches(client, "local-server-errors", "OK"), "the alarm did not clear")
     engine.wait_for_line("OK local-server-errors: ")
 
 
-def test_a_rate_needs_enough_requests(client: httpx.Client) -> None:
-    client.get("/orders/1", params={"deed": "fail"})
-    time.sleep(2.5)
-    assert _alarms(client)["FailureRateHigh"]["state"] != "ALARM"
-
-    def fails_often() -> bool:
-        for _ in range(4):
-            client.get("/orders/1", params={"deed": "fail"})
-        return bool(_alarms(client)["FailureRateHigh"]["state"] == "ALARM")
-
-    poll(fails_often, "the rate did not set the alarm off")
-
-
-def test_silence_is_insufficient_data(client: httpx.Client) -> None:
-    client.get("/orders/1")
-    poll(_reaches(client, "Silent", "OK"), "the metric did not arrive")
-    poll(_reaches(client, "Silent", "INSUFFICIENT_DATA"), "silence was not noticed")
-
-
-def test_a_queue_that_fills_sets_its_alarm_off(engine: EngineProcess, client: httpx.Client) -> None:
+def test_a_queue_that_fills_triggers_its_alarm(engine: EngineProcess, client: httpx.Client) -> None:
     sqs = aws_client("sqs", engine.services)
     url = sqs.get_queue_url(QueueName="work")["QueueUrl"]
-    poll(_reaches(client, "Backlog", "OK"), "the queue was not looked at")
+    poll(_reaches(client, "Backlog", "OK"), "the queue was not polled")
     sqs.send_message(QueueUrl=url, MessageBody="one")
-    poll(_reaches(client, "Backlog", "ALARM"), "the alarm did not go off")
+    poll(_reaches(client, "Backlog", "ALARM"), "the alarm was not triggered")
     sqs.purge_queue(QueueUrl=url)
-    poll(_reaches(client, "Backlog", "OK"), "the alarm is not over")
+    poll(_reaches(client, "Backlog", "OK"), "the alarm did not clear")
 
 
 def test_an_alarm_that_is_not_evaluated_says_why(client: httpx.Client) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.engine_process import EngineProcess, free_port, run_engine
+from local_engine.testing import EngineProcess, free_port, run_engine
 
 TEMPLATE = Path(__file__).parent / "stacks" / "guarded" / "template.yaml"
 
@@ -26,7 +26,7 @@ def client(engine: EngineProcess) -> Iterator[httpx.Client]:
 
 
 def token(engine: EngineProcess, *arguments: str) -> str:
-    return run_engine("token", "--port", str(engine.port), *arguments).stdout.strip()
+    return run_engine("token", "--port", str(engine.port), *arguments, project=TEMPLATE.parent).stdout.strip()
 
 
 def bearer(engine: EngineProcess, *arguments: str) -> dict[str, str]:

@@ -5,18 +5,27 @@ import ipaddress
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
 import pytest
+from conftest import STACKS, aws_client
 
 from local_engine.services.containers import LocalPeersOnly, find_container_network
-from tests.support.engine_process import ROOT, free_port, is_running, poll, processes_below, run_engine
+from local_engine.testing import (
+    child_environment,
+    engine_command,
+    free_port,
+    is_running,
+    poll,
+    processes_below,
+    run_engine,
+)
 
-PARAMETERS = ["--parameters", "Issuer=http://127.0.0.1:3000/_local/issuer", "Audience=local"]
+PROJECT = STACKS / "guarded"
+PARAMETERS = ["--parameters", "Issuer=http://127.0.0.1:3000/_local/issuer"]
 
 
 @dataclass
@@ -30,9 +39,15 @@ class Backend:
 @pytest.fixture
 def backend() -> Iterator[Backend]:
     ports = free_port(), free_port()
-    options = ["--services-port", str(ports[0]), "--issuer-port", str(ports[1]), "--seed", "examples/resources.json"]
-    command = [sys.executable, "-m", "local", "backend", *options, *PARAMETERS]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    options = ["--services-port", str(ports[0]), "--issuer-port", str(ports[1]), "--seed", "items.json"]
+    process = subprocess.Popen(
+        engine_command("backend", *options, *PARAMETERS),
+        cwd=PROJECT,
+        env=child_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
     backend = Backend(process, *ports)
     try:
         assert process.stdout
@@ -49,10 +64,12 @@ def backend() -> Iterator[Backend]:
 def test_it_serves_until_interrupted_and_leaves_nothing(backend: Backend) -> None:
     assert "sam build" in backend.output
     assert "sam local start-api" in backend.output
-    token = run_engine("token", "--scopes", "read:resources").stdout.strip()
+    token = run_engine("token", "--scopes", "read", project=PROJECT).stdout.strip()
     introspection = f"http://127.0.0.1:{backend.issuer_port}/oauth2/introspect"
     answer = httpx.post(introspection, data={"token": token}, trust_env=False).json()
-    assert (answer["active"], answer["sub"], answer["scope"]) == (True, "demo", "read:resources")
+    assert (answer["active"], answer["sub"], answer["scope"]) == (True, "demo", "read")
+    items = aws_client("dynamodb", f"http://127.0.0.1:{backend.services_port}").scan(TableName="Items")
+    assert items["Items"] == [{"pk": {"S": "seeded"}}]
     children = processes_below(backend.process.pid)
     assert children
     backend.process.send_signal(signal.SIGINT)
@@ -80,7 +97,9 @@ def test_it_is_closed_to_other_machines(backend: Backend) -> None:
 def test_a_taken_port_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        answer = run_engine("backend", "--issuer-port", port, "--services-port", str(free_port()), *PARAMETERS)
+        answer = run_engine(
+            "backend", "--issuer-port", port, "--services-port", str(free_port()), *PARAMETERS, project=PROJECT
+        )
     assert answer.returncode == 2
     assert answer.stderr.startswith(f"Port {port} cannot be used")
     assert "Traceback" not in answer.stderr

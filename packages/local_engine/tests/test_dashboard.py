@@ -1,10 +1,8 @@
-"""The stack's dashboard: what its widgets evaluate to, and the page in a real browser."""
+"""The stack's dashboard: the values of its widgets, and the page in a real browser."""
 
 import asyncio
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,7 @@ from local_engine.cloudwatch.alarms import AlarmSet
 from local_engine.cloudwatch.dashboard import PUBLISHED_METRICS, evaluate_dashboard, read_dashboards
 from local_engine.cloudwatch.metrics import Metric, MetricStore
 from local_engine.template.stack import Resource
-from tests.support.engine_process import ROOT, EngineProcess, free_port, poll
+from local_engine.testing import EngineProcess, child_environment, engine_command, free_port, poll
 
 STACKS = Path(__file__).parent / "stacks"
 NOW = 1_000_000 * 60.0 + 30
@@ -97,6 +95,16 @@ SEARCH = "SEARCH('{Shop,service,route} Requests', 'Sum', 60)"
         ),
         ([[{"expression": SEARCH, "label": "${PROP('Dim.route')}, ${MAX}"}]], {"read, 8": [6, 8, 3]}),
         ([[{"expression": "SEARCH('{Shop,service} Errors', 'Sum')", "label": "of"}]], {"of Errors": [1, 1, 1]}),
+        # Metrics Insights
+        ([[{"expression": "SELECT SUM(Requests) FROM Shop"}]], {"Requests": [6, 8, 3]}),
+        ([[{"expression": "SELECT MAX(Requests) FROM Shop GROUP BY service, route"}]], {"orders read": [4, 6, 2]}),
+        (
+            [
+                [{"id": "q", "expression": "SELECT SUM(Requests) FROM Shop GROUP BY service", "visible": False}],
+                [{"expression": "SUM(q) * 2", "label": "double"}],
+            ],
+            {"double": [12, 16, 6]},
+        ),
     ],
 )
 def test_metrics(metrics: list[Any], values: dict[str, list[float]]) -> None:
@@ -130,16 +138,20 @@ def test_alarm_is_drawn_with_its_threshold() -> None:
         ({"metrics": [["Shop"]]}, "A metric is a namespace"),
         ({"metrics": [["Shop", "Requests", "service"]]}, "A metric is a namespace"),
         ({"metrics": ["Shop"]}, "must be a list"),
-        ({"metrics": [[".", "Requests"]]}, "repeats what the one before does not have"),
+        ({"metrics": [[".", "Requests"]]}, "repeats a word that the previous metric lacks"),
         ({"metrics": [REQUESTS], "period": "often"}, "period is 'often'"),
         ({"metrics": [[*REQUESTS, {"stat": "tm99"}]]}, "no statistic 'tm99'"),
         ({"metrics": [[{"expression": "absent"}]]}, "'absent'"),
-        ({"metrics": [[{"expression": "SEARCH('{Shop,nothing} x', 'Sum')"}]]}, "finds no metric yet"),
+        (
+            {"metrics": [[{"expression": "SELECT Requests FROM Shop"}]]},
+            "where AVG, COUNT, MAX, MIN or SUM should stand",
+        ),
+        ({"metrics": [[{"expression": "SEARCH('{Shop,nothing} x', 'Sum')"}]]}, "matches no metric yet"),
         ({"metrics": [["AWS/Billing", "EstimatedCharges"]]}, "does not publish AWS/Billing EstimatedCharges"),
         ({"metrics": [["AWS/DynamoDB", "ReadThrottleEvents", "TableName", "t"]]}, "AWS/DynamoDB ReadThrottleEvents"),
-        ({"metrics": [REQUESTS], "view": "pie"}, "does not draw the view 'pie'"),
+        ({"metrics": [REQUESTS], "view": "pie"}, "does not support the view 'pie'"),
         ({"annotations": {"alarms": ["nobody"]}}, "no alarm nobody"),
-        ({"annotations": {"horizontal": [{"value": "x"}]}, "metrics": [REQUESTS]}, "not valid"),
+        ({"annotations": {"horizontal": [{"value": "x"}]}, "metrics": [REQUESTS]}, "is invalid"),
     ],
 )
 def test_what_cannot_be_drawn_is_said(properties: dict[str, Any], sentence: str) -> None:
@@ -148,7 +160,7 @@ def test_what_cannot_be_drawn_is_said(properties: dict[str, Any], sentence: str)
 
 
 def test_widgets_that_are_not_drawn_say_so() -> None:
-    assert "widgets of type 'log'" in _evaluate({"query": "x"}, "log")["problems"][0]
+    assert "does not support widgets of type 'log'" in _evaluate({"query": "x"}, "log")["problems"][0]
     assert "no alarm nobody" in _evaluate({"alarms": ["nobody"]}, "alarm")["problems"][0]
 
 
@@ -173,7 +185,7 @@ def test_dashboard_of_a_template_shows_what_happens(client: httpx.Client) -> Non
     assert requests["all"]["color"] == "#1f77b4"
     assert sum(value for _, value in requests["failed"]["points"]) == 1
     assert sum(value for _, value in requests["GET /orders/{id}"]["points"]) == 4
-    assert _widgets(client)["Requests"]["problems"] == ["There is no metric or expression with the id 'all'."]
+    assert _widgets(client)["Requests"]["problems"] == ["There is no metric or expression with the ID 'all'."]
     latency = _widgets(client)["Latency"]["series"]
     assert [(series["label"], series["axis"]) for series in latency] == [
         ("Duration p50", "right"),
@@ -225,8 +237,8 @@ def test_page_draws_and_follows(engine: EngineProcess, browser: Browser, client:
     panel = page.get_by_role("region", name="Requests", exact=True)
     expect(panel.locator(".legend li")).to_contain_text(["all", "failed", "GET /orders/{id}"])
     expect(panel.locator("svg .limit-label")).to_have_text("busy")
-    expect(panel.locator(".problems").first).to_have_text("There is no metric or expression with the id 'all'.")
-    expect(page.get_by_role("region", name="Slowest")).to_contain_text("does not draw widgets of type 'log'")
+    expect(panel.locator(".problems").first).to_have_text("There is no metric or expression with the ID 'all'.")
+    expect(page.get_by_role("region", name="Slowest")).to_contain_text("does not support widgets of type 'log'")
     expect(page.get_by_role("link", name="runbook")).to_have_attribute("href", "https://example.com/runbook")
     expect(page.get_by_role("region", name="Now")).to_contain_text("waiting")
     expect(page.locator("#minute")).to_contain_text("a minute lasts 1 s")
@@ -242,12 +254,31 @@ def test_page_draws_and_follows(engine: EngineProcess, browser: Browser, client:
     client.get("/orders/1", params={"deed": "raise"})
     # Without a reload.
     expect(item.locator(".state")).to_have_text("ALARM")
-    expect(page).to_have_title("(2) local-shop")
+    contributors = page.get_by_role("list", name="Contributors to RouteFailures").get_by_role("listitem")
+    expect(contributors.filter(has_text="GET /orders/{id}").locator(".state")).to_have_text("ALARM")
+    expect(page).to_have_title("(3) local-shop")
     page.screenshot(path=tmp_path / "dashboard.png")
     expect(item.locator(".state")).to_have_text("OK")
     page.close()
     assert complaints == []
     assert hosts == {urlsplit(engine.url).netloc}
+
+
+def test_page_shows_nested_names_readably(engine: EngineProcess, browser: Browser, client: httpx.Client) -> None:
+    data = client.get("/_local/dashboard.json").json()
+    alarm = next(alarm for alarm in data["alarms"] if alarm["name"] == "Silent")
+    data["alarms"] = [
+        {**alarm, "name": "Operations/Silent", "logicalId": "Operations/Silent"},
+        {**alarm, "name": "team/silent", "logicalId": "Operations/Named"},
+    ]
+    data["dashboards"] = [{"name": "Operations/Dashboard", "problem": None, "widgets": []}]
+    page = browser.new_page()
+    page.route("**/_local/dashboard.json*", lambda route: route.fulfill(json=data))
+    page.goto(f"{engine.url}/_local/dashboard")
+    expect(page.locator("#alarms strong")).to_have_text(["Operations › Silent", "team/silent"])
+    expect(page.locator("#dashboards h2")).to_have_text("Operations › Dashboard")
+    expect(page).to_have_title("Operations › Dashboard")
+    page.close()
 
 
 def test_page_works_with_the_keyboard(engine: EngineProcess, browser: Browser, client: httpx.Client) -> None:
@@ -323,14 +354,14 @@ def test_edited_dashboard_is_shown_without_a_reload(browser: Browser, tmp_path: 
 
 
 def _run_command(port: int, tmp_path: Path, *arguments: str) -> subprocess.Popen[str]:
-    """Runs `python -m local_engine dashboard` with a browser that notes what it is to open."""
+    """Runs `local-engine dashboard` with a browser that notes what it is to open."""
     script = tmp_path / "browser"
     script.write_text(f'#!/bin/sh\nprintf %s "$1" > {tmp_path / "opened"}\n')
     script.chmod(0o755)
     return subprocess.Popen(
-        [sys.executable, "-m", "local", "dashboard", "--port", str(port), *arguments],
-        cwd=ROOT,
-        env={**os.environ, "BROWSER": str(script)},
+        engine_command("dashboard", "--port", str(port), *arguments),
+        cwd=tmp_path,
+        env=child_environment() | {"BROWSER": str(script)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.engine_process import EngineProcess, is_running, poll, processes_below
+from local_engine.testing import EngineProcess, is_running, poll, processes_below
 
 ERROR = (500, {"message": "Internal Server Error"})
 

@@ -1,13 +1,14 @@
 """The gateway as a client sees it, with stacks that have nothing to do with this project's API."""
 
 import base64
+import re
 import socket
 from collections.abc import Sequence
 
 import httpx
 import pytest
 
-from tests.support.engine_process import ROOT, EngineProcess
+from local_engine.testing import EngineProcess
 
 
 def test_event_has_payload_format_2(echo: httpx.Client) -> None:
@@ -218,8 +219,8 @@ def test_function_sees_lambdas_environment_and_not_the_developers(shop: httpx.Cl
     assert answer["path"][0].endswith("functions/environment")
     assert answer["path"][1].endswith("layers/packed/python")
     assert answer["path"][2].endswith("layers/plain")
-    assert str(ROOT) not in answer["path"]
-    assert str(ROOT / "local") not in answer["path"]
+    # Neither the engine's own folder nor the current one.
+    assert not [path for path in answer["path"][3:] if "local_engine" in path]
 
 
 def test_start_tells_what_is_served(shop_engine: EngineProcess) -> None:
@@ -230,6 +231,6 @@ def test_start_tells_what_is_served(shop_engine: EngineProcess) -> None:
 
 def test_each_request_has_a_line(shop_engine: EngineProcess, shop: httpx.Client) -> None:
     response = shop.get("/v2/items/line%1B")
-    line = shop_engine.wait_for_line(response.headers["apigw-requestid"].replace("+", r"\+"))
+    line = shop_engine.wait_for_line(re.escape(response.headers["apigw-requestid"][:8]))
     assert "GET /v2/items/line%1B 200" in line
-    assert "Items warm" in line
+    assert re.fullmatch(r"[0-9:]{8} GET /v2/items/line%1B 200 \d+ ms Items (warm|cold) \S{8}", line)

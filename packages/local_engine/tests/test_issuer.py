@@ -16,10 +16,10 @@ import pytest
 from starlette.routing import Mount, Router
 
 from local_engine.gateway.authorizer import JwtAuthorizer
-from local_engine.issuer.issuer import CLIENT_ID, create_issuer, load_client_secret, load_signing_key, mint_token
+from local_engine.issuer.access_tokens import CLIENT_ID, load_client_secret, load_signing_key, mint_token
+from local_engine.issuer.openid_provider import create_issuer
 from local_engine.state import StateError
-from tests.support.engine_process import run_engine
-from tests.support.served import serve
+from local_engine.testing import run_engine, serve
 
 SCOPES = ["read:things", "write:things"]
 AUDIENCE = "local"
@@ -49,7 +49,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     directory = tmp_path_factory.mktemp("state")
 
     def create(url: str) -> Router:
-        issuer = create_issuer(f"{url}/_local/issuer", AUDIENCE, SCOPES, directory)
+        issuer = create_issuer(f"{url}/_local/issuer", SCOPES, directory)
         return Router([Mount("/_local/issuer", issuer)])
 
     with serve(create) as url, Client(trust_env=False) as client:
@@ -139,7 +139,7 @@ def test_introspection_tells_a_valid_token_from_others(client: Client) -> None:
 
 
 def test_key_and_secret_are_private_and_last(client: Client) -> None:
-    names = {path.name: stat.S_IMODE(path.stat().st_mode) for path in client.directory.iterdir()}
+    names = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (client.directory / ".local").iterdir()}
     assert names == {"issuer-key.pem": 0o600, "client-secret": 0o600}
     assert load_client_secret(client.directory) == load_client_secret(client.directory)
 
@@ -148,12 +148,13 @@ def test_starts_at_once_agree_on_one_key(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as starts:
         keys = list(starts.map(lambda _: load_signing_key(tmp_path / "new").private_numbers(), range(8)))
     assert all(key == keys[0] for key in keys)
-    assert [path.name for path in (tmp_path / "new").iterdir()] == ["issuer-key.pem"]
+    assert [path.name for path in (tmp_path / "new" / ".local").iterdir()] == ["issuer-key.pem"]
 
 
 def test_a_spoilt_key_is_named(tmp_path: Path) -> None:
-    (tmp_path / "issuer-key.pem").write_text("spoilt")
-    with pytest.raises(StateError, match=r"issuer-key.pem is not an RSA private key; delete it"):
+    (tmp_path / ".local").mkdir()
+    (tmp_path / ".local" / "issuer-key.pem").write_text("spoilt")
+    with pytest.raises(StateError, match=r"issuer-key.pem is not an RSA private key. Delete it"):
         load_signing_key(tmp_path)
 
 
@@ -163,9 +164,11 @@ def test_a_directory_that_cannot_be_is_named(tmp_path: Path) -> None:
         load_signing_key(tmp_path / "file")
 
 
-def test_token_command_prints_a_token_and_nothing_else() -> None:
+def test_token_command_prints_a_token_and_nothing_else(tmp_path: Path) -> None:
     before = int(time.time())
-    answer = run_engine("token", "--sub", "someone", "--scopes", "a b", "--expires", "-5", "--port", "3100")
+    answer = run_engine(
+        "token", "--sub", "someone", "--scopes", "a b", "--expires", "-5", "--port", "3100", project=tmp_path
+    )
     assert answer.stderr == ""
     assert answer.stdout.count("\n") == 1
     claims = jwt.decode(answer.stdout.strip(), options={"verify_signature": False, "verify_exp": False})
@@ -176,9 +179,9 @@ def test_token_command_prints_a_token_and_nothing_else() -> None:
     assert {"jti", "client_id"} <= set(claims)
 
 
-def test_token_command_replaces_and_removes_claims() -> None:
+def test_token_command_replaces_and_removes_claims(tmp_path: Path) -> None:
     changes = {"aud": ["other"], "sub": None, "extra": {"a": [1]}, "exp": "never"}
-    answer = run_engine("token", "--claims", json.dumps(changes))
+    answer = run_engine("token", "--claims", json.dumps(changes), project=tmp_path)
     claims = jwt.decode(answer.stdout.strip(), options={"verify_signature": False})
     assert claims["aud"] == ["other"]
     assert claims["extra"] == {"a": [1]}

@@ -327,7 +327,11 @@ def test_forged_key_ids_do_not_flood_the_issuer(own_issuer: Issuer) -> None:
         ("/.well-known/openid-configuration", b'{"jwks_uri": "file:///etc/passwd"}', "JWKS communication error"),
         ("/keys", b"", "JWKS communication error"),
         ("/keys", b'{"keys": 5}', "JWKS communication error"),
-        ("/keys", b'{"keys": [5, {}, {"kty": "RSA", "kid": "first"}]}', "the token was signed by no key of the issuer"),
+        (
+            "/keys",
+            b'{"keys": [5, {}, {"kty": "RSA", "kid": "first"}]}',
+            "the token was not signed by a key of the issuer",
+        ),
     ],
 )
 def test_an_issuer_that_fails_is_tried_again(own_issuer: Issuer, path: str, answer: bytes, reason: str) -> None:

@@ -1,13 +1,14 @@
-"""Metric math and searches, each form with the values that CloudWatch's documentation gives or its rules lead to."""
+"""Metric math and searches, with the values that CloudWatch's documentation gives or implies."""
 
 import pytest
 
 from local_engine.cloudwatch.metric_math import MathError
 from local_engine.cloudwatch.metric_queries import Queries, Query, Window
+from local_engine.cloudwatch.metric_search import find_metrics
 from local_engine.cloudwatch.metrics import Metric, MetricStore
 
 START = 1000
-# A minus is a minute without data.
+# None is a minute without data.
 VALUES = {
     "m1": [30, 20, 0, 0, None],
     "m2": [20, None, 20, None, None],
@@ -58,7 +59,7 @@ def evaluate(expression: str, *extra: Query) -> list[list[float | None]]:
         ("IF(1, c2, c3)", [30, None, 0, 0, 30]),
         ("IF(0, c2, c3)", [0, 0, 20, None, 20]),
         ("IF(0, c2)", [None] * 5),
-        # arithmetic: what is missing on one side is 0, what is divided by zero is dropped
+        # arithmetic: a value missing on one side is 0, a division by zero is dropped
         ("m1 + m2", [50, 20, 20, 0, None]),
         ("m1 - m2 * 2", [-10, 20, -40, 0, None]),
         ("(m1 - m2) * 2", [20, 40, -40, 0, None]),
@@ -76,7 +77,7 @@ def evaluate(expression: str, *extra: Query) -> list[list[float | None]]:
         ("FILL(gap, LINEAR)", [None, 2, 4, 6, None]),
         ("FILL(gap, m1)", [30, 2, 0, 6, None]),
         ("FILL(gap, MAX(gap))", [6, 2, 6, 6, 6]),
-        # one series gives a number, several give a series
+        # functions aggregate one series to a number, an array to a series
         ("c1 * SUM(gap)", [8, 8, 0, 0, None]),
         ("c1 * AVG(gap)", [4, 4, 0, 0, None]),
         ("c1 + MAX(gap) - MIN(gap)", [5, 5, 4, 4, None]),
@@ -97,7 +98,7 @@ def evaluate(expression: str, *extra: Query) -> list[list[float | None]]:
         ("RUNNING_SUM(m1)", [30, 50, 50, 50, None]),
         ("DIFF(gap)", [None, None, None, 4, None]),
         ("RATE(gap)", [None, None, None, 4 / 120, None]),
-        # ids may be words that Python keeps to itself
+        # IDs may be Python keywords
         ("lambda * 2", [2, 4, 6, 8, 10]),
     ],
 )
@@ -119,32 +120,32 @@ def test_array_of_series() -> None:
 @pytest.mark.parametrize(
     ("expression", "sentence"),
     [
-        ("absent * 2", "no metric or expression with the id 'absent'"),
+        ("absent * 2", "no metric or expression with the ID 'absent'"),
         ("m1 +", "not a valid expression"),
         ("(m1", "not a valid expression"),
         ("m1 m2", "not a valid expression"),
-        ("SUM(m1)", "gives a single value"),
-        ("5", "gives a single value"),
+        ("SUM(m1)", "returns a single number"),
+        ("5", "returns a single number"),
         ("", "not a valid expression"),
         ("m1 < m2 < c1", "cannot be chained"),
-        ("[m1, m2] * [m1, m2]", "cannot be counted with each other"),
+        ("[m1, m2] * [m1, m2]", "cannot combine two arrays"),
         ("PERCENTILE(m1, 5)", "no function PERCENTILE"),
         ("FILL(m1)", "does not take 1 arguments"),
         ("FILL(m1, 'zero')", "FILL fills with"),
-        ("m1 + 'text'", "Text cannot be counted with"),
-        ("m1 * (1 / 0)", "division by zero"),
-        ("loop", "made from itself"),
+        ("m1 + 'text'", "Text is not allowed"),
+        ("m1 * (1 / 0)", "divides by zero"),
+        ("loop", "refers to itself"),
         ("coarse + m1", "different periods"),
         ("(" * 1000 + "m1" + ")" * 1000, "not a valid expression"),
         ("m1 + " * 1000 + "m1", "2048 characters"),
-        # nothing but counting
+        # nothing but arithmetic
         ("__import__('os')", "no function __import__"),
         ("m1.__class__", "cannot be read from"),
         ("[x for x in m1]", "not a valid expression"),
         ("m1 if m1 else m2", "not a valid expression"),
         ("m1 @ m2", "cannot be read from"),
-        ("m1[0]", "does not have"),
-        ("SUM(*m1)", "does not have"),
+        ("m1[0]", "metric math does not have"),
+        ("SUM(*m1)", "metric math does not have"),
         ("m1 * 9 ^ 9 ^ 9 ^ 9", "too large"),
     ],
 )
@@ -190,10 +191,48 @@ def _search(query: str) -> list[str]:
         ('{AWS/Lambda,FunctionName} MetricName="Duration" OR trial', ["Duration orders", "Errors project2-trial333"]),
         ('MetricName="Errors" AND (orders OR nothing)', ["Errors"]),
         ('Namespace="Shop" MetricName=ServerErrors', ["ServerErrors"]),
+        # A quoted name must be the whole name; an unquoted one matches consecutive tokens.
+        ('{AWS/Lambda,FunctionName} FunctionName="project2"', []),
+        ("{AWS/Lambda,FunctionName} FunctionName=project2-trial", ["Errors"]),
+        ("{AWS/Lambda,FunctionName} FunctionName=project2-tri", []),
+        ("{AWS/Lambda,FunctionName} FunctionName=trial-project2", []),
     ],
 )
 def test_search(query: str, labels: list[str]) -> None:
     assert _search(query) == labels
+
+
+# "Tokenization" and "Partial matches" of the documentation
+@pytest.mark.parametrize(
+    ("term", "name", "is_match"),
+    [
+        ("count", "CustomCount1", True),
+        ("Count", "CustomCount1", True),
+        ("COUNT", "CustomCount1", True),
+        ("1", "CustomCount1", True),
+        ("couNT", "CustomCount1", False),
+        ("CustomCount", "CustomCount1", True),
+        ("Count1", "CustomCount1", True),
+        ("customcount", "CustomCount1", False),
+        ("count1", "CustomCount1", False),
+        ("sdb", "SDBFailure", True),
+        ("failure", "SDBFailure", True),
+        ("sdbfailure", "SDBFailure", True),
+        ("trial", "Project2-trial333", True),
+        ("333", "Project2-trial333", True),
+        ("33", "Project2-trial333", False),
+        *((term, "Network-Errors-2", True) for term in ("network/errors", "network-errors", "Network_Errors")),
+        *((term, "NetworkErrors2", True) for term in ("network/errors", "network-errors", "Network_Errors")),
+        # How a stack's functions are named, and found by the stack's name
+        ("serverless-api-dev", "serverless-api-dev-ListOrders-A1b2C3", True),
+        ("serverless-api-dev", "serverless-api-development-ListOrders-A1b2C3", False),
+        ("serverless-api-dev", "serverless-api-dev2-ListOrders-A1b2C3", True),
+        ('"serverless-api-dev"', "serverless-api-dev-ListOrders-A1b2C3", False),
+    ],
+)
+def test_term(term: str, name: str, is_match: bool) -> None:
+    metric = Metric.of("AWS/Lambda", "Errors", {"FunctionName": name})
+    assert find_metrics(f"{{AWS/Lambda,FunctionName}} FunctionName={term}", [metric]) == [metric] * is_match
 
 
 @pytest.mark.parametrize("query", ["", "{}", "{Shop} (", "{Shop} a)", "{Shop} OR", "{Shop} ~"])

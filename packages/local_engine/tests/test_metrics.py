@@ -1,4 +1,4 @@
-"""The store of data points: each statistic, exact sums, bounded memory, time that may run faster."""
+"""The metric store: statistics, exact sums, bounded memory, short minutes."""
 
 import math
 import random
@@ -65,7 +65,7 @@ def test_unknown_statistic_is_refused_by_name(name: str) -> None:
         distribution.statistic(name)
 
 
-def test_periods_take_the_minutes_together(clock: Clock) -> None:
+def test_periods_combine_minutes(clock: Clock) -> None:
     store = MetricStore(60, clock)
     start = store.minute_at(clock.seconds)
     for value in (1, 2, 3, 4, 5, 6):
@@ -77,7 +77,7 @@ def test_periods_take_the_minutes_together(clock: Clock) -> None:
     assert series.statistic("p50", start, 5) == 3
 
 
-def test_what_comes_late_counts(clock: Clock) -> None:
+def test_late_values_count(clock: Clock) -> None:
     store = MetricStore(60, clock)
     start = store.minute_at(clock.seconds)
     for value in (1, 2):
@@ -90,7 +90,7 @@ def test_what_comes_late_counts(clock: Clock) -> None:
     assert series.statistic("Sum", start, 1) == 11
 
 
-def test_dimensions_have_no_order_and_tell_metrics_apart(clock: Clock) -> None:
+def test_dimensions_identify_a_metric_in_any_order(clock: Clock) -> None:
     store = MetricStore(60, clock)
     store.add(Metric.of("Shop", "Latency", {"service": "orders", "route": "read"}), [1])
     store.add(LATENCY, [2])
@@ -101,7 +101,7 @@ def test_dimensions_have_no_order_and_tell_metrics_apart(clock: Clock) -> None:
     ]
 
 
-def test_many_values_stay_few_with_exact_sum_and_close_percentiles() -> None:
+def test_many_values_take_little_memory_with_exact_sum_and_close_percentiles() -> None:
     generator = random.Random(11)
     values = [generator.lognormvariate(3, 1.5) for _ in range(100_000)] + [0.0, -2.0]
     distribution = Distribution()
@@ -117,7 +117,7 @@ def test_many_values_stay_few_with_exact_sum_and_close_percentiles() -> None:
         assert lower <= distribution.statistic(f"p{percent}") <= upper
 
 
-def test_old_minutes_are_forgotten_and_the_total_is_not(clock: Clock) -> None:
+def test_old_minutes_are_dropped_but_still_in_the_total(clock: Clock) -> None:
     store = MetricStore(60, clock)
     start = store.minute_at(clock.seconds)
     for _ in range(MINUTES_KEPT + 50):
@@ -130,13 +130,13 @@ def test_old_minutes_are_forgotten_and_the_total_is_not(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("seconds", [-60.0 * MINUTES_KEPT, 7260.0])
-def test_what_is_too_old_or_in_the_future_is_left_out(clock: Clock, seconds: float) -> None:
+def test_values_too_old_or_in_the_future_are_dropped(clock: Clock, seconds: float) -> None:
     store = MetricStore(60, clock)
     store.add(LATENCY, [1], at=clock.seconds + seconds)
     assert list(store) == []
 
 
-def test_there_is_an_end_to_new_metrics(clock: Clock) -> None:
+def test_number_of_metrics_is_limited(clock: Clock) -> None:
     store = MetricStore(60, clock)
     for number in range(LARGEST_STORE + 3):
         store.add(Metric.of("Shop", "Requests", {"id": str(number)}), [1])

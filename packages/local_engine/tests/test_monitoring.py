@@ -8,10 +8,10 @@ from typing import Any
 
 import httpx
 import pytest
-from aws import aws_client
 from botocore.exceptions import ClientError
+from conftest import aws_client
 
-from tests.support.engine_process import EngineProcess, poll, run_engine
+from local_engine.testing import EngineProcess, poll, run_engine
 
 STACK = Path(__file__).parent / "stacks" / "monitored" / "template.yaml"
 API = {"ApiId": "Api"}
@@ -23,7 +23,7 @@ LIVE = {**ORDERS, "Resource": "orders:live"}
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[EngineProcess]:
-    with EngineProcess(STACK, "--minute", "1") as engine:
+    with EngineProcess(STACK, "--minute", "1", "--verbose") as engine:
         yield engine
 
 

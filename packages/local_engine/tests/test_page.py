@@ -6,10 +6,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from conftest import STACKS
 from playwright.sync_api import Browser
 
-from local_engine.page.page import describe_api
-from tests.support.engine_process import ROOT, EngineProcess, free_port
+from local_engine.issuer import issuer_url
+from local_engine.page.api_page import describe_api
+from local_engine.testing import EngineProcess, free_port
 
 ISSUER = "http://127.0.0.1:3000/_local/issuer"
 ORIGIN = "http://127.0.0.1:3000"
@@ -18,9 +20,8 @@ ORIGIN = "http://127.0.0.1:3000"
 @pytest.fixture(scope="module")
 def engine() -> Iterator[EngineProcess]:
     port = free_port()
-    issuer = f"Issuer=http://127.0.0.1:{port}/_local/issuer"
-    arguments = ["--parameters", issuer, "Audience=local", "--seed", "examples/resources.json"]
-    with EngineProcess(ROOT / "template.yaml", *arguments, port=port) as engine:
+    arguments = ["--parameters", f"Issuer={issuer_url(port)}"]
+    with EngineProcess(STACKS / "guarded" / "template.yaml", *arguments, port=port) as engine:
         yield engine
 
 
@@ -34,13 +35,13 @@ def test_a_request_is_sent_from_the_page(engine: EngineProcess, browser: Browser
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("request", lambda request: hosts.add(urlsplit(request.url).netloc))
     page.goto(f"{engine.url}/_local/docs")
-    page.locator("#operations-default-listResources").click()
+    page.locator("#operations-default-readClaims").click()
     page.get_by_role("button", name="Execute").click()
     answer = page.locator(".live-responses-table tbody").first
     answer.wait_for()
     page.screenshot(path=tmp_path / "page.png")
     assert answer.locator(".response-col_status").first.inner_text().strip() == "200"
-    assert "First resource" in answer.inner_text()
+    assert '"sub": "demo"' in answer.inner_text()
     assert complaints == []
     assert hosts == {urlsplit(engine.url).netloc}
 
@@ -57,10 +58,9 @@ def test_the_document_is_for_clients(engine: EngineProcess) -> None:
         document = client.get("/_local/openapi.json").json()
     assert "x-amazon-apigateway" not in str(document)
     assert document["servers"] == [{"url": engine.url}]
-    (scheme,) = document["components"]["securitySchemes"].values()
-    flow = scheme["flows"]["clientCredentials"]
+    flow = document["components"]["securitySchemes"]["Tokens"]["flows"]["clientCredentials"]
     assert flow["tokenUrl"] == f"{engine.url}/_local/issuer/oauth2/token"
-    requirements = document["paths"]["/api/v1/resources"]["get"]["security"]
+    requirements = document["paths"]["/scoped"]["get"]["security"]
     assert {scope for requirement in requirements for scopes in requirement.values() for scope in scopes} <= set(
         flow["scopes"]
     )

@@ -14,14 +14,14 @@ from typing import Any
 
 import httpx
 import pytest
-from aws import aws_client
+from conftest import aws_client
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from local_engine.services.aws_services import Services, ServicesError, create_resources, seed_tables, start_services
 from local_engine.services.moto_models import RECORDS_KEPT
-from local_engine.template.stack import Stack, load_template
-from tests.support.engine_process import ROOT, free_port, is_running, poll
+from local_engine.template import Stack, load_template
+from local_engine.testing import child_environment, free_port, is_running, poll
 
 TEMPLATE = """
 Transform: AWS::Serverless-2016-10-31
@@ -132,7 +132,7 @@ def test_what_was_answered_is_not_kept(services: Services, dynamodb: Any) -> Non
 
 
 def test_a_resource_that_is_refused_is_named(services: Services, stack: Stack) -> None:
-    with pytest.raises(ServicesError, match=r"refuse CreateTable .*\bItems\b"):
+    with pytest.raises(ServicesError, match=r"reject CreateTable .*\bItems\b"):
         create_resources(stack, services.endpoint)
 
 
@@ -151,8 +151,8 @@ def test_example_items(services: Services, dynamodb: Any, tmp_path: Path) -> Non
         ("{", "cannot be used for example data"),
         ("[]", "cannot be used for example data"),
         ('{"Items": 5}', "cannot be used for example data"),
-        ('{"Absent": [{}]}', "'Absent', which is no table of the template"),
-        ('{"Items": [{"PutRequest": {"Item": {}}}]}', "refuse BatchWriteItem"),
+        ('{"Absent": [{}]}', "'Absent', which is not a table of the template"),
+        ('{"Items": [{"PutRequest": {"Item": {}}}]}', "reject BatchWriteItem"),
     ],
 )
 def test_example_items_that_do_not_fit(services: Services, tmp_path: Path, content: str | None, problem: str) -> None:
@@ -222,7 +222,9 @@ def test_the_process_ends_with_a_parent_that_is_killed() -> None:
         print(services.process.pid, flush=True)
         time.sleep(60)
     """
-    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True) as parent:
+    with subprocess.Popen(
+        [sys.executable, "-c", code], env=child_environment(), stdout=subprocess.PIPE, text=True
+    ) as parent:
         assert parent.stdout
         child = int(parent.stdout.readline())
         assert is_running(child)

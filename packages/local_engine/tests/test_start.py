@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.engine_process import run_engine
+from local_engine.testing import run_engine
 
 FUNCTION = """
 Transform: AWS::Serverless-2016-10-31

@@ -1,6 +1,5 @@
 """Environments that are kept warm: what the functions answer, and what the function that asks them sees."""
 
-import importlib
 import json
 import os
 import threading
@@ -13,10 +12,11 @@ from urllib.parse import unquote
 import pytest
 
 from tests.support.dynamodb import DynamoDB
+from tests.support.functions import import_function
 from tests.support.gateway import ENVIRONMENT, Context, Handler, import_functions
 from tests.support.http_server import Reply, Request, Server, make_reply
 from tests.support.resources_api import ResourcesApi
-from tests.support.stack import list_routes
+from tests.support.stack import ROOT, list_routes
 
 ARNS = [f"arn:aws:lambda:us-east-1:123456789012:function:{name}:live" for name in ("list", "get")]
 
@@ -71,8 +71,9 @@ def import_warm_functions(url: str, environments: str) -> Iterator[Handler]:
         "WARM_FUNCTIONS": " ".join(ARNS),
         "WARM_ENVIRONMENTS": environments,
     }
-    with import_functions(), patch.dict(os.environ, settings):
-        yield importlib.import_module("functions.warm_functions.app").handler
+    folder = ROOT / "functions/warm_functions"
+    with import_functions(), patch.dict(os.environ, settings), import_function(folder) as handler:
+        yield handler
 
 
 @pytest.mark.allow_hosts(["127.0.0.1"])

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from local_engine.gateway.routes import UnservableRoute, read_routes
-from local_engine.template.stack import Stack as Template
-from local_engine.template.stack import TemplateError, load_template
+from local_engine.gateway import UnservableRoute, read_routes
+from local_engine.template import Stack as Template
+from local_engine.template import TemplateError, load_template
 from tools.benchmarks.cost.traffic import DAYS
 from tools.benchmarks.machine import ROOT, BenchmarkError
 

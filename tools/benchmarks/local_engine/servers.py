@@ -17,8 +17,8 @@ from pathlib import Path
 import docker
 from docker.errors import DockerException
 
-from local_engine.command_line.backend_command import ISSUER_PORT, SERVICES_PORT
-from local_engine.command_line.token_command import AUDIENCE, issuer_url
+from local_engine.issuer import AUDIENCE, ISSUER_PORT, issuer_url
+from local_engine.services import SERVICES_PORT
 from tools.benchmarks.machine import ARCHITECTURE, ROOT, BenchmarkError, free_port, tool_environment
 
 WORK_DIRECTORY = ROOT / ".bench/local_engine"

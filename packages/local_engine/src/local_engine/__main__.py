@@ -1,4 +1,4 @@
-"""`python -m local_engine run|token|backend|dashboard`: the local engine's command line."""
+"""`local-engine run|token|backend|dashboard`, also as `python -m local_engine`."""
 
 import sys
 from importlib import import_module
@@ -9,19 +9,19 @@ _COMMANDS = {
     "backend": ("local_engine.command_line.backend_command", "run_backend"),
     "dashboard": ("local_engine.command_line.dashboard_command", "open_dashboard"),
 }
-_USAGE = """usage: python -m local_engine run        serve the HTTP APIs of a SAM template
-       python -m local_engine token      print an access token of the local issuer
-       python -m local_engine backend    AWS services and issuer for `sam local`
-       python -m local_engine dashboard  open the page with the stack's dashboard, and serve the APIs where none are
+_USAGE = """usage: local-engine run        serve the HTTP APIs of a SAM template
+       local-engine token      print an access token of the local issuer
+       local-engine backend    serve AWS services and the issuer for `sam local`
+       local-engine dashboard  open the stack's dashboard, and serve the APIs if nothing does
 
-Each takes --help."""
+Each command takes --help."""
 
 
 def main() -> int:
-    """Run a command and return the exit status: 0, or 2 after a sentence that says what is wrong."""
-    # Before the command's modules are imported: an older Python would stumble over their syntax.
-    if sys.version_info < (3, 13):
-        print(f"This needs Python 3.13; {sys.executable} is {sys.version.split()[0]}.", file=sys.stderr)
+    """Run a command and return its exit status: 0, or 2 after a sentence that says what is wrong."""
+    # Checked before the commands are imported, because an older Python cannot parse them.
+    if sys.version_info < (3, 13):  # noqa: UP036
+        print(f"The local engine needs Python 3.13; {sys.executable} is {sys.version.split()[0]}.", file=sys.stderr)
         return 2
     command = sys.argv[1] if len(sys.argv) > 1 else ""
     if command not in _COMMANDS:
@@ -32,7 +32,7 @@ def main() -> int:
     try:
         getattr(import_module(module), function)(sys.argv[2:])
     except KeyboardInterrupt:
-        # Ctrl-C before the command takes signals itself.
+        # Ctrl-C before the command handles signals itself.
         return 130
     return 0
 

@@ -1,18 +1,24 @@
-"""What the engine shows while it runs: a line a request, and what functions write, made readable."""
+"""Terminal output of a running engine: a line per request, and warnings and errors of the functions.
+
+With `verbose`, everything that the functions write appears as well.
+"""
 
 import contextlib
 import io
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
-from local_engine.cloudwatch.emf import MalformedMetrics, read_record
+from local_engine.observer import AnsweredRequest, Observer
+from local_engine.template.stack import Function
 
 _INDENT = "    "
 _COLORS = {"CRITICAL": 31, "ERROR": 31, "WARNING": 33, "INFO": 32, "DEBUG": 2}
-# Set on every line by Powertools; the same for all requests of a process, or shown at the line's start.
+_QUIET_LEVELS = ("INFO", "DEBUG")
+_ID_LENGTH = 8
+# Powertools sets these on every line. They are the same for all requests of a process, or stand at the line's start.
 _HIDDEN_KEYS = {
     "cold_start",
     "function_arn",
@@ -26,46 +32,71 @@ _HIDDEN_KEYS = {
 }
 
 
-class Console:
-    """Write to the terminal."""
+class Console(Observer):
+    """Writes to the terminal."""
 
-    def __init__(self, stream: TextIO = sys.stdout) -> None:
+    def __init__(
+        self,
+        stream: TextIO = sys.stdout,
+        *,
+        is_verbose: bool = False,
+        summarize_metrics: Callable[[Mapping[str, Any]], str | None] = json.dumps,
+    ) -> None:
+        """Take the terminal.
+
+        Args:
+            stream: where to write.
+            is_verbose: whether to show log records below WARNING and metrics.
+            summarize_metrics: returns a short form of a record with metrics, or None if it is malformed.
+        """
         if isinstance(stream, io.TextIOWrapper):
-            # What a function writes need not be possible in the terminal's encoding.
+            # A function may write characters that the terminal's encoding lacks.
             stream.reconfigure(errors="backslashreplace")
         self._stream = stream
         self._has_colors = stream.isatty()
+        self._is_verbose = is_verbose
+        self._summarize_metrics = summarize_metrics
 
     def show(self, text: str = "") -> None:
         """Write text at once."""
-        # Whoever read the output may be gone; the API is still there.
+        # The reader of the output may be gone. The API still runs.
         with contextlib.suppress(BrokenPipeError):
             self._stream.write(text + "\n")
             self._stream.flush()
 
-    def show_request(
-        self, *, method: str, path: str, status: int, milliseconds: float, function: str, start: str, request_id: str
-    ) -> None:
-        """Write the line of one request; `start` is `cold` or `warm`, and empty where no function ran."""
-        color = 31 if status >= 500 else 33 if status >= 400 else 32
-        details = " ".join(part for part in (function, start, request_id) if part)
-        clock = time.strftime("%H:%M:%S")
-        self.show(
-            f"{clock} {method} {_printable(path)} {self._paint(str(status), color)} {milliseconds:.0f} ms {details}"
-        )
+    def notice_given(self, text: str) -> None:
+        """Write a notice."""
+        self.show(text)
 
-    def show_error(self, function: str, text: str) -> None:
-        """Write what went wrong in a function, its traceback indented."""
+    def request_answered(self, request: AnsweredRequest) -> None:
+        """Write the line of a request."""
+        color = 31 if request.status >= 500 else 33 if request.status >= 400 else 32
+        parts = (
+            time.strftime("%H:%M:%S"),
+            request.method,
+            _printable(request.path),
+            self._paint(str(request.status), color),
+            f"{request.latency:.0f} ms",
+            request.function,
+            request.start,
+            request.id[:_ID_LENGTH],
+        )
+        self.show(" ".join(part for part in parts if part))
+
+    def fault_found(self, function: str, text: str) -> None:
+        """Write a fault, its traceback indented."""
         first, *rest = text.splitlines() or [""]
         self.show("\n".join([f"{self._prefix(function)}{self._paint(first, 31)}", *(_INDENT + line for line in rest)]))
 
-    def show_alarm(self, name: str, state: str, reason: str) -> None:
-        """Write the line of an alarm that went off or is over."""
-        self.show(f"{time.strftime('%H:%M:%S')} {self._paint(state, 31 if state == 'ALARM' else 32)} {name}: {reason}")
+    def line_written(self, function: Function, line: str) -> None:
+        """Write a line of a function: plain text as it is, JSON shortened, if it is to be shown."""
+        shown = self._shorten(line)
+        if shown is not None:
+            self.show(self._prefix(function.logical_id) + shown)
 
-    def write_line(self, function: str, line: str) -> None:
-        """Write a line that a function has written, condensed where it is a log record or a metric in JSON."""
-        self.show(self._prefix(function) + self._condense(line))
+    def show_alarm(self, name: str, state: str, reason: str) -> None:
+        """Write the line of an alarm that went off or cleared."""
+        self.show(f"{time.strftime('%H:%M:%S')} {self._paint(state, 31 if state == 'ALARM' else 32)} {name}: {reason}")
 
     def _prefix(self, function: str) -> str:
         return self._paint(f"{function} | ", 2)
@@ -73,19 +104,22 @@ class Console:
     def _paint(self, text: str, color: int) -> str:
         return f"\x1b[{color}m{text}\x1b[0m" if self._has_colors else text
 
-    def _condense(self, line: str) -> str:
+    def _shorten(self, line: str) -> str | None:
         if line.startswith("{"):
             try:
                 record = json.loads(line)
             except (ValueError, RecursionError):
                 return line
             if "_aws" in record:
-                return _condense_metrics(record) or line
+                summary = self._summarize_metrics(record)
+                # CloudWatch ignores a malformed record in silence, so the developer should see it.
+                return line if summary is None else summary if self._is_verbose else None
             if "level" in record and "message" in record:
-                return self._condense_record(record)
+                is_shown = self._is_verbose or record["level"] not in _QUIET_LEVELS
+                return self._shorten_record(record) if is_shown else None
         return line
 
-    def _condense_record(self, record: Mapping[str, Any]) -> str:
+    def _shorten_record(self, record: Mapping[str, Any]) -> str:
         level = str(record["level"])
         keys = [
             f"{key}={_value_text(value)}"
@@ -97,24 +131,7 @@ class Console:
         return "\n".join([text, *(_INDENT + line for line in traceback.splitlines())])
 
 
-def _condense_metrics(record: Mapping[str, Any]) -> str | None:
-    """Shorten a line in CloudWatch's embedded metric format to its metrics with their values and dimensions."""
-    try:
-        _, measurements = read_record(record)
-    except MalformedMetrics:
-        return None
-    groups: dict[str, list[str]] = {}
-    for measurement in measurements:
-        dimensions = {name: value for entry in measurement.dimension_sets for name, value in entry.items()}
-        labels = ", ".join(f"{name}={value}" for name, value in sorted(dimensions.items()))
-        metrics = groups.setdefault(f"{measurement.namespace}: {{}} ({labels})", [])
-        metrics.append(f"{measurement.name}={_value_text(record[measurement.name])}")
-    return "METRIC " + "; ".join(shape.replace("{}", " ".join(metrics), 1) for shape, metrics in groups.items())
-
-
 def _value_text(value: Any) -> str:
-    if isinstance(value, list) and len(value) == 1:
-        return _value_text(value[0])
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 

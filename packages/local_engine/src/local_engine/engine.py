@@ -1,18 +1,16 @@
-"""Serves the HTTP APIs of a stack and follows edits of its template."""
+"""Serves a stack's HTTP APIs and follows edits of its templates."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from local_engine.cloudwatch.monitoring import Monitoring
-from local_engine.cloudwatch.publishers import ApiMetrics
-from local_engine.console import Console
-from local_engine.functions.invocations import Invocations
 from local_engine.functions.pool import FunctionPool, FunctionSettings
 from local_engine.gateway.http_api import Gateway, Receive, Scope, Send
+from local_engine.gateway.invoke_api import InvokeApi
 from local_engine.services.aws_services import ServicesError
-from local_engine.template.stack import HttpApi, Stack, TemplateError, load_template
+from local_engine.template.loader import load_template
+from local_engine.template.stack import HttpApi, Stack, TemplateError
 
 LOCAL_PREFIX = "/_local/"
 
@@ -20,42 +18,37 @@ AsgiApplication = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class Engine:
-    """An ASGI application: on each port one API, and beside it what is local only."""
+    """An ASGI application with one API per port, and local routes beside it."""
 
     def __init__(
         self,
         stack: Stack,
         settings: FunctionSettings,
-        console: Console,
-        monitoring: Monitoring,
         *,
         ports: Sequence[int],
         create_local_application: Callable[[HttpApi, int], AsgiApplication],
         create_resources: Callable[[Stack], None],
-        invocations: Invocations,
+        invoke_api: InvokeApi,
     ) -> None:
         """Put a stack into service.
 
         Args:
-            stack: what to serve.
+            stack: the stack to serve.
             settings: what its functions share.
-            console: where requests and faults are shown.
-            monitoring: where the stack's metrics go and its alarms are looked at.
             ports: one for each API, in their order in the template.
-            create_local_application: makes what answers below `/_local/` on an API's port.
-            create_resources: makes the AWS resources that the template gets later.
-            invocations: is told of the functions.
+            create_local_application: returns the application below `/_local/` on an API's port.
+            create_resources: creates the AWS resources that an edit adds to the template.
+            invoke_api: invokes the functions.
 
         Raises:
             TemplateError: an API has something that the engine does not serve.
         """
         self._settings = settings
-        self._console = console
-        self._monitoring = monitoring
+        self._observer = settings.observer
         self._ports = ports
         self._create_local_application = create_local_application
         self._create_resources = create_resources
-        self._invocations = invocations
+        self._invoke_api = invoke_api
         self._reloading = asyncio.Lock()
         self._pools: dict[str, FunctionPool] = {}
         self._edit_times: list[int] = []
@@ -63,35 +56,38 @@ class Engine:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, by the template as it is now."""
-        if _edit_times(self._stack) != self._edit_times:
+        if _edit_times(self._sources) != self._edit_times:
             await self._reload()
         applications = self._local if scope["path"].startswith(LOCAL_PREFIX) else self.gateways
         await applications[scope["server"][1]](scope, receive, send)
 
     async def close(self) -> None:
-        """End every function's processes, and what waits for them."""
-        await self._invocations.close()
+        """End all processes of the functions, and drop waiting events."""
+        await self._invoke_api.close()
         await asyncio.gather(*(pool.close() for pool in self._pools.values()))
 
     async def _reload(self) -> None:
         async with self._reloading:
             old = self._stack
-            times = _edit_times(old)
+            times = _edit_times(self._sources)
             if times == self._edit_times:
                 return
-            # Remembered first, so that a faulty template is complained about once.
+            # Set before the attempt, so that a faulty template is reported once.
             self._edit_times = times
             try:
                 stack = await asyncio.to_thread(load_template, old.path, old.given)
                 if len(stack.apis) != len(old.apis):
-                    raise TemplateError("The template has another number of HTTP APIs now: start the engine again.")
+                    raise TemplateError("The number of HTTP APIs has changed. Start the engine again.")
                 added = {name: entry for name, entry in stack.resources.items() if name not in old.resources}
                 await asyncio.to_thread(self._create_resources, replace(stack, resources=added))
                 retired = self._serve(stack)
             except (TemplateError, ServicesError) as error:
-                self._console.show(f"{error}\nThe API stays as it was.")
+                if isinstance(error, TemplateError):
+                    # The faulty file may be one that the old stack does not have.
+                    self._watch(tuple(dict.fromkeys((*old.sources, *error.sources))))
+                self._observer.notice_given(f"{error}\nThe API stays as it was.")
                 return
-            self._console.show(f"{stack.path.name} has changed and is served as it is now.")
+            self._observer.notice_given(f"Reloaded {stack.path.name}.")
         await asyncio.gather(*(pool.retire() for pool in retired))
 
     def _serve(self, stack: Stack) -> list[FunctionPool]:
@@ -102,23 +98,25 @@ class Engine:
         }
         by_name = {pool.function.name: pool for pool in pools.values()}
         apis = dict(zip(self._ports, stack.apis, strict=True))
-        gateways = {
-            port: Gateway(api, by_name, self._console, ApiMetrics(api, self._monitoring.store))
-            for port, api in apis.items()
-        }
+        gateways = {port: Gateway(api, by_name, self._observer) for port, api in apis.items()}
         self._local = {port: self._create_local_application(api, port) for port, api in apis.items()}
-        self._invocations.serve(stack, by_name)
+        self._invoke_api.serve(stack, by_name)
         retired = [pool for name, pool in self._pools.items() if name not in kept]
         self._pools, self.gateways, self._stack = pools, gateways, stack
-        self._edit_times = _edit_times(stack)
-        self._monitoring.watch(stack)
-        reserved = {of.name: of.reserved_concurrency for of in stack.functions.values()}
-        self._settings.metrics.reserve({name: number for name, number in reserved.items() if number is not None})
+        self._watch(stack.sources)
+        self._observer.stack_served(stack)
+        for name, pool in pools.items():
+            if pool.is_debugged and name not in kept:
+                pool.start_ahead()
         return retired
 
+    def _watch(self, sources: Sequence[Path]) -> None:
+        self._sources = sources
+        self._edit_times = _edit_times(self._sources)
 
-def _edit_times(stack: Stack) -> list[int]:
-    return [_edit_time(path) for path in stack.sources]
+
+def _edit_times(sources: Sequence[Path]) -> list[int]:
+    return [_edit_time(path) for path in sources]
 
 
 def _edit_time(path: Path) -> int:

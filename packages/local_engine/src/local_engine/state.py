@@ -1,4 +1,4 @@
-"""What the local engine keeps between starts: the issuer's signing key, the machine client's secret."""
+"""Files that the engine keeps between starts, in `.local` beside the template."""
 
 import contextlib
 import os
@@ -6,34 +6,48 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-STATE_DIRECTORY = Path(".local").resolve()
+_DIRECTORY = ".local"
 
 
 class StateError(Exception):
-    """A kept file cannot be read or written; the message is a sentence for the user."""
+    """A kept file cannot be read or written. The message is a sentence for the user."""
 
 
-def read_or_create(name: str, create: Callable[[], bytes], directory: Path = STATE_DIRECTORY) -> bytes:
-    """Return the content of a kept file, made by `create` the first time.
+def state_directory(project: Path) -> Path:
+    """Return the folder for kept files. It may not exist yet.
 
-    The file appears whole or not at all and is readable by its owner only. Of two processes that start at
-    once, both get the content of the one that was first.
+    Args:
+        project: the folder of the template.
+    """
+    return project.resolve() / _DIRECTORY
+
+
+def read_or_create(project: Path, name: str, create: Callable[[], bytes]) -> bytes:
+    """Return the content of a kept file; `create` makes it the first time.
+
+    The file appears whole or not at all, and only its owner can read it. If two processes start at once, both
+    get the content that the first one wrote.
+
+    Args:
+        project: the folder of the template.
+        name: the file's name.
+        create: returns the content of a new file.
 
     Raises:
-        StateError: the directory or file cannot be read or written.
+        StateError: the folder or the file cannot be read or written.
     """
-    path = directory / name
+    path = state_directory(project) / name
     try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not path.exists():
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             _write_first(path, create())
         return path.read_bytes()
     except OSError as error:
-        raise StateError(f"{path} cannot be used ({error.strerror}); check who owns it, or delete it.") from error
+        raise StateError(f"{path} cannot be used ({error.strerror}). Check its owner, or delete it.") from error
 
 
 def _write_first(path: Path, content: bytes) -> None:
-    # mkstemp creates with mode 600; a hard link, unlike a rename, never replaces what another process wrote.
+    # mkstemp creates with mode 600. A hard link, unlike a rename, never replaces another process's file.
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -1,1 +1,1 @@
-"""What CloudWatch does for a stack: its metrics, alarms and dashboards, of what the engine plays."""
+"""CloudWatch for a served stack: metrics, alarms and dashboards. Optional: it observes the engine's core."""

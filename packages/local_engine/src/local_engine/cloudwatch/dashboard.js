@@ -1,9 +1,9 @@
-// Draws /_local/dashboard.json, again and again. Elements are made once and kept, so that focus and scrolling stay.
+// Polls /_local/dashboard.json and draws it. Elements are reused, so that focus and scroll position survive a refresh.
 "use strict";
 
 const SVG = "http://www.w3.org/2000/svg";
 const INTERVAL = 2000;
-// Told apart by dashes too, for those who see colours differently.
+// Dashes distinguish series for people who cannot distinguish the colours.
 const COLORS = ["#2f7ed8", "#d9730d", "#2a9d58", "#c2407a", "#8c6bd1", "#008f95", "#a37b00", "#6d7f8f"];
 const DASHES = ["", "7 3", "2 3", "9 3 2 3"];
 const MARGIN = { top: 8, bottom: 20, left: 46, right: 12 };
@@ -56,22 +56,38 @@ function styleOf(series, index) {
 
 // ---- alarms ----
 
+// A resource of a nested application is named by its path, such as Operations/ServerErrors.
+function readable(name) {
+  return name.replaceAll("/", " › ");
+}
+
+function describeState(item) {
+  return make("span", { class: "state" }, item.state.replace("_", " "));
+}
+
+function stateClass(item) {
+  return { ALARM: "alarm", OK: "ok" }[item.state] || "unknown";
+}
+
 function fillAlarms(list, alarms, isShort) {
   const text = JSON.stringify(alarms);
   if (list.dataset.content === text) return;
   list.dataset.content = text;
   list.replaceChildren(...alarms.map((alarm) => {
-    const item = make("li", { class: { ALARM: "alarm", OK: "ok" }[alarm.state] || "unknown" });
-    item.append(
-      make("span", { class: "state" }, alarm.state.replace("_", " ")),
-      make("strong", {}, alarm.name),
-    );
+    const item = make("li", { class: stateClass(alarm) });
+    const name = alarm.name === alarm.logicalId ? readable(alarm.name) : alarm.name;
+    item.append(describeState(alarm), make("strong", {}, name));
     if (!isShort) item.append(make("small", {}, [alarm.description, alarm.reason].filter(Boolean).join(" — ")));
+    if (alarm.contributors.length) {
+      item.append(make("ul", { class: "contributors", "aria-label": `Contributors to ${name}` }, ...alarm.contributors.map(
+        (entry) => make("li", { class: stateClass(entry), title: entry.reason }, describeState(entry), entry.name),
+      )));
+    }
     return item;
   }));
 }
 
-// ---- text: the part of Markdown that dashboards use, as elements and never as HTML ----
+// ---- text: the subset of Markdown that dashboards use, built from elements, never from HTML ----
 
 function inline(text) {
   const parts = [];
@@ -132,9 +148,9 @@ function niceTicks(low, high, count) {
 
 function stack(series) {
   const totals = new Map();
-  return series.map((one) => ({
-    ...one,
-    drawn: one.points.map(([time, value]) => {
+  return series.map((entry) => ({
+    ...entry,
+    drawn: entry.points.map(([time, value]) => {
       totals.set(time, (totals.get(time) || 0) + value);
       return [time, totals.get(time)];
     }),
@@ -143,7 +159,7 @@ function stack(series) {
 
 function extent(widget, series, axis) {
   const settings = (widget.yAxis || {})[axis] || {};
-  const values = series.filter((one) => one.axis === axis).flatMap((one) => one.drawn.map((point) => point[1]));
+  const values = series.filter((entry) => entry.axis === axis).flatMap((entry) => entry.drawn.map((point) => point[1]));
   if (axis === "left") values.push(...widget.lines.map((line) => line.value));
   let low = settings.min ?? Math.min(0, ...values);
   let high = settings.max ?? Math.max(...values, low);
@@ -152,7 +168,7 @@ function extent(widget, series, axis) {
   return { low, high, label: settings.label };
 }
 
-// Where a period is missing the line is broken.
+// The line is interrupted at missing periods.
 function segments(series) {
   const found = [];
   let last = null;
@@ -182,27 +198,27 @@ class Chart {
 
   update(widget) {
     this.widget = widget;
-    this.series = widget.stacked ? stack(widget.series) : widget.series.map((one) => ({ ...one, drawn: one.points }));
-    this.times = [...new Set(this.series.flatMap((one) => one.points.map((point) => point[0])))].sort((a, b) => a - b);
+    this.series = widget.stacked ? stack(widget.series) : widget.series.map((entry) => ({ ...entry, drawn: entry.points }));
+    this.times = [...new Set(this.series.flatMap((entry) => entry.points.map((point) => point[0])))].sort((a, b) => a - b);
     this.box.setAttribute("aria-label", `Graph ${widget.title}`);
     this.fillLegend();
     this.render();
   }
 
   fillLegend() {
-    this.legend.replaceChildren(...this.series.map((one, index) => {
+    this.legend.replaceChildren(...this.series.map((entry, index) => {
       const sample = draw("svg", { viewBox: "0 0 22 8", "aria-hidden": "true" });
-      sample.append(draw("line", { x1: 0, x2: 22, y1: 4, y2: 4, "stroke-width": 3, ...styleOf(one, index) }));
-      const last = one.points.length ? formatNumber(one.points[one.points.length - 1][1]) : "no data";
-      const axis = one.axis === "right" ? " (right axis)" : "";
-      return make("li", {}, sample, make("span", {}, `${one.label}${axis}: `, make("b", {}, last)));
+      sample.append(draw("line", { x1: 0, x2: 22, y1: 4, y2: 4, "stroke-width": 3, ...styleOf(entry, index) }));
+      const last = entry.points.length ? formatNumber(entry.points[entry.points.length - 1][1]) : "no data";
+      const axis = entry.axis === "right" ? " (right axis)" : "";
+      return make("li", {}, sample, make("span", {}, `${entry.label}${axis}: `, make("b", {}, last)));
     }));
   }
 
   render() {
     const { width, height } = this.box.getBoundingClientRect();
     if (width < 40 || height < 40) return;
-    const hasRight = this.series.some((one) => one.axis === "right");
+    const hasRight = this.series.some((entry) => entry.axis === "right");
     const margin = { ...MARGIN, right: hasRight ? MARGIN.left : MARGIN.right };
     const { start, end } = this.widget;
     this.x = (time) => margin.left + ((time - start) / (end - start)) * (width - margin.left - margin.right);
@@ -239,7 +255,7 @@ class Chart {
       parts.push(draw("line", { class: "limit", x1: margin.left, x2: width - margin.right, y1: y, y2: y }));
       parts.push(draw("text", { class: "limit-label", x: width - margin.right - 4, y: y - 4, "text-anchor": "end" }, line.label));
     }
-    this.series.forEach((one, index) => parts.push(...this.drawSeries(one, index, scales[one.axis])));
+    this.series.forEach((entry, index) => parts.push(...this.drawSeries(entry, index, scales[entry.axis])));
     if (!this.times.length) {
       parts.push(draw("text", { class: "empty", x: width / 2, y: height / 2, "text-anchor": "middle" }, "No data yet"));
     }
@@ -249,9 +265,9 @@ class Chart {
     this.move(this.cursor);
   }
 
-  drawSeries(one, index, y) {
-    const style = styleOf(one, index);
-    return segments(one).flatMap((points) => {
+  drawSeries(entry, index, y) {
+    const style = styleOf(entry, index);
+    return segments(entry).flatMap((points) => {
       const places = points.map(([time, value]) => `${this.x(time).toFixed(1)},${y(value).toFixed(1)}`);
       if (places.length === 1) {
         const [x, cy] = places[0].split(",");
@@ -293,9 +309,9 @@ class Chart {
     this.line.setAttribute("visibility", "visible");
     this.line.setAttribute("x1", this.x(time));
     this.line.setAttribute("x2", this.x(time));
-    const values = this.series.flatMap((one) => {
-      const found = one.points.find((point) => point[0] === time);
-      return found ? [`${one.label} ${formatNumber(found[1])}`] : [];
+    const values = this.series.flatMap((entry) => {
+      const found = entry.points.find((point) => point[0] === time);
+      return found ? [`${entry.label} ${formatNumber(found[1])}`] : [];
     });
     const text = `${formatTime(time, true)}  ${values.join(", ")}`;
     if (this.readout.value !== text) this.readout.value = text;
@@ -309,9 +325,9 @@ class Values {
   }
 
   update(widget) {
-    this.list.replaceChildren(...widget.series.map((one) => {
-      const last = one.points.length ? formatNumber(one.points[one.points.length - 1][1]) : "no data";
-      return make("div", {}, make("dt", {}, one.label), make("dd", {}, last));
+    this.list.replaceChildren(...widget.series.map((entry) => {
+      const last = entry.points.length ? formatNumber(entry.points[entry.points.length - 1][1]) : "no data";
+      return make("div", {}, make("dt", {}, entry.label), make("dd", {}, last));
     }));
   }
 }
@@ -373,7 +389,7 @@ function lay(data) {
       grid.append(panel.element);
     });
     const problem = make("p", { class: "problems" }, dashboard.problem || "");
-    return make("section", {}, make("h2", {}, dashboard.name), problem, grid);
+    return make("section", {}, make("h2", {}, readable(dashboard.name)), problem, grid);
   }));
 }
 
@@ -386,7 +402,7 @@ function show(data) {
     dashboard.widgets.forEach((widget, index) => panels.get(`${dashboard.name} ${index}`).update(widget, data.alarms));
   }
   const off = data.alarms.filter((alarm) => alarm.state === "ALARM").length;
-  document.title = `${off ? `(${off}) ` : ""}${data.dashboards.map((dashboard) => dashboard.name).join(", ") || "Dashboard"}`;
+  document.title = `${off ? `(${off}) ` : ""}${data.dashboards.map((dashboard) => readable(dashboard.name)).join(", ") || "Dashboard"}`;
   document.querySelector("#minute").textContent = data.minuteSeconds === 60
     ? "" : `Time-lapse: a minute lasts ${data.minuteSeconds} s.`;
 }
@@ -406,7 +422,7 @@ async function refresh() {
       show(await answer.json());
       setStatus("Live", false);
     } catch {
-      setStatus("The local engine does not answer; trying again.", true);
+      setStatus("The local engine does not answer. Retrying …", true);
     }
   }
   clearTimeout(timer);

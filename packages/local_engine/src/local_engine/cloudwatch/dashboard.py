@@ -8,7 +8,7 @@ from typing import Any
 
 from local_engine.cloudwatch.alarms import AlarmSet, MetricRule
 from local_engine.cloudwatch.metric_math import MathError, TimeSeries
-from local_engine.cloudwatch.metric_queries import Queries, Query, Window, tell_apart
+from local_engine.cloudwatch.metric_queries import Queries, Query, Window, label_differences
 from local_engine.cloudwatch.metrics import Metric, MetricStore
 from local_engine.template.stack import Resource
 
@@ -38,7 +38,7 @@ PUBLISHED_METRICS = {
         "ApproximateNumberOfMessagesVisible",
     },
 }
-"""What the engine has metrics of, among those of AWS services."""
+"""Metrics of AWS services that the engine publishes, by namespace."""
 _DEFAULT_PERIOD = 300
 _POSITION = ("x", "y", "width", "height")
 
@@ -50,12 +50,12 @@ class Dashboard:
     name: str
     widgets: Sequence[Mapping[str, Any]]
     problem: str | None
-    """What is wrong with its body, as a sentence."""
+    """A sentence if its body is invalid."""
 
 
 @dataclass(frozen=True)
 class _Row:
-    """A line of a widget's `metrics`: what to evaluate and how to draw it."""
+    """An entry of a widget's `metrics`: a query and its rendering options."""
 
     query: Query
     options: Mapping[str, Any]
@@ -66,7 +66,7 @@ class _Row:
 
 
 class _WidgetError(Exception):
-    """A widget that is not valid; the message is a sentence."""
+    """The widget is invalid; the message is a sentence."""
 
 
 def read_dashboards(resources: Mapping[str, Resource]) -> list[Dashboard]:
@@ -81,19 +81,19 @@ def read_dashboards(resources: Mapping[str, Resource]) -> list[Dashboard]:
 async def evaluate_dashboard(
     dashboard: Dashboard, store: MetricStore, alarms: AlarmSet, minutes: int
 ) -> dict[str, Any]:
-    """Return a dashboard with the values of its graphs, for JSON.
+    """Evaluate a dashboard's widgets; return it for JSON.
 
     Args:
-        dashboard: whose widgets to evaluate.
-        store: where the values are.
-        alarms: which widgets may name.
-        minutes: how many to show, the one that runs included.
+        dashboard: the dashboard.
+        store: the metrics.
+        alarms: the alarms that widgets refer to.
+        minutes: length of the time range, including the current minute.
     """
     end = store.minute_at(store.now()) + 1
     widgets = []
     for widget in dashboard.widgets:
         widgets.append(_evaluate_widget(widget, store, alarms, end, minutes))
-        # Requests that the API serves need not wait for all of it.
+        # Let the event loop serve requests between widgets.
         await asyncio.sleep(0)
     return {"name": dashboard.name, "problem": dashboard.problem, "widgets": widgets}
 
@@ -132,9 +132,9 @@ def _evaluate_widget(
             case "alarm":
                 evaluated["alarms"], evaluated["problems"] = _list_alarms(properties.get("alarms"), alarms)
             case other:
-                raise _WidgetError(f"The local engine does not draw widgets of type {other!r}.")
+                raise _WidgetError(f"The local engine does not support widgets of type {other!r}.")
     except (_WidgetError, TypeError, ValueError, AttributeError, KeyError) as error:
-        sentence = str(error) if isinstance(error, _WidgetError) else f"The widget is not valid ({error!r})."
+        sentence = str(error) if isinstance(error, _WidgetError) else f"The widget is invalid ({error!r})."
         evaluated["problems"] = [sentence]
     return evaluated
 
@@ -147,7 +147,7 @@ def _list_alarms(names: Any, alarms: AlarmSet) -> tuple[list[str], list[str]]:
 
 
 class _MetricWidget:
-    """A graph, or numbers."""
+    """A metric widget: a graph or numbers."""
 
     def __init__(
         self, properties: Mapping[str, Any], store: MetricStore, alarms: AlarmSet, end: int, minutes: int
@@ -178,7 +178,7 @@ class _MetricWidget:
         if not rows and not annotations.get("alarms"):
             self._problems.append("The widget has no metrics.")
         if self._view not in ("timeSeries", "singleValue"):
-            self._notes.append(f"Shown as values: the local engine does not draw the view {self._view!r}.")
+            self._notes.append(f"Shown as numbers: the local engine does not support the view {self._view!r}.")
         return {
             "view": "timeSeries" if self._view == "timeSeries" else "singleValue",
             "stacked": self._properties.get("stacked") is True,
@@ -195,7 +195,7 @@ class _MetricWidget:
         previous: list[str] = []
         for entry in entries:
             if not isinstance(entry, list):
-                raise _WidgetError(f"Each of the metrics must be a list, and one is {entry!r}.")
+                raise _WidgetError(f"Each entry of metrics must be a list; one is {entry!r}.")
             options = entry[-1] if entry and isinstance(entry[-1], dict) else {}
             names = [str(name) for name in entry if not isinstance(name, dict)]
             identifier = str(options["id"]) if "id" in options else None
@@ -215,15 +215,15 @@ class _MetricWidget:
             self._problems.append(str(error))
             return []
         if not found:
-            self._notes.append(f"{row.query.expression} finds no metric yet.")
+            self._notes.append(f"{row.query.expression} matches no metric yet.")
         metric = row.query.metric
         if metric is not None and metric.namespace.startswith("AWS/"):
             published = PUBLISHED_METRICS.get(metric.namespace, set())
             if metric.name not in published:
                 self._notes.append(f"The local engine does not publish {metric.namespace} {metric.name}.")
         return [
-            self._describe(one, row.options.get("color") if len(found) == 1 else None, row.options.get("yAxis"))
-            for one in found
+            self._describe(series, row.options.get("color") if len(found) == 1 else None, row.options.get("yAxis"))
+            for series in found
         ]
 
     def _evaluate_alarm(self, name: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -242,7 +242,7 @@ class _MetricWidget:
             self._problems.append(str(error))
             found = []
         line = {"label": f"{alarm.name} ({alarm.state})", "value": alarm.rule.threshold, "color": None}
-        return [self._describe(one, None, None) for one in found], [line]
+        return [self._describe(series, None, None) for series in found], [line]
 
     def _describe(self, series: TimeSeries, color: Any, axis: Any) -> dict[str, Any]:
         return {
@@ -255,9 +255,9 @@ class _MetricWidget:
 
 
 def _name_rows(rows: list[_Row]) -> list[_Row]:
-    """Name the metrics that the template gives no label, by what tells them apart."""
+    """Label the metrics without a label by their differences."""
     unnamed = [row for row in rows if row.query.metric is not None and row.query.label is None]
-    labels = tell_apart([row.query.metric for row in unnamed if row.query.metric is not None])
+    labels = label_differences([row.query.metric for row in unnamed if row.query.metric is not None])
     if len(set(labels)) < len(labels):
         labels = [f"{label} {row.query.statistic}" for label, row in zip(labels, unnamed, strict=True)]
     named = iter(labels)
@@ -267,28 +267,28 @@ def _name_rows(rows: list[_Row]) -> list[_Row]:
 def _read_period(settings: Mapping[str, Any], default: int) -> int:
     period = settings.get("period", default)
     if not isinstance(period, int) or period < 1:
-        raise _WidgetError(f"The period is {period!r}; it must be seconds.")
+        raise _WidgetError(f"The period is {period!r}; it must be a number of seconds.")
     return period
 
 
 def _expand(names: list[str], previous: list[str]) -> list[str]:
-    """Write out a metric in which `.` stands for the previous one's word there, and `...` for as many as fit."""
+    """Expand the shorthand of a metric: `.` repeats one word of the previous metric, `...` all that fit."""
     if "..." in names:
         place = names.index("...")
         after = names[place + 1 :]
         names = [*names[:place], *previous[place : len(previous) - len(after)], *after]
     if any(name == "." and place >= len(previous) for place, name in enumerate(names)):
-        raise _WidgetError(f"The metric {names} repeats what the one before does not have.")
+        raise _WidgetError(f"The metric {names} repeats a word that the previous metric lacks.")
     return [previous[place] if name == "." else name for place, name in enumerate(names)]
 
 
 def _read_metric(names: Sequence[str]) -> Metric:
     if len(names) < 2 or len(names) % 2:
-        raise _WidgetError(f"A metric is a namespace, a name, and dimensions with their values, and not {names}.")
+        raise _WidgetError(f"A metric is a namespace, a name, and pairs of dimension name and value, not {names}.")
     return Metric.of(names[0], names[1], dict(zip(names[2::2], names[3::2], strict=True)))
 
 
 def _flatten(entries: Any) -> Iterator[Mapping[str, Any]]:
     for entry in entries or ():
-        # Two lines in a list are a band.
+        # A list of two lines is a band.
         yield from entry if isinstance(entry, list) else [entry]

@@ -1,4 +1,4 @@
-"""The stack's dashboard as a page below `/_local/`, and what it is drawn from."""
+"""Routes of the dashboard page and of its data, below `/_local/`."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ _HEADERS = {
 
 
 def create_dashboard_routes(monitoring: Monitoring) -> list[Route]:
-    """Return the routes of the page, of its files, and of what it and programs read: panels, alarms, metrics."""
+    """Return the routes of the page, its files, and its data as JSON: panels, alarms and metrics."""
 
     async def show_page(_: Request) -> Response:
         return FileResponse(_DIRECTORY / "dashboard.html", media_type="text/html", headers=_HEADERS)

@@ -1,10 +1,10 @@
-"""Reads metrics from lines that functions write ("Embedded metric format specification", CloudWatch User Guide)."""
+"""Metrics in lines that functions write ("Embedded metric format specification", CloudWatch User Guide)."""
 
 import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from local_engine.cloudwatch.metrics import Metric, MetricStore
 
@@ -14,14 +14,7 @@ _MARK = '"_aws"'
 
 
 class MalformedMetrics(Exception):
-    """A line that has `_aws` but is not in the format."""
-
-
-class FunctionLog(Protocol):
-    """Take what functions write."""
-
-    def write_line(self, function: str, line: str) -> None:
-        """Take a line of a function's output."""
+    """A line with `_aws` that does not follow the format."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,34 +28,42 @@ class Measurement:
     dimension_sets: list[dict[str, str]]
 
 
-class MetricLines:
-    """Passes lines on to where they are shown, and what they measure to the store."""
+def publish_line(line: str, store: MetricStore) -> None:
+    """Put the metrics in a line into a store, if it has any."""
+    if _MARK not in line:
+        return
+    try:
+        timestamp, measurements = read_record(json.loads(line))
+    except (ValueError, RecursionError, MalformedMetrics):
+        return
+    for measurement in measurements:
+        for dimensions in measurement.dimension_sets:
+            metric = Metric.of(measurement.namespace, measurement.name, dimensions)
+            store.add(metric, measurement.values, measurement.unit, timestamp)
 
-    def __init__(self, log: FunctionLog, store: MetricStore) -> None:
-        self._log = log
-        self._store = store
 
-    def write_line(self, function: str, line: str) -> None:
-        """Take a line of a function's output."""
-        self._log.write_line(function, line)
-        if _MARK not in line:
-            return
-        try:
-            record = json.loads(line)
-            timestamp, measurements = read_record(record)
-        except (ValueError, RecursionError, MalformedMetrics):
-            return
-        for measurement in measurements:
-            for dimensions in measurement.dimension_sets:
-                metric = Metric.of(measurement.namespace, measurement.name, dimensions)
-                self._store.add(metric, measurement.values, measurement.unit, timestamp)
+def summarize_record(record: Mapping[str, Any]) -> str | None:
+    """Return a record's metrics with their values and dimensions. None if it does not follow the format."""
+    try:
+        _, measurements = read_record(record)
+    except MalformedMetrics:
+        return None
+    groups: dict[str, list[str]] = {}
+    for measurement in measurements:
+        dimensions = {name: value for entry in measurement.dimension_sets for name, value in entry.items()}
+        labels = ", ".join(f"{name}={value}" for name, value in sorted(dimensions.items()))
+        metrics = groups.setdefault(f"{measurement.namespace}: {{}} ({labels})", [])
+        value = record[measurement.name]
+        value = value[0] if isinstance(value, list) and len(value) == 1 else value
+        metrics.append(f"{measurement.name}={json.dumps(value)}")
+    return "METRIC " + "; ".join(shape.replace("{}", " ".join(metrics), 1) for shape, metrics in groups.items())
 
 
 def read_record(record: Any) -> tuple[float, list[Measurement]]:
-    """Read a line, parsed; returns its time in seconds since the epoch, and what it measures.
+    """Return the time of a parsed line in seconds since the epoch, and its measurements.
 
     Raises:
-        MalformedMetrics: something in it is not as the format says; nothing of it counts then.
+        MalformedMetrics: part of it does not follow the format, so nothing in it counts.
     """
     match record:
         case {"_aws": {"Timestamp": int(timestamp), "CloudWatchMetrics": [*directives]}}:

@@ -1,7 +1,7 @@
-"""Evaluates metric math ("Using math expressions with CloudWatch metrics", CloudWatch User Guide).
+"""Metric math ("Using math expressions with CloudWatch metrics", CloudWatch User Guide).
 
-An expression is parsed by Python's own parser after its tokens were checked, and evaluated node by node: whatever is
-not listed here is refused, so that an expression can do nothing but count.
+An expression is tokenized, translated to Python syntax and parsed by Python's own parser. Only the nodes and functions
+listed here are evaluated, so an expression cannot do anything but arithmetic.
 """
 
 import ast
@@ -23,12 +23,12 @@ _TOKEN = re.compile(
     re.ASCII,
 )
 _SPELLINGS = {"AND": "and", "&&": "and", "OR": "or", "||": "or", "^": "**"}
-# Python's reserved words are good names for metrics.
+# IDs may be Python keywords.
 _PREFIX = "id_"
 
 
 class MathError(Exception):
-    """An expression that cannot be evaluated; the message is a sentence."""
+    """The expression cannot be evaluated; the message is a sentence."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,11 @@ class TimeSeries:
 
     label: str
     period: int
-    """Seconds, as the template says them."""
+    """Seconds, as in the template."""
     times: Sequence[int]
-    """When the periods of the whole range start, as numbers of minutes."""
+    """First minute of each period in the range."""
     points: dict[int, float] = field(default_factory=dict)
-    """Values by the start of their period; what is missing has none."""
+    """Values by first minute of the period; missing periods are left out."""
     metric: Metric | None = None
 
 
@@ -49,16 +49,16 @@ type Value = float | str | TimeSeries | list[TimeSeries]
 
 
 class Environment(Protocol):
-    """Where an expression finds what it names."""
+    """Resolves the names in an expression."""
 
     def find(self, identifier: str) -> TimeSeries | list[TimeSeries]:
-        """Return what has an id."""
+        """Return the metric or expression with an ID."""
 
     def metrics(self, part: str) -> list[TimeSeries]:
-        """Return the metrics, expressions not included, whose id contains `part`."""
+        """Return the metrics, without expressions, whose ID contains `part`."""
 
     def search(self, query: str, statistic: str, period: float | None) -> list[TimeSeries]:
-        """Return the metrics that a search finds; `period` in seconds, None for the graph's own."""
+        """Return the metrics that match a search; `period` in seconds, None for the graph's period."""
 
 
 def evaluate(expression: str, environment: Environment) -> TimeSeries | list[TimeSeries]:
@@ -66,13 +66,13 @@ def evaluate(expression: str, environment: Environment) -> TimeSeries | list[Tim
 
     Args:
         expression: such as `100 * FILL(errors, 0) / requests`.
-        environment: where its names come from.
+        environment: resolves its names.
 
     Raises:
-        MathError: it is not valid, names what is not there, or gives no time series.
+        MathError: the expression is invalid, uses an unknown name, or does not return time series.
     """
     if len(expression) > LONGEST_EXPRESSION:
-        raise MathError(f"An expression may have {LONGEST_EXPRESSION} characters.")
+        raise MathError(f"An expression may have at most {LONGEST_EXPRESSION} characters.")
     try:
         tree = ast.parse(_translate(expression), mode="eval")
         value = _Evaluation(environment).visit(tree.body)
@@ -82,11 +82,11 @@ def evaluate(expression: str, environment: Environment) -> TimeSeries | list[Tim
         raise MathError("The expression is nested too deeply.") from None
     if isinstance(value, (TimeSeries, list)):
         return value
-    raise MathError(f"{_shorten(expression)} gives a single value, and a graph or an alarm needs a time series.")
+    raise MathError(f"{_shorten(expression)} returns a single number; a graph or alarm needs a time series.")
 
 
 def _translate(expression: str) -> str:
-    """Write an expression as Python would, its names apart from Python's words."""
+    """Translate an expression to Python syntax; names are prefixed to avoid Python keywords."""
     parts: list[str] = []
     try:
         tokens = list(split_tokens(_TOKEN, expression))
@@ -177,7 +177,7 @@ class _Evaluation:
             case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
                 return self._call(name.removeprefix(_PREFIX), arguments)
             case ast.Compare(ops=[_, _, *_]):
-                raise MathError("Comparisons cannot be chained; join them by AND.")
+                raise MathError("Comparisons cannot be chained; join them with AND.")
             case _:
                 return self._operate(node)
 
@@ -194,16 +194,16 @@ class _Evaluation:
             case ast.BoolOp(op=operation, values=operands):
                 pass
             case _:
-                raise MathError("The expression has something that metric math does not have.")
+                raise MathError("The expression uses syntax that metric math does not have.")
         if type(operation) not in _OPERATIONS:
-            raise MathError("The expression has something that metric math does not have.")
+            raise MathError("The expression uses syntax that metric math does not have.")
         value, *others = map(self.visit, operands)
         for other in others:
             value = _combine(_OPERATIONS[type(operation)], value, other)
         return value
 
     def _look_up(self, name: str) -> Value:
-        # FILL's ways to fill are written like names.
+        # The fill modes of FILL are written like names.
         return name if name in ("REPEAT", "LINEAR") else self._environment.find(name)
 
     def _call(self, name: str, arguments: list[ast.expr]) -> Value:
@@ -222,17 +222,17 @@ class _Evaluation:
 
 
 def _combine(operation: Operation, left: Value, right: Value) -> Value:
-    """Apply an operation point by point; what is missing on one side only counts as 0 there."""
+    """Apply an operation to each point; a value missing on one side only counts as 0."""
     match left, right:
         case (str(), _) | (_, str()):
-            raise MathError("Text cannot be counted with.")
+            raise MathError("Text is not allowed in arithmetic.")
         case float(), float():
             result = operation(left, right)
             if result is None:
-                raise MathError("Numbers of the expression lead to a division by zero, or are too large.")
+                raise MathError("The expression divides by zero, or its numbers are too large.")
             return result
         case list(), list():
-            raise MathError("Two arrays of time series cannot be counted with each other; use SUM, AVG, MAX or MIN.")
+            raise MathError("An operator cannot combine two arrays of time series; use SUM, AVG, MAX or MIN.")
         case list(), _:
             return [_one_of("", _combine(operation, entry, right)) for entry in left]
         case _, list():
@@ -250,14 +250,14 @@ def _combine(operation: Operation, left: Value, right: Value) -> Value:
 
 
 def _map_points(series: TimeSeries | list[TimeSeries], change: Callable[[float], float | None]) -> Value:
-    def change_one(one: TimeSeries) -> TimeSeries:
-        return replace(one, points=_known({time: change(value) for time, value in one.points.items()}))
+    def map_one(entry: TimeSeries) -> TimeSeries:
+        return replace(entry, points=_known({time: change(value) for time, value in entry.points.items()}))
 
-    return _each(series, change_one)
+    return _each(series, map_one)
 
 
 def _known(points: Mapping[int, float | None]) -> dict[int, float]:
-    """Drop what has no value, such as what was divided by zero."""
+    """Drop points without a finite value, such as divisions by zero."""
     return {time: value for time, value in points.items() if value is not None and math.isfinite(value)}
 
 
@@ -266,7 +266,7 @@ def _each(series: TimeSeries | list[TimeSeries], change: Callable[[TimeSeries], 
 
 
 def _aggregate(name: str, value: Value, aggregate: Callable[[list[float], int], float]) -> Value:
-    """Return a number for one series, and one series for several."""
+    """Aggregate one series to a number, and an array to one series."""
     series = _series_of(name, value)
     if isinstance(series, TimeSeries):
         numbers = list(series.points.values())
@@ -286,7 +286,7 @@ def _aggregate(name: str, value: Value, aggregate: Callable[[list[float], int], 
 
 def _fill(value: Value, filler: Value) -> Value:
     def fill_one(series: TimeSeries) -> TimeSeries:
-        # There is nothing to fill where nothing was ever measured: see docs/decisions/local-metrics.md.
+        # A metric without any data point stays empty, so an expression has values only where another metric has.
         if not series.points:
             return series
         if filler == "REPEAT":
@@ -322,7 +322,7 @@ def _interpolate(series: TimeSeries) -> TimeSeries:
 
 
 def _choose(condition: Value, chosen: Value, other: Value = "") -> Value:
-    """IF: by each point of the condition; a missing point of what is chosen counts as 0, of the other is left out."""
+    """Evaluate IF for each point of the condition; a missing point of `chosen` is 0, of `other` left out."""
     if isinstance(condition, float):
         if condition:
             return chosen
@@ -348,7 +348,7 @@ def _choose(condition: Value, chosen: Value, other: Value = "") -> Value:
 def _compare_neighbours(name: str, value: Value, compare: Callable[[float, float], float]) -> Value:
     def compare_one(series: TimeSeries) -> TimeSeries:
         known = sorted(series.points)
-        # Times count minutes; a rate is by second.
+        # Times are in minutes; a rate is per second.
         points = {
             later: compare(series.points[later] - series.points[earlier], (later - earlier) * 60.0)
             for earlier, later in itertools.pairwise(known)
@@ -370,7 +370,7 @@ def _add_up(series: TimeSeries) -> TimeSeries:
 def _series_of(name: str, value: Value) -> TimeSeries | list[TimeSeries]:
     if isinstance(value, (TimeSeries, list)):
         return value
-    raise MathError(f"{name} takes a time series, or several.")
+    raise MathError(f"{name} takes a time series or an array of them.")
 
 
 def _one_of(name: str, value: Value) -> TimeSeries:
@@ -400,4 +400,4 @@ def _text_of(name: str, value: Value) -> str:
 def _check_periods(series: Sequence[TimeSeries]) -> None:
     periods = sorted({entry.period for entry in series})
     if len(periods) > 1:
-        raise MathError(f"Metrics of different periods ({', '.join(map(str, periods))} s) cannot be counted together.")
+        raise MathError(f"Metrics with different periods ({', '.join(map(str, periods))} s) cannot be combined.")

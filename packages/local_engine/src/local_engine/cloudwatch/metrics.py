@@ -1,7 +1,7 @@
-"""Data points as CloudWatch keeps them: by namespace, name and dimensions, minute by minute.
+"""Metric store: data points by namespace, name, dimensions and minute, as CloudWatch keeps them.
 
-Source: "Metrics concepts" and "CloudWatch statistics definitions" (CloudWatch User Guide). How long a minute lasts
-is the engine's to say: with minutes of a second, a period of 300 seconds is over after five.
+Source: "Metrics concepts" and "CloudWatch statistics definitions" (CloudWatch User Guide). The engine sets the length
+of a minute: if a minute lasts one second, a period of 300 seconds ends after five.
 """
 
 import math
@@ -12,9 +12,9 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from typing import NamedTuple, Self
 
 MINUTES_KEPT = 360
-"""Older minutes are forgotten; CloudWatch keeps 15 days of them."""
+"""Older minutes are dropped; CloudWatch keeps one-minute data points for 15 days."""
 LARGEST_STORE = 10_000
-"""Metrics at most, lest a dimension with an id in it eat the memory."""
+"""Maximum number of metrics, so that a dimension with unique IDs cannot exhaust the memory."""
 _EXACT_VALUES = 256
 _CENTROIDS = 150
 _MOST_KNOWN = 5000
@@ -23,28 +23,28 @@ _PERCENTILE = re.compile(r"p(\d{1,2}(?:\.\d+)?|100)")
 
 
 class UnknownStatistic(Exception):
-    """A statistic that the engine does not have; the message is a sentence."""
+    """The engine does not support the statistic; the message is a sentence."""
 
 
 class Metric(NamedTuple):
-    """What makes a metric one metric."""
+    """Identity of a metric."""
 
     namespace: str
     name: str
     dimensions: tuple[tuple[str, str], ...] = ()
-    """Names with values, in the order of the names."""
+    """Pairs of name and value, sorted by name."""
 
     @classmethod
     def of(cls, namespace: str, name: str, dimensions: Mapping[str, str]) -> Self:
-        """Return the metric with these dimensions, in whatever order they come."""
+        """Return the metric with these dimensions; their order does not matter."""
         return cls(namespace, name, tuple(sorted(dimensions.items())))
 
 
 class Distribution:
-    """The values of a metric in some time: sum, count and extremes exact, the values themselves bounded.
+    """A metric's values in one minute: exact sum, count and extremes, and percentiles in bounded memory.
 
-    Percentiles are exact up to 256 different values. Where there are more, neighbours are merged into their mean, few
-    at the ends and more in the middle (Dunning and Ertl, "Computing Extremely Accurate Quantiles Using t-Digests").
+    Percentiles are exact up to 256 distinct values. Beyond that, neighbours are merged into their mean, fewer at the
+    ends than in the middle (Dunning and Ertl, "Computing Extremely Accurate Quantiles Using t-Digests").
     """
 
     __slots__ = ("count", "maximum", "minimum", "total", "values", "weights")
@@ -55,11 +55,11 @@ class Distribution:
         self.minimum = math.inf
         self.maximum = -math.inf
         self.values = array("d")
-        """Not those that were added, but means of neighbours, where there are many."""
+        """The values added, or means of neighbours if there are many."""
         self.weights = array("d")
 
     def add(self, values: Sequence[float]) -> None:
-        """Take values; there must be one at least."""
+        """Add values; at least one."""
         minimum, maximum = min(values), max(values)
         self.count += len(values)
         self.total += sum(values)
@@ -68,7 +68,7 @@ class Distribution:
         if minimum < maximum:
             self.values.extend(values)
             self.weights.extend([1] * len(values))
-        # Most metrics are a 1 or a 0 again and again.
+        # Most metrics repeat a 1 or a 0.
         elif self.values and self.values[-1] == minimum:
             self.weights[-1] += len(values)
         else:
@@ -78,10 +78,10 @@ class Distribution:
             self._merge_values()
 
     def statistic(self, name: str) -> float:
-        """Return a statistic by CloudWatch's name, such as `Average` or `p99`; there must be a value.
+        """Return a statistic by CloudWatch's name, such as `Average` or `p99`; requires at least one value.
 
         Raises:
-            UnknownStatistic: the engine does not have it.
+            UnknownStatistic: the engine does not support it.
         """
         return statistic_of([self], name)
 
@@ -99,9 +99,9 @@ class Distribution:
 
 
 class Series:
-    """One metric with its minutes."""
+    """A metric's data points."""
 
-    __slots__ = ("_known", "_minutes", "_newest", "count", "metric", "total", "unit")
+    __slots__ = ("_known", "_minutes", "count", "metric", "newest", "total", "unit")
 
     def __init__(self, metric: Metric, unit: str) -> None:
         self.metric = metric
@@ -109,16 +109,17 @@ class Series:
         self.count = 0
         self.total = 0.0
         self._minutes: dict[int, Distribution] = {}
-        self._newest = -1
+        self.newest = -1
+        """Number of the last minute with data."""
         self._known: dict[tuple[str, int, int], float | None] = {}
 
     def add(self, values: Sequence[float], minute: int) -> None:
-        """Take values into a minute; there must be one at least."""
+        """Add values to a minute; at least one."""
         self.count += len(values)
         self.total += sum(values)
-        if minute > self._newest:
-            self._newest = minute
-        elif minute < self._newest:
+        if minute > self.newest:
+            self.newest = minute
+        elif minute < self.newest:
             self._known.clear()
         distribution = self._minutes.get(minute)
         if distribution is None:
@@ -129,28 +130,32 @@ class Series:
         distribution.add(values)
 
     def statistic(self, name: str, start: int, length: int) -> float | None:
-        """Return a statistic of `length` minutes from `start`; None where there is no value.
+        """Return a statistic of `length` minutes from `start`, or None without data.
 
         Raises:
-            UnknownStatistic: the engine does not have it.
+            UnknownStatistic: the engine does not support it.
         """
         key = (name, start, length)
         if key in self._known:
             return self._known[key]
-        found = [self._minutes[minute] for minute in range(start, start + length) if minute in self._minutes]
+        found = self.distributions(start, length)
         value = statistic_of(found, name) if found else None
-        # What is over is asked for again and again by who looks at a graph.
-        if start + length <= self._newest:
+        # Graphs ask for past periods at each refresh.
+        if start + length <= self.newest:
             if len(self._known) >= _MOST_KNOWN:
                 self._known.clear()
             self._known[key] = value
         return value
 
+    def distributions(self, start: int, length: int) -> list[Distribution]:
+        """Return the data of `length` minutes from `start`; minutes without data are left out."""
+        return [self._minutes[minute] for minute in range(start, start + length) if minute in self._minutes]
+
 
 class Batch:
-    """Gathers values that are measured together, for the store to take in when somebody looks.
+    """Buffers values that are measured together until the store is read.
 
-    One by one, the two dozen values of a request would take it longer than all else that the engine does about metrics.
+    Adding the two dozen values of a request to the store one by one would dominate the cost of metrics.
     """
 
     def __init__(self, store: "MetricStore", columns: Sequence[tuple[Sequence[Metric], str]]) -> None:
@@ -160,7 +165,7 @@ class Batch:
         self._minute = 0
 
     def add(self, *row: float | None) -> None:
-        """Take a value for each metric, measured now; None where one has none."""
+        """Buffer the current value of each metric; None if a metric has no value."""
         minute = self._store.minute_at(self._store.now())
         if minute != self._minute or len(self._rows) >= _LARGEST_BATCH:
             self.flush()
@@ -168,7 +173,7 @@ class Batch:
         self._rows.append(row)
 
     def flush(self) -> None:
-        """Give to the store what was gathered."""
+        """Move the buffered values into the store."""
         if not self._rows:
             return
         rows, self._rows = self._rows, []
@@ -181,20 +186,20 @@ class Batch:
 
 
 class MetricStore:
-    """All metrics of a run. Not for use by several threads."""
+    """All metrics of a run. Not thread-safe."""
 
     def __init__(self, minute_seconds: float = 60.0, clock: Callable[[], float] = time.time) -> None:
-        """Start empty.
+        """Create an empty store.
 
         Args:
-            minute_seconds: how long a minute lasts, in seconds.
-            clock: gives the time, in seconds since the epoch.
+            minute_seconds: length of a minute, in seconds.
+            clock: returns the current time, in seconds since the epoch.
         """
         self.minute_seconds = minute_seconds
         self.now = clock
         self.started = clock()
         self.refused = 0
-        """How often there was no room for a metric."""
+        """Number of values refused because the store was full."""
         self._series: dict[Metric, Series] = {}
         self._batches: dict[Hashable, Batch] = {}
 
@@ -203,27 +208,27 @@ class MetricStore:
         return iter(list(self._series.values()))
 
     def minute_at(self, seconds: float) -> int:
-        """Return the number of the minute that a time lies in."""
+        """Return the number of the minute that contains a time, in seconds since the epoch."""
         return math.floor(seconds / self.minute_seconds)
 
     def start_of(self, minute: int) -> float:
-        """Return when a minute starts, in seconds since the epoch."""
+        """Return the start of a minute, in seconds since the epoch."""
         return minute * self.minute_seconds
 
     def find(self, metric: Metric) -> Series | None:
-        """Return a metric's values; None where there never was one."""
+        """Return a metric's data points, or None if there never were any."""
         self._flush()
         return self._series.get(metric)
 
     def add(self, metric: Metric, values: Sequence[float], unit: str = "None", at: float | None = None) -> None:
-        """Take values of a metric.
+        """Add values of a metric.
 
         Args:
-            metric: whose they are.
-            values: finite numbers, one at least.
-            unit: as CloudWatch names it, such as `Milliseconds`.
-            at: when they were measured, in seconds since the epoch; None for now. What is older than the minutes
-                kept, or more than two hours in the future, is left out (CloudWatch's own limits are wider).
+            metric: the metric.
+            values: finite numbers; at least one.
+            unit: CloudWatch's name of the unit, such as `Milliseconds`.
+            at: time of measurement, in seconds since the epoch; None means now. Values older than `MINUTES_KEPT`, or
+                more than two hours in the future, are dropped (CloudWatch's own limits are wider).
         """
         now = self.now()
         minute = self.minute_at(now if at is None else at)
@@ -232,12 +237,12 @@ class MetricStore:
         self._open(metric, unit).add(values, minute)
 
     def batch(self, namespace: str, dimension_sets: Sequence[Mapping[str, str]], metrics: Mapping[str, str]) -> Batch:
-        """Return a batch of metrics that are always measured together; the same one for the same arguments.
+        """Return the batch of metrics that are always measured together; the same one for the same arguments.
 
         Args:
-            namespace: of the metrics.
-            dimension_sets: under each of which the values are kept.
-            metrics: their units by their names.
+            namespace: namespace of the metrics.
+            dimension_sets: sets of dimensions; each value is stored under all of them.
+            metrics: units by metric name.
         """
         dimensions = tuple(tuple(sorted(entry.items())) for entry in dimension_sets)
         key = (namespace, dimensions, *metrics)
@@ -249,7 +254,7 @@ class MetricStore:
         return self._batches[key]
 
     def take(self, columns: Iterable[tuple[Sequence[Metric], str, Sequence[float]]], minute: int) -> None:
-        """Take what a batch has gathered: metrics that share values, their unit, and the values."""
+        """Add a batch's columns: metrics that share values, their unit, and the values."""
         for metrics, unit, values in columns:
             for metric in metrics:
                 self._open(metric, unit).add(values, minute)
@@ -270,44 +275,44 @@ class MetricStore:
 
 
 def statistic_of(distributions: Sequence[Distribution], name: str) -> float:
-    """Return a statistic of several distributions together; there must be one at least.
+    """Return a statistic of several distributions combined; at least one.
 
     Raises:
-        UnknownStatistic: the engine does not have it.
+        UnknownStatistic: the engine does not support it.
     """
     match name:
         case "Sum":
-            return sum(one.total for one in distributions)
+            return sum(item.total for item in distributions)
         case "SampleCount":
-            return sum(one.count for one in distributions)
+            return sum(item.count for item in distributions)
         case "Average":
-            return sum(one.total for one in distributions) / sum(one.count for one in distributions)
+            return sum(item.total for item in distributions) / sum(item.count for item in distributions)
         case "Minimum":
-            return min(one.minimum for one in distributions)
+            return min(item.minimum for item in distributions)
         case "Maximum":
-            return max(one.maximum for one in distributions)
+            return max(item.maximum for item in distributions)
     percent = _read_percentile(name)
-    rank = sum(one.count for one in distributions) * percent / 100
+    rank = sum(item.count for item in distributions) * percent / 100
     reached = 0.0
-    pairs = sorted(pair for one in distributions for pair in zip(one.values, one.weights, strict=True))
+    pairs = sorted(pair for item in distributions for pair in zip(item.values, item.weights, strict=True))
     for value, weight in pairs:
         reached += weight
-        # Sums of weights may be off by their last digit.
+        # Sums of weights have rounding errors.
         if reached >= rank * (1 - 1e-12):
             return value
     return pairs[-1][0]
 
 
 def minutes_of(period: float) -> int:
-    """Return how many minutes a period has, given in seconds of a template; shorter ones count as one minute."""
+    """Return the length in minutes of a period given in the template's seconds; at least one minute."""
     return max(1, math.ceil(period / 60))
 
 
 def check_statistic(name: str) -> None:
-    """Make sure that there is a statistic of this name.
+    """Check that the engine supports a statistic.
 
     Raises:
-        UnknownStatistic: the engine does not have it.
+        UnknownStatistic: it does not.
     """
     if name not in ("Sum", "SampleCount", "Average", "Minimum", "Maximum"):
         _read_percentile(name)
@@ -326,7 +331,7 @@ def _read_percentile(name: str) -> float:
 def _merge_neighbours(
     pairs: Iterable[tuple[float, float]], is_mergeable: Callable[[float, float, bool], bool]
 ) -> list[tuple[float, float]]:
-    """Merge values with weights into their means where a function of rank, weight and equality says so."""
+    """Merge neighbours into their weighted mean if a function of rank, weight and equality allows it."""
     merged: list[tuple[float, float]] = []
     rank = 0.0
     for value, weight in pairs:

@@ -1,47 +1,92 @@
-"""A stack's metrics, alarms and dashboards while it is served."""
+"""A stack's metrics, alarms and dashboards while it is served. Observes the engine."""
 
 import asyncio
 import math
+from collections.abc import Callable
 from typing import Any
 
 from local_engine.cloudwatch.alarms import ALARM, AlarmSet, Transition
 from local_engine.cloudwatch.dashboard import Dashboard, evaluate_dashboard, read_dashboards
+from local_engine.cloudwatch.emf import publish_line
+from local_engine.cloudwatch.metric_filters import MetricFilters
 from local_engine.cloudwatch.metrics import MetricStore
+from local_engine.cloudwatch.publishers import ApiMetrics, FunctionMetrics
 from local_engine.cloudwatch.service_metrics import ServiceMetrics
-from local_engine.console import Console
-from local_engine.template.stack import Stack
+from local_engine.observer import AnsweredRequest, Observer
+from local_engine.template.stack import Function, Stack
 
 _POLL_SECONDS = 5.0
 
 
-class Monitoring:
-    """Collects metrics, and looks at the alarms after each minute."""
+class Monitoring(Observer):
+    """Collects metrics, and evaluates the alarms after each minute."""
 
-    def __init__(self, console: Console, endpoint: str, minute_seconds: float = 60.0) -> None:
+    def __init__(
+        self,
+        endpoint: str,
+        show_alarm: Callable[[str, str, str], None],
+        show_notice: Callable[[str], None],
+        minute_seconds: float,
+    ) -> None:
         """Start without a stack.
 
         Args:
-            console: where alarms are shown when they go off and when they are over.
             endpoint: URL of the AWS services.
-            minute_seconds: how long a minute lasts, in seconds.
+            show_alarm: called when an alarm goes off or clears, with its name, state and reason.
+            show_notice: called with a sentence about a part of the stack that is not monitored.
+            minute_seconds: length of a minute, in seconds.
         """
         self.store = MetricStore(minute_seconds)
         self.alarms = AlarmSet(self.store)
         self.dashboards: list[Dashboard] = []
         self._services = ServiceMetrics(endpoint, self.store)
-        self._console = console
+        self._functions = FunctionMetrics(self.store)
+        self._apis: dict[str, ApiMetrics] = {}
+        self._filters = MetricFilters({}, self.store)
+        self._show_alarm = show_alarm
+        self._show_notice = show_notice
         self._evaluated = self.store.minute_at(self.store.now())
 
-    def watch(self, stack: Stack) -> None:
-        """Take the alarms and dashboards of a stack, in place of those of the one before."""
+    def stack_served(self, stack: Stack) -> None:
+        """Take a stack's alarms, dashboards and reserved concurrency."""
         self.alarms.declare(stack.resources)
         self.dashboards = read_dashboards(stack.resources)
+        self._filters = MetricFilters(stack.resources, self.store)
+        for problem in self._filters.problems:
+            self._show_notice(problem)
+        self._apis = {api.id: ApiMetrics(api, self.store) for api in stack.apis}
+        reserved = ((function.name, function.reserved_concurrency) for function in stack.functions.values())
+        self._functions.reserve({name: number for name, number in reserved if number is not None})
+
+    def request_answered(self, request: AnsweredRequest) -> None:
+        """Publish API Gateway's metrics, and those of filters on its access log."""
+        if request.api is not None and (metrics := self._apis.get(request.api.id)):
+            metrics.publish(request)
+            if self._filters.has_access_log(request.api.id, request.api.stage):
+                self._filters.publish_request(request.api.id, request.api.stage, request.describe_context())
+
+    def invocation_started(self, function: Function, qualifier: str | None, running: int) -> None:
+        """Publish Lambda's concurrency."""
+        self._functions.start(function, qualifier, running)
+
+    def invocation_ended(self, function: Function, qualifier: str | None, milliseconds: float, is_error: bool) -> None:
+        """Publish Lambda's metrics of an invocation."""
+        self._functions.end(function, qualifier, milliseconds, is_error)
+
+    def invocation_throttled(self, function: Function, qualifier: str | None) -> None:
+        """Publish a throttle."""
+        self._functions.throttle(function, qualifier)
+
+    def line_written(self, function: Function, line: str) -> None:
+        """Publish the metrics in a function's line, and those of filters on its log group."""
+        publish_line(line, self.store)
+        self._filters.publish_event(function.log_group, line)
 
     async def run(self) -> None:
-        """Go on until cancelled."""
+        """Poll the services and evaluate the alarms until cancelled."""
         minute = self.store.minute_seconds
         step = minute / math.ceil(minute / _POLL_SECONDS)
-        # What is measured at the end of a minute arrives a little later.
+        # Measurements of the end of a minute arrive a little later.
         delay = min(1.0, minute / 5)
         while True:
             await asyncio.sleep(step - (self.store.now() - delay) % step)
@@ -49,7 +94,7 @@ class Monitoring:
             self._evaluate_alarms(self.store.minute_at(self.store.now() - delay))
 
     def describe_metrics(self) -> dict[str, Any]:
-        """Return every metric that was seen, for JSON."""
+        """Return every metric so far, for JSON."""
         return {
             "minuteSeconds": self.store.minute_seconds,
             "refused": self.store.refused,
@@ -67,7 +112,7 @@ class Monitoring:
         }
 
     async def describe_dashboards(self, minutes: int) -> dict[str, Any]:
-        """Return the dashboards with the values of so many minutes, and the alarms, for JSON."""
+        """Return the dashboards with their values over some minutes, and the alarms, for JSON."""
         return {
             "now": self.store.now(),
             "minuteSeconds": self.store.minute_seconds,
@@ -83,7 +128,7 @@ class Monitoring:
         return [alarm.describe() for alarm in self.alarms]
 
     def _evaluate_alarms(self, end: int) -> None:
-        # One minute after the other, so that a late turn leaves out none.
+        # One minute after the other, so that a late call skips none.
         for minute in range(max(self._evaluated, end - 10) + 1, end + 1):
             for transition in self.alarms.evaluate(minute):
                 self._show(transition)
@@ -92,4 +137,4 @@ class Monitoring:
     def _show(self, transition: Transition) -> None:
         alarm = transition.alarm
         if ALARM in (alarm.state, transition.before):
-            self._console.show_alarm(alarm.name, alarm.state, alarm.reason)
+            self._show_alarm(alarm.name, alarm.state, alarm.reason)

@@ -1,6 +1,6 @@
-"""Publishes what DynamoDB and SQS would, from what the local AWS services say that they did.
+"""Metrics that DynamoDB and SQS publish, from the activity of the local AWS services.
 
-Source: "DynamoDB metrics and dimensions" (DynamoDB Developer Guide), "Available CloudWatch metrics for Amazon SQS"
+Sources: "DynamoDB metrics and dimensions" (DynamoDB Developer Guide), "Available CloudWatch metrics for Amazon SQS"
 (SQS Developer Guide).
 """
 
@@ -18,7 +18,7 @@ _SECONDS = 2.0
 
 
 class ServiceMetrics:
-    """Asks the services again and again; where they give no answer, there are no metrics of theirs."""
+    """Polls the services. If they do not answer, there are no metrics of theirs."""
 
     def __init__(self, endpoint: str, store: MetricStore) -> None:
         self._host = urllib.parse.urlsplit(endpoint).netloc
@@ -26,12 +26,12 @@ class ServiceMetrics:
         self._seen = 0
 
     async def poll(self) -> None:
-        """Ask once, and publish what is new."""
+        """Ask once, and publish new activity."""
         activity = await asyncio.to_thread(self._ask)
         try:
             self._publish(activity)
         except (KeyError, TypeError, AttributeError):
-            # Services that run on their own may have something else at this path.
+            # Other services may have something else at this path.
             return
 
     def _ask(self) -> Any:

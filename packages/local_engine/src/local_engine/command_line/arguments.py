@@ -1,14 +1,29 @@
-"""Values of command lines, each refused with a sentence where it does not fit."""
+"""Values and options of command lines. Each invalid value gets a sentence."""
 
 import argparse
 import math
+from pathlib import Path
+
+
+def add_template_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of commands that read a template: `--template`, `--parameters` and `--seed`."""
+    add_project_option(parser)
+    parser.add_argument(
+        "--parameters", type=parse_parameter, nargs="+", action="extend", default=[], metavar="KEY=VALUE"
+    )
+    parser.add_argument("--seed", type=Path, metavar="FILE", help="items for the tables, as RequestItems in JSON")
+
+
+def add_project_option(parser: argparse.ArgumentParser) -> None:
+    """Add `--template`. The folder of the template is the project, and holds the engine's state."""
+    parser.add_argument("--template", type=Path, default=Path("template.yaml"), help="default: template.yaml")
 
 
 def parse_port(text: str) -> int:
     """Read a port.
 
     Raises:
-        ArgumentTypeError: it is none.
+        ArgumentTypeError: it is not a port.
     """
     if not text.isascii() or not text.isdecimal() or not 1 <= int(text) <= 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port number from 1 to 65535")
@@ -16,10 +31,10 @@ def parse_port(text: str) -> int:
 
 
 def parse_count(text: str) -> int:
-    """Read a whole number from 1.
+    """Read a positive integer.
 
     Raises:
-        ArgumentTypeError: it is none.
+        ArgumentTypeError: it is not one.
     """
     if not text.isascii() or not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1")
@@ -30,7 +45,7 @@ def parse_parameter(text: str) -> tuple[str, str]:
     """Read a template parameter as its name and value.
 
     Raises:
-        ArgumentTypeError: it has no name, or no equals sign.
+        ArgumentTypeError: the name or the equals sign is missing.
     """
     name, separator, value = text.partition("=")
     if not name or not separator:
@@ -39,10 +54,10 @@ def parse_parameter(text: str) -> tuple[str, str]:
 
 
 def parse_seconds(text: str) -> float:
-    """Read a time of at least a tenth of a second.
+    """Read a duration of at least a tenth of a second.
 
     Raises:
-        ArgumentTypeError: it is none.
+        ArgumentTypeError: it is not one.
     """
     try:
         seconds = float(text)

@@ -1,4 +1,4 @@
-"""`python -m local_engine backend`: what functions under `sam local` need beside them, the AWS services and the issuer."""
+"""`local-engine backend`: AWS services and the issuer for functions under `sam local`."""
 
 import argparse
 import contextlib
@@ -6,29 +6,34 @@ import platform
 import shlex
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from socket import socket
 
 import uvicorn
 
-from local_engine.command_line.arguments import parse_parameter, parse_port
-from local_engine.command_line.token_command import AUDIENCE, issuer_url
+from local_engine.command_line.arguments import add_template_options, parse_port
 from local_engine.gateway.routes import read_routes
-from local_engine.issuer.issuer import create_issuer
-from local_engine.services.aws_services import Services, ServicesError, create_resources, seed_tables, serve_moto
+from local_engine.issuer.access_tokens import ISSUER_PORT, issuer_url
+from local_engine.issuer.openid_provider import create_issuer
+from local_engine.services.aws_services import (
+    SERVICES_PORT,
+    Services,
+    ServicesError,
+    create_resources,
+    find_table_names,
+    seed_tables,
+    serve_moto,
+)
 from local_engine.services.containers import ContainerNetwork, LocalPeersOnly, find_container_network, listen
 from local_engine.state import StateError
-from local_engine.template.stack import Stack, TemplateError, load_template
-
-SERVICES_PORT = 4566
-ISSUER_PORT = 4567
+from local_engine.template.loader import load_template
+from local_engine.template.stack import Stack, TemplateError
 
 
 def run_backend(arguments: Sequence[str]) -> None:
     """Serve until Ctrl-C.
 
     Raises:
-        SystemExit: with status 2 after a sentence, where it cannot start.
+        SystemExit: with status 2 after a sentence, if it cannot start.
     """
     options = _parse(arguments)
     try:
@@ -47,11 +52,10 @@ def _serve(options: argparse.Namespace) -> None:
     try:
         create_resources(stack, services.endpoint)
         if options.seed:
-            names = {name: str(entry.properties.get("TableName", name)) for name, entry in stack.resources.items()}
-            seed_tables(options.seed, services.endpoint, names)
+            seed_tables(options.seed, services.endpoint, find_table_names(stack))
         _print_next_steps(stack, options, services)
         scopes = {scope for api in stack.apis for route in read_routes(api.document) for scope in route.scopes}
-        issuer = create_issuer(issuer_url(options.port), AUDIENCE, sorted(scopes))
+        issuer = create_issuer(issuer_url(options.port), sorted(scopes), stack.project)
         application = LocalPeersOnly(issuer, [network.subnet] if network else [])
         configuration = uvicorn.Config(application, lifespan="off", log_level="warning", timeout_graceful_shutdown=1)
         with contextlib.suppress(KeyboardInterrupt):
@@ -62,15 +66,11 @@ def _serve(options: argparse.Namespace) -> None:
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m local_engine backend",
-        description="Run the AWS services and the issuer that functions use under `sam local`.",
+        prog="local-engine backend",
+        description="Serve the AWS services and the issuer that functions use under `sam local`.",
         allow_abbrev=False,
     )
-    parser.add_argument("--template", type=Path, default=Path("template.yaml"), help="default: template.yaml")
-    parser.add_argument(
-        "--parameters", type=parse_parameter, nargs="+", action="extend", default=[], metavar="KEY=VALUE"
-    )
-    parser.add_argument("--seed", type=Path, metavar="FILE", help="items to write into the tables")
+    add_template_options(parser)
     parser.add_argument("--port", type=parse_port, default=3000, help="of `sam local start-api` (default: 3000)")
     parser.add_argument("--services-port", type=parse_port, default=SERVICES_PORT, help=f"default: {SERVICES_PORT}")
     parser.add_argument("--issuer-port", type=parse_port, default=ISSUER_PORT, help=f"default: {ISSUER_PORT}")
@@ -81,7 +81,7 @@ def _listen(port: int, network: ContainerNetwork | None) -> list[socket]:
     try:
         return [listen(address, port) for address in ("127.0.0.1", *([network.gateway] if network else []))]
     except OSError as error:
-        raise ServicesError(f"Port {port} cannot be used ({error.strerror}); stop what uses it.") from error
+        raise ServicesError(f"Port {port} cannot be used ({error.strerror}). Stop the program that uses it.") from error
 
 
 def _print_next_steps(stack: Stack, options: argparse.Namespace, services: Services) -> None:

@@ -1,4 +1,4 @@
-"""`python -m local_engine dashboard`: opens the page of a server that runs, or of one that it starts."""
+"""`local-engine dashboard`: opens the dashboard of a running engine, or of one that it starts."""
 
 import argparse
 import http.client
@@ -19,15 +19,15 @@ _START_SECONDS = 120.0
 
 
 def open_dashboard(arguments: Sequence[str]) -> None:
-    """Open the page; what else `python -m local_engine run` takes is for the server, where one is to be started.
+    """Open the page. Further arguments of `local-engine run` are for the engine, if one is started.
 
     Raises:
-        SystemExit: as `python -m local_engine run`, where a server is to be started and cannot be.
+        SystemExit: as `local-engine run`, if the engine cannot start.
     """
     parser = argparse.ArgumentParser(
-        prog="python -m local_engine dashboard",
-        description="Open the dashboard of the server at a port; where none answers, start it as `run` does.",
-        epilog="Further arguments are those of `python -m local_engine run`.",
+        prog="local-engine dashboard",
+        description="Open the dashboard of the engine at a port. If none answers, start it as `run` does.",
+        epilog="Further arguments are those of `local-engine run`.",
         allow_abbrev=False,
     )
     parser.add_argument("--port", type=parse_port, default=3000, help="of the first API (default: 3000)")
@@ -49,7 +49,7 @@ def _open_when_it_answers(port: int) -> None:
 
 
 def _answers(port: int) -> bool:
-    """Whether a local engine listens at a port."""
+    """Return whether a local engine listens at a port."""
     connection = http.client.HTTPConnection(HOST, port, timeout=_ANSWER_SECONDS)
     try:
         connection.request("GET", "/_local/alarms.json")
@@ -64,7 +64,7 @@ def _answers(port: int) -> bool:
 def _open(port: int) -> None:
     url = f"http://{HOST}:{port}{DASHBOARD_PATH}"
     print(f"Dashboard: {url}", flush=True)
-    # Without a screen Python would choose a browser that takes over the terminal.
+    # Without a screen, Python would choose a browser that takes over the terminal.
     has_screen = sys.platform in ("darwin", "win32") or {"BROWSER", "DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys()
     if has_screen:
         webbrowser.open(url)

@@ -1,8 +1,9 @@
-"""Starts and stops all that `python -m local_engine run` needs."""
+"""`local-engine run`: starts and stops the engine and everything that it needs."""
 
 import argparse
 import asyncio
 import contextlib
+import importlib.util
 import os
 import signal
 import socket
@@ -14,51 +15,53 @@ from pathlib import Path
 import uvicorn
 from starlette.routing import Mount, Router
 
-from local_engine.cloudwatch.dashboard import DASHBOARD
-from local_engine.cloudwatch.dashboard_page import DASHBOARD_PATH, create_dashboard_routes
-from local_engine.cloudwatch.emf import MetricLines
+from local_engine.cloudwatch.dashboard_page import create_dashboard_routes
+from local_engine.cloudwatch.emf import summarize_record
 from local_engine.cloudwatch.monitoring import Monitoring
-from local_engine.cloudwatch.publishers import FunctionMetrics
-from local_engine.command_line.arguments import parse_count, parse_parameter, parse_port, parse_seconds
-from local_engine.command_line.token_command import AUDIENCE, ISSUER_PATH, issuer_url
+from local_engine.command_line.arguments import add_template_options, parse_count, parse_port, parse_seconds
+from local_engine.command_line.start_summary import mint_demo_token, show_start
 from local_engine.console import Console
 from local_engine.engine import AsgiApplication, Engine
-from local_engine.functions.invocations import LAMBDA_PATH, Invocations
 from local_engine.functions.pool import FunctionSettings
-from local_engine.gateway.http_api import Gateway
+from local_engine.gateway.invoke_api import LAMBDA_PATH, InvokeApi
 from local_engine.gateway.routes import read_routes
-from local_engine.issuer.issuer import create_issuer, load_signing_key, mint_token
-from local_engine.issuer.machine_client import describe_environment, keep_machine_client
-from local_engine.page.page import create_page
+from local_engine.issuer.access_tokens import ISSUER_PATH, issuer_url
+from local_engine.issuer.machine_client import keep_machine_client
+from local_engine.issuer.openid_provider import create_issuer
+from local_engine.observer import Observers
+from local_engine.page.api_page import create_page
 from local_engine.services.aws_services import (
     ServicesError,
     create_resources,
+    find_table_names,
     seed_tables,
     send_message,
     start_services,
 )
 from local_engine.services.containers import listen
 from local_engine.state import StateError
-from local_engine.template.stack import HttpApi, Stack, TemplateError, load_template
+from local_engine.template.loader import load_template
+from local_engine.template.stack import HttpApi, Stack, TemplateError
 
 HOST = "127.0.0.1"
-DEMO_USER = "demo"
 _CREATED_TYPES = ("AWS::DynamoDB::Table", "AWS::SQS::Queue", "AWS::Events::EventBus", "AWS::Events::Rule")
+_DEBUG_PORT = 5678
 
 
 class StartError(Exception):
-    """The engine cannot start; the message is a sentence for the user."""
+    """The engine cannot start. The message is a sentence for the user."""
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Serve the APIs of a template until it is interrupted.
+    """Serve the APIs of a template until interrupted.
 
     Raises:
-        SystemExit: with status 2 after a sentence, where it cannot start.
+        SystemExit: with status 2 after a sentence, if the engine cannot start.
     """
     options = _parse(arguments)
+    console = Console(is_verbose=options.verbose, summarize_metrics=summarize_record)
     try:
-        asyncio.run(_serve(options, Console()))
+        asyncio.run(_serve(options, console))
     except (StartError, TemplateError, ServicesError, StateError) as error:
         print(error, file=sys.stderr)
         raise SystemExit(2) from None
@@ -66,28 +69,36 @@ def run(arguments: Sequence[str]) -> None:
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m local_engine run", description="Serve the HTTP APIs of a SAM template.", allow_abbrev=False
+        prog="local-engine run", description="Serve the HTTP APIs of a SAM template.", allow_abbrev=False
     )
-    parser.add_argument("--template", type=Path, default=Path("template.yaml"), help="default: template.yaml")
+    add_template_options(parser)
     parser.add_argument("--port", type=parse_port, default=3000, help="of the first API, others follow (default: 3000)")
-    parser.add_argument(
-        "--parameters", nargs="+", action="extend", type=parse_parameter, default=[], metavar="KEY=VALUE"
-    )
-    parser.add_argument("--seed", type=Path, metavar="FILE", help="items for the tables, as RequestItems in JSON")
+    parser.add_argument("--verbose", action="store_true", help="show all log lines and metrics of the functions")
     parser.add_argument(
         "--processes",
         type=parse_count,
         default=10,
-        help="of one function at most; requests beyond wait (default: 10)",
+        help="most processes of one function; further requests wait (default: 10)",
+    )
+    parser.add_argument(
+        "--debug",
+        metavar="FUNCTION",
+        help="logical ID of a function to run under debugpy: one process, without timeouts",
+    )
+    parser.add_argument(
+        "--debug-port",
+        type=parse_port,
+        default=_DEBUG_PORT,
+        help=f"where the function waits for a debugger (default: {_DEBUG_PORT})",
     )
     parser.add_argument(
         "--minute",
         type=parse_seconds,
         default=60.0,
         metavar="SECONDS",
-        help="how long a minute of metrics and alarms lasts; a period of 300 s is five of them (default: 60)",
+        help="length of a minute of metrics and alarms; a period of 300 s is five of them (default: 60)",
     )
-    parser.add_argument("--services", metavar="URL", help="of AWS services that run already; default: its own")
+    parser.add_argument("--services", metavar="URL", help="of AWS services that already run (default: its own)")
     return parser.parse_args(arguments)
 
 
@@ -101,6 +112,7 @@ async def _serve(options: argparse.Namespace, console: Console) -> None:
             raise StartError(
                 f"{options.template} has no AWS::Serverless::HttpApi with a route, so there is nothing to serve."
             )
+        _check_debugging(stack, options)
         sockets = [_listen(options.port + offset) for offset in range(len(stack.apis))]
         for listener in sockets:
             cleanup.callback(listener.close)
@@ -113,24 +125,26 @@ async def _serve(options: argparse.Namespace, console: Console) -> None:
         cleanup.callback(os.close, lifeline)
         cleanup.callback(os.close, held_end)
         lambda_endpoint = f"http://{HOST}:{options.port}{LAMBDA_PATH}"
-        invocations = Invocations(partial(send_message, endpoint=endpoint), console)
-        monitoring = Monitoring(console, endpoint, options.minute)
+        monitoring = Monitoring(endpoint, console.show_alarm, console.notice_given, options.minute)
+        observer = Observers([monitoring, console])
+        invoke_api = InvokeApi(partial(send_message, endpoint=endpoint), observer)
         engine = Engine(
             stack,
             FunctionSettings(
-                MetricLines(console, monitoring.store),
-                lifeline,
-                options.processes,
-                endpoint,
-                lambda_endpoint,
-                FunctionMetrics(monitoring.store),
+                observer=observer,
+                lifeline=lifeline,
+                largest_pool=options.processes,
+                endpoint=endpoint,
+                lambda_endpoint=lambda_endpoint,
+                debugged=options.debug,
+                debug_port=options.debug_port,
             ),
-            console,
-            monitoring,
             ports=range(options.port, options.port + len(sockets)),
-            create_local_application=lambda api, port: _create_local_application(api, port, invocations, monitoring),
-            create_resources=lambda added: _create_resources(added, endpoint),
-            invocations=invocations,
+            create_local_application=partial(
+                _create_local_application, invoke_api=invoke_api, monitoring=monitoring, project=stack.project
+            ),
+            create_resources=partial(_create_resources, endpoint=endpoint),
+            invoke_api=invoke_api,
         )
         cleanup.push_async_callback(engine.close)
         preparing = asyncio.create_task(asyncio.to_thread(_prepare_services, stack, endpoint, options))
@@ -139,7 +153,7 @@ async def _serve(options: argparse.Namespace, console: Console) -> None:
         if stop.is_set():
             return
         preparing.result()
-        _show_start(console, stack, engine, endpoint, lambda_endpoint)
+        show_start(console, stack, engine, endpoint, lambda_endpoint)
         server = _Server(
             uvicorn.Config(
                 engine,
@@ -169,80 +183,50 @@ class _Server(uvicorn.Server):
         yield
 
 
+def _check_debugging(stack: Stack, options: argparse.Namespace) -> None:
+    if options.debug is None:
+        return
+    if options.debug not in stack.functions:
+        raise StartError(f"There is no function {options.debug}; there are {', '.join(stack.functions)}.")
+    if importlib.util.find_spec("debugpy") is None:
+        raise StartError(f"debugpy is not installed. Install it with: {sys.executable} -m pip install debugpy")
+
+
 def _listen(port: int) -> socket.socket:
     if port > 65535:
-        raise StartError("The template has more APIs than there are ports; choose a lower --port.")
+        raise StartError("The template has more APIs than there are ports. Choose a lower --port.")
     try:
         return listen(HOST, port)
     except OSError as error:
         raise StartError(
-            f"Port {port} cannot be used ({error.strerror}): stop what uses it, or choose another with PORT= or --port."
+            f"Port {port} cannot be used ({error.strerror}). Stop the program that uses it, or choose another port."
         ) from error
 
 
 def _prepare_services(stack: Stack, endpoint: str, options: argparse.Namespace) -> None:
     _create_resources(stack, endpoint)
     for port, api in enumerate(stack.apis, options.port):
-        keep_machine_client(api, port, endpoint)
+        keep_machine_client(api, port, endpoint, stack.project)
     if options.seed is not None:
-        names = {
-            logical_id: resource.properties.get("TableName", logical_id)
-            for logical_id, resource in stack.resources.items()
-            if resource.type == "AWS::DynamoDB::Table"
-        }
-        seed_tables(options.seed, endpoint, names)
+        seed_tables(options.seed, endpoint, find_table_names(stack))
 
 
 def _create_resources(stack: Stack, endpoint: str) -> None:
-    # A stack without any need not wait until the services answer.
+    # A stack without such resources does not have to wait for the services.
     if any(resource.type in _CREATED_TYPES for resource in stack.resources.values()):
         create_resources(stack, endpoint)
 
 
 def _create_local_application(
-    api: HttpApi, port: int, invocations: Invocations, monitoring: Monitoring
+    api: HttpApi, port: int, *, invoke_api: InvokeApi, monitoring: Monitoring, project: Path
 ) -> AsgiApplication:
     issuer = issuer_url(port)
     scopes = sorted({scope for route in read_routes(api.document) for scope in route.scopes})
     return Router(
         [
-            Mount(ISSUER_PATH, create_issuer(issuer, AUDIENCE, scopes)),
+            Mount(ISSUER_PATH, create_issuer(issuer, scopes, project)),
             *create_dashboard_routes(monitoring),
-            Mount(LAMBDA_PATH, invocations),
-            Mount("/", create_page(api.document, issuer, lambda granted: _mint_demo_token(port, granted))),
+            Mount(LAMBDA_PATH, invoke_api),
+            Mount("/", create_page(api.document, issuer, partial(mint_demo_token, port, project))),
         ]
     )
-
-
-def _mint_demo_token(port: int, scopes: Sequence[str]) -> str:
-    return mint_token(load_signing_key(), issuer=issuer_url(port), audience=AUDIENCE, subject=DEMO_USER, scopes=scopes)
-
-
-def _show_start(console: Console, stack: Stack, engine: Engine, endpoint: str, lambda_endpoint: str) -> None:
-    for api, (port, gateway) in zip(stack.apis, engine.gateways.items(), strict=True):
-        prefix = "" if api.stage == "$default" else f"/{api.stage}"
-        url = f"http://{HOST}:{port}"
-        console.show(f"\n{api.logical_id} is served at {url}{prefix}\n")
-        width = max(len(route.key) for route in gateway.table.routes)
-        for route in gateway.table.routes:
-            access = " or ".join(route.scopes) or "any valid token" if route.authorizer else "open"
-            console.show(f"  {route.key:<{width}}  {route.function_name}  ({access})")
-        console.show()
-        console.show(f"  {_example_call(gateway, url + prefix, port)}\n")
-        console.show(f"Documentation  {url}/_local/docs")
-        console.show(f"OpenAPI        {url}/_local/openapi.json")
-        if any(resource.type == DASHBOARD for resource in stack.resources.values()):
-            console.show(f"Dashboard      {url}{DASHBOARD_PATH}")
-        if any(route.authorizer for route in gateway.table.routes):
-            console.show(f"Machine client {describe_environment(api, url + prefix, endpoint)}")
-    console.show(f"AWS services   {endpoint}\nLambda         {lambda_endpoint}\n\nReady. Ctrl-C stops everything.\n")
-
-
-def _example_call(gateway: Gateway, url: str, port: int) -> str:
-    """Return a command for the first route that can be called without a body or path variables."""
-    readable = (route for route in gateway.table.routes if route.method in ("GET", "ANY") and "{" not in route.path)
-    route = next(readable, None)
-    path = "/" if route is None or route.path == "$default" else route.path
-    if route is None or route.authorizer is None:
-        return f"curl {url}{path}"
-    return f"curl -H 'Authorization: Bearer {_mint_demo_token(port, route.scopes)}' {url}{path}"

@@ -1,7 +1,7 @@
-"""Asynchronous invocation: events that wait for their function, are tried again, and end in a queue where all fails.
+"""Asynchronous invocation: queued events, retries, and destinations for their outcome.
 
-Lambda's waits are shortened: what is a minute there is a second here, so that the second and third attempt come after
-one and two seconds. An event's age counts Lambda's waits in full, and the function's own time as it is.
+Lambda's waits are shortened: a minute becomes a second, so the second and third attempts come after one and two
+seconds. An event's age counts Lambda's waits in full, plus the function's own time as it is.
 
 Sources: "How Lambda handles errors and retries with asynchronous invocation" and "Capturing records of Lambda
 asynchronous invocations" (AWS Lambda Developer Guide).
@@ -15,31 +15,31 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from local_engine.console import Console
-from local_engine.functions.names import LATEST, FunctionName, list_properties
+from local_engine.functions.function_names import LATEST, FunctionName, list_properties
 from local_engine.functions.pool import ConcurrencyExceeded, FunctionError, FunctionPool
+from local_engine.observer import Observer
 from local_engine.services.aws_services import ServicesError
 from local_engine.template.stack import Stack
 
 SHORTENING = 60
-"""Seconds of Lambda's waits that are one second here."""
+"""Seconds of Lambda's waits per second here."""
 _WAIT_AFTER_ERROR = 60.0
 _LONGEST_WAIT_FOR_CONCURRENCY = 300.0
 _LONGEST_ERROR_MESSAGE = 1024
 
 FindPool = Callable[[str], FunctionPool | None]
-"""The processes of the function of a name, as the template is now."""
+"""Returns the processes of a function by its name, or None if the template does not have it now."""
 SendMessage = Callable[[str, str, Mapping[str, tuple[str, str]]], None]
-"""Sends to the queue of an ARN a body with attributes, as `local_engine.services.aws_services.send_message`."""
+"""Sends a message to a queue: ARN, body and attributes, as `local_engine.services.aws_services.send_message`."""
 
 
 @dataclass(frozen=True)
 class EventInvokeSettings:
-    """What a template says of a function's asynchronous invocations; the destinations are ARNs."""
+    """A template's settings for a function's asynchronous invocations. Destinations are ARNs."""
 
     retries: int
     max_age: float
-    """Seconds, as Lambda counts them."""
+    """Seconds, counted as Lambda does."""
     on_success: str | None
     on_failure: str | None
     dead_letter_queue: str | None
@@ -47,7 +47,7 @@ class EventInvokeSettings:
 
 @dataclass(frozen=True)
 class Event:
-    """An event that was accepted."""
+    """An accepted event."""
 
     request_id: str
     function: FunctionName
@@ -58,20 +58,20 @@ class Event:
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What came of one attempt."""
+    """The result of one attempt."""
 
     condition: str | None
-    """Why the event is done with, as a destination reads it; None where it is tried again."""
+    """Why the event is finished, as a destination reads it. None if it is retried."""
     response: Mapping[str, Any]
     """The response's part of the record for a destination."""
     wait: float = 0.0
-    """Seconds of Lambda's until the next attempt."""
+    """Seconds until the next attempt, counted as Lambda does."""
     error: tuple[int, str] = (0, "")
     """Status and message for a dead-letter queue."""
 
 
 def read_event_invoke_settings(stack: Stack, function: FunctionName, logical_id: str) -> EventInvokeSettings:
-    """Read what holds for a function: its dead-letter queue, and the EventInvokeConfig of the named qualifier."""
+    """Return a function's settings: its dead-letter queue, and the EventInvokeConfig of its qualifier."""
     configurations = list_properties(stack, "AWS::Lambda::EventInvokeConfig", function.name)
     qualifier = function.qualifier or LATEST
     found = next((entry for entry in configurations if entry.get("Qualifier") == qualifier), {})
@@ -87,12 +87,12 @@ def read_event_invoke_settings(stack: Stack, function: FunctionName, logical_id:
 
 
 class EventQueue:
-    """Give events to functions, each on its own; what is under way when it closes is lost."""
+    """Delivers each event on its own. Closing the queue drops unfinished events."""
 
-    def __init__(self, find_pool: FindPool, send_message: SendMessage, console: Console) -> None:
+    def __init__(self, find_pool: FindPool, send_message: SendMessage, observer: Observer) -> None:
         self._find_pool = find_pool
         self._send_message = send_message
-        self._console = console
+        self._observer = observer
         self._deliveries: set[asyncio.Task[None]] = set()
 
     def add(self, event: Event) -> None:
@@ -102,7 +102,7 @@ class EventQueue:
         delivery.add_done_callback(self._deliveries.discard)
 
     async def close(self) -> None:
-        """Forget all events."""
+        """Drop all events."""
         for delivery in self._deliveries:
             delivery.cancel()
         await asyncio.gather(*self._deliveries, return_exceptions=True)
@@ -110,7 +110,7 @@ class EventQueue:
     async def _deliver(self, event: Event) -> None:
         age = 0.0
         runs = throttles = 0
-        # Looked up each time, as an edit of the template replaces the processes.
+        # Looked up for each attempt, because an edit of the template replaces the processes.
         while pool := self._find_pool(event.function.name):
             started = time.monotonic()
             try:
@@ -120,7 +120,7 @@ class EventQueue:
                 outcome = _throttled(pool, throttles)
             except FunctionError as error:
                 runs += 1
-                self._console.show_error(pool.function.logical_id, str(error))
+                self._observer.fault_found(pool.function.logical_id, str(error))
                 outcome = _failed(event, error, runs)
             else:
                 runs += 1
@@ -131,7 +131,7 @@ class EventQueue:
                 await self._report(event, condition, runs, outcome)
                 return
             await asyncio.sleep(outcome.wait / SHORTENING)
-        self._console.show_error(event.function.name, "The function is gone, and with it an event that waited.")
+        self._observer.fault_found(event.function.name, "The function was removed, so its waiting event is lost.")
 
     async def _report(self, event: Event, condition: str, runs: int, outcome: _Outcome) -> None:
         settings = event.settings
@@ -158,11 +158,11 @@ class EventQueue:
                 reason = str(error)
             else:
                 return
-        self._console.show_error(event.function.name, f"What became of an event cannot be sent to {arn}: {reason}")
+        self._observer.fault_found(event.function.name, f"The outcome of an event cannot be sent to {arn}: {reason}")
 
 
 def _throttled(pool: FunctionPool, throttles: int) -> _Outcome:
-    # A function that may not run at all is not waited for.
+    # A function that reserves no concurrency never runs, so its events do not wait.
     condition = "ZeroReservedConcurrency" if pool.function.reserved_concurrency == 0 else None
     wait = min(2.0 ** min(throttles - 1, 16), _LONGEST_WAIT_FOR_CONCURRENCY)
     return _Outcome(condition, {}, wait, (429, "Rate Exceeded."))
@@ -172,7 +172,7 @@ def _failed(event: Event, error: FunctionError, runs: int) -> _Outcome:
     condition = "RetriesExhausted" if runs > event.settings.retries else None
     payload = error.describe(event.request_id)
     response = _describe_response(event.version, payload, functionError="Unhandled")
-    # SQS takes no attribute that is empty.
+    # SQS accepts no empty attributes.
     message = payload["errorMessage"] or payload["errorType"]
     return _Outcome(condition, response, _WAIT_AFTER_ERROR * runs, (200, message))
 
@@ -197,7 +197,7 @@ def _describe_response(version: str, payload: Any, **more: str) -> dict[str, Any
 
 
 def _read_payload(payload: bytes) -> Any:
-    # A function may return bytes, which need not be JSON.
+    # A function may return bytes that are not JSON.
     try:
         return json.loads(payload)
     except (ValueError, RecursionError):

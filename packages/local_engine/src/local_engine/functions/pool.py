@@ -17,37 +17,38 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from local_engine.cloudwatch.emf import FunctionLog
-from local_engine.cloudwatch.publishers import FunctionMetrics
 from local_engine.functions.runtime import ERROR, INVOKE, PREFIX, READY
+from local_engine.observer import Observer
 from local_engine.template.intrinsics import REGION
 from local_engine.template.stack import Function
 
 _RUNTIME = Path(__file__).with_name("runtime.py")
 _WATCHED_SUFFIXES = (".py", ".json", ".yaml", ".yml", ".toml", ".html", ".txt", ".sql")
-# How long a request waits for a busy process to become free before another is started, in seconds. A start
-# costs more than this, so a process that is about to answer is worth waiting for.
+# Seconds that a request waits for a busy process before another one starts. A start takes longer, so waiting for a
+# process that is about to answer pays off.
 _PATIENCE = 0.05
-# Lambda gives initialization ten seconds, and where they do not suffice does it again within the function's own time.
+# Lambda gives initialization ten seconds. If that is not enough, it starts again within the function's own timeout.
 _INITIALIZATION_SECONDS = 10.0
+# What a function under a debugger believes to have left.
+_DEBUG_SECONDS = 24 * 60 * 60
 _CHUNK = 64 * 1024
 _DAEMON_ADDRESS = "AWS_XRAY_DAEMON_ADDRESS"
 
 
 class FunctionError(Exception):
-    """A function gave no result; the message is a sentence, with the traceback below it where there is one."""
+    """A function gave no result. The message is a sentence, followed by the traceback if there is one."""
 
     def __init__(
         self, message: str, error_type: str, error_message: str, stack_trace: Sequence[str] | None = None
     ) -> None:
-        """Take beside the sentence what Lambda tells of an error; no stack trace where no code raised it."""
+        """Take the sentence and what Lambda reports of an error. Without a stack trace, no code raised it."""
         super().__init__(message)
         self._type = error_type
         self._message = error_message
         self._stack_trace = stack_trace
 
     def describe(self, request_id: str) -> dict[str, Any]:
-        """Return the payload that Lambda answers with ("Lambda function errors in Python")."""
+        """Return the payload of Lambda's response ("Lambda function errors in Python")."""
         if self._stack_trace is None:
             return {"errorType": self._type, "errorMessage": f"RequestId: {request_id} Error: {self._message}"}
         return {
@@ -66,21 +67,24 @@ class ConcurrencyExceeded(Exception):
 class FunctionSettings:
     """What all functions of a stack share."""
 
-    log: FunctionLog
+    observer: Observer
     lifeline: int
     """Reading end of a pipe that closes when the engine ends."""
     largest_pool: int
-    """Processes of one function at most; further requests wait."""
+    """Most processes of one function. Further requests wait."""
     endpoint: str | None
-    """URL of the AWS services; None leaves it to the template's own variables."""
+    """URL of the AWS services. None leaves it to the template's own variables."""
     lambda_endpoint: str | None
-    """URL of Lambda's API, which `endpoint` does not have; None as above."""
-    metrics: FunctionMetrics
+    """URL of Lambda's API, which `endpoint` does not serve. None as above."""
+    debugged: str | None = None
+    """Logical ID of the function that runs under a debugger."""
+    debug_port: int = 0
+    """Where a debugger can attach to it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """What a function returned."""
+    """A function's result."""
 
     payload: bytes
     cold: bool
@@ -88,11 +92,14 @@ class Invocation:
 
 
 class FunctionPool:
-    """The processes of one function. Each takes one request at a time and is used again."""
+    """The processes of one function. Each takes one request at a time and is reused."""
 
     def __init__(self, function: Function, settings: FunctionSettings) -> None:
         self.function = function
+        self.is_debugged = function.logical_id == settings.debugged
         self._settings = settings
+        self._observer = settings.observer
+        self._largest = 1 if self.is_debugged else settings.largest_pool
         self._idle: list[_Process] = []
         self._processes: set[_Process] = set()
         self._waiting: deque[asyncio.Future[_Process]] = deque()
@@ -102,43 +109,58 @@ class FunctionPool:
         self._source = _SourceWatch((function.code_directory, *function.layer_directories))
         self._generation = 0
 
+    def start_ahead(self) -> None:
+        """Start a process before the first request, so that a debugger finds it."""
+        self._add_process()
+
     async def invoke(self, event: bytes, qualifier: str | None = None, request_id: str | None = None) -> Invocation:
-        """Give an event to the function.
+        """Invoke the function.
 
         Args:
-            event: in JSON.
-            qualifier: the version or alias that the caller names, as the context's ARN does.
-            request_id: which the context shows; None for a new one.
+            event: the event in JSON.
+            qualifier: the version or alias in the call, shown in the context's ARN.
+            request_id: shown in the context. None for a new one.
 
         Raises:
-            FunctionError: the function raised, crashed, returned what is no JSON or too much, or ran out of time.
-            ConcurrencyExceeded: as many requests as the template reserves are running.
+            FunctionError: the function raised, crashed, timed out, or returned something too large or not JSON.
+            ConcurrencyExceeded: all of the function's reserved concurrency is in use.
         """
-        reserved = self.function.reserved_concurrency
+        function = self.function
+        reserved = function.reserved_concurrency
         if reserved is not None and self._running >= reserved:
-            self._settings.metrics.throttle(self.function.name, qualifier)
-            raise ConcurrencyExceeded(
-                f"{self.function.name} runs {self._running} requests, which is all that it reserves."
-            )
+            self._observer.invocation_throttled(function, qualifier)
+            raise ConcurrencyExceeded(f"{function.name} runs {self._running} requests, which is all that it reserves.")
         self._running += 1
         try:
             if self._source.has_changed():
                 self._generation += 1
                 self._kill_idle()
-            with self._settings.metrics.invocation(self.function.name, qualifier, self._running) as timing:
-                process = await self._acquire()
-                cold = process.is_new
-                timing.begin()
-                try:
-                    return Invocation(await process.invoke(event, qualifier, request_id), cold)
-                finally:
-                    self._release(process)
+            return await self._run(event, qualifier, request_id)
         finally:
             self._running -= 1
             self._finished.set()
 
+    async def _run(self, event: bytes, qualifier: str | None, request_id: str | None) -> Invocation:
+        self._observer.invocation_started(self.function, qualifier, self._running)
+        started = time.monotonic()
+        is_error = True
+        try:
+            process = await self._acquire()
+            # The start of a process is not part of a function's duration.
+            started = time.monotonic()
+            cold = process.is_new
+            try:
+                result = Invocation(await process.invoke(event, qualifier, request_id), cold)
+            finally:
+                self._release(process)
+            is_error = False
+            return result
+        finally:
+            milliseconds = (time.monotonic() - started) * 1000
+            self._observer.invocation_ended(self.function, qualifier, milliseconds, is_error)
+
     async def retire(self) -> None:
-        """Let the requests that run end, then ends every process."""
+        """Wait for the running requests, then end every process."""
         while self._running:
             self._finished.clear()
             await self._finished.wait()
@@ -154,7 +176,7 @@ class FunctionPool:
 
     async def _acquire(self) -> "_Process":
         while self._idle:
-            # The one used last has the warmest caches, and those used least can be let go.
+            # The process used last has the warmest caches.
             process = self._idle.pop()
             if process.is_alive:
                 return process
@@ -169,12 +191,15 @@ class FunctionPool:
 
     def _start_process(self) -> None:
         waiting = sum(not future.done() for future in self._waiting)
-        if len(self._starting) < waiting and len(self._processes) < self._settings.largest_pool:
-            process = _Process(self.function, self._settings, self._generation)
-            self._processes.add(process)
-            task = asyncio.create_task(self._start(process))
-            self._starting.add(task)
-            task.add_done_callback(self._starting.discard)
+        if len(self._starting) < waiting and len(self._processes) < self._largest:
+            self._add_process()
+
+    def _add_process(self) -> None:
+        process = _Process(self.function, self._settings, self._generation)
+        self._processes.add(process)
+        task = asyncio.create_task(self._start(process))
+        self._starting.add(task)
+        task.add_done_callback(self._starting.discard)
 
     async def _start(self, process: "_Process") -> None:
         try:
@@ -182,9 +207,9 @@ class FunctionPool:
         except (FunctionError, OSError) as error:
             self._discard(process)
             if (waiting := self._next_waiting()) is not None:
-                # The system refuses where, for one, the function's folder is gone.
+                # The system refuses to start a process if, for example, the function's folder is gone.
                 waiting.set_exception(error if isinstance(error, FunctionError) else _unstartable(error))
-            # Those who wait behind it would else wait for nobody.
+            # Otherwise the requests behind this one would wait forever.
             if not self._processes:
                 self._start_process()
         else:
@@ -224,6 +249,7 @@ class _Process:
         self.is_new = True
         self._function = function
         self._settings = settings
+        self._is_debugged = function.logical_id == settings.debugged
         self._process: asyncio.subprocess.Process | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._reader: asyncio.StreamReader
@@ -234,7 +260,7 @@ class _Process:
         return self._process is not None and self._process.returncode is None and not self._reader.at_eof()
 
     async def start(self) -> None:
-        """Start the process and waits until it has imported the handler.
+        """Start the process and wait until it has imported the handler.
 
         Raises:
             FunctionError: the import fails or takes too long.
@@ -245,19 +271,22 @@ class _Process:
             self._reader, self._writer = await asyncio.open_connection(sock=ours)
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
-                # Unbuffered, so that a line is shown when it is written; without the script's own folder on the path.
+                # Unbuffered, so that each line shows at once; and without the script's own folder on the path.
                 "-uP",
+                # A debugger cannot stop in frozen modules, and warns about them.
+                *(("-X", "frozen_modules=off") if self._is_debugged else ()),
                 str(_RUNTIME),
                 str(theirs.fileno()),
                 str(self._settings.lifeline),
                 json.dumps([str(directory) for directory in _search_path(function)]),
+                *((str(self._settings.debug_port),) if self._is_debugged else ()),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
                 cwd=function.code_directory,
                 env=_environment(function, self._settings.endpoint, self._settings.lambda_endpoint),
                 pass_fds=(theirs.fileno(), self._settings.lifeline),
-                # A group of its own: Ctrl-C is the engine's, and what the function starts dies with it.
+                # A process group of its own: Ctrl-C is for the engine, and the function's own children die with it.
                 start_new_session=True,
             )
         self._tasks = [
@@ -273,13 +302,14 @@ class _Process:
             raise _read_error("cannot be imported", payload)
 
     async def invoke(self, event: bytes, qualifier: str | None, request_id: str | None) -> bytes:
-        """Give an event to the handler and returns what it returned, in JSON.
+        """Give an event to the handler and return its result in JSON.
 
         Raises:
             FunctionError: as `FunctionPool.invoke`.
         """
         self.is_new = False
-        deadline = (time.time() + self._function.timeout) * 1000
+        seconds = _DEBUG_SECONDS if self._is_debugged else self._function.timeout
+        deadline = (time.time() + seconds) * 1000
         details = {
             "requestId": request_id or str(uuid.uuid4()),
             "deadline": deadline,
@@ -295,7 +325,7 @@ class _Process:
         return payload
 
     def kill(self) -> None:
-        """Kill the process and what it has started; harmless if it has ended."""
+        """Kill the process and its children. Harmless if it has ended."""
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
@@ -308,9 +338,9 @@ class _Process:
             task.cancel()
 
     async def _receive(self, seconds: float, what: str) -> tuple[bytes, bytes]:
-        """Read the process's next message; one that comes late or not at all ends the process."""
+        """Read the process's next message. If it is late, the process ends, except under a debugger."""
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(None if self._is_debugged else seconds):
                 size, kind = PREFIX.unpack(await self._reader.readexactly(PREFIX.size))
                 return kind, await self._reader.readexactly(size)
         except TimeoutError:
@@ -324,7 +354,7 @@ class _Process:
             raise FunctionError(f"The process {end}.", "Runtime.ExitError", f"Runtime {end}") from None
 
     async def _watch(self, process: asyncio.subprocess.Process) -> None:
-        # A process that the function has started may keep the socket open, so its closing is not enough.
+        # A child of the function may keep the socket open, so a closed socket is not enough.
         await process.wait()
         self.kill()
         self._writer.close()
@@ -336,9 +366,9 @@ class _Process:
         while chunk := await stream.read(_CHUNK):
             *lines, rest = (rest + chunk).split(b"\n")
             for line in lines:
-                self._settings.log.write_line(self._function.logical_id, line.decode("utf-8", "replace"))
+                self._settings.observer.line_written(self._function, line.decode("utf-8", "replace"))
         if rest:
-            self._settings.log.write_line(self._function.logical_id, rest.decode("utf-8", "replace"))
+            self._settings.observer.line_written(self._function, rest.decode("utf-8", "replace"))
 
 
 class _SourceWatch:
@@ -350,15 +380,15 @@ class _SourceWatch:
         self._seen = self._look()
 
     def has_changed(self) -> bool:
-        """Whether a file was edited, made or removed since the last call."""
+        """Return whether a file was edited, created or removed since the last call."""
         started = time.monotonic()
         if started < self._next_look:
             return False
         seen, self._seen = self._seen, self._look()
         for path, _, _ in self._seen - seen:
-            # Python tells an edit by the second and the size, which a quick edit can leave as they are.
+            # Python recognizes an edit by second and size, and a quick edit can leave both unchanged.
             Path(importlib.util.cache_from_source(path)).unlink(missing_ok=True)
-        # Looking takes a tenth of the time at most, however many files there are and requests come.
+        # Looking takes at most a tenth of the time, whatever the number of files and requests.
         ended = time.monotonic()
         self._next_look = ended + 9 * (ended - started)
         return seen != self._seen
@@ -379,7 +409,7 @@ def _list_files(directory: str) -> Iterator[tuple[str, int, int]]:
                     status = entry.stat()
                     yield entry.path, status.st_mtime_ns, status.st_size
     except FileNotFoundError:
-        # Editors replace files: gone now means changed, and the next look sees what came instead.
+        # Editors replace files. A missing file means a change, and the next look finds the new one.
         yield directory, 0, 0
 
 
@@ -392,7 +422,7 @@ def _search_path(function: Function) -> list[Path]:
 
 
 def _environment(function: Function, endpoint: str | None, lambda_endpoint: str | None) -> dict[str, str]:
-    """Return what Lambda sets ("Defined runtime environment variables") and the template's variables."""
+    """Return the variables that Lambda sets ("Defined runtime environment variables") and those of the template."""
     environment = {
         "AWS_ACCESS_KEY_ID": "local",
         "AWS_SECRET_ACCESS_KEY": "local",
@@ -404,7 +434,7 @@ def _environment(function: Function, endpoint: str | None, lambda_endpoint: str 
         "AWS_LAMBDA_FUNCTION_NAME": function.name,
         "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
         "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
-        "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{function.name}",
+        "AWS_LAMBDA_LOG_GROUP_NAME": function.log_group,
         "AWS_LAMBDA_LOG_STREAM_NAME": f"{time.strftime('%Y/%m/%d')}/[$LATEST]{secrets.token_hex(16)}",
         "LAMBDA_TASK_ROOT": str(function.code_directory),
         "LANG": "en_US.UTF-8",
@@ -423,13 +453,13 @@ def _environment(function: Function, endpoint: str | None, lambda_endpoint: str 
 
 
 def _developer_settings(environment: Mapping[str, str]) -> dict[str, str]:
-    # Coverage of functions is measured in their own processes; and whoever runs an X-Ray daemon gets their traces.
+    # Coverage is measured in the functions' own processes, and a running X-Ray daemon gets their traces.
     names = ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG", _DAEMON_ADDRESS)
     return {name: environment[name] for name in names if name in environment}
 
 
 def _make_trace_header() -> str:
-    """Return the tracing header of an invocation ("Tracing header"), sampled where a daemon takes what is traced."""
+    """Return the tracing header of an invocation ("Tracing header"), sampled if an X-Ray daemon is set."""
     parent = secrets.token_hex(8)
     sampled = int(_DAEMON_ADDRESS in os.environ)
     return f"Root=1-{int(time.time()):08x}-{secrets.token_hex(12)};Parent={parent};Sampled={sampled}"

@@ -1,8 +1,9 @@
-"""The loop inside a function's process: takes one event at a time from the engine and gives it to the handler.
+"""The loop inside a function's process: takes events from the engine, one at a time, and calls the handler.
 
-Run by its path with two file descriptors: a socket to the engine, and the reading end of a pipe that closes
-when the engine dies. Nothing but the standard library is imported, so that the function's own imports are what
-its start costs. On the socket each message is a length (four bytes, big-endian), a byte for its kind and JSON.
+Run by its path, with the file descriptor of a socket to the engine, that of the reading end of a pipe that closes when
+the engine dies, the folders to import from as a JSON list, and optionally the port for a debugger. Imports only the
+standard library, so that a cold start costs no more than the function's own imports. On the socket, a message is a
+length (four bytes, big-endian), a byte for its kind, and JSON.
 """
 
 import _thread
@@ -30,7 +31,7 @@ class LambdaContext:
     identity = None
 
     def __init__(self, request_id: str, deadline: float, arn: str) -> None:
-        """Take the deadline, when the function's time is up, in milliseconds since the epoch."""
+        """Take the deadline in milliseconds since the epoch."""
         self.aws_request_id = request_id
         self.invoked_function_arn = arn
         self.function_name = os.environ["AWS_LAMBDA_FUNCTION_NAME"]
@@ -41,7 +42,7 @@ class LambdaContext:
         self._deadline = deadline
 
     def get_remaining_time_in_millis(self) -> int:
-        """Return how long the function may still run."""
+        """Return the milliseconds until the function times out."""
         return max(0, int(self._deadline - time.time() * 1000))
 
     def log(self, message: object) -> None:
@@ -55,6 +56,8 @@ def main() -> None:
     for descriptor in (connection.fileno(), lifeline):
         os.set_inheritable(descriptor, False)
     _thread.start_new_thread(_die_with_engine, (lifeline,))
+    if len(sys.argv) > 4:
+        _wait_for_debugger(int(sys.argv[4]))
     sys.path[:0] = json.loads(sys.argv[3])
     # As in Lambda, the root logger has a handler before the function's module is imported.
     logging.basicConfig(stream=sys.stdout, format="[%(levelname)s] %(message)s", level=logging.WARNING)
@@ -81,13 +84,32 @@ def main() -> None:
     _die()
 
 
+def _wait_for_debugger(port: int) -> None:
+    import debugpy  # type: ignore[import-not-found]  # noqa: PLC0415, T100 - only under --debug
+
+    address = ("127.0.0.1", port)
+    # The adapter of a process that has just been replaced may still have the port. debugpy itself does not wait.
+    while True:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(address)
+            except OSError:
+                time.sleep(0.1)
+            else:
+                break
+    debugpy.listen(address)  # noqa: T100
+    print(f"Waiting for a debugger at 127.0.0.1:{port}", flush=True)
+    debugpy.wait_for_client()  # noqa: T100
+
+
 def _die_with_engine(lifeline: int) -> None:
     os.read(lifeline, 1)
     _die()
 
 
 def _die() -> None:
-    # The function may have started processes of its own; they share its group.
+    # The function's own children share its process group.
     os.killpg(0, signal.SIGKILL)
 
 
@@ -100,7 +122,7 @@ def _encode(result: object) -> tuple[bytes, bytes]:
         if len(payload) > MAX_RESPONSE:
             raise ValueError(f"the response has {len(payload)} bytes, more than 6 MB")
     except Exception as error:
-        # The way through this module says nothing about the function.
+        # The traceback leads through this module only.
         return ERROR, _describe(error.with_traceback(None))
     return RESULT, payload
 

@@ -1,8 +1,8 @@
-"""The JWT authorizer of an HTTP API, as API Gateway behaves.
+"""JWT authorizer of an HTTP API, behaving as API Gateway's.
 
-Source: "Control access to HTTP APIs with JWT authorizers in API Gateway" and "Troubleshooting issues with HTTP
-API JWT authorizers" (API Gateway Developer Guide). Descriptions in `www-authenticate` that AWS does not publish
-are this module's own words.
+Sources: "Control access to HTTP APIs with JWT authorizers in API Gateway" and "Troubleshooting issues with HTTP
+API JWT authorizers" (API Gateway Developer Guide). AWS does not publish all descriptions in `www-authenticate`. The
+others are this module's own.
 """
 
 import asyncio
@@ -23,14 +23,13 @@ from jwt.algorithms import RSAAlgorithm
 
 ALGORITHMS = ("RS256", "RS384", "RS512")
 _JWS = jwt.PyJWS(list(ALGORITHMS))
-# PyJWT lets some malformed headers (an unhashable entry in `crit`, text that is not UTF-8) fall through to errors of
-# Python's own.
+# For some malformed headers (an unhashable entry in `crit`, text that is not UTF-8), PyJWT raises Python's own errors.
 _UNDECODABLE = (jwt.PyJWTError, ValueError, TypeError)
 _UNREACHABLE = (OSError, HTTPException, ValueError, LookupError, TypeError, RecursionError)
 
 
 class Refused(Exception):
-    """The request does not reach its function; the answer carries this `www-authenticate` header."""
+    """The request does not reach its function. The response has this `www-authenticate` header."""
 
     def __init__(self, www_authenticate: str) -> None:
         super().__init__(www_authenticate)
@@ -38,27 +37,27 @@ class Refused(Exception):
 
 
 class Unauthorized(Refused):
-    """No token, or one that is not valid: 401."""
+    """The token is missing or not valid: 401."""
 
 
 class Forbidden(Refused):
-    """A valid token that lacks every scope of the route: 403."""
+    """The token is valid but has none of the route's scopes: 403."""
 
 
 class InvalidToken(Exception):
-    """Why a token is not accepted, as the `error_description` of RFC 6750 section 3."""
+    """The token is rejected. The message is the `error_description` of RFC 6750 section 3."""
 
 
 @dataclass(frozen=True)
 class Authorization:
-    """What a function finds at `requestContext.authorizer.jwt`."""
+    """`requestContext.authorizer.jwt` of the event."""
 
     claims: dict[str, str]
     scopes: list[str] | None
 
 
 class JwtAuthorizer:
-    """Decides on requests by the tokens they carry."""
+    """Accepts or rejects requests by their tokens."""
 
     def __init__(
         self,
@@ -72,27 +71,27 @@ class JwtAuthorizer:
         """Trust the tokens of one issuer.
 
         Args:
-            issuer: what `iss` must equal, and the base URL of the issuer's discovery document.
-            audience: one of these must be in `aud`, or equal `client_id` where `aud` is absent.
+            issuer: the required `iss`, and the base URL of the issuer's discovery document.
+            audience: one of these must be in `aud`, or equal `client_id` if `aud` is absent.
             fetch_timeout: seconds that discovery and JWKS may each take.
-            cache_seconds: how long fetched keys serve; API Gateway keeps them for two hours.
-            refetch_seconds: fetches caused by unknown key ids are at least this far apart, so that forged
-                tokens cannot be used to flood the issuer.
+            cache_seconds: seconds that fetched keys are used. API Gateway keeps them for two hours.
+            refetch_seconds: least seconds between fetches for unknown key IDs, so that forged tokens cannot
+                flood the issuer.
         """
         self._issuer = issuer
         self._audience = tuple(audience)
         self._keys = _KeySet(issuer, fetch_timeout, cache_seconds, refetch_seconds)
 
     async def authorize(self, authorization: str | None, scopes: Sequence[str]) -> Authorization:
-        """Check the value of the identity source against what a route demands.
+        """Check a token against a route's requirements.
 
         Args:
-            authorization: the token, bare or after `Bearer`; None where the request has none.
-            scopes: the route's scopes, of which the token needs one; empty where any valid token will do.
+            authorization: the value of the identity source: the token, bare or after `Bearer`. None if missing.
+            scopes: the route's scopes, one of which the token needs. If empty, any valid token is accepted.
 
         Raises:
-            Unauthorized: no token, or one that is not valid, or the issuer's keys cannot be had.
-            Forbidden: a valid token with none of the scopes.
+            Unauthorized: the token is missing or not valid, or the issuer's keys cannot be fetched.
+            Forbidden: the token has none of the scopes.
         """
         token = _bare_token(authorization)
         if not token:
@@ -113,16 +112,16 @@ class JwtAuthorizer:
 
 
 def verify_token(token: str, key: RSAPublicKey, issuer: str, audience: Sequence[str]) -> dict[str, Any]:
-    """Return the claims of a token that `key` signed and whose registered claims (RFC 7519 section 4.1) hold.
+    """Verify a token's signature and registered claims (RFC 7519 section 4.1) and return its claims.
 
     Args:
         token: the token in its compact form.
-        key: one of the issuer's keys.
-        issuer: what `iss` must equal.
-        audience: one of these must be in `aud`, or equal `client_id` where `aud` is absent.
+        key: the issuer's key that the token names.
+        issuer: the required `iss`.
+        audience: one of these must be in `aud`, or equal `client_id` if `aud` is absent.
 
     Raises:
-        InvalidToken: with the reason.
+        InvalidToken: the token is rejected.
     """
     try:
         payload = _JWS.decode(token, key, algorithms=list(ALGORITHMS))
@@ -134,7 +133,7 @@ def verify_token(token: str, key: RSAPublicKey, issuer: str, audience: Sequence[
         raise InvalidToken("the token cannot be decoded") from error
     try:
         claims = json.loads(payload.decode(), parse_constant=_refuse_constant)
-        # An escape can stand for half a surrogate pair, which is no text: no encoding carries it any further.
+        # An escape can stand for half a surrogate pair, which no encoding can represent.
         json.dumps(claims, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise InvalidToken("the claims are not JSON") from error
@@ -201,10 +200,10 @@ def _granted_scopes(claims: Mapping[str, Any]) -> list[str]:
 
 
 def _claim_text(value: Any) -> str:
-    """Write a claim as the gateway does in an event.
+    """Return a claim as the gateway writes it in an event.
 
-    Numbers and booleans keep their JSON text and lists become `[a b]`, which is how Go prints a slice; objects
-    and null, on which AWS's documentation is silent, follow the same convention (`map[a:1 b:2]`, `<nil>`).
+    Numbers and booleans keep their JSON text. Lists become `[a b]`, as Go prints a slice. AWS documents neither objects
+    nor null. They follow the same convention (`map[a:1 b:2]`, `<nil>`).
     """
     match value:
         case str():
@@ -224,7 +223,7 @@ def _challenge(scopes: Sequence[str], error: str, description: str) -> str:
 
 
 class _KeySet:
-    """The issuer's RSA keys by key id, fetched over HTTP when first needed."""
+    """The issuer's RSA keys by key ID, fetched over HTTP when first needed."""
 
     def __init__(self, issuer: str, fetch_timeout: float, cache_seconds: float, refetch_seconds: float) -> None:
         self._issuer = issuer
@@ -245,7 +244,7 @@ class _KeySet:
         try:
             return self._keys[key_id]
         except KeyError:
-            raise InvalidToken("the token was signed by no key of the issuer") from None
+            raise InvalidToken("the token was not signed by a key of the issuer") from None
 
     def _is_fresh(self, key_id: str) -> bool:
         age = time.monotonic() - self._fetched_at
@@ -266,7 +265,7 @@ class _KeySet:
     def _fetch_json(self, url: str) -> Any:
         if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
             raise ValueError(f"{url} is not an HTTP URL")
-        # A proxy that the environment names cannot reach this machine's own loopback.
+        # A proxy from the environment cannot reach this machine's loopback.
         handlers = [urllib.request.ProxyHandler({})] if _is_loopback(url) else []
         opener = urllib.request.build_opener(*handlers)
         with opener.open(url, timeout=self._fetch_timeout) as response:
@@ -282,7 +281,7 @@ def _is_loopback(url: str) -> bool:
 
 
 def _rsa_public_key(key: Any) -> RSAPublicKey | None:
-    """Read an entry of a JWKS; None for what is no key to verify with (another type, or for encryption)."""
+    """Read an entry of a JWKS. Return None for a key of another type or for encryption."""
     if not isinstance(key, dict) or key.get("kty") != "RSA" or key.get("use", "sig") != "sig":
         return None
     if not isinstance(key.get("kid"), str):

@@ -1,4 +1,4 @@
-"""Answers for cross-origin requests ("Configure CORS for HTTP APIs", API Gateway Developer Guide)."""
+"""CORS headers ("Configure CORS for HTTP APIs", API Gateway Developer Guide)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,7 +7,7 @@ from local_engine.gateway.events import Headers
 
 
 class Cors:
-    """An API's CORS configuration. Where there is one, what functions say about CORS is ignored."""
+    """An API's CORS configuration. It replaces all CORS headers of the functions."""
 
     def __init__(self, configuration: Mapping[str, Any]) -> None:
         """Take the value of `x-amazon-apigateway-cors`."""
@@ -22,12 +22,12 @@ class Cors:
             self._preflight.append((b"access-control-max-age", str(configuration["maxAge"]).encode()))
 
     def preflight_headers(self, origin: str) -> Headers:
-        """Headers of the answer to a preflight request; none for an origin that is not allowed."""
+        """Return the headers of a preflight response; none for an origin that is not allowed."""
         headers = self.response_headers(origin)
         return [*headers, *self._preflight] if headers else []
 
     def response_headers(self, origin: str) -> Headers:
-        """Headers that go onto every response; none for an origin that is not allowed."""
+        """Return the headers of every response; none for an origin that is not allowed."""
         allowed = self._allowed_origin(origin)
         if allowed is None:
             return []

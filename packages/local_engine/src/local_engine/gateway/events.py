@@ -1,8 +1,8 @@
-"""Builds the event that a function receives and reads the response that it returns, in payload format 2.0.
+"""Payload format 2.0: the event that a function receives and the response that it returns.
 
-Source: "Create AWS Lambda proxy integrations for HTTP APIs in API Gateway" (API Gateway Developer Guide). What it
-leaves open follows real events: `rawPath` is percent-decoded, `rawQueryString` is not, and the `cookie` header
-is moved to `cookies`.
+Source: "Create AWS Lambda proxy integrations for HTTP APIs in API Gateway" (API Gateway Developer Guide). Details that
+it leaves open follow real events: `rawPath` is percent-decoded, `rawQueryString` is not, and the `cookie` header
+moves to `cookies`.
 """
 
 import base64
@@ -20,7 +20,7 @@ from local_engine.template.intrinsics import ACCOUNT_ID
 _TEXT_TYPE = re.compile(r"text/.*|application/(?:(?:.*\+)?(?:json|xml)|javascript)")
 _HEADER_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]+")
 _HEADER_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
-# The gateway writes these itself; what a function says about its connection means nothing to the client's.
+# The gateway writes these itself. A function's own values describe another connection.
 _GATEWAY_HEADERS = {
     b"connection",
     b"content-length",
@@ -37,7 +37,7 @@ Headers = list[tuple[bytes, bytes]]
 
 
 class InvalidResponse(Exception):
-    """What a function returned is no HTTP response."""
+    """A function's result is not an HTTP response. The message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,10 @@ class Request:
     received_at: float
     """Seconds since the epoch."""
 
+    def find_header(self, name: bytes) -> str | None:
+        """Return the value of the first header with a name in lower case."""
+        return next((value.decode("latin-1") for found, value in self.headers if found == name), None)
+
 
 @dataclass(frozen=True, slots=True)
 class Response:
@@ -78,7 +82,16 @@ def build_event(
     path_parameters: Mapping[str, str],
     authorizer: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
-    """Return the event for a request; `authorizer` is for `requestContext`, None where the route is open."""
+    """Return the event for a request.
+
+    Args:
+        request: the request.
+        api_id: the API's ID.
+        stage: the stage's name.
+        route_key: the matching route, such as `GET /items/{id}`.
+        path_parameters: values of the route's path variables.
+        authorizer: the authorizer's part of `requestContext`. None if the route is open.
+    """
     headers, cookies = _read_headers(request)
     path = unquote(request.raw_path)
     context: dict[str, Any] = {
@@ -122,12 +135,12 @@ def build_event(
 
 
 def read_response(payload: bytes) -> Response:
-    """Return the HTTP response that a function's payload stands for.
+    """Return the HTTP response in a function's payload.
 
-    A payload without `statusCode` is the body of a 200 in JSON.
+    A payload without `statusCode` is the JSON body of a 200.
 
     Raises:
-        InvalidResponse: the payload is not JSON, or a part of the response has the wrong type.
+        InvalidResponse: the payload is not JSON, or part of it has the wrong type.
     """
     try:
         value = json.loads(payload, parse_constant=refuse_constant)
@@ -176,12 +189,12 @@ def _encode_body(body: bytes, content_type: str) -> tuple[str, bool]:
 
 
 def refuse_constant(constant: str) -> None:
-    """Refuse `NaN` and the infinities, which Python's parser would take: its `parse_constant`.
+    """Reject `NaN` and the infinities, which Python's JSON parser accepts. For its `parse_constant`.
 
     Raises:
         ValueError: always.
     """
-    raise ValueError(f"{constant} is no JSON number")
+    raise ValueError(f"{constant} is not a JSON number")
 
 
 def _read_status(value: Any) -> int:
@@ -214,7 +227,7 @@ def _read_response_headers(headers: Any) -> Headers:
     for name, value in headers.items():
         raw_name = name.lower().encode("utf-8")
         if not _HEADER_NAME.fullmatch(raw_name):
-            raise InvalidResponse(f"{name!r} is not the name of a header")
+            raise InvalidResponse(f"{name!r} is not a header name")
         if raw_name not in _GATEWAY_HEADERS:
             read.append((raw_name, _header_value(name, value)))
     return read

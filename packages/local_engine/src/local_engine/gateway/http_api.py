@@ -1,4 +1,4 @@
-"""An HTTP API's gateway as an ASGI application: routes, throttles, authorizes, invokes, answers.
+"""HTTP API gateway as an ASGI application: routing, throttling, authorization, invocation and the response.
 
 Source: "API Gateway HTTP APIs" and "Quotas for configuring and running an HTTP API" (API Gateway Developer Guide).
 """
@@ -9,26 +9,25 @@ import json
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
 
-from local_engine.cloudwatch.publishers import ApiMetrics
-from local_engine.console import Console
 from local_engine.functions.pool import ConcurrencyExceeded, FunctionError, FunctionPool, Invocation
-from local_engine.gateway.authorizer import Forbidden, JwtAuthorizer, Unauthorized
+from local_engine.gateway.access_log import RequestRecord
+from local_engine.gateway.authorizer import Authorization, Forbidden, JwtAuthorizer, Unauthorized
 from local_engine.gateway.cors import Cors
 from local_engine.gateway.events import Headers, InvalidResponse, Request, Response, build_event, read_response
 from local_engine.gateway.routes import Match, Route, RouteTable, UnservableRoute, read_routes
 from local_engine.gateway.throttling import Throttle
+from local_engine.observer import Observer
 from local_engine.template.stack import HttpApi, TemplateError
 
 MAX_HEADERS = 10_240
-"""Bytes of the request line and the header values together."""
+"""Most bytes of the request line and the header values together."""
 MAX_BODY = 10 * 1024 * 1024
-"""Bytes that the gateway accepts."""
+"""Most bytes that the gateway accepts."""
 MAX_EVENT = 6 * 1024 * 1024
-"""Bytes that Lambda accepts."""
+"""Most bytes that Lambda accepts."""
 _JSON = (b"content-type", b"application/json")
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -37,7 +36,7 @@ Scope = MutableMapping[str, Any]
 
 
 class Rejection(Exception):
-    """The gateway answers by itself, with an error."""
+    """The gateway responds with an error of its own."""
 
     def __init__(self, status: int, message: str, headers: Headers | None = None) -> None:
         super().__init__(message)
@@ -45,34 +44,23 @@ class Rejection(Exception):
         self.response = Response(status, [_JSON, *(headers or [])], body)
 
 
-@dataclass(slots=True)
-class _Trace:
-    """What the line about a request says beside the request itself."""
-
-    function: str = ""
-    start: str = ""
-    route: Route | None = None
-    waited: float | None = None
-    """Milliseconds between the event to the function and its answer."""
-    received: int = 0
-    """Bytes of the request's body."""
-
-
 class Gateway:
-    """Serve one HTTP API."""
+    """Serves one HTTP API."""
 
-    def __init__(
-        self, api: HttpApi, functions: Mapping[str, FunctionPool], console: Console, metrics: ApiMetrics
-    ) -> None:
-        """Read the API's routes; `functions` is by the functions' names.
+    def __init__(self, api: HttpApi, functions: Mapping[str, FunctionPool], observer: Observer) -> None:
+        """Read the API's routes.
+
+        Args:
+            api: the API.
+            functions: by their names.
+            observer: told of each request and fault.
 
         Raises:
-            TemplateError: the API has something that the engine does not serve as the cloud would.
+            TemplateError: the API has something that the engine does not serve as AWS would.
         """
         self._api = api
         self._functions = functions
-        self._console = console
-        self._metrics = metrics
+        self._observer = observer
         try:
             self.table = RouteTable(read_routes(api.document))
         except UnservableRoute as error:
@@ -80,7 +68,7 @@ class Gateway:
         for route in self.table.routes:
             if route.function_name not in functions:
                 raise TemplateError(
-                    f"Route {route.key} leads to function {route.function_name}, which has no Python runtime; "
+                    f"Route {route.key} invokes {route.function_name}, which has no Python runtime; "
                     "the local engine runs only Python."
                 )
         self._authorizers = {
@@ -96,12 +84,13 @@ class Gateway:
         """Answer a request."""
         started = time.monotonic()
         request_id = base64.b64encode(os.urandom(11)).decode("ascii")
-        trace = _Trace()
+        record = RequestRecord(self._api, request_id, scope["method"], scope["raw_path"].decode("latin-1"))
         origin = _find_header(scope["headers"], b"origin")
         try:
-            response = await self._answer(scope, receive, request_id, trace, origin)
+            response = await self._answer(scope, receive, record, origin)
         except Rejection as rejection:
             response = rejection.response
+            record.error = str(rejection)
         headers = [pair for pair in response.headers if pair[0] != b"apigw-requestid"]
         if self._cors is not None:
             headers = [pair for pair in headers if not pair[0].startswith(b"access-control-")]
@@ -115,43 +104,25 @@ class Gateway:
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
         await send({"type": "http.response.body", "body": response.body})
         milliseconds = (time.monotonic() - started) * 1000
-        self._metrics.publish(
-            (trace.route.method, trace.route.path) if trace.route else None,
-            status=response.status,
-            latency=milliseconds,
-            integration_latency=trace.waited,
-            size=trace.received + len(response.body),
-        )
-        self._console.show_request(
-            method=scope["method"],
-            path=scope["raw_path"].decode("latin-1"),
-            status=response.status,
-            milliseconds=milliseconds,
-            function=trace.function,
-            start=trace.start,
-            request_id=request_id,
-        )
+        self._observer.request_answered(record.answered(response.status, milliseconds, len(response.body)))
 
-    async def _answer(
-        self, scope: Scope, receive: Receive, request_id: str, trace: _Trace, origin: str | None
-    ) -> Response:
+    async def _answer(self, scope: Scope, receive: Receive, record: RequestRecord, origin: str | None) -> Response:
         body = await read_body(receive, MAX_BODY)
-        trace.received = len(body or b"")
-        request = _read_request(scope, body or b"", request_id)
+        request = record.request = _read_request(scope, body or b"", record)
         _check_head(request)
         if self._cors is not None and _is_preflight(scope, origin):
             return Response(204, [], b"")
         match = self._match(request)
-        route = trace.route = match.route
-        trace.function = self._functions[route.function_name].function.logical_id
+        route = record.route = match.route
+        record.function = self._functions[route.function_name].function.logical_id
         if not self._throttle.admits(route.key):
             raise Rejection(429, "Too Many Requests")
-        authorizer = await self._authorize(route, request)
+        authorizer = await self._authorize(route, request, record)
         if body is None:
             raise Rejection(413, "Request Entity Too Large")
         event = build_event(
             request,
-            api_id=self._api.logical_id,
+            api_id=self._api.id,
             stage=self._api.stage,
             route_key=route.key,
             path_parameters=match.path_parameters,
@@ -160,7 +131,7 @@ class Gateway:
         encoded = json.dumps(event, ensure_ascii=False).encode("utf-8", "surrogatepass")
         if len(encoded) > MAX_EVENT:
             raise Rejection(413, "Request Entity Too Large")
-        return await self._invoke(route, encoded, trace)
+        return await self._invoke(route, encoded, record)
 
     def _match(self, request: Request) -> Match:
         path = request.raw_path
@@ -173,42 +144,52 @@ class Gateway:
             raise Rejection(404, "Not Found")
         return match
 
-    async def _authorize(self, route: Route, request: Request) -> dict[str, Any] | None:
+    async def _authorize(self, route: Route, request: Request, record: RequestRecord) -> dict[str, Any] | None:
         if route.authorizer is None:
             return None
         try:
-            return await self._authorizers[route.authorizer].authorize(request, route)
-        except Unauthorized as error:
-            raise Rejection(401, "Unauthorized", [_challenge(error.www_authenticate)]) from error
-        except Forbidden as error:
-            raise Rejection(403, "Forbidden", [_challenge(error.www_authenticate)]) from error
+            authorization = await self._authorizers[route.authorizer].authorize(request, route)
+        except (Unauthorized, Forbidden) as error:
+            record.authorizer_error = error.www_authenticate
+            status, message = (401, "Unauthorized") if isinstance(error, Unauthorized) else (403, "Forbidden")
+            raise Rejection(status, message, [_challenge(error.www_authenticate)]) from error
+        record.claims = authorization.claims
+        return {"jwt": {"claims": authorization.claims, "scopes": authorization.scopes}}
 
-    async def _invoke(self, route: Route, event: bytes, trace: _Trace) -> Response:
-        # The function goes on after the gateway has given up, as in Lambda.
+    async def _invoke(self, route: Route, event: bytes, record: RequestRecord) -> Response:
+        pool = self._functions[route.function_name]
         started = time.monotonic()
-        invocation = asyncio.create_task(self._functions[route.function_name].invoke(event, qualifier=route.qualifier))
-        done, _ = await asyncio.wait((invocation,), timeout=route.timeout)
-        trace.waited = (time.monotonic() - started) * 1000
+        # As in AWS, the function goes on after the gateway has given up.
+        invocation = asyncio.create_task(pool.invoke(event, qualifier=route.qualifier))
+        done, _ = await asyncio.wait((invocation,), timeout=None if pool.is_debugged else route.timeout)
+        record.waited = (time.monotonic() - started) * 1000
         if not done:
-            self._console.show_error(trace.function, f"No answer within the gateway's {route.timeout:g} s.")
+            self._find_fault(record, f"No answer within the gateway's {route.timeout:g} s.")
             invocation.add_done_callback(_retrieve)
             raise Rejection(503, "Service Unavailable")
         try:
             result = invocation.result()
-            trace.start = "cold" if result.cold else "warm"
-            return read_response(result.payload)
+            record.start = "cold" if result.cold else "warm"
+            response = read_response(result.payload)
         except InvalidResponse as error:
-            self._console.show_error(trace.function, f"The function's response is not valid: {error}.")
+            self._find_fault(record, f"The function's response is not valid: {error}.")
         except FunctionError as error:
-            self._console.show_error(trace.function, str(error))
+            self._find_fault(record, str(error))
         except ConcurrencyExceeded as error:
-            self._console.show_error(trace.function, str(error))
+            self._find_fault(record, str(error))
             raise Rejection(503, "Service Unavailable") from error
+        else:
+            record.function_status = response.status
+            return response
         raise Rejection(500, "Internal Server Error")
+
+    def _find_fault(self, record: RequestRecord, text: str) -> None:
+        record.integration_error = text.partition("\n")[0]
+        self._observer.fault_found(record.function, text)
 
 
 class _Authorizer:
-    """A JWT authorizer with the place in the request where its token is."""
+    """A JWT authorizer with its identity source."""
 
     def __init__(self, name: str, document: Mapping[str, Any]) -> None:
         scheme = ((document.get("components") or {}).get("securitySchemes") or {}).get(name) or {}
@@ -218,31 +199,30 @@ class _Authorizer:
                 self._authorizer = JwtAuthorizer(issuer, [audience] if isinstance(audience, str) else audience)
             case _:
                 raise TemplateError(
-                    f"Authorizer {name} is no JWT authorizer with issuer and audience; the local engine has no other."
+                    f"Authorizer {name} is not a JWT authorizer with issuer and audience, the only kind served here."
                 )
         source = settings.get("identitySource", "$request.header.Authorization")
         _, self._place, self._name = str(source[0] if isinstance(source, list) else source).split(".", 2)
 
-    async def authorize(self, request: Request, route: Route) -> dict[str, Any]:
-        """Return `requestContext.authorizer`."""
-        authorization = await self._authorizer.authorize(self._find_token(request), route.scopes)
-        return {"jwt": {"claims": authorization.claims, "scopes": authorization.scopes}}
+    async def authorize(self, request: Request, route: Route) -> Authorization:
+        """Check a request's token, as `JwtAuthorizer.authorize`."""
+        return await self._authorizer.authorize(self._find_token(request), route.scopes)
 
     def _find_token(self, request: Request) -> str | None:
         if self._place == "querystring":
             values = parse_qs(request.query).get(self._name)
             return values[0] if values else None
-        # Headers of one name are joined by commas, so that a second Authorization leaves no token that holds.
+        # Headers of one name are joined by commas, so a second Authorization header makes the token invalid.
         found = [value for name, value in request.headers if name == self._name.lower().encode()]
         return b",".join(found).decode("latin-1") if found else None
 
 
-def _read_request(scope: Scope, body: bytes, request_id: str) -> Request:
+def _read_request(scope: Scope, body: bytes, record: RequestRecord) -> Request:
     host = _find_header(scope["headers"], b"host")
     return Request(
-        id=request_id,
-        method=scope["method"],
-        raw_path=scope["raw_path"].decode("latin-1"),
+        id=record.id,
+        method=record.method,
+        raw_path=record.path,
         query=scope["query_string"].decode("latin-1"),
         headers=scope["headers"],
         body=body,
@@ -250,7 +230,7 @@ def _read_request(scope: Scope, body: bytes, request_id: str) -> Request:
         scheme=scope["scheme"],
         host=host or "{}:{}".format(*scope["server"]),
         http_version=scope["http_version"],
-        received_at=time.time(),
+        received_at=record.received_at,
     )
 
 
@@ -259,16 +239,18 @@ def _check_head(request: Request) -> None:
     if line + sum(len(value) for _, value in request.headers) > MAX_HEADERS:
         raise Rejection(431, "Request Header Fields Too Large")
     names = {name for name, _ in request.headers}
-    # Two lengths for one body are how requests are smuggled; what follows is no request (RFC 9112 section 6.3).
+    # Request smuggling gives one body two lengths, so the rest of the connection is not trusted (RFC 9112 section 6.3).
     if b"content-length" in names and b"transfer-encoding" in names:
         raise Rejection(400, "Bad Request", [(b"connection", b"close")])
 
 
 async def read_body(receive: Receive, limit: int) -> bytes | None:
-    """Return the body; None for one of more bytes than the limit, read to its end lest the client miss the answer.
+    """Return the body, or None if it is larger than the limit.
+
+    A larger body is read to its end, so that the client receives the response.
 
     Raises:
-        Rejection: the client has gone.
+        Rejection: the client disconnected.
     """
     chunks: list[bytes] = []
     size = 0
@@ -306,6 +288,6 @@ def _challenge(www_authenticate: str) -> tuple[bytes, bytes]:
 
 
 def _retrieve(invocation: "asyncio.Task[Invocation]") -> None:
-    # Nobody waits for the outcome any more; asyncio complains about an exception that nobody looks at.
+    # No one awaits the result, and asyncio complains about an exception that is never retrieved.
     if not invocation.cancelled():
         invocation.exception()

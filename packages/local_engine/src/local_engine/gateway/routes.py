@@ -1,4 +1,4 @@
-"""Finds the route of a request ("Routes for HTTP APIs", API Gateway Developer Guide)."""
+"""Routes of an HTTP API and how requests match them ("Routes for HTTP APIs", API Gateway Developer Guide)."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,21 +14,21 @@ _DEFAULT_TIMEOUT = 30.0
 
 
 class UnservableRoute(Exception):
-    """A route that the engine cannot serve as the cloud would; the message is a sentence."""
+    """The engine cannot serve a route as AWS would. The message is a sentence."""
 
 
 @dataclass(frozen=True)
 class Route:
-    """A route of an HTTP API and what stands behind it."""
+    """A route of an HTTP API and its integration."""
 
     method: str
     """`ANY` for every method."""
     path: str
     function_name: str
     qualifier: str | None
-    """The function's alias or version; None where the integration names neither."""
+    """The function's alias or version. None if the integration names neither."""
     authorizer: str | None
-    """The name of its security scheme; None where the route is open."""
+    """The name of its security scheme. None if the route is open."""
     scopes: tuple[str, ...]
     timeout: float
     """Seconds that the integration may take."""
@@ -39,7 +39,7 @@ class Route:
 
     @property
     def key(self) -> str:
-        """As AWS writes it: `GET /items/{id}` or `$default`."""
+        """The route key: `GET /items/{id}` or `$default`."""
         return self.path if self.path == "$default" else f"{self.method} {self.path}"
 
 
@@ -51,16 +51,20 @@ class Match(NamedTuple):
 
 
 class RouteTable:
-    """The routes of an API in the order in which they are tried."""
+    """The routes of an API in order of precedence."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self.routes = sorted(routes, key=_precedence)
 
     def match(self, method: str, path: str) -> Match | None:
-        """Return the route that takes a request, by its method and its path as sent without the stage.
+        """Return the route for a request, or None.
 
-        A full match goes before a greedy variable and that before `$default`; a fixed segment before a
-        variable; a route with the method before one for any method.
+        A full match comes before a greedy variable, and that before `$default`. A fixed segment comes before a
+        variable, and a route with the method before one for any method.
+
+        Args:
+            method: the request's method.
+            path: its path as sent, without the stage.
         """
         for route in self.routes:
             if route.method in (method, "ANY") and (found := route.pattern.fullmatch(path)):
@@ -72,7 +76,7 @@ def read_routes(document: Mapping[str, Any]) -> Iterator[Route]:
     """Read the routes of an OpenAPI document with API Gateway's extensions.
 
     Raises:
-        UnservableRoute: an integration or authorizer that the engine does not have.
+        UnservableRoute: the engine does not have the integration or authorizer.
     """
     for path, operations in (document.get("paths") or {}).items():
         for method, operation in operations.items():
@@ -85,7 +89,7 @@ def _read_route(method: str, path: str, operation: Mapping[str, Any], document: 
     function = _FUNCTION_NAME.search(str(integration.get("uri")))
     if str(integration.get("type")).lower() != "aws_proxy" or not function:
         raise UnservableRoute(
-            f"Route {method} {path} has no function behind it, and the local engine serves only functions."
+            f"Route {method} {path} does not invoke a function, and the local engine serves only functions."
         )
     if str(integration.get("payloadFormatVersion")) != "2.0":
         raise UnservableRoute(
@@ -107,7 +111,7 @@ def _read_route(method: str, path: str, operation: Mapping[str, Any], document: 
 def _read_security(security: Any) -> tuple[str | None, tuple[str, ...]]:
     for requirement in security or []:
         for name, scopes in requirement.items():
-            # SAM writes NONE for a route that is taken out of the default authorizer.
+            # SAM writes NONE for a route without the default authorizer.
             return (None, ()) if name == "NONE" else (name, tuple(scopes))
     return None, ()
 
@@ -133,6 +137,6 @@ def _path_parameters(route: Route, found: re.Match[str]) -> dict[str, str]:
 
 def _precedence(route: Route) -> tuple[bool, bool, list[int], bool]:
     kinds = [2 if segment.endswith("+}") else 1 if segment.startswith("{") else 0 for segment in route.path.split("/")]
-    # Of two greedy routes the one with more segments before its end is the more specific.
+    # Of two greedy routes, the one with more segments is more specific.
     is_greedy = kinds[-1] == 2
     return route.path == "$default", is_greedy, [kind if kind < 2 else 9 for kind in kinds], route.method == "ANY"

@@ -1,4 +1,4 @@
-"""Limits the rate of requests ("Throttle requests to your HTTP APIs", API Gateway Developer Guide)."""
+"""Throttling ("Throttle requests to your HTTP APIs", API Gateway Developer Guide)."""
 
 import time
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from local_engine.template.stack import Throttling
 
 
 class TokenBucket:
-    """Let `burst` requests through at once and `rate` a second in the long run."""
+    """Admits `burst` requests at once and `rate` per second in the long run."""
 
     def __init__(self, rate: float, burst: int) -> None:
         self._rate = rate
@@ -16,7 +16,7 @@ class TokenBucket:
         self._filled_at = time.monotonic()
 
     def take(self) -> bool:
-        """Take a token; False where there is none."""
+        """Take a token and return True, or return False if there is none."""
         now = time.monotonic()
         self._tokens = min(self._burst, self._tokens + (now - self._filled_at) * self._rate)
         self._filled_at = now
@@ -27,7 +27,7 @@ class TokenBucket:
 
 
 class Throttle:
-    """The buckets of an API: each route has its own, with the stage's settings where it has none itself."""
+    """The buckets of an API. Each route has its own, with the stage's settings as defaults."""
 
     def __init__(self, default: Throttling, routes: Mapping[str, Throttling]) -> None:
         self._default = default
@@ -35,7 +35,7 @@ class Throttle:
         self._buckets: dict[str, TokenBucket | None] = {}
 
     def admits(self, route_key: str) -> bool:
-        """Whether a request for this route may pass now."""
+        """Return whether a request for this route may pass now."""
         if route_key not in self._buckets:
             self._buckets[route_key] = self._create_bucket(self._routes.get(route_key))
         bucket = self._buckets[route_key]
@@ -48,5 +48,5 @@ class Throttle:
             burst = burst if settings.burst is None else settings.burst
         if rate is None and burst is None:
             return None
-        # Where only one is set the other is AWS's default for an account.
+        # If only one is set, the other is AWS's default for an account.
         return TokenBucket(10000 if rate is None else rate, 5000 if burst is None else burst)

@@ -1,27 +1,28 @@
-"""The local issuer's client as programs find it: in Secrets Manager, in the form that the stack's own secret has."""
+"""Credentials of the issuer's client for programs, kept in Secrets Manager as a deployed stack keeps its own."""
 
 import json
+from pathlib import Path
 
-from local_engine.command_line.token_command import issuer_url
 from local_engine.gateway.routes import read_routes
-from local_engine.issuer.issuer import CLIENT_ID, load_client_secret
+from local_engine.issuer.access_tokens import CLIENT_ID, issuer_url, load_client_secret
 from local_engine.services.aws_services import keep_secret
 from local_engine.template.intrinsics import REGION
 from local_engine.template.stack import HttpApi
 
 
-def keep_machine_client(api: HttpApi, port: int, endpoint: str) -> None:
-    """Put what a program needs to get tokens for an API into the secret `machine-client/<the API's logical id>`.
+def keep_machine_client(api: HttpApi, port: int, endpoint: str, project: Path) -> None:
+    """Write the settings of a program that calls an API into the secret `machine-client/<logical ID of the API>`.
 
-    An API without an authorizer gets none.
+    An API without an authorizer gets no secret.
 
     Args:
-        api: which the tokens are for.
-        port: of the API.
+        api: the API to call.
+        port: the API's port.
         endpoint: URL of the AWS services.
+        project: the folder of the template.
 
     Raises:
-        ServicesError: Secrets Manager refuses it.
+        ServicesError: Secrets Manager rejects the secret.
         StateError: the client's secret cannot be read or written.
     """
     routes = [route for route in read_routes(api.document) if route.authorizer]
@@ -29,7 +30,7 @@ def keep_machine_client(api: HttpApi, port: int, endpoint: str) -> None:
         return
     value = {
         "clientId": CLIENT_ID,
-        "clientSecret": load_client_secret(),
+        "clientSecret": load_client_secret(project),
         "scope": " ".join(sorted({scope for route in routes for scope in route.scopes})),
         "tokenEndpoint": f"{issuer_url(port)}/oauth2/token",
     }
@@ -37,11 +38,11 @@ def keep_machine_client(api: HttpApi, port: int, endpoint: str) -> None:
 
 
 def describe_environment(api: HttpApi, url: str, endpoint: str) -> str:
-    """Return the environment of a machine client for an API, as a shell takes it in front of a command.
+    """Return a machine client's environment variables, to be written before a shell command.
 
     Args:
-        api: to be called.
-        url: of the API, with its stage.
+        api: the API to call.
+        url: URL of the API, with its stage.
         endpoint: URL of the AWS services.
     """
     variables = {

@@ -1,0 +1,1 @@
+"""Documentation of an API as a web page."""

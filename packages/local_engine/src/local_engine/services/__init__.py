@@ -1,0 +1,21 @@
+"""AWS services in a process of their own: DynamoDB, SQS, EventBridge and Secrets Manager."""
+
+from local_engine.services.aws_services import (
+    SERVICES_PORT,
+    Services,
+    ServicesError,
+    create_resources,
+    keep_secret,
+    seed_tables,
+    start_services,
+)
+
+__all__ = [
+    "SERVICES_PORT",
+    "Services",
+    "ServicesError",
+    "create_resources",
+    "keep_secret",
+    "seed_tables",
+    "start_services",
+]

@@ -1,9 +1,8 @@
-"""AWS on one machine: moto in a process of its own, with the resources that a template declares."""
+"""AWS services on one machine: moto in its own process, with the resources of a template."""
 
 import contextlib
 import http.client
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -14,14 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from local_engine.child_environment import child_environment
 from local_engine.services.containers import Network, listen
 from local_engine.template.intrinsics import REGION
 from local_engine.template.stack import Resource, Stack
 
-LARGEST_BATCH = 25  # of BatchWriteItem
+SERVICES_PORT = 4566
+"""The port under `local-engine backend`."""
+LARGEST_BATCH = 25
+"""Most requests of a BatchWriteItem call."""
 _LONGEST_SHOWN = 2000
 
-# What AWS::DynamoDB::Table and CreateTable spell alike.
+# Properties that AWS::DynamoDB::Table and CreateTable have in common.
 _TABLE_PROPERTIES = (
     "AttributeDefinitions",
     "BillingMode",
@@ -42,7 +45,7 @@ _QUEUE_ATTRIBUTES = (
     "VisibilityTimeout",
 )
 _RULE_PROPERTIES = ("Description", "EventBusName", "ScheduleExpression", "State")
-# Target prefix and JSON version of each service's protocol, by the name that its requests are signed for.
+# Target prefix and JSON version of each service's protocol, by its signing name.
 _PROTOCOLS = {
     "dynamodb": ("DynamoDB_20120810", "1.0"),
     "events": ("AWSEvents", "1.1"),
@@ -52,18 +55,18 @@ _PROTOCOLS = {
 
 
 class ServicesError(Exception):
-    """The services do not start, or refuse what they were asked for; the message is a sentence for the user."""
+    """The services do not start, or reject a request. The message is a sentence for the user."""
 
 
 @dataclass(frozen=True)
 class Services:
-    """The running process; it ends with this one, however this one ends."""
+    """The running process. It ends with this one, even if this one is killed."""
 
     process: subprocess.Popen[bytes]
     endpoint: str
 
     def stop(self) -> None:
-        """End the process; harmless if it has ended."""
+        """End the process. Harmless if it has ended."""
         if self.process.stdin:
             self.process.stdin.close()
         try:
@@ -77,7 +80,7 @@ def start_services(port: int | None = None) -> Services:
     """Start moto on loopback.
 
     Args:
-        port: the port to listen on; None for any that is free.
+        port: the port to listen on. None for any free one.
 
     Raises:
         ServicesError: the port is taken.
@@ -86,17 +89,17 @@ def start_services(port: int | None = None) -> Services:
         listener = listen("127.0.0.1", port or 0)
     except OSError as error:
         raise ServicesError(
-            f"Port {port} cannot be used for the local AWS services ({error.strerror}); stop what uses it."
+            f"Port {port} cannot be used for the local AWS services ({error.strerror}). Stop the program that uses it."
         ) from error
     return serve_moto([listener])
 
 
 def serve_moto(sockets: Sequence[socket.socket], networks: Sequence[Network] = ()) -> Services:
-    """Start moto on sockets that listen already; this process's side of them is closed.
+    """Start moto on listening sockets, which this process then closes.
 
     Args:
-        sockets: the first one's address is where this machine finds the services.
-        networks: whose addresses may call, besides loopback.
+        sockets: this machine reaches the services at the first one's address.
+        networks: networks that may call, besides loopback.
     """
     host, port = sockets[0].getsockname()
     descriptors = [listener.fileno() for listener in sockets]
@@ -108,11 +111,11 @@ def serve_moto(sockets: Sequence[socket.socket], networks: Sequence[Network] = (
             ",".join(map(str, networks)),
             *map(str, descriptors),
         ],
-        # Without CORS headers no page that a browser shows can read the tables.
-        env={**os.environ, "MOTO_DISABLE_GLOBAL_CORS": "true", "MOTO_PORT": str(port)},
+        # Without CORS headers, no web page can read the tables.
+        env={**child_environment(), "MOTO_DISABLE_GLOBAL_CORS": "true", "MOTO_PORT": str(port)},
         stdin=subprocess.PIPE,
         pass_fds=descriptors,
-        # Ctrl-C is for the parent alone, which then stops this process in its own time.
+        # Ctrl-C is for the parent, which stops this process when it is ready.
         start_new_session=True,
     )
     for listener in sockets:
@@ -121,14 +124,14 @@ def serve_moto(sockets: Sequence[socket.socket], networks: Sequence[Network] = (
 
 
 def create_resources(stack: Stack, endpoint: str) -> None:
-    """Create the tables, queues, event buses and rules of a stack; what has no name gets its logical id as name.
+    """Create the tables, queues, event buses and rules of a stack. The default name is the logical ID.
 
     Args:
-        stack: its other resources are ignored.
+        stack: the stack. Its other resources are ignored.
         endpoint: URL of the services.
 
     Raises:
-        ServicesError: a resource is refused, with moto's reason.
+        ServicesError: moto rejects a resource. The message gives its reason.
     """
     resources = stack.resources
     with _Client(endpoint) as client:
@@ -148,15 +151,15 @@ def create_resources(stack: Stack, endpoint: str) -> None:
 
 
 def seed_tables(file: Path, endpoint: str, names: Mapping[str, str]) -> None:
-    """Write a file's items, in the form of BatchWriteItem's `RequestItems` with logical ids for table names.
+    """Write the items of a file into the tables.
 
     Args:
-        file: JSON.
+        file: JSON in the form of BatchWriteItem's `RequestItems`, with logical IDs as table names.
         endpoint: URL of the services.
-        names: the tables' names by their logical ids.
+        names: the tables' names by their logical IDs.
 
     Raises:
-        ServicesError: the file cannot be read, names an unknown table, or an item is refused.
+        ServicesError: the file cannot be read, a table is unknown, or an item is rejected.
     """
     try:
         content = json.loads(file.read_text())
@@ -164,7 +167,7 @@ def seed_tables(file: Path, endpoint: str, names: Mapping[str, str]) -> None:
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise ServicesError(f"{file} cannot be used for example data: {error}.") from error
     except KeyError as error:
-        raise ServicesError(f"{file} has items for {error}, which is no table of the template.") from error
+        raise ServicesError(f"{file} has items for {error}, which is not a table of the template.") from error
     with _Client(endpoint) as client:
         for start in range(0, len(requests), LARGEST_BATCH):
             batch: dict[str, list[Any]] = {}
@@ -174,37 +177,46 @@ def seed_tables(file: Path, endpoint: str, names: Mapping[str, str]) -> None:
 
 
 def keep_secret(name: str, value: str, endpoint: str) -> None:
-    """Put a secret into Secrets Manager, in place of what is there under its name.
+    """Create or replace a secret in Secrets Manager.
 
     Args:
-        name: of the secret.
+        name: the secret's name.
         value: its text.
         endpoint: URL of the services.
 
     Raises:
-        ServicesError: the secret is refused.
+        ServicesError: the secret is rejected.
     """
     with _Client(endpoint) as client:
-        # Made without its value, which a refusal would quote; services that run on their own may have it already.
+        # Created without its value, which an error message would quote. Other services may have the secret already.
         with contextlib.suppress(ServicesError):
             client.call("secretsmanager", "CreateSecret", {"Name": name})
         try:
             client.call("secretsmanager", "PutSecretValue", {"SecretId": name, "SecretString": value})
         except ServicesError:
-            raise ServicesError(f"The local AWS services refuse the secret {name}.") from None
+            raise ServicesError(f"The local AWS services reject the secret {name}.") from None
+
+
+def find_table_names(stack: Stack) -> dict[str, str]:
+    """Return the names of a stack's tables by their logical IDs."""
+    return {
+        logical_id: str(resource.properties.get("TableName", logical_id))
+        for logical_id, resource in stack.resources.items()
+        if resource.type == "AWS::DynamoDB::Table"
+    }
 
 
 def send_message(queue_arn: str, body: str, attributes: Mapping[str, tuple[str, str]], endpoint: str) -> None:
     """Send a message to an SQS queue.
 
     Args:
-        queue_arn: names the queue.
+        queue_arn: the queue's ARN.
         body: the message.
-        attributes: types (`String`, `Number`) and values by their names.
+        attributes: the message's attributes by name: type (`String` or `Number`) and value.
         endpoint: URL of the services.
 
     Raises:
-        ServicesError: there is no such queue, or the message is refused.
+        ServicesError: the queue does not exist, or the message is rejected.
     """
     with _Client(endpoint) as client:
         queue = client.call("sqs", "GetQueueUrl", {"QueueName": queue_arn.rpartition(":")[2]})
@@ -257,7 +269,7 @@ def _attribute_text(value: Any) -> str:
 
 
 class _Client:
-    """Calls AWS's JSON protocols directly: importing boto3 would double the time that a start takes."""
+    """Calls AWS's JSON protocols directly, because importing boto3 would double the start-up time."""
 
     def __init__(self, endpoint: str) -> None:
         self._connection = http.client.HTTPConnection(urllib.parse.urlsplit(endpoint).netloc, timeout=30)
@@ -273,7 +285,7 @@ class _Client:
         headers = {
             "Content-Type": f"application/x-amz-json-{version}",
             "X-Amz-Target": f"{prefix}.{action}",
-            # Moto reads service and region from it and checks no signature.
+            # Moto reads service and region from this header and does not check the signature.
             "Authorization": f"AWS4-HMAC-SHA256 Credential=local/20260101/{REGION}/{service}/aws4_request",
         }
         try:
@@ -288,5 +300,5 @@ class _Client:
         if response.status != 200:
             reason = answer.get("Message") or answer.get("message") or f"status {response.status}"
             shown = textwrap.shorten(json.dumps(parameters), _LONGEST_SHOWN)
-            raise ServicesError(f"The local AWS services refuse {action} with {shown}: {reason}")
+            raise ServicesError(f"The local AWS services reject {action} with {shown}: {reason}")
         return answer

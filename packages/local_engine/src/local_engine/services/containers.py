@@ -1,8 +1,8 @@
-"""Lets containers on this machine, and nobody else, reach a server of this machine.
+"""Access for containers on this machine, and for no other machine.
 
-Docker Desktop forwards `host.docker.internal` to loopback. On Linux the name stands for the gateway address of the
-containers' network, so a server must listen there as well; and since a machine nearby may route packets to that
-address, who calls must be looked at too.
+Docker Desktop forwards `host.docker.internal` to loopback. On Linux the name means the gateway address of the
+containers' network, so a server must listen there too. Another machine may route packets to that address, so the
+server also checks the caller's address.
 """
 
 import http.client
@@ -28,17 +28,17 @@ _IP_FREEBIND = 15
 
 @dataclass(frozen=True)
 class ContainerNetwork:
-    """The network that containers are in when they ask for no other."""
+    """The default network of containers."""
 
     gateway: str
     subnet: Network
 
 
 def find_container_network() -> ContainerNetwork | None:
-    """Ask the engine that DOCKER_HOST names, or the usual one, for its default network.
+    """Ask the container engine in DOCKER_HOST, or the usual one, for its default network.
 
     Returns:
-        None where loopback is enough (not Linux) or no engine answers on a local socket.
+        None if loopback is enough (not Linux) or no engine answers on a local socket.
     """
     engine = os.environ.get("DOCKER_HOST", _DEFAULT_ENGINE)
     if sys.platform != "linux" or not engine.startswith("unix://"):
@@ -61,16 +61,16 @@ def find_container_network() -> ContainerNetwork | None:
 
 
 def listen(address: str, port: int) -> socket.socket:
-    """Open a socket that listens, so that whoever connects before its server is up waits instead of failing.
+    """Open a listening socket. A client that connects before its server is up waits instead of failing.
 
     Args:
-        address: an IPv4 address, on Linux also one that this machine does not have yet.
-        port: 0 for any that is free.
+        address: an IPv4 address. On Linux, this machine need not have it yet.
+        port: 0 for any free one.
 
     Raises:
         OSError: the port is taken.
     """
-    # asyncio turns Nagle's algorithm off only where the protocol is spelt out; with it every answer takes 40 ms more.
+    # asyncio disables Nagle's algorithm only if the protocol is explicit. Otherwise each response takes 40 ms longer.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -86,14 +86,14 @@ def listen(address: str, port: int) -> socket.socket:
 
 
 class LocalPeersOnly:
-    """An ASGI application that refuses callers outside loopback and the given networks."""
+    """An ASGI application that rejects callers outside loopback and the given networks."""
 
     def __init__(self, application: Application, networks: Sequence[Network]) -> None:
         self._application = application
         self._networks = networks
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, with 403 where the caller is not to be served."""
+        """Answer a request, with 403 if the caller is not allowed."""
         peer = ipaddress.ip_address(scope["client"][0])
         if peer.is_loopback or any(peer in network for network in self._networks):
             await self._application(scope, receive, send)

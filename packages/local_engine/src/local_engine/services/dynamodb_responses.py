@@ -1,8 +1,8 @@
-"""A faster way for moto to write DynamoDB's answers, byte for byte the same (but that it keeps an empty map key).
+"""Faster serializer for moto's DynamoDB responses. Its output is the same byte for byte, except for an empty map key.
 
-Moto serialises every AWS answer by one general method, which looks for each of the ten members of every
-`AttributeValue` under several aliases: three quarters of the processor time of a query, about 15 ms for twenty
-items. But an attribute value has one member and its plain form is nearly the wire form already.
+Moto serializes every AWS response with one general method, which looks for each of the ten members of every
+`AttributeValue` under several aliases. That is three quarters of the processor time of a query, about 15 ms for twenty
+items. But an attribute value has one member, and its plain form is nearly the wire form already.
 """
 
 import base64
@@ -13,18 +13,18 @@ import moto
 from moto.core.model import Shape, StructureShape
 from moto.core.serialize import SERVICE_SPECIFIC_SERIALIZERS, JSONSerializer, Serialized
 
-# Compared with moto's own answers in tests/engine; any other version goes its own way.
+# Versions whose own responses the tests compare. Any other version keeps its serializer.
 COMPARED_VERSIONS = ("5.2.5",)
 
 
 def install_fast_serializer() -> None:
-    """Make this process's moto use the faster serializer, where it was compared with that version."""
+    """Make this process's moto use the faster serializer, if the tests compare it with that version."""
     if moto.__version__ in COMPARED_VERSIONS:
         SERVICE_SPECIFIC_SERIALIZERS["dynamodb"] = {"json": AttributeValueSerializer}
 
 
 class AttributeValueSerializer(JSONSerializer):
-    """Moto's serializer of the JSON protocol, but for attribute values."""
+    """Moto's serializer of the JSON protocol, except for attribute values."""
 
     def _serialize_type_structure(self, serialized: Serialized, value: Any, shape: StructureShape, key: str) -> None:
         if shape.name != "AttributeValue":

@@ -1,7 +1,7 @@
-"""What moto served and holds, for whoever counts: `GET /_local/activity?after=N` of the local AWS services.
+"""Activity of the local AWS services, for metrics: `GET /_local/activity?after=N`.
 
-A request to DynamoDB is an event with its time; whoever asks says which events it has seen. Nothing is made up:
-capacity is there only where the request asked for it (`ReturnConsumedCapacity`), and as moto counts it.
+Each request to DynamoDB is an event with its time. The caller names the last event that it has seen. Capacity is
+present only if the request asked for it (`ReturnConsumedCapacity`), as moto counts it.
 """
 
 import itertools
@@ -23,21 +23,21 @@ _CONDITION_FAILED = "ConditionalCheckFailed"
 
 
 class MotoActivity:
-    """Remembers the last requests to DynamoDB."""
+    """Keeps the last requests to DynamoDB."""
 
     def __init__(self) -> None:
         self._events: deque[dict[str, Any]] = deque(maxlen=EVENTS_KEPT)
         self._last = 0
 
     def record(self, target: str, body: bytes, status: int, content: bytes, seconds: float) -> None:
-        """Remember a request.
+        """Record a request.
 
         Args:
-            target: of `X-Amz-Target`, such as `DynamoDB_20120810.GetItem`.
-            body: of the request.
-            status: of the answer.
-            content: of the answer.
-            seconds: that it took.
+            target: `X-Amz-Target`, such as `DynamoDB_20120810.GetItem`.
+            body: the request's body.
+            status: the response's status.
+            content: the response's body.
+            seconds: the duration.
         """
         operation = target.rpartition(".")[2]
         if operation not in _READS | _WRITES:
@@ -51,7 +51,7 @@ class MotoActivity:
             capacity = dict(_capacity(answer)) if status == 200 else {}
             failed = _failed_conditions(request, answer, error, tables)
         except (ValueError, TypeError, AttributeError, KeyError):
-            return  # Moto refuses what is not a request.
+            return  # Moto rejects it.
         self._last += 1
         self._events.append(
             {
@@ -73,10 +73,10 @@ class MotoActivity:
         )
 
     def describe(self, query: str) -> bytes:
-        """Return the events after the one that a query string names, and the queues as they are, in JSON."""
+        """Return the events after the one in a query string, and the present state of the queues, in JSON."""
         after = (parse_qs(query).get("after") or ["0"])[0]
         seen = int(after) if after.isascii() and after.isdecimal() else 0
-        # What was seen by whom is of no use after this process was started anew.
+        # A number of an earlier process means nothing here.
         seen = seen if seen <= self._last else 0
         newest_first = itertools.takewhile(lambda event: event["number"] > seen, reversed(self._events))
         events = list(newest_first)[::-1]
@@ -118,7 +118,7 @@ def _failed_conditions(
 
 
 def _describe_queues() -> list[dict[str, Any]]:
-    # Moto imports a service when it is first called.
+    # Moto imports a service with its first call.
     models = sys.modules.get("moto.sqs.models")
     if models is None:
         return []

@@ -1,8 +1,8 @@
-"""Has moto forget what nobody refers to any more, so that it does not grow for as long as it runs.
+"""Bounded memory for moto.
 
-Moto keeps every instance of its models, of DynamoDB each item ever written and each copy made for an answer, to show
-them on a dashboard of its own server: some kilobytes a request. And it keeps each record of a table's stream, which
-DynamoDB does for 24 hours: some kilobytes a write.
+For a dashboard of its own server, moto keeps every instance of its models: each DynamoDB item ever written and each
+copy made for a response, some kilobytes per request. It also keeps every record of a table's stream, some kilobytes per
+write. DynamoDB keeps them for 24 hours.
 """
 
 from typing import Any
@@ -13,11 +13,11 @@ from moto.dynamodb.models import dynamodb_backends
 from local_engine.template.intrinsics import ACCOUNT_ID, REGION
 
 RECORDS_KEPT = 500
-"""Of each stream, at least. Who reads one here is never that far behind."""
+"""Fewest records of each stream. No reader here is further behind."""
 
 
 def install_untracked_models() -> None:
-    """Replace what notes each new instance."""
+    """Replace the method that records each new instance."""
     BaseModel.__new__ = staticmethod(_create_untracked)  # type: ignore[method-assign]
 
 
@@ -26,11 +26,11 @@ def _create_untracked(cls: type[Any], *_: Any, **__: Any) -> Any:
 
 
 def forget_stream_records() -> None:
-    """Drop the oldest records of streams that have twice as many as are kept; to be called between two requests."""
+    """Drop the oldest records of streams with twice as many as are kept. Call it between two requests."""
     for table in dynamodb_backends[ACCOUNT_ID][REGION].tables.values():
         shard = table.stream_shard
         if shard and len(shard.items) >= 2 * RECORDS_KEPT:
             surplus = len(shard.items) - RECORDS_KEPT
             del shard.items[:surplus]
-            # A record's number follows from its place after the first one.
+            # A record's number is its position after the first one.
             shard.starting_sequence_number += surplus

@@ -1,10 +1,10 @@
-"""The process in which moto plays AWS: `python -m local_engine.services.moto_server NETWORKS DESCRIPTOR…`.
+"""The process that runs moto: `python -m local_engine.services.moto_server NETWORKS DESCRIPTOR…`.
 
-Started by `local_engine.services.aws_services`, which hands over sockets that listen already and a pipe as standard input. Moto's own
-server is Flask's development server: a thread and a connection a request, a log line each, and no lock. Moto's
-DynamoDB is not safe to use from several threads (between the check of a condition and its write another writer
-fits in, and a query fails when an item is added under it), so here its requests are served one at a time. The
-other services may wait (an SQS long poll does) and get threads.
+`local_engine.services.aws_services` starts it with listening sockets and a pipe as standard input. Moto's own server is
+Flask's development server: a thread, a connection and a log line per request, and no lock. Moto's DynamoDB is not
+thread-safe: another write can come between the check of a condition and its write, and a query fails if an item is
+added meanwhile. So its requests are served one at a time here. Other services may block, as an SQS long poll does, and
+get threads.
 """
 
 import asyncio
@@ -56,8 +56,8 @@ class MotoApplication:
             status = 200
             headers = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
         elif target.startswith("DynamoDB"):
-            # Called in the event loop itself, which is what keeps these requests one after another. Moto's
-            # dispatcher, which lists a directory for each request, is only needed where the target is ambiguous.
+            # Runs in the event loop itself, so that these requests are served one at a time. Moto's dispatcher lists a
+            # directory for each request and is needed only if the target is ambiguous.
             current = target.startswith("DynamoDB_20120810.")
             started = time.monotonic()
             status, headers, content = _call_wsgi(self._dynamodb if current else self._others, environ)
@@ -70,7 +70,7 @@ class MotoApplication:
 
 
 def _wsgi_environ(scope: Scope, body: bytes) -> dict[str, Any]:
-    """Translate a request into what PEP 3333 wants."""
+    """Translate a request into a WSGI environment (PEP 3333)."""
     host, port = scope["server"]
     environ: dict[str, Any] = {
         "REQUEST_METHOD": scope["method"],
@@ -120,7 +120,7 @@ def _call_wsgi(application: WsgiApplication, environ: dict[str, Any]) -> tuple[i
 
 
 def _end_with_parent() -> None:
-    # The other end of this pipe closes whichever way the parent ends, SIGKILL included.
+    # The other end of this pipe closes however the parent ends, even by SIGKILL.
     sys.stdin.buffer.read()
     os._exit(0)
 

@@ -1,4 +1,4 @@
-"""The ways to name a function, and the versions and aliases that a template gives it.
+"""Function names, ARNs and qualifiers, and the versions and aliases in a template.
 
 Source: "Invoke" (AWS Lambda API Reference).
 """
@@ -20,22 +20,22 @@ _NAME = re.compile(
 
 @dataclass(frozen=True)
 class FunctionName:
-    """A function, and which version of it is meant."""
+    """A function and its qualifier."""
 
     name: str
     qualifier: str | None
-    """A version or an alias; None where none is named, which means `$LATEST`."""
+    """A version or an alias. None means `$LATEST`."""
     is_here: bool = True
-    """Whether region and account are the local engine's, where they are named."""
+    """Whether the region and account, if named, are the local engine's."""
 
     @property
     def arn(self) -> str:
-        """The ARN as destinations get it: always with a qualifier."""
+        """The ARN with a qualifier, as destinations get it."""
         return f"arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:{self.name}:{self.qualifier or LATEST}"
 
 
 def parse_function_name(text: str) -> FunctionName | None:
-    """Read a name, a partial ARN or an ARN, with or without a qualifier; None where it is none of them.
+    """Read a name, a partial ARN or an ARN, with or without a qualifier. Return None for anything else.
 
     >>> parse_function_name("123456789012:function:orders:live")
     FunctionName(name='orders', qualifier='live', is_here=True)
@@ -48,7 +48,7 @@ def parse_function_name(text: str) -> FunctionName | None:
 
 
 def find_version(stack: Stack, function: FunctionName) -> str | None:
-    """Return the version that a qualifier leads to; None where the function has no such version or alias."""
+    """Return the version behind a function's qualifier, or None if there is no such version or alias."""
     if function.qualifier in (None, LATEST):
         return LATEST
     if function.qualifier == ONLY_VERSION and any(list_properties(stack, "AWS::Lambda::Version", function.name)):
@@ -60,7 +60,7 @@ def find_version(stack: Stack, function: FunctionName) -> str | None:
 
 
 def list_properties(stack: Stack, resource_type: str, name: str) -> Iterator[Mapping[str, Any]]:
-    """Return the properties of those resources of one type whose `FunctionName` means the function of that name."""
+    """Yield the properties of each resource of a type whose `FunctionName` names the function."""
     for resource in stack.resources.values():
         if resource.type == resource_type:
             function = parse_function_name(str(resource.properties.get("FunctionName")))

@@ -1,10 +1,9 @@
-"""Lambda's Invoke API for the functions of a stack: what `aws lambda invoke` and the SDKs call.
+"""Lambda's Invoke API for the functions of a stack, as `aws lambda invoke` and the SDKs call it.
 
-No page that a browser shows can invoke anything. A request needs the `Authorization` header of AWS's SDKs, which a page
-may not send to another origin unasked, and its question is answered by no CORS header. What comes from the same
-origin, or from a name that has been rebound to this machine, gives itself away by `Origin`, which browsers put on
-every POST and AWS's own clients never do (Fetch Standard, "Origin header"). The signature itself is not
-verified: there is no secret to verify it with.
+No web page can invoke a function. A request needs the `Authorization` header of AWS's SDKs, which a page may send to
+another origin only after a preflight request, and that gets no CORS headers. Pages of the same origin, or of a name
+that was rebound to this machine, send `Origin`, as browsers do on every POST and AWS's own clients never do (Fetch
+Standard, "Origin header"). The signature itself is not verified, because there is no secret to verify it with.
 
 Source: "Invoke" (AWS Lambda API Reference).
 """
@@ -18,23 +17,23 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, Router
 
-from local_engine.console import Console
 from local_engine.functions.event_queue import Event, EventQueue, SendMessage, read_event_invoke_settings
-from local_engine.functions.names import FunctionName, find_version, parse_function_name
+from local_engine.functions.function_names import FunctionName, find_version, parse_function_name
 from local_engine.functions.pool import ConcurrencyExceeded, FunctionError, FunctionPool
 from local_engine.gateway.events import refuse_constant
 from local_engine.gateway.http_api import MAX_EVENT, Receive, Rejection, Scope, Send, read_body
+from local_engine.observer import AnsweredRequest, Observer, Start
 from local_engine.template.stack import Stack
 
 LAMBDA_PATH = "/_local/lambda"
 MAX_ASYNCHRONOUS_EVENT = 1024 * 1024
-"""Bytes that Lambda accepts where nobody waits for the result."""
+"""Most bytes of an asynchronous invocation's event."""
 _SIGNATURE = "AWS4-HMAC-SHA256 "
 _INVOCATION_TYPES = ("Event", "RequestResponse", "DryRun")
 
 
 class _Refusal(Exception):
-    """Lambda does not run the function."""
+    """Lambda rejects the invocation."""
 
     def __init__(self, status: int, error_type: str, message: str, **details: str) -> None:
         super().__init__(message)
@@ -42,18 +41,18 @@ class _Refusal(Exception):
         self.response = Response(json.dumps({**details, "message": message}), status, headers)
 
 
-class Invocations:
-    """An ASGI application for the API, and the queue of asynchronous invocations behind it."""
+class InvokeApi:
+    """The API as an ASGI application, with the queue of asynchronous invocations."""
 
-    def __init__(self, send_message: SendMessage, console: Console) -> None:
-        self._console = console
+    def __init__(self, send_message: SendMessage, observer: Observer) -> None:
+        self._observer = observer
         self._functions: Mapping[str, FunctionPool] = {}
         self._stack: Stack
-        self._queue = EventQueue(self._find_pool, send_message, console)
+        self._queue = EventQueue(self._find_pool, send_message, observer)
         self._router = Router([Route("/2015-03-31/functions/{name}/invocations", self._answer, methods=["POST"])])
 
     def serve(self, stack: Stack, functions: Mapping[str, FunctionPool]) -> None:
-        """Put a stack into service, in place of the one before; `functions` is by the functions' names."""
+        """Serve a stack instead of the one before. `functions` is by the functions' names."""
         self._stack, self._functions = stack, functions
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -61,13 +60,14 @@ class Invocations:
         await self._router(scope, receive, send)
 
     async def close(self) -> None:
-        """Forget the events that wait."""
+        """Drop the waiting events."""
         await self._queue.close()
 
     async def _answer(self, request: Request) -> Response:
         started = time.monotonic()
         request_id = str(uuid.uuid4())
-        function = start = ""
+        function = ""
+        start: Start = ""
         try:
             _check_caller(request)
             name, version = self._find_function(request)
@@ -77,14 +77,22 @@ class Invocations:
         except (_Refusal, Rejection) as refusal:
             response = refusal.response if isinstance(refusal, _Refusal) else Response(status_code=400)
         response.headers["x-amzn-requestid"] = request_id
-        self._console.show_request(
-            method=request.method,
-            path=request.url.path,
-            status=response.status_code,
-            milliseconds=(time.monotonic() - started) * 1000,
-            function=function,
-            start=start,
-            request_id=request_id,
+        self._observer.request_answered(
+            AnsweredRequest(
+                api=None,
+                id=request_id,
+                method=request.method,
+                path=request.url.path,
+                route=None,
+                function=function,
+                start=start,
+                status=response.status_code,
+                latency=(time.monotonic() - started) * 1000,
+                integration_latency=None,
+                received=0,
+                sent=0,
+                describe_context=dict,
+            )
         )
         return response
 
@@ -117,8 +125,8 @@ class Invocations:
 
     async def _invoke(
         self, function: FunctionName, version: str, kind: str, payload: bytes, request_id: str
-    ) -> tuple[Response, str]:
-        """Return the answer and how the function's process started, empty where none ran."""
+    ) -> tuple[Response, Start]:
+        """Return the response and how the function's process started; empty if none ran."""
         pool = self._functions[function.name]
         if kind == "DryRun":
             return Response(status_code=204), ""
@@ -130,7 +138,7 @@ class Invocations:
         try:
             result = await pool.invoke(payload, function.qualifier, request_id)
         except FunctionError as error:
-            self._console.show_error(pool.function.logical_id, str(error))
+            self._observer.fault_found(pool.function.logical_id, str(error))
             headers["x-amz-function-error"] = "Unhandled"
             return Response(json.dumps(error.describe(request_id)), headers=headers), ""
         except ConcurrencyExceeded as error:
@@ -143,7 +151,7 @@ def _check_caller(request: Request) -> None:
     if not request.headers.get("authorization", "").startswith(_SIGNATURE):
         raise _Refusal(403, "MissingAuthenticationTokenException", "Missing Authentication Token")
     if "origin" in request.headers:
-        raise _Refusal(403, "AccessDeniedException", "No page that a browser shows may invoke functions")
+        raise _Refusal(403, "AccessDeniedException", "Web pages may not invoke functions")
 
 
 async def _read_invocation(request: Request) -> tuple[str, bytes]:

@@ -1,30 +1,21 @@
 """Lambda's Invoke API of the local engine, as boto3 uses it: what a function answers, and what becomes of events."""
 
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError
-from conftest import STACKS
+from conftest import STACKS, aws_client, copy_stack
 
-from tests.support.engine_process import ROOT, EngineProcess, free_port, is_running, poll, processes_below
+from local_engine.testing import EngineProcess, is_running, poll, processes_below
 
 ARN = "arn:aws:lambda:us-east-1:123456789012:function:"
 INVOKE_WORKER = "/_local/lambda/2015-03-31/functions/Worker/invocations"
 SIGNED = {"Authorization": "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/lambda/aws4_request"}
 SECONDS = 15
-
-
-def _client(service: str, endpoint: str) -> Any:
-    options = Config(retries={"total_max_attempts": 1})
-    secrets = {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
-    return boto3.client(service, endpoint_url=endpoint, region_name="us-east-1", config=options, **secrets)
 
 
 @pytest.fixture(scope="module")
@@ -35,13 +26,13 @@ def engine() -> Iterator[EngineProcess]:
 
 @pytest.fixture(scope="module")
 def functions(engine: EngineProcess) -> Any:
-    return _client("lambda", f"{engine.url}/_local/lambda")
+    return aws_client("lambda", f"{engine.url}/_local/lambda")
 
 
 @pytest.fixture(scope="module")
 def receive(engine: EngineProcess) -> Callable[[str], dict[str, Any]]:
     """Waits for the one message of a queue."""
-    queues = _client("sqs", engine.wait_for_line("^AWS services").split()[-1])
+    queues = aws_client("sqs", engine.wait_for_line("^AWS services").split()[-1])
 
     def receive_message(queue: str) -> dict[str, Any]:
         url = queues.get_queue_url(QueueName=queue)["QueueUrl"]
@@ -290,10 +281,9 @@ def test_pages_are_refused(engine: EngineProcess, tmp_path: Path, origin: str) -
 
 
 def test_edits_of_the_template_take_effect_on_the_next_invocation(tmp_path: Path) -> None:
-    shutil.copytree(STACKS / "invoked", tmp_path / "invoked", ignore=shutil.ignore_patterns("__pycache__"))
-    template = tmp_path / "invoked" / "template.yaml"
+    template = copy_stack("invoked", tmp_path)
     with EngineProcess(template) as engine:
-        functions = _client("lambda", f"{engine.url}/_local/lambda")
+        functions = aws_client("lambda", f"{engine.url}/_local/lambda")
         assert _invoke(functions, "a-name_of-its-own")["StatusCode"] == 200
         template.write_text(template.read_text().replace("a-name_of-its-own", "another"))
         assert _invoke(functions, "another")["Payload"]["arn"] == f"{ARN}another"
@@ -303,7 +293,7 @@ def test_edits_of_the_template_take_effect_on_the_next_invocation(tmp_path: Path
 def test_events_end_with_the_engine(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     with EngineProcess(STACKS / "invoked" / "template.yaml") as engine:
-        functions = _client("lambda", f"{engine.url}/_local/lambda")
+        functions = aws_client("lambda", f"{engine.url}/_local/lambda")
         for deed in ("raise", "hang"):
             _invoke(functions, "Worker", {"deed": deed, "runs": str(runs)}, InvocationType="Event")
         poll(lambda: runs.exists() and len(runs.read_text().split()) >= 2, "the events have not come")
@@ -314,13 +304,3 @@ def test_events_end_with_the_engine(tmp_path: Path) -> None:
     # The event itself is ended, before its process is, and no failure of the function is made of that.
     assert "SIGKILL" not in engine.output
     assert len(runs.read_text().split()) == 2
-
-
-def test_this_projects_functions_are_kept_warm() -> None:
-    port = free_port()
-    parameters = [f"Issuer=http://127.0.0.1:{port}/_local/issuer", "Audience=local", "ColdStart=warm"]
-    with EngineProcess(ROOT / "template.yaml", "--parameters", *parameters, port=port) as engine:
-        answer = _invoke(_client("lambda", f"{engine.url}/_local/lambda"), "WarmFunctions")
-    assert "FunctionError" not in answer
-    assert answer["Payload"].keys() == {f"{ARN}ListResources:live", f"{ARN}GetResource:live"}
-    assert all(count > 0 for count in answer["Payload"].values())

@@ -1,117 +1,47 @@
-"""An OpenID Connect issuer for one machine: discovery, keys, and the client credentials grant.
+"""OpenID Connect issuer for one machine: discovery, keys, client credentials grant and introspection.
 
-Gives local tokens the same way as a real issuer, so that the authorizer's code path is the one that runs in AWS.
+Local tokens come the same way as real ones, so the authorizer runs the same code as it would for a real issuer.
 """
 
 import base64
 import binascii
-import hashlib
 import hmac
-import json
-import secrets
-import time
 import urllib.parse
-import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-import jwt
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from jwt.algorithms import RSAAlgorithm
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, Router
 
 from local_engine.gateway.authorizer import InvalidToken, verify_token
-from local_engine.state import STATE_DIRECTORY, StateError, read_or_create
+from local_engine.issuer.access_tokens import (
+    AUDIENCE,
+    CLIENT_ID,
+    TOKEN_SECONDS,
+    load_client_secret,
+    load_signing_key,
+    mint_token,
+    public_jwk,
+)
 
-CLIENT_ID = "local-machine"
-TOKEN_SECONDS = 3600
 _NOT_STORED = {"Cache-Control": "no-store"}
 _LARGEST_FORM = 64 * 1024
 
 
-def load_signing_key(directory: Path = STATE_DIRECTORY) -> rsa.RSAPrivateKey:
-    """Return the issuer's key, made and kept the first time.
-
-    Raises:
-        StateError: what is kept is no RSA key, or cannot be read or written.
-    """
-    pem = read_or_create("issuer-key.pem", _create_key, directory)
-    try:
-        key = serialization.load_pem_private_key(pem, password=None)
-    except (ValueError, TypeError):
-        key = None
-    if not isinstance(key, rsa.RSAPrivateKey):
-        raise StateError(f"{directory / 'issuer-key.pem'} is not an RSA private key; delete it to get a new one.")
-    return key
-
-
-def load_client_secret(directory: Path = STATE_DIRECTORY) -> str:
-    """Return the secret of the client `local-machine`, made and kept the first time.
-
-    Raises:
-        StateError: it cannot be read or written.
-    """
-    return read_or_create("client-secret", lambda: secrets.token_urlsafe(32).encode(), directory).decode()
-
-
-def mint_token(
-    key: rsa.RSAPrivateKey,
-    *,
-    issuer: str,
-    audience: str,
-    subject: str,
-    scopes: Sequence[str],
-    client_id: str = CLIENT_ID,
-    expires_in: int = TOKEN_SECONDS,
-    claims: Mapping[str, Any] | None = None,
-) -> str:
-    """Sign an access token.
-
-    Args:
-        key: the issuer's key.
-        issuer: `iss`.
-        audience: `aud`.
-        subject: `sub`, whom the token stands for.
-        scopes: what it allows.
-        client_id: whom it was given to.
-        expires_in: seconds from now until it expires; negative for one that already has.
-        claims: replaces any claim, or removes it where the value is None.
-    """
-    now = int(time.time())
-    content: dict[str, Any] = {
-        "iss": issuer,
-        "sub": subject,
-        "aud": audience,
-        "client_id": client_id,
-        "scope": " ".join(scopes),
-        "iat": now,
-        "exp": now + expires_in,
-        "jti": str(uuid.uuid4()),
-        "token_use": "access",
-    }
-    content |= claims or {}
-    payload = json.dumps({name: value for name, value in content.items() if value is not None}).encode()
-    # The registered claims are not checked on purpose: a wrong token is what one tries an authorizer with.
-    return jwt.PyJWS().encode(payload, key, algorithm="RS256", headers={"kid": _public_jwk(key)["kid"], "typ": "JWT"})
-
-
-def create_issuer(issuer: str, audience: str, scopes: Sequence[str], directory: Path = STATE_DIRECTORY) -> Router:
+def create_issuer(issuer: str, scopes: Sequence[str], project: Path) -> Router:
     """Return the issuer as an ASGI application, to be mounted at the path of its URL.
 
     Args:
         issuer: its identifier and base URL, without a slash at the end.
-        audience: `aud` of the tokens it gives.
-        scopes: what its client may ask for; all of it where the client names none.
-        directory: where its key and secret are kept.
+        scopes: the scopes that its client may request, and gets if it requests none.
+        project: the folder of the template.
 
     Raises:
-        StateError: key or secret cannot be read or written.
+        StateError: the key or the client's secret cannot be read or written.
     """
-    application = _Issuer(issuer, audience, scopes, load_signing_key(directory), load_client_secret(directory))
+    application = _Issuer(issuer, scopes, load_signing_key(project), load_client_secret(project))
     return Router(
         [
             Route("/.well-known/openid-configuration", application.describe),
@@ -123,11 +53,8 @@ def create_issuer(issuer: str, audience: str, scopes: Sequence[str], directory: 
 
 
 class _Issuer:
-    def __init__(
-        self, issuer: str, audience: str, scopes: Sequence[str], key: rsa.RSAPrivateKey, client_secret: str
-    ) -> None:
+    def __init__(self, issuer: str, scopes: Sequence[str], key: rsa.RSAPrivateKey, client_secret: str) -> None:
         self._issuer = issuer
-        self._audience = audience
         self._scopes = list(scopes)
         self._key = key
         self._client_secret = client_secret
@@ -151,7 +78,7 @@ class _Issuer:
 
     async def list_keys(self, _: Request) -> Response:
         """RFC 7517, section 5."""
-        return JSONResponse({"keys": [_public_jwk(self._key)]})
+        return JSONResponse({"keys": [public_jwk(self._key)]})
 
     async def give_token(self, request: Request) -> Response:
         """RFC 6749, sections 2.3.1, 4.4 and 5."""
@@ -165,7 +92,7 @@ class _Issuer:
                 raise _Refusal("invalid_scope")
         except _Refusal as refusal:
             return refusal.response()
-        token = mint_token(self._key, issuer=self._issuer, audience=self._audience, subject=CLIENT_ID, scopes=granted)
+        token = mint_token(self._key, issuer=self._issuer, audience=AUDIENCE, subject=CLIENT_ID, scopes=granted)
         answer = {
             "access_token": token,
             "token_type": "Bearer",
@@ -175,12 +102,12 @@ class _Issuer:
         return JSONResponse(answer, headers=_NOT_STORED)
 
     async def introspect(self, request: Request) -> Response:
-        """RFC 7662, but for section 2.1: only this machine reaches the issuer, so the caller need not prove itself."""
+        """RFC 7662 without section 2.1: only this machine reaches the issuer, so callers need no credentials."""
         try:
             token = (await _read_form(request)).get("token")
             if not token:
                 raise _Refusal("invalid_request")
-            claims = verify_token(token, self._key.public_key(), self._issuer, [self._audience])
+            claims = verify_token(token, self._key.public_key(), self._issuer, [AUDIENCE])
         except _Refusal as refusal:
             return refusal.response()
         except InvalidToken:
@@ -237,20 +164,3 @@ def _basic_credentials(authorization: str) -> tuple[str, str]:
     if scheme.lower() != "basic":
         raise _Refusal("invalid_client")
     return urllib.parse.unquote_plus(client), urllib.parse.unquote_plus(secret)
-
-
-def _create_key() -> bytes:
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-
-
-def _public_jwk(key: rsa.RSAPrivateKey) -> dict[str, Any]:
-    jwk = RSAAlgorithm.to_jwk(key.public_key(), as_dict=True)
-    # The key's own thumbprint (RFC 7638) names it, so that a new key gets a new name by itself.
-    thumbprint = hashlib.sha256(
-        json.dumps({name: jwk[name] for name in ("e", "kty", "n")}, separators=(",", ":")).encode()
-    ).digest()
-    key_id = base64.urlsafe_b64encode(thumbprint).rstrip(b"=").decode()
-    return {"kty": "RSA", "use": "sig", "alg": "RS256", "kid": key_id, "n": jwk["n"], "e": jwk["e"]}

@@ -1,6 +1,6 @@
-"""The API's document and a page to browse it: Swagger UI from a package, nothing from another host.
+"""OpenAPI document of an API and a page to browse it: Swagger UI from a package, nothing from another host.
 
-The page starts out authorised as the example user, so that a request can be sent at once.
+The page is authorized as the example user from the start, so the reader can send a request at once.
 """
 
 import importlib.util
@@ -17,14 +17,14 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.routing import Route, Router
 
-from local_engine.issuer.issuer import CLIENT_ID
+from local_engine.issuer.access_tokens import CLIENT_ID, ISSUER_PATH
 
-_TOKEN_ENDPOINT = "/_local/issuer/oauth2/token"  # noqa: S105 - a path
+_TOKEN_ENDPOINT = f"{ISSUER_PATH}/oauth2/token"
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch")
 _EXTENSION = "x-amazon-apigateway-"
 _ANY_METHOD = f"{_EXTENSION}any-method"
 _ASSETS = {"swagger-ui.css": "css", "swagger-ui-bundle.js": "js"}
-_PAGE = Template(Path(__file__).with_name("page.html").read_text())
+_PAGE = Template(Path(__file__).with_name("api_page.html").read_text())
 
 
 def create_page(document: Mapping[str, Any], issuer: str, mint_demo_token: Callable[[Sequence[str]], str]) -> Router:
@@ -32,8 +32,8 @@ def create_page(document: Mapping[str, Any], issuer: str, mint_demo_token: Calla
 
     Args:
         document: the OpenAPI document that the gateway serves.
-        issuer: the local issuer; what trusts another one is left for the reader to authorise.
-        mint_demo_token: makes a token with the given scopes.
+        issuer: the local issuer. The reader authorizes schemes that trust another one.
+        mint_demo_token: returns a token with the given scopes.
     """
 
     async def show_document(request: Request) -> Response:
@@ -74,12 +74,12 @@ def create_page(document: Mapping[str, Any], issuer: str, mint_demo_token: Calla
 
 
 def describe_api(document: Mapping[str, Any], issuer: str, origin: str) -> dict[str, Any]:
-    """Rewrite the gateway's document for a client: standard OpenAPI 3.0, with scopes and where to get a token.
+    """Return the gateway's document for clients: standard OpenAPI 3.0, with scopes and the token endpoint.
 
     Args:
         document: the OpenAPI document with API Gateway's extensions.
         issuer: the local issuer's URL.
-        origin: scheme, host and port under which the client reaches the server.
+        origin: scheme, host and port of the server, as the client reaches it.
     """
     components = document.get("components", {})
     schemes = components.get("securitySchemes", {})
@@ -91,7 +91,7 @@ def describe_api(document: Mapping[str, Any], issuer: str, origin: str) -> dict[
         for path, item in document.get("paths", {}).items()
         if path.startswith("/")  # `$default` is a route without a path
     }
-    # SAM puts the tags of the AWS resource where OpenAPI has the groups of operations.
+    # SAM puts the AWS resource's tags where OpenAPI has groups of operations.
     tags = [tag for tag in document.get("tags", ()) if f"{_EXTENSION}tag-value" not in tag]
     described.pop("tags", None)
     if tags:
@@ -112,7 +112,7 @@ def _describe_path(path: str, item: Mapping[str, Any], shared: Mapping[str, Any]
     for method in described.keys() & set(_METHODS):
         operation = described[method] = dict(described[method])
         operation["responses"] = operation.get("responses") or {"default": {"description": "The function's answer"}}
-        # SAM names the path's variables once more, without the schema that OpenAPI demands.
+        # SAM repeats the path's variables without the schema that OpenAPI requires.
         own = [entry for entry in operation.get("parameters", ()) if entry.keys() & {"$ref", "schema", "content"}]
         declared = [shared.get(entry.get("$ref", "").rpartition("/")[2], entry) for entry in (*common, *own)]
         names = {entry["name"] for entry in declared if entry["in"] == "path"}
@@ -127,7 +127,7 @@ def _describe_path(path: str, item: Mapping[str, Any], shared: Mapping[str, Any]
 
 
 def _alternatives(requirement: Mapping[str, Sequence[str]]) -> list[dict[str, list[str]]]:
-    """Part a requirement: the gateway wants one of a route's scopes, OpenAPI all that stand together."""
+    """Split a requirement: the gateway wants one of a route's scopes, OpenAPI all scopes of a requirement."""
     scoped = [{name: [scope]} for name, scopes in requirement.items() for scope in scopes]
     return scoped or [{name: [] for name in requirement}]
 

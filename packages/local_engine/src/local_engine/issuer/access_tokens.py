@@ -1,0 +1,125 @@
+"""Access tokens of the local issuer: its signing key, its client, and how a token is made."""
+
+import base64
+import hashlib
+import json
+import secrets
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jwt
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from jwt.algorithms import RSAAlgorithm
+
+from local_engine.state import StateError, read_or_create, state_directory
+
+AUDIENCE = "local"
+"""`aud` of the tokens."""
+CLIENT_ID = "local-machine"
+"""The issuer's one client, for programs."""
+ISSUER_PATH = "/_local/issuer"
+"""Where the issuer is on an API's port."""
+ISSUER_PORT = 4567
+"""The issuer's port under `local-engine backend`."""
+TOKEN_SECONDS = 3600
+_KEY_FILE = "issuer-key.pem"
+
+
+def issuer_url(port: int) -> str:
+    """Return the URL of the issuer on an API's port, which is also its identifier."""
+    return f"http://127.0.0.1:{port}{ISSUER_PATH}"
+
+
+def load_signing_key(project: Path = Path()) -> rsa.RSAPrivateKey:
+    """Return the issuer's signing key. The first call creates and keeps it.
+
+    Args:
+        project: the folder of the template.
+
+    Raises:
+        StateError: the kept file is not an RSA key, or it cannot be read or written.
+    """
+    pem = read_or_create(project, _KEY_FILE, _create_key)
+    try:
+        key = serialization.load_pem_private_key(pem, password=None)
+    except (ValueError, TypeError):
+        key = None
+    if not isinstance(key, rsa.RSAPrivateKey):
+        path = state_directory(project) / _KEY_FILE
+        raise StateError(f"{path} is not an RSA private key. Delete it to get a new one.")
+    return key
+
+
+def load_client_secret(project: Path = Path()) -> str:
+    """Return the secret of the client `local-machine`. The first call creates and keeps it.
+
+    Args:
+        project: the folder of the template.
+
+    Raises:
+        StateError: the secret cannot be read or written.
+    """
+    return read_or_create(project, "client-secret", lambda: secrets.token_urlsafe(32).encode()).decode()
+
+
+def mint_token(
+    key: rsa.RSAPrivateKey,
+    *,
+    issuer: str,
+    audience: str,
+    subject: str,
+    scopes: Sequence[str],
+    client_id: str = CLIENT_ID,
+    expires_in: int = TOKEN_SECONDS,
+    claims: Mapping[str, Any] | None = None,
+) -> str:
+    """Sign an access token.
+
+    Args:
+        key: the issuer's key.
+        issuer: `iss`.
+        audience: `aud`.
+        subject: `sub`, the user.
+        scopes: `scope`.
+        client_id: the client that the token is issued to.
+        expires_in: seconds until the token expires. A negative number makes an expired token.
+        claims: claims to set. None removes a claim.
+    """
+    now = int(time.time())
+    content: dict[str, Any] = {
+        "iss": issuer,
+        "sub": subject,
+        "aud": audience,
+        "client_id": client_id,
+        "scope": " ".join(scopes),
+        "iat": now,
+        "exp": now + expires_in,
+        "jti": str(uuid.uuid4()),
+        "token_use": "access",
+    }
+    content |= claims or {}
+    payload = json.dumps({name: value for name, value in content.items() if value is not None}).encode()
+    # PyJWS does not check the registered claims: tests of an authorizer need tokens with wrong ones.
+    return jwt.PyJWS().encode(payload, key, algorithm="RS256", headers={"kid": public_jwk(key)["kid"], "typ": "JWT"})
+
+
+def _create_key() -> bytes:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def public_jwk(key: rsa.RSAPrivateKey) -> dict[str, Any]:
+    """Return the public half of the issuer's key as an entry of a JWKS (RFC 7517)."""
+    jwk = RSAAlgorithm.to_jwk(key.public_key(), as_dict=True)
+    # The key ID is the key's thumbprint (RFC 7638), so a new key gets a new ID.
+    thumbprint = hashlib.sha256(
+        json.dumps({name: jwk[name] for name in ("e", "kty", "n")}, separators=(",", ":")).encode()
+    ).digest()
+    key_id = base64.urlsafe_b64encode(thumbprint).rstrip(b"=").decode()
+    return {"kty": "RSA", "use": "sig", "alg": "RS256", "kid": key_id, "n": jwk["n"], "e": jwk["e"]}

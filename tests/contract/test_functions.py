@@ -1,0 +1,206 @@
+"""Rules for every function of the stack, its logs, the table, the parameters and the outputs."""
+
+import json
+import re
+
+import pytest
+
+from tests.support.permissions import list_functions, translate_stack
+from tests.support.stack import ROOT, find_resources, list_routes, list_templates, load_template
+from tests.support.templates import load_variant
+
+TEMPLATE = load_template()
+WHOLE = {"ColdStart": "warm"}
+ROUTED = {route.function for route in list_routes()}
+# What all functions have alike; the others differ in these where no request waits for them.
+SHARED = {"Runtime", "MemorySize", "Timeout", "Tracing", "Architectures", "Layers", "Handler", "LoggingConfig"}
+SHARED |= {"PermissionsBoundary", "AutoPublishAlias", "DeploymentPreference"}
+functions = pytest.mark.parametrize("name", list_functions())
+
+
+def read_function(name, **parameters):
+    return translate_stack(**WHOLE, **parameters).resources[name].properties
+
+
+@functions
+def test_a_function_runs_as_all_do(name):
+    function = read_function(name)
+    assert function["Runtime"] == f"python{ROOT.joinpath('.python-version').read_text().strip()}"
+    assert (function["Handler"], function["MemorySize"]) == ("app.handler", 1769)
+    # The gateway waits 30 seconds for the function of a route.
+    assert function["Timeout"] == 29 or name not in ROUTED
+    assert function["Architectures"] == ["arm64"]
+    assert read_function(name, Architecture="x86_64")["Architectures"] == ["x86_64"]
+    assert len(function["Layers"]) == 1
+
+
+@pytest.mark.parametrize("template", list_templates())
+def test_what_functions_share_stands_in_globals(template):
+    for name, function in find_resources("AWS::Serverless::Function", template).items():
+        own = function["Properties"].keys() & SHARED
+        assert own <= (set() if name in ROUTED else {"Timeout"})
+        assert "IgnoreGlobals" not in function or name not in ROUTED
+
+
+@pytest.mark.parametrize("template", list_templates())
+def test_a_template_with_functions_has_the_shared_layer_and_publishes_with_it(template):
+    layers = find_resources("AWS::Serverless::LayerVersion", template)
+    assert bool(layers) == bool(find_resources("AWS::Serverless::Function", template))
+    for layer in layers.values():
+        assert (ROOT / template).parent.joinpath(layer["Properties"]["ContentUri"]).resolve() == ROOT / "layers/shared"
+        assert layer["Properties"]["PublishLambdaVersion"] is True
+        assert layer["Metadata"] == {"BuildMethod": "makefile"}
+
+
+@functions
+def test_a_function_logs_json_into_the_stacks_one_group(name):
+    assert read_function(name)["LoggingConfig"]["LogFormat"] == "JSON"
+    assert read_function(name)["LoggingConfig"]["LogGroup"] == "FunctionLogGroup"
+
+
+@pytest.mark.parametrize(("level", "passed"), [("DEBUG", "DEBUG"), ("INFO", "INFO"), ("ERROR", "INFO")])
+@functions
+def test_lambda_lets_every_line_pass_that_the_functions_write(name, level, passed):
+    function = load_variant("LogLevel", level, **WHOLE).resources[name].properties
+    # Some requests of a route are sampled at level DEBUG.
+    expected = passed if name not in ROUTED | {"VerifyVersions"} else "DEBUG"
+    assert function["LoggingConfig"]["ApplicationLogLevel"] == expected
+    assert function["Environment"]["Variables"]["POWERTOOLS_LOG_LEVEL"] == level
+
+
+def test_every_log_group_has_a_retention():
+    groups = [of.properties for of in translate_stack().resources.values() if of.type == "AWS::Logs::LogGroup"]
+    assert groups
+    assert all(group["RetentionInDays"] == 30 for group in groups)
+
+
+@pytest.mark.parametrize(("traces", "mode"), [("on", "Active"), ("off", "PassThrough")])
+@functions
+def test_traces_are_one_setting(name, traces, mode):
+    function = load_variant("Traces", f'"{traces}"', **WHOLE).resources[name].properties
+    assert function["TracingConfig"] == {"Mode": mode}
+    assert name not in ROUTED or function["Environment"]["Variables"]["TRACES"] == traces
+
+
+@functions
+def test_no_parameter_moves_a_deployed_functions_services(name):
+    variables = read_function(name)["Environment"]["Variables"]
+    assert variables["AWS_ENDPOINT_URL"] == ""
+    assert variables.get("TOKEN_INTROSPECTION_URL", "") == ""
+    assert variables.get("TABLE_NAME", "Table") == "Table"
+    assert "AWS_SAM_LOCAL" not in variables
+    assert not [variable for variable in variables if variable.startswith("AWS_ENDPOINT_URL_")]
+
+
+@functions
+def test_a_function_is_watched(name):
+    """A failing route shows in the gateway's metrics; a background function has an alarm on its own errors."""
+    if name in ROUTED:
+        return
+    physical = translate_stack(**WHOLE).functions[name].name
+    alarms = [
+        of.properties for of in translate_stack(**WHOLE).resources.values() if of.type == "AWS::CloudWatch::Alarm"
+    ]
+    watched = {
+        (alarm.get("Namespace"), alarm.get("MetricName"), dimension["Value"])
+        for alarm in alarms
+        for dimension in alarm.get("Dimensions", ())
+    }
+    assert ("AWS/Lambda", "Errors", physical) in watched
+
+
+def test_an_alarm_watches_every_route_of_the_gateway():
+    (query,) = translate_stack().resources["Operations/RouteFailures"].properties["Metrics"]
+    assert """WHERE ApiId = 'Api' GROUP BY "Method", "Resource" ORDER BY""" in query["Expression"]
+    assert 'SUM("5xx")' in query["Expression"]
+    assert TEMPLATE["Resources"]["Api"]["Properties"]["DefaultRouteSettings"]["DetailedMetricsEnabled"] is True
+
+
+def test_the_table_keeps_what_it_is_given():
+    ((name, table),) = find_resources("AWS::DynamoDB::Table").items()
+    assert name == "Table"
+    assert (table["DeletionPolicy"], table["UpdateReplacePolicy"]) == ("Retain", "Retain")
+    properties = table["Properties"]
+    assert properties["BillingMode"] == "PAY_PER_REQUEST"
+    assert [key["AttributeName"] for key in properties["KeySchema"]] == ["pk", "sk"]
+    assert properties["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] is True
+    assert properties["SSESpecification"]["SSEEnabled"] is True
+    assert properties["TimeToLiveSpecification"] == {"AttributeName": "expiresAt", "Enabled": True}
+    assert properties["StreamSpecification"]["StreamViewType"] == "NEW_AND_OLD_IMAGES"
+    assert "TableName" not in properties
+
+
+@pytest.mark.parametrize("name", TEMPLATE["Parameters"])
+def test_a_parameter_says_what_it_takes_and_has_a_working_default(name):
+    parameter = TEMPLATE["Parameters"][name]
+    assert len(parameter["Description"]) > 20
+    default = parameter["Default"]
+    if "AllowedValues" in parameter:
+        assert default in parameter["AllowedValues"]
+        return
+    assert parameter["ConstraintDescription"].startswith("must ")
+    if "AllowedPattern" in parameter:
+        assert re.fullmatch(parameter["AllowedPattern"], default)
+    else:
+        assert parameter["MinValue"] <= default <= parameter["MaxValue"]
+
+
+@pytest.mark.parametrize(
+    ("name", "bad"),
+    [
+        ("AllowedOrigin", ["*", "", "app.example.com", "https://app.example.com/", "https://a.example.com/x"]),
+        ("Issuer", ["issuer.example.com", "https://a b", "https://a?b", "ftp://a"]),
+        ("Audience", ["a b", " "]),
+    ],
+)
+def test_a_parameter_refuses_what_could_not_work(name, bad):
+    pattern = TEMPLATE["Parameters"][name]["AllowedPattern"]
+    assert not [value for value in bad if re.fullmatch(pattern, value)]
+
+
+@pytest.mark.parametrize("template", list_templates())
+def test_a_setting_has_a_value_for_each_stage(template):
+    for setting, values in load_template(template).get("Mappings", {}).get("Stages", {}).items():
+        assert list(values) == TEMPLATE["Parameters"]["Stage"]["AllowedValues"], setting
+
+
+@pytest.mark.parametrize("application", find_resources("AWS::Serverless::Application"))
+def test_a_nested_application_gets_each_parameter_that_it_declares(application):
+    block = find_resources("AWS::Serverless::Application")[application]["Properties"]
+    declared = load_template(block["Location"])["Parameters"]
+    required = {name for name, parameter in declared.items() if "Default" not in parameter}
+    assert required <= block["Parameters"].keys() <= declared.keys()
+    assert all(parameter["Description"] for parameter in declared.values())
+
+
+@pytest.mark.parametrize("template", list_templates())
+def test_outputs_are_described_and_hold_no_secret(template):
+    for output in load_template(template).get("Outputs", {}).values():
+        assert output["Description"]
+        value = output["Value"]
+        assert "ClientSecret}" not in str(value)
+        assert "resolve:secretsmanager" not in str(value)
+        assert not (
+            isinstance(value, dict) and value.get("Fn::GetAtt", ["", ""])[1] in ("ClientSecret", "SecretString")
+        )
+
+
+def test_user_pool_outputs_are_there_only_with_the_pool():
+    for name, output in TEMPLATE["Outputs"].items():
+        reads_identity = isinstance(output["Value"], dict) and output["Value"].get("Fn::GetAtt", [""])[0] == "Identity"
+        assert (output.get("Condition") == "MakesUserPool") == reads_identity, name
+
+
+@pytest.mark.parametrize(("named", "caller"), [("hashed", "-"), ("plain", "$context.authorizer.claims.sub")])
+def test_access_logs_are_lines_of_json(named, caller):
+    stage = load_variant("CallerInLogs", named).resources["ApiApiGatewayDefaultStage"]
+    text = stage.properties["AccessLogSettings"]["Format"]
+    assert "\n" not in text.strip()
+    line = json.loads(text)
+    # A value of the gateway is text without quotes, or "-".
+    assert json.loads(re.sub(r"\$context\.[A-Za-z.]+", "-", text)).keys() == line.keys()
+    assert {"requestId", "status", "route", "integrationError", "authorizerError"} <= set(line)
+    # The gateway cannot hash.
+    assert line["caller"] == caller
+    assert "uthorization" not in text
+    assert stage.properties["AccessLogSettings"]["DestinationArn"].endswith(":log-group:AccessLogGroup:*")
