@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.gateway import ENVIRONMENT
-from tests.support.stack import ROOT, find_resources, list_routes
+from tests.support.stack import ROOT, find_resources, list_routes, list_templates
 
 # What the house imports for a route, by top-level modules: each one is part of every cold start. A noun's own imports
 # are not in this list; see `test_a_noun_adds_little_to_a_cold_start`.
@@ -42,13 +42,13 @@ POWERTOOLS = {
 }
 # Slow to import, and never needed for a route.
 HEAVY = {
-    "asyncio", "boto3", "ctypes", "multiprocessing", "pydantic", "requests", "sqlite3", "tkinter", "unittest", "urllib3",
-    "xml", "xmlrpc",
+    "asyncio", "boto3", "ctypes", "multiprocessing", "pydantic", "requests", "sqlite3", "tkinter", "unittest",
+    "urllib3", "xml", "xmlrpc",
 }  # fmt: skip
 MOST_MODULES_OF_A_NOUN = 20
 """How many modules a noun's package may add to those of the house, the standard library's included."""
 
-FUNCTIONS = find_resources("AWS::Serverless::Function")
+FUNCTION = "AWS::Serverless::Function"
 ROUTES = sorted({route.function for route in list_routes()})
 
 IMPORT_APP = "import app; assert callable(app.handler)"
@@ -78,14 +78,11 @@ def opt(build, tmp_path_factory):
         path.chmod(0o755)
 
 
-def start(build, opt, function, code=IMPORT_APP, **environment):
-    """Import a function's handler in a process of its own and return what it compiled and imported."""
-    named = FUNCTIONS[function]["Properties"].get("Environment", {}).get("Variables", {})
-    variables = {**dict.fromkeys(named, "https://a"), **ENVIRONMENT, **environment}
-    path = os.pathsep.join([str(build / function), str(opt / "python")])
+def start(folder, opt, code=IMPORT_APP, **environment):
+    """Run code in a process of its own beside a function's modules, and return what it compiled and imported."""
     done = subprocess.run(
         [sys.executable, "-B", "-c", MEASURE % code],
-        env={**variables, "PYTHONPATH": path},
+        env={**ENVIRONMENT, **environment, "PYTHONPATH": os.pathsep.join([str(folder), str(opt / "python")])},
         cwd=opt,
         capture_output=True,
         text=True,
@@ -99,19 +96,33 @@ def start(build, opt, function, code=IMPORT_APP, **environment):
 @pytest.fixture(scope="session")
 def house(build, opt):
     """The modules that the house imports for any route."""
-    return set(start(build, opt, ROUTES[0], IMPORT_HOUSE)["modules"])
+    return set(start(build / ROUTES[0], opt, IMPORT_HOUSE)["modules"])
 
 
 def find_tops(modules):
     return {name.partition(".")[0] for name in modules}
 
 
-@pytest.mark.parametrize("function", FUNCTIONS)
-def test_nothing_of_the_layer_is_compiled_at_a_start(build, opt, function):
-    compiled = start(build, opt, function)["compiled"]
-    # Lambda has the function's own modules as they are, without bytecode.
-    assert str(build / function / "app.py") in compiled
-    assert {Path(name).parent for name in compiled} == {build / function}
+def read_variables():
+    """A value for each environment variable that functions have of their own: a number from a mapping, or a URL."""
+    functions = [each for name in list_templates() for each in find_resources(FUNCTION, name).values()]
+    variables = [each["Properties"].get("Environment", {}).get("Variables", {}) for each in functions]
+    return {
+        name: "1" if "Fn::FindInMap" in value else "https://example.com/"
+        for each in variables
+        for name, value in each.items()
+        if name != "ENRICHMENT_URL"
+    }
+
+
+def test_nothing_of_the_layer_is_compiled_at_a_start(build, opt):
+    folders = [path.parent for path in build.rglob("app.py")]
+    assert len(folders) == len(list(ROOT.glob("functions/*/app.py")))
+    for folder in folders:
+        compiled = start(folder, opt, **read_variables())["compiled"]
+        # Lambda has the function's own modules as they are, without bytecode.
+        assert str(folder / "app.py") in compiled
+        assert {Path(name).parent for name in compiled} == {folder}
 
 
 def test_the_house_imports_nothing_unneeded(house):
@@ -127,7 +138,7 @@ def test_the_house_imports_nothing_unneeded(house):
 
 @pytest.mark.parametrize("function", ROUTES)
 def test_a_route_imports_the_house_and_its_noun(build, opt, house, function):
-    modules = set(start(build, opt, function)["modules"])
+    modules = set(start(build / function, opt)["modules"])
     assert house <= modules
     own = {path.stem for path in (build / function).glob("*.py")}
     source = (build / function / "app.py").read_text(encoding="utf-8")
@@ -139,7 +150,7 @@ def test_a_route_imports_the_house_and_its_noun(build, opt, house, function):
 
 @pytest.mark.parametrize("function", ROUTES)
 def test_a_noun_adds_little_to_a_cold_start(build, opt, house, function):
-    added = set(start(build, opt, function)["modules"]) - house
+    added = set(start(build / function, opt)["modules"]) - house
     assert not find_tops(added) & HEAVY
     assert len(added) <= MOST_MODULES_OF_A_NOUN, sorted(added)
 
@@ -151,7 +162,7 @@ def find_packages():
 
 @pytest.mark.parametrize("name", ["logger", "read_setting", "fetch_json", "WARM_UP_EVENT"])
 def test_a_background_function_pays_only_for_what_it_imports(build, opt, house, name):
-    modules = set(start(build, opt, ROUTES[0], f"from serverless_api import {name}")["modules"])
+    modules = set(start(build / ROUTES[0], opt, f"from serverless_api import {name}")["modules"])
     rooms = {module.split(".")[1] for module in modules if module.startswith("serverless_api.")}
     assert len(rooms) <= 2
     assert len(modules) < len(house)
@@ -159,7 +170,7 @@ def test_a_background_function_pays_only_for_what_it_imports(build, opt, house, 
 
 @pytest.mark.parametrize("function", ROUTES)
 def test_hooks_for_snapshots_are_there_where_there_are_snapshots(build, opt, function):
-    modules = start(build, opt, function, AWS_LAMBDA_INITIALIZATION_TYPE="snap-start")["modules"]
+    modules = start(build / function, opt, AWS_LAMBDA_INITIALIZATION_TYPE="snap-start")["modules"]
     assert {"snapshot_restore_py", "serverless_api.http.snapshot"} <= set(modules)
 
 
