@@ -1,71 +1,85 @@
-"""What several callers do at once."""
+"""Requests of one user at the same time."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-RESOURCES = "/api/v1/resources"
-BODY = {"name": "x", "type": "A"}
+import pytest
+
+from tests.api.conftest import User
+from tests.support.bodies import make_other_body
+from tests.support.items import create, find_path, read_items
+from tests.support.stack import Route, find_route, list_creators, select_routes
 
 
-def test_many_requests_with_one_key_make_one_resource(server):
-    with server.connect("concurrent-keys") as client:
-        together = threading.Barrier(16)
-
-        def create(_):
-            together.wait(30)
-            return client.post(RESOURCES, json=BODY, headers={"Idempotency-Key": "one"})
-
-        with ThreadPoolExecutor(16) as pool:
-            answers = list(pool.map(create, range(16)))
-        created = [answer for answer in answers if answer.status_code == 201]
-        assert created
-        assert {answer.status_code for answer in answers} <= {201, 409}
-        assert all(answer.headers["retry-after"] for answer in answers if answer.status_code == 409)
-        assert len({(answer.text, answer.headers["etag"], answer.headers["location"]) for answer in created}) == 1
-        assert client.get(RESOURCES).json() == {"resources": [created[0].json()], "count": 1}
-        again = client.post(RESOURCES, json=BODY, headers={"Idempotency-Key": "one"})
-        assert (again.status_code, again.text) == (201, created[0].text)
+def each(predicate):
+    return pytest.mark.parametrize("route", select_routes(predicate), ids=lambda route: route.key)
 
 
-def test_of_many_writers_with_the_same_version_one_wins(server):
-    with server.connect("concurrent-writers") as client:
-        created = client.post(RESOURCES, json=BODY)
-        headers = {"If-Match": created.headers["etag"]}
+@each(lambda route: route.takes("Idempotency-Key"))
+def test_many_requests_with_one_key_create_one_item(user: User, route: Route) -> None:
+    path, together = find_path(route, user.send), threading.Barrier(16)
 
-        def update(number):
-            return client.put(created.headers["location"], json={**BODY, "name": f"{number}"}, headers=headers)
+    def send(_):
+        together.wait(30)
+        return user.send("POST", path, headers={"Idempotency-Key": "one"}, body=route.body)
 
-        with ThreadPoolExecutor(8) as pool:
-            answers = list(pool.map(update, range(8)))
-        assert sorted(answer.status_code for answer in answers) == [200] + [412] * 7
-        (winner,) = [answer for answer in answers if answer.status_code == 200]
-        assert client.get(created.headers["location"]).text == winner.text
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(send, range(16)))
+    created = [answer for answer in answers if answer.status == route.success]
+    assert created
+    assert {answer.status for answer in answers} <= {route.success, 409}
+    assert all(answer.headers["retry-after"] for answer in answers if answer.status == 409)
+    assert len({(answer.body, answer.headers["etag"], answer.headers["location"]) for answer in created}) == 1
+    if route.page:
+        assert read_items(user.send("GET", path).json()) == [created[0].json()]
+    again = user.send("POST", path, headers={"Idempotency-Key": "one"}, body=route.body)
+    assert (again.status, again.body) == (route.success, created[0].body)
 
 
-def test_pages_are_exact_while_others_write(server):
-    with server.connect("concurrent-pages") as client:
-        throughout = [client.post(RESOURCES, json=BODY).json()["id"] for _ in range(25)]
-        read_all = threading.Event()
+@each(lambda route: route.takes("If-Match") and route.model)
+def test_one_of_many_writers_with_the_same_version_wins(user: User, route: Route) -> None:
+    created = create(route.creator, user.send)
+    path, headers = route.fill(created.headers["location"]), {"If-Match": created.headers["etag"]}
 
-        def write():
-            """Create and delete until every page has been read."""
-            own = []
-            while not read_all.is_set():
-                own.append(client.post(RESOURCES, json=BODY).json()["id"])
-                if len(own) % 3 == 0:
-                    client.delete(f"{RESOURCES}/{own.pop(0)}")
-            return own
+    def update(number):
+        return user.send(route.method, path, body=make_other_body(route, number), headers=headers)
 
-        with ThreadPoolExecutor(2) as pool:
-            writers = [pool.submit(write) for _ in range(2)]
-            try:
-                seen, query = [], {"limit": 4}
-                while query:
-                    page = client.get(RESOURCES, params=query).json()
-                    seen += [resource["id"] for resource in page["resources"]]
-                    query = {"limit": 4, "nextToken": page["nextToken"]} if "nextToken" in page else None
-            finally:
-                read_all.set()
-        assert all(writer.result() is not None for writer in writers)
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(update, range(8)))
+    assert sorted(answer.status for answer in answers) == [route.success] + [412] * 7
+    (winner,) = [answer for answer in answers if answer.status == route.success]
+    assert user.send("GET", path).body == winner.body
+
+
+@each(lambda route: route.takes("nextToken") and find_route(f"POST {route.path}") in list_creators())
+def test_pages_are_exact_while_others_write(user: User, route: Route) -> None:
+    creator = find_route(f"POST {route.path}")
+    deletion = next(
+        (other for other in select_routes(lambda other: other.method == "DELETE" and other.creator == creator)), None
+    )
+    path = find_path(creator, user.send)
+    throughout = [user.send("POST", path, body=creator.body).json()["id"] for _ in range(25)]
+    read_all = threading.Event()
+
+    def write():
+        """Create, and delete if a route does, until every page has been read."""
+        own = []
+        while not read_all.is_set():
+            own.append(user.send("POST", path, body=creator.body).headers["location"])
+            if deletion and len(own) % 3 == 0:
+                user.send("DELETE", deletion.fill(own.pop(0)))
+        return own
+
+    with ThreadPoolExecutor(2) as pool:
+        writers = [pool.submit(write) for _ in range(2)]
+        try:
+            seen, query = [], {"limit": 4}
+            while query:
+                page = user.send("GET", path, query=query).json()
+                seen += [item["id"] for item in read_items(page)]
+                query = {"limit": 4, "nextToken": page["nextToken"]} if "nextToken" in page else None
+        finally:
+            read_all.set()
+    assert all(writer.result() is not None for writer in writers)
     assert seen == sorted(set(seen), reverse=True)
     assert [each for each in seen if each in throughout] == throughout[::-1]

@@ -1,28 +1,45 @@
 """Tokens with the claims of Cognito, Auth0 and Okta, as docs/identity shows them."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from tests.api.conftest import Server
+from tests.support.stack import Route, list_routes, select_routes
 
-MACHINES: dict[str, dict[str, Any]] = {
-    "Cognito": {"aud": None, "client_id": "local", "scope": "resources/read", "version": 2},
-    "Auth0": {"client_id": None, "azp": "awZ", "gty": "client-credentials", "scope": "read:resources"},
-    "Auth0, a person": {"aud": ["local", "https://example.eu.auth0.com/userinfo"], "scope": "openid read:resources"},
-    "Auth0 with RBAC": {"scope": "openid read:resources", "permissions": ["read:resources", "read:others"]},
-    "Okta": {"client_id": None, "cid": "0oa", "scope": None, "scp": ["openid", "read:resources"], "ver": 1},
+# By the scope as an external issuer spells it, and as Cognito does.
+MACHINES: dict[str, Callable[[str, str], dict[str, Any]]] = {
+    "Cognito": lambda _, scope: {"aud": None, "client_id": "local", "scope": scope, "version": 2},
+    "Auth0": lambda scope, _: {"client_id": None, "azp": "awZ", "gty": "client-credentials", "scope": scope},
+    "Auth0, a person": lambda scope, _: {
+        "aud": ["local", "https://example.eu.auth0.com/userinfo"],
+        "scope": f"openid {scope}",
+    },
+    "Auth0 with RBAC": lambda scope, _: {"scope": f"openid {scope}", "permissions": [scope, "read:others"]},
+    "Okta": lambda scope, _: {"client_id": None, "cid": "0oa", "scope": None, "scp": ["openid", scope], "ver": 1},
 }
+COLLECTIONS = pytest.mark.parametrize(
+    "route", select_routes(lambda route: not route.path_parameters), ids=lambda route: route.key
+)
 
 
-@pytest.mark.parametrize("claims", MACHINES.values(), ids=MACHINES)
-def test_claims_of_an_issuer_are_understood(claims: dict[str, Any], server: Server) -> None:
+@pytest.mark.parametrize("make_claims", MACHINES.values(), ids=MACHINES)
+@COLLECTIONS
+def test_claims_of_an_issuer_are_understood(
+    server: Server, route: Route, make_claims: Callable[[str, str], dict[str, Any]]
+) -> None:
+    claims = make_claims(*sorted(route.scopes, key=lambda scope: "/" in scope))
     with server.connect("machine", scopes="", claims=claims) as client:
-        assert client.get("/api/v1/resources").status_code == 200
-        refused = client.post("/api/v1/resources", json={"name": "x", "type": "A"})
-        assert (refused.status_code, refused.json()) == (403, {"message": "Forbidden"})
+        assert client.request(route.method, route.path, json=route.body).status_code == route.success
+        for other in list_routes():
+            if not set(other.scopes) & set(route.scopes):
+                rejected = client.request(other.method, other.fill(), json=other.body)
+                assert (rejected.status_code, rejected.json()) == (403, {"message": "Forbidden"})
 
 
-def test_permissions_alone_do_not_pass_the_gateway(server: Server) -> None:
-    with server.connect("machine", claims={"scope": "openid", "permissions": ["read:resources"]}) as client:
-        assert client.get("/api/v1/resources").json() == {"message": "Forbidden"}
+@COLLECTIONS
+def test_permissions_alone_do_not_pass_the_gateway(server: Server, route: Route) -> None:
+    with server.connect("machine", claims={"scope": "openid", "permissions": [*route.scopes]}) as client:
+        answer = client.request(route.method, route.path, json=route.body)
+        assert answer.json() == {"message": "Forbidden"}

@@ -6,7 +6,10 @@ from local_engine.template import ACCOUNT_ID, REGION
 from tests.support.permissions import find_translated
 
 PARAMETERS = {"ColdStart": "warm", "AlarmEmail": "operator@example.com", "MonthlyBudget": "100"}
-TOPICS = {name: f"arn:aws:sns:{REGION}:{ACCOUNT_ID}:{name}" for name in ("AlarmTopic", "PagingTopic")}
+TOPICS = {
+    "AlarmTopic": f"arn:aws:sns:{REGION}:{ACCOUNT_ID}:AlarmTopic",
+    "PagingTopic": f"arn:aws:sns:{REGION}:{ACCOUNT_ID}:Operations-PagingTopic",
+}
 
 
 def find(kind: str) -> dict[str, dict]:

@@ -111,7 +111,7 @@ def test_a_function_is_watched(name):
 
 def test_an_alarm_watches_every_route_of_the_gateway():
     (query,) = translate_stack().resources["Operations/RouteFailures"].properties["Metrics"]
-    assert "WHERE ApiId = 'Api' GROUP BY Method, Resource" in query["Expression"]
+    assert """WHERE ApiId = 'Api' GROUP BY "Method", "Resource" ORDER BY""" in query["Expression"]
     assert 'SUM("5xx")' in query["Expression"]
     assert TEMPLATE["Resources"]["Api"]["Properties"]["DefaultRouteSettings"]["DetailedMetricsEnabled"] is True
 
@@ -203,4 +203,4 @@ def test_access_logs_are_lines_of_json(named, caller):
     # The gateway cannot hash.
     assert line["caller"] == caller
     assert "uthorization" not in text
-    assert stage.properties["AccessLogSettings"]["DestinationArn"].endswith(":log-group:AccessLogGroup")
+    assert stage.properties["AccessLogSettings"]["DestinationArn"].endswith(":log-group:AccessLogGroup:*")

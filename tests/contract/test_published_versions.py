@@ -119,7 +119,8 @@ def give(name, value):
 
 
 def find_layer(stack):
-    (layer,) = [resource for resource in stack.resources.values() if resource.type == "AWS::Lambda::LayerVersion"]
+    layers = {name: of for name, of in stack.resources.items() if of.type == "AWS::Lambda::LayerVersion"}
+    (layer,) = [layer for name, layer in layers.items() if "/" not in name]
     return layer.properties
 
 

@@ -63,7 +63,7 @@ def test_failures_are_counted_where_a_function_that_fails_at_import_is_seen():
     """The gateway's access log, on which neither the API nor an alias depends."""
     metric_filter = find_translated("AWS::Logs::MetricFilter")["FunctionFailures"]
     api = find_translated("AWS::ApiGatewayV2::Stage")["ApiApiGatewayDefaultStage"]
-    assert api["AccessLogSettings"]["DestinationArn"].endswith(f":log-group:{metric_filter['LogGroupName']}")
+    assert api["AccessLogSettings"]["DestinationArn"].endswith(f":log-group:{metric_filter['LogGroupName']}:*")
     for field in ("status", "integrationError"):
         assert f"$.{field} " in metric_filter["FilterPattern"]
         assert f'"{field}":"$context.' in api["AccessLogSettings"]["Format"]

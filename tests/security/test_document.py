@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import pytest
 
+from tests.support.bodies import list_possible_attacks
 from tests.support.stack import ROOT, list_routes
 
 ROW = re.compile(r"\| (?P<attack>[^|]+) \| (?P<answer>[^|]+) \| `(?P<test>test_[^`]+)` \|")
@@ -48,7 +49,9 @@ def test_each_attack_has_a_row(rows: Mapping[str, str], tests: set[str]) -> None
 
 
 def test_each_row_has_its_test(rows: Mapping[str, str], tests: set[str]) -> None:
-    assert sorted(rows.keys() - tests) == []
+    # Not every API has a text, an object or a number in a body.
+    possible = {f"test_content.py::test_body[{name}-{expected}]" for name, expected in list_possible_attacks()}
+    assert sorted(rows.keys() - tests - possible) == []
 
 
 def test_the_answers_are_those_of_the_tests(rows: Mapping[str, str]) -> None:

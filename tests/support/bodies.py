@@ -108,6 +108,13 @@ def list_attacks(route: Route) -> dict[str, Attack]:
     return {name: attack for name, attack in attacks.items() if attack.contents}
 
 
+def list_possible_attacks() -> Iterator[tuple[str, str | int]]:
+    """The names and expected answers of attacks that only some models allow."""
+    yield from ((f"{name} in a text", expected) for name, (_, expected) in TEXTS.items())
+    yield from ((name, expected) for name, (_, expected) in OBJECTS.items())
+    yield from ((name, 400) for name in NUMBERS)
+
+
 def _place(route: Route, places: Iterable[Place], fragment: str, expected: str | int) -> Attack:
     contents = (write(route, place, fragment) for place in places)
     # A lone surrogate in a fragment stands for the bytes of its own encoding.
@@ -194,6 +201,7 @@ TEXTS: Mapping[str, tuple[str, str | int]] = {
     "NUL": ('"a\\u0000b"', SUCCESS),
     "control characters and bidi marks": ('"\\r\\n\\u001b[31m\\u202e"', SUCCESS),
     "a partition": ('"user#victim"', SUCCESS),
+    "a sort key": ('"item#019ab0c1-7a3e"', SUCCESS),
     "an update expression": ('"#name, #pk = :version0"', SUCCESS),
     "a placeholder": ('":name"', SUCCESS),
     "SQL": ("\"x' OR '1'='1\"", SUCCESS),

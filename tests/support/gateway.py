@@ -31,7 +31,8 @@ ENVIRONMENT = {
 }
 """What a deployed function finds in its environment."""
 
-ALL_SCOPES = ("read:resources", "write:resources")
+ALL_SCOPES = tuple(sorted({route.scopes[0] for route in list_routes()}))
+"""Every scope of the template, in the spelling of an external issuer."""
 
 MAX_PAYLOAD = 6_291_556
 """How many bytes Lambda takes from a function («Lambda quotas», AWS Lambda Developer Guide)."""
@@ -211,26 +212,6 @@ class Gateway:
         if content is not None:
             event["body"] = content
         return event
-
-    # What most tests need of the API in one word.
-
-    def create(self, body: Any = None, **options: Any) -> Answer:
-        return self.send(
-            "POST", "/api/v1/resources", body={"name": "thing", "type": "A"} if body is None else body, **options
-        )
-
-    def read(self, resource_id: str, **options: Any) -> Answer:
-        return self.send("GET", f"/api/v1/resources/{resource_id}", **options)
-
-    def update(self, resource_id: str, body: Any = None, **options: Any) -> Answer:
-        body = {"name": "changed", "type": "B"} if body is None else body
-        return self.send("PUT", f"/api/v1/resources/{resource_id}", body=body, **options)
-
-    def delete(self, resource_id: str, **options: Any) -> Answer:
-        return self.send("DELETE", f"/api/v1/resources/{resource_id}", **options)
-
-    def page(self, **options: Any) -> Answer:
-        return self.send("GET", "/api/v1/resources", **options)
 
 
 def _match(method: str, path: str) -> tuple[str, dict[str, str]]:

@@ -8,13 +8,16 @@ from typing import Any, NamedTuple
 from local_engine.template import Stack
 
 QUERY = re.compile(
-    r'SELECT (?:SUM|MAX|AVG)\("(?P<name>[^"]+)"\) FROM SCHEMA\("(?P<namespace>[^"]+)", (?P<dimensions>[\w, ]+)\)'
-    r" WHERE (?P<label>\w+) = '(?P<value>[^']+)' GROUP BY [\w, ]+"
+    r'SELECT (?:SUM|MAX|AVG)\("(?P<name>[^"]+)"\) FROM SCHEMA\("(?P<namespace>[^"]+)", (?P<dimensions>[\w", ]+)\)'
+    r" WHERE (?P<label>\w+) = '(?P<value>[^']+)' GROUP BY [\w\", ]+ ORDER BY SUM\(\) DESC"
 )
 
 
 class Reference(NamedTuple):
-    """A metric, as a panel or an alarm names it; a search leaves the values of some dimensions open."""
+    """A metric, as a panel or an alarm names it.
+
+    A search leaves the values of some dimensions open, and may find all names that match a pattern such as `*Changed`.
+    """
 
     place: str
     namespace: str
@@ -42,13 +45,13 @@ def _read_dashboard(body: Mapping[str, Any]) -> Iterator[Reference]:
         for metric in widget["properties"].get("metrics", ()):
             options = metric[-1] if isinstance(metric[-1], dict) else {}
             if "expression" in options:
-                yield _read_search(place, options["expression"])
+                yield from _read_search(place, options["expression"])
                 continue
             namespace, name, *dimensions = [part for part in metric if isinstance(part, str)]
             yield Reference(place, namespace, name, dict(zip(dimensions[::2], dimensions[1::2], strict=True)))
 
 
-def _read_search(place: str, expression: str) -> Reference:
+def _read_search(place: str, expression: str) -> Iterator[Reference]:
     found = re.fullmatch(r"SEARCH\('\{([^}]+)\} (.+)', '(?:Sum|Maximum|p50|p90|p99)', 60\)", expression)
     assert found, f"{place} has an expression that no test reads: {expression}"
     namespace, *names = found[1].split(",")
@@ -56,14 +59,18 @@ def _read_search(place: str, expression: str) -> Reference:
     # stack's name may have a hyphen.
     assert re.fullmatch(r'AWS/\w+|"[^"]+"', namespace), f"{place}: quote the namespace {namespace}"
     terms = dict(re.findall(r'(\w+)="([^"]+)"', found[2]))
-    return Reference(place, namespace.strip('"'), terms.pop("MetricName"), {name: terms.get(name) for name in names})
+    dimensions = {name: terms.get(name) for name in names}
+    # Without a name, words are looked for in all names: those of every noun's counters.
+    words = re.findall(r"\b[A-Z][a-z]+\b", found[2]) if "MetricName" not in terms else []
+    for name in [f"*{word}" for word in words] or [terms["MetricName"]]:
+        yield Reference(place, namespace.strip('"'), name, dimensions)
 
 
 def _read_alarm(logical_id: str, properties: Mapping[str, Any]) -> Iterator[Reference]:
     entries = properties.get("Metrics", [])
     for entry in entries:
         if found := QUERY.fullmatch(entry.get("Expression", "")):
-            dimensions: dict[str, str | None] = dict.fromkeys(found["dimensions"].split(", "))
+            dimensions: dict[str, str | None] = dict.fromkeys(found["dimensions"].replace('"', "").split(", "))
             yield Reference(
                 logical_id, found["namespace"], found["name"], dimensions | {found["label"]: found["value"]}
             )

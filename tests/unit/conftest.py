@@ -8,9 +8,10 @@ import boto3
 import pytest
 
 from tests.support.dynamodb import DynamoDB
-from tests.support.gateway import ENVIRONMENT, Gateway, Handler, import_functions
+from tests.support.gateway import ENVIRONMENT, Handler, import_functions
+from tests.support.resources_api import ResourcesApi
 from tests.support.stack import find_resources
-from tests.unit.issuer import Issuer
+from tests.unit.http.issuer import Issuer
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -52,8 +53,8 @@ def table(aws: str) -> Iterator[Any]:
 
 
 @pytest.fixture
-def api(handlers: Mapping[str, Handler], table: Any) -> Gateway:
-    return Gateway(handlers)
+def api(handlers: Mapping[str, Handler], table: Any) -> ResourcesApi:
+    return ResourcesApi(handlers)
 
 
 @pytest.fixture
@@ -64,10 +65,10 @@ def dynamodb(table: Any) -> Iterator[DynamoDB]:
 
 
 @pytest.fixture
-def remote_api(dynamodb: DynamoDB) -> Iterator[Gateway]:
+def remote_api(dynamodb: DynamoDB) -> Iterator[ResourcesApi]:
     """The API on top of `dynamodb`, in a fresh execution environment."""
     with import_functions({"AWS_ENDPOINT_URL": dynamodb.url}) as handlers:
-        yield Gateway(handlers)
+        yield ResourcesApi(handlers)
 
 
 class Clock:

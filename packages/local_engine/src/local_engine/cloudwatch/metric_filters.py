@@ -71,6 +71,10 @@ class MetricFilters:
             if resource.type in _STAGES:
                 self._add_access_log(resource)
 
+    def has_access_log(self, api: str, stage: str) -> bool:
+        """Return whether a filter applies to a stage's access log."""
+        return (api, stage) in self._access_logs
+
     def publish_request(self, api: str, stage: str, context: Mapping[str, str]) -> None:
         """Write one request to its stage's access log and publish the metrics of the filters on it.
 

@@ -8,6 +8,7 @@ from typing import Any
 from local_engine.cloudwatch.alarms import ALARM, AlarmSet, Transition
 from local_engine.cloudwatch.dashboard import Dashboard, evaluate_dashboard, read_dashboards
 from local_engine.cloudwatch.emf import publish_line
+from local_engine.cloudwatch.metric_filters import MetricFilters
 from local_engine.cloudwatch.metrics import MetricStore
 from local_engine.cloudwatch.publishers import ApiMetrics, FunctionMetrics
 from local_engine.cloudwatch.service_metrics import ServiceMetrics
@@ -20,12 +21,19 @@ _POLL_SECONDS = 5.0
 class Monitoring(Observer):
     """Collects metrics, and evaluates the alarms after each minute."""
 
-    def __init__(self, endpoint: str, show_alarm: Callable[[str, str, str], None], minute_seconds: float) -> None:
+    def __init__(
+        self,
+        endpoint: str,
+        show_alarm: Callable[[str, str, str], None],
+        show_notice: Callable[[str], None],
+        minute_seconds: float,
+    ) -> None:
         """Start without a stack.
 
         Args:
             endpoint: URL of the AWS services.
             show_alarm: called when an alarm goes off or clears, with its name, state and reason.
+            show_notice: called with a sentence about a part of the stack that is not monitored.
             minute_seconds: length of a minute, in seconds.
         """
         self.store = MetricStore(minute_seconds)
@@ -34,21 +42,28 @@ class Monitoring(Observer):
         self._services = ServiceMetrics(endpoint, self.store)
         self._functions = FunctionMetrics(self.store)
         self._apis: dict[str, ApiMetrics] = {}
+        self._filters = MetricFilters({}, self.store)
         self._show_alarm = show_alarm
+        self._show_notice = show_notice
         self._evaluated = self.store.minute_at(self.store.now())
 
     def stack_served(self, stack: Stack) -> None:
         """Take a stack's alarms, dashboards and reserved concurrency."""
         self.alarms.declare(stack.resources)
         self.dashboards = read_dashboards(stack.resources)
+        self._filters = MetricFilters(stack.resources, self.store)
+        for problem in self._filters.problems:
+            self._show_notice(problem)
         self._apis = {api.id: ApiMetrics(api, self.store) for api in stack.apis}
         reserved = ((function.name, function.reserved_concurrency) for function in stack.functions.values())
         self._functions.reserve({name: number for name, number in reserved if number is not None})
 
     def request_answered(self, request: AnsweredRequest) -> None:
-        """Publish API Gateway's metrics."""
+        """Publish API Gateway's metrics, and those of filters on its access log."""
         if request.api is not None and (metrics := self._apis.get(request.api.id)):
             metrics.publish(request)
+            if self._filters.has_access_log(request.api.id, request.api.stage):
+                self._filters.publish_request(request.api.id, request.api.stage, request.describe_context())
 
     def invocation_started(self, function: Function, qualifier: str | None, running: int) -> None:
         """Publish Lambda's concurrency."""
@@ -62,9 +77,10 @@ class Monitoring(Observer):
         """Publish a throttle."""
         self._functions.throttle(function, qualifier)
 
-    def line_written(self, _function: Function, line: str) -> None:
-        """Publish the metrics in a function's line."""
+    def line_written(self, function: Function, line: str) -> None:
+        """Publish the metrics in a function's line, and those of filters on its log group."""
         publish_line(line, self.store)
+        self._filters.publish_event(function.log_group, line)
 
     async def run(self) -> None:
         """Poll the services and evaluate the alarms until cancelled."""

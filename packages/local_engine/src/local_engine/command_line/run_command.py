@@ -125,7 +125,7 @@ async def _serve(options: argparse.Namespace, console: Console) -> None:
         cleanup.callback(os.close, lifeline)
         cleanup.callback(os.close, held_end)
         lambda_endpoint = f"http://{HOST}:{options.port}{LAMBDA_PATH}"
-        monitoring = Monitoring(endpoint, console.show_alarm, options.minute)
+        monitoring = Monitoring(endpoint, console.show_alarm, console.notice_given, options.minute)
         observer = Observers([monitoring, console])
         invoke_api = InvokeApi(partial(send_message, endpoint=endpoint), observer)
         engine = Engine(

@@ -31,7 +31,8 @@ class RequestRecord:
     start: Start = ""
     waited: float | None = None
     """Milliseconds between the event to the function and its result."""
-    integration_status: int | None = None
+    function_status: int | None = None
+    """The status in the function's response."""
     integration_error: str = ""
     claims: Mapping[str, str] = field(default_factory=dict)
     authorizer_error: str = ""
@@ -58,6 +59,8 @@ class RequestRecord:
 
     def _describe(self, status: int, latency: float, sent: int) -> dict[str, str]:
         moment = time.gmtime(self.received_at)
+        # Lambda's own answer, which is 200 even if the function fails.
+        lambda_status = None if self.waited is None else 200
         values: dict[str, Any] = {
             "accountId": ACCOUNT_ID,
             "apiId": self.api.id,
@@ -67,17 +70,16 @@ class RequestRecord:
             "extendedRequestId": self.id,
             "httpMethod": self.method,
             "integration.error": self.integration_error,
-            "integration.integrationStatus": self.integration_status,
+            "integration.integrationStatus": lambda_status,
             "integration.latency": None if self.waited is None else round(self.waited),
-            # Lambda's own answer, which is 200 even if the function failed.
-            "integration.status": None if self.waited is None else 200,
+            "integration.status": self.function_status,
             "integrationErrorMessage": self.integration_error,
             "integrationLatency": None if self.waited is None else round(self.waited),
-            "integrationStatus": self.integration_status,
+            "integrationStatus": lambda_status,
             "path": self.path,
             "requestId": self.id,
             "requestTime": time.strftime("%d/%b/%Y:%H:%M:%S +0000", moment),
-            "requestTimeEpoch": int(self.received_at),
+            "requestTimeEpoch": int(self.received_at * 1000),
             "responseLatency": round(latency),
             "responseLength": sent,
             "routeKey": self.route.key if self.route else None,

@@ -179,7 +179,7 @@ class Gateway:
             self._find_fault(record, str(error))
             raise Rejection(503, "Service Unavailable") from error
         else:
-            record.integration_status = response.status
+            record.function_status = response.status
             return response
         raise Rejection(500, "Internal Server Error")
 

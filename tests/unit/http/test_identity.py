@@ -1,6 +1,7 @@
 import pytest
 
-from tests.support.gateway import Gateway, import_functions
+from tests.support.gateway import import_functions
+from tests.support.resources_api import ResourcesApi
 from tests.support.stack import list_routes
 
 ROUTES = pytest.mark.parametrize("route", list_routes(), ids=lambda route: route.key)
@@ -117,7 +118,7 @@ def sam_local(issuer, dynamodb):
     issuer.claims["good"] = {"sub": "alice", "scope": "read:resources"}
     settings = {"AWS_SAM_LOCAL": "true", "TOKEN_INTROSPECTION_URL": issuer.url, "AWS_ENDPOINT_URL": dynamodb.url}
     with import_functions(settings) as handlers:
-        yield Gateway(handlers)
+        yield ResourcesApi(handlers)
 
 
 def without_authorizer(api, **headers):
@@ -160,7 +161,7 @@ def test_sam_local_demands_scopes(sam_local):
 def test_sam_local_is_closed_where_the_issuer_is_down():
     settings = {"AWS_SAM_LOCAL": "true", "TOKEN_INTROSPECTION_URL": "http://127.0.0.1:9/introspect"}
     with import_functions(settings) as handlers:
-        api = Gateway(handlers)
+        api = ResourcesApi(handlers)
         assert api.invoke(without_authorizer(api, Authorization="Bearer good")).status == 500
 
 
@@ -168,6 +169,6 @@ def test_sam_local_is_closed_where_the_issuer_is_down():
 def test_no_issuer_is_asked_outside_sam_local(issuer, settings):
     issuer.claims["good"] = {"sub": "alice", "scope": "read:resources"}
     with import_functions(settings) as handlers:
-        api = Gateway(handlers)
+        api = ResourcesApi(handlers)
         assert_unauthorized(api.invoke(without_authorizer(api, Authorization="Bearer good")))
     assert issuer.asked == []

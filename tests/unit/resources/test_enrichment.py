@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.gateway import Gateway, import_functions
+from tests.support.gateway import import_functions
 from tests.support.http_server import Answer, Reply, Request, Server, make_reply
+from tests.support.resources_api import ResourcesApi
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
@@ -21,12 +22,12 @@ BODY = {"name": "thing", "type": "A"}
 
 
 @contextmanager
-def run_api(aws: str, url: str, **settings: str) -> Iterator[Gateway]:
+def run_api(aws: str, url: str, **settings: str) -> Iterator[ResourcesApi]:
     """The API in a fresh environment; Powertools counts failures of its circuits in the process."""
     for name in [name for name in sys.modules if name.startswith("aws_lambda_powertools.utilities.circuit_breaker")]:
         del sys.modules[name]
     with import_functions({"AWS_ENDPOINT_URL": aws, "ENRICHMENT_URL": url, **settings}) as handlers:
-        yield Gateway(handlers)
+        yield ResourcesApi(handlers)
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def run(aws: str, table: Any) -> Callable[..., Any]:
     """Runs the API with a service that answers as the test says; the service, then the API."""
 
     @contextmanager
-    def run(answer: Answer, **settings: str) -> Iterator[tuple[Server, Gateway]]:
+    def run(answer: Answer, **settings: str) -> Iterator[tuple[Server, ResourcesApi]]:
         with Server(answer) as server, run_api(aws, f"{server.url}/enrich?by=api", **settings) as api:
             yield server, api
 

@@ -3,7 +3,8 @@ import json
 import pytest
 
 from tests.support.dynamodb import Drop, Hang, LoseAnswer, Refusal
-from tests.support.gateway import Gateway, import_functions
+from tests.support.gateway import import_functions
+from tests.support.resources_api import ResourcesApi
 
 RESOURCE = "019ab0c1-7a3e-7c55-9d1f-3f2b8c6d4e10"
 CALLS = {
@@ -58,7 +59,7 @@ def test_a_table_that_does_not_answer_is_waited_for_in_vain(remote_api, dynamodb
 def test_a_table_that_cannot_be_reached_is_a_503():
     # Port 9 (discard) of the loopback interface: nothing listens there.
     with import_functions({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}) as handlers:
-        assert_unavailable(Gateway(handlers).page())
+        assert_unavailable(ResourcesApi(handlers).page())
 
 
 def test_a_lost_answer_makes_no_second_resource(remote_api, dynamodb):

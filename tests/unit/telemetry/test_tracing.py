@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from tests.support.dynamodb import Drop, DynamoDB, Hang, Refusal
-from tests.support.gateway import Gateway, import_functions
+from tests.support.gateway import import_functions
 from tests.support.http_server import Reply, Server, make_reply
+from tests.support.resources_api import ResourcesApi
 from tests.support.xray_daemon import Daemon, sample
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
@@ -30,21 +31,21 @@ def daemon(monkeypatch: pytest.MonkeyPatch) -> Iterator[Daemon]:
 
 
 @contextmanager
-def run_api(endpoint: str, daemon: str | None, **settings: str) -> Iterator[Gateway]:
+def run_api(endpoint: str, daemon: str | None, **settings: str) -> Iterator[ResourcesApi]:
     for name in [name for name in sys.modules if name.startswith("aws_lambda_powertools.utilities.circuit_breaker")]:
         del sys.modules[name]
     variables = {"AWS_ENDPOINT_URL": endpoint, "AWS_XRAY_DAEMON_ADDRESS": daemon, **settings}
     with import_functions(variables) as handlers:
-        yield Gateway(handlers)
+        yield ResourcesApi(handlers)
 
 
 @pytest.fixture
-def api(dynamodb: DynamoDB, daemon: Daemon) -> Iterator[Gateway]:
+def api(dynamodb: DynamoDB, daemon: Daemon) -> Iterator[ResourcesApi]:
     with run_api(dynamodb.url, daemon.address) as api:
         yield api
 
 
-def test_each_table_call_is_a_subsegment_of_the_functions_segment(api: Gateway, daemon: Daemon) -> None:
+def test_each_table_call_is_a_subsegment_of_the_functions_segment(api: ResourcesApi, daemon: Daemon) -> None:
     before = time.time()
     created = api.create()
     assert api.page().status == api.read(created.json()["id"]).status == 200
@@ -86,7 +87,7 @@ def test_the_request_id_is_the_one_that_support_asks_for(table: Any, aws: str, d
     ],
     ids=["provisioned", "throttled", "500", "408", "dropped", "silent"],
 )
-def test_a_retry_is_a_subsegment_of_its_own(api: Gateway, dynamodb: DynamoDB, daemon: Daemon, fault, status, flags):
+def test_a_retry_is_its_own_subsegment(api: ResourcesApi, dynamodb: DynamoDB, daemon: Daemon, fault, status, flags):
     dynamodb.fail("PutItem", fault)
     assert api.create().status == 201
     failed, done = daemon.take_all()
@@ -97,7 +98,7 @@ def test_a_retry_is_a_subsegment_of_its_own(api: Gateway, dynamodb: DynamoDB, da
     assert failed["end_time"] <= done["start_time"]
 
 
-def test_a_condition_that_fails_is_an_error_and_no_fault(api: Gateway, daemon: Daemon) -> None:
+def test_a_condition_that_fails_is_an_error_and_no_fault(api: ResourcesApi, daemon: Daemon) -> None:
     assert api.delete("019ab0c1-7a3e-7c55-9d1f-3f2b8c6d4e10").status == 404
     (document,) = daemon.take_all()
     assert document["http"]["response"]["status"] == 400
@@ -115,7 +116,7 @@ def test_a_condition_that_fails_is_an_error_and_no_fault(api: Gateway, daemon: D
         "",
     ],
 )
-def test_what_is_not_sampled_is_not_sent(api: Gateway, daemon: Daemon, monkeypatch: pytest.MonkeyPatch, header) -> None:
+def test_unsampled_calls_are_not_sent(api: ResourcesApi, daemon: Daemon, monkeypatch, header) -> None:
     sample(monkeypatch, header)
     with record_sockets() as kinds:
         assert api.page().status == 200
@@ -130,7 +131,7 @@ def test_what_is_not_sampled_is_not_sent(api: Gateway, daemon: Daemon, monkeypat
         f"Sampled=1;Parent={SEGMENT};Root={TRACE};Lineage=1:a87bd80c:0",
     ],
 )
-def test_the_header_may_hold_more_in_any_order(api: Gateway, daemon: Daemon, monkeypatch, header) -> None:
+def test_the_header_may_hold_more_in_any_order(api: ResourcesApi, daemon: Daemon, monkeypatch, header) -> None:
     sample(monkeypatch, header)
     assert api.page().status == 200
     (document,) = daemon.take_all()
@@ -141,11 +142,11 @@ def test_the_header_may_hold_more_in_any_order(api: Gateway, daemon: Daemon, mon
 def test_off_is_off(dynamodb: DynamoDB, daemon: Daemon, change: dict[str, Any]) -> None:
     settings = {"AWS_ENDPOINT_URL": dynamodb.url, "AWS_XRAY_DAEMON_ADDRESS": daemon.address}
     with import_functions(settings) as handlers, record_sockets() as kinds:
-        assert Gateway(handlers).page().status == 200
+        assert ResourcesApi(handlers).page().status == 200
     assert socket.SOCK_DGRAM in kinds, "the record holds what is there"
     assert len(daemon.take_all()) == 1
     with import_functions(settings | change) as handlers, record_sockets() as kinds:
-        assert Gateway(handlers).page().status == 200
+        assert ResourcesApi(handlers).page().status == 200
     assert socket.SOCK_DGRAM not in kinds
     assert daemon.take_all() == []
 
@@ -169,7 +170,7 @@ def record_sockets() -> Iterator[list[int]]:
 def test_traces_are_on_where_nothing_is_said(dynamodb: DynamoDB, daemon: Daemon, value: str | None) -> None:
     settings = {"AWS_ENDPOINT_URL": dynamodb.url, "AWS_XRAY_DAEMON_ADDRESS": daemon.address, "TRACES": value}
     with import_functions(settings) as handlers:
-        Gateway(handlers).page()
+        ResourcesApi(handlers).page()
     assert len(daemon.take_all()) == 1
 
 
@@ -245,7 +246,7 @@ def test_each_environment_that_is_restored_opens_a_socket_of_its_own(dynamodb: D
         api.page()
         before = tracing._daemon
         assert before is not None
-        snapshot.start_over()
+        snapshot.reset()
         assert before.fileno() == -1
         api.page()
     assert len(daemon.take_all()) == 2

@@ -19,13 +19,6 @@ def test_a_function_with_introspection_outside_sam_local_does_not_start(sam_loca
     assert type(failure.value).__name__ == "SettingError"
 
 
-def test_a_function_that_would_freeze_credentials_does_not_start():
-    settings = {"ENRICHMENT_URL": "https://enrich.example.com/", "AWS_LAMBDA_INITIALIZATION_TYPE": "snap-start"}
-    with pytest.raises(Exception, match="would be frozen") as failure, import_functions(settings):
-        pass
-    assert type(failure.value).__name__ == "SettingError"
-
-
 @pytest.mark.parametrize(
     ("name", "value"),
     [

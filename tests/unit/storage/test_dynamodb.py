@@ -81,7 +81,7 @@ def script(*replies: Reply | Callable[[Request], Reply]) -> Answer:
 def call_echo(client: DynamoDB) -> None:
     """Make a call and check that the answer is its own."""
     unique = {"TableName": uuid.uuid4().hex}
-    assert client.call("GetItem", unique, TIMEOUT) == {"Echo": unique}
+    assert client.call("GetItem", unique, TIMEOUT).document == {"Echo": unique}
 
 
 def sign_with_botocore(request: Request, url: str, keys: tuple[str, str, str] = KEYS) -> str:
@@ -199,10 +199,10 @@ def test_same_as_boto3(moto: Server, case: str) -> None:
 
     def ask_client() -> tuple[Any, Any]:
         try:
-            return None, client.call(operation, parameters, TIMEOUT)
+            return None, client.call(operation, parameters, TIMEOUT).document
         except DynamoDBError as error:
-            body = {name: error.response[name] for name in ("Item", "CancellationReasons") if name in error.response}
-            return (error.code, error.message, error.status), body
+            body = {name: error.document[name] for name in ("Item", "CancellationReasons") if name in error.document}
+            return (error.code, error.message, error.response.status), body
 
     def play(ask: Callable[[], tuple[Any, Any]]) -> tuple[Any, Request, Any]:
         """Return what is answered, what was sent, and what is in the table afterwards."""
@@ -234,7 +234,7 @@ def test_cases_cover_what_they_should(moto: Server) -> None:
     with pytest.raises(DynamoDBError) as refused:
         client.call("GetItem", {"TableName": "missing", "Key": KEY}, TIMEOUT)
     assert refused.value.request_id
-    assert (refused.value.code, refused.value.status) == ("ResourceNotFoundException", 400)
+    assert (refused.value.code, refused.value.response.status) == ("ResourceNotFoundException", 400)
     assert str(refused.value).startswith("ResourceNotFoundException: Requested resource not found")
     client.close()
 
@@ -276,7 +276,7 @@ def test_error_as_boto3_reads_it(status: int, body: dict[str, Any], code: str, m
             boto.get_item(TableName="t", Key={})
         boto.close()
     error = refused.value
-    assert (error.code, error.message, error.status, error.response) == (code, message, status, body)
+    assert (error.code, error.message, error.response.status, error.document) == (code, message, status, body)
     assert theirs.value.response["Error"] == {"Code": code, "Message": message}
 
 
@@ -295,7 +295,7 @@ def test_any_text_arrives_as_it_is() -> None:
     ]
     request = {"Key": {"pk": {"L": [{"S": text} for text in texts]}}}
     with serve(echo) as (_, client):
-        assert client.call("GetItem", request, TIMEOUT) == {"Echo": request}
+        assert client.call("GetItem", request, TIMEOUT).document == {"Echo": request}
 
 
 # Signature
@@ -399,7 +399,7 @@ def test_server_that_announces_the_end() -> None:
     with serve(
         lambda request: make_reply({"at": request.connection}, headers={"Connection": "close"}, then="close")
     ) as (_, client):
-        assert [client.call("GetItem", {}, TIMEOUT)["at"] for _ in range(3)] == [1, 2, 3]
+        assert [client.call("GetItem", {}, TIMEOUT).document["at"] for _ in range(3)] == [1, 2, 3]
 
 
 @pytest.mark.parametrize("then", ["close", "reset"])
@@ -436,7 +436,7 @@ def test_answer_that_nobody_asked_for_is_not_read() -> None:
         sent.set()
 
     with serve(answer) as (server, client):
-        assert client.call("GetItem", {}, TIMEOUT) == {"first": True}
+        assert client.call("GetItem", {}, TIMEOUT).document == {"first": True}
         first.set()
         assert sent.wait(10)
         call_echo(client)
@@ -536,8 +536,8 @@ def test_checksum_is_optional_and_chunks_are_read() -> None:
     plain = Reply(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
     chunks = Reply(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n1\r\n}\r\n0\r\n\r\n")
     with serve(script(plain, chunks)) as (server, client):
-        assert client.call("GetItem", {}, TIMEOUT) == {}
-        assert client.call("GetItem", {}, TIMEOUT) == {}
+        assert client.call("GetItem", {}, TIMEOUT).document == {}
+        assert client.call("GetItem", {}, TIMEOUT).document == {}
         call_echo(client)
         assert server.connections == 1
 
@@ -579,7 +579,7 @@ def test_signal_in_the_middle_of_a_call() -> None:
 @pytest.mark.parametrize("again", [False, True], ids=["once", "again_while_cleaning_up"])
 def test_interruption_at_any_line_of_a_call(again: bool) -> None:
     """At each line in turn that a call executes, in the client and in http.client, a handler raises."""
-    files = ("serverless_api/dynamodb.py", "serverless_api/exchange.py", "http/client.py")
+    files = ("storage/dynamodb.py", "storage/fetch.py", "http/client.py")
     thread, first, executed = threading.get_ident(), 0, 0
 
     def interrupt(code: CodeType, line: int) -> None:
@@ -799,7 +799,7 @@ def test_closed_client_forgets_credentials(container: ContainerEndpoint) -> None
 
 def test_wrong_token_of_the_container_endpoint(container: ContainerEndpoint, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN", "wrong")
-    with serve(echo) as (_, client), pytest.raises(ConnectionError, match=r"gave none \(status 403\)"):
+    with serve(echo) as (_, client), pytest.raises(ConnectionError, match=r"returned none \(status 403\)"):
         client.call("GetItem", {}, TIMEOUT)
 
 
@@ -817,7 +817,7 @@ def test_wrong_token_of_the_container_endpoint(container: ContainerEndpoint, mon
         ({"AWS_CONTAINER_CREDENTIALS_FULL_URI": "ftp://127.0.0.1/c"}, "not a local endpoint"),
         (
             {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://[::1]/c", "AWS_CONTAINER_AUTHORIZATION_TOKEN": "SECRET\r\n"},
-            "holds characters that no token has",
+            "has characters that no token has",
         ),
     ],
 )

@@ -13,8 +13,9 @@ import pytest
 
 from tests.support.dynamodb import DynamoDB
 from tests.support.functions import import_function
-from tests.support.gateway import ENVIRONMENT, Context, Gateway, Handler, import_functions
+from tests.support.gateway import ENVIRONMENT, Context, Handler, import_functions
 from tests.support.http_server import Reply, Request, Server, make_reply
+from tests.support.resources_api import ResourcesApi
 from tests.support.stack import ROOT, list_routes
 
 ARNS = [f"arn:aws:lambda:us-east-1:123456789012:function:{name}:live" for name in ("list", "get")]
@@ -34,7 +35,7 @@ def test_a_warm_up_is_answered_before_anything_else(
     assert capfd.readouterr().out == ""
 
 
-def test_no_request_is_taken_for_a_warm_up(api: Gateway) -> None:
+def test_no_request_is_taken_for_a_warm_up(api: ResourcesApi) -> None:
     for body in ({"warmUp": True}, '{"warmUp":true}'):
         assert api.create(body=body).status == 400
     event = api.make_event("GET", "/api/v1/resources") | {"warmUp": True}

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 sys.path[:0] = [str(ROOT / "layers" / "shared"), str(ROOT)]
 
 from awslambdaric.lambda_runtime_hooks_runner import run_after_restore, run_before_snapshot  # noqa: E402

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -14,7 +15,6 @@ import pytest
 from tests.support.dynamodb import DynamoDB
 from tests.support.gateway import ENVIRONMENT
 from tests.support.http_server import Reply, Request, Server, make_reply
-from tests.support.stack import ROOT
 from tests.unit.conftest import create_table
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
@@ -77,7 +77,7 @@ def run_program(dynamodb: str, credentials: str, **more: str) -> dict[str, Any]:
         "PATH": os.environ["PATH"],
     }
     done = subprocess.run(
-        [sys.executable, ROOT / "tests" / "unit" / "snapshot_program.py"],
+        [sys.executable, Path(__file__).with_name("snapshot_program.py")],
         env=environment | more,
         capture_output=True,
         text=True,

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 import pytest
 
 from tests.support.dynamodb import Drop, Refusal
-from tests.support.gateway import ENVIRONMENT, Context, Gateway, import_functions
+from tests.support.gateway import ENVIRONMENT, Context, import_functions
 from tests.support.http_server import Server, make_reply
+from tests.support.resources_api import ResourcesApi
 
 RESOURCE = "019ab0c1-7a3e-7c55-9d1f-3f2b8c6d4e10"
 TRACE = "Root=1-67891233-abcdef012345678912345678;Parent=53995c3f42cd8ad8;Sampled=1"
@@ -18,7 +19,7 @@ TRACE = "Root=1-67891233-abcdef012345678912345678;Parent=53995c3f42cd8ad8;Sample
 def start_api(url, **environment):
     """The API in an environment that has not served yet."""
     with import_functions({"AWS_ENDPOINT_URL": url, **environment}) as handlers:
-        yield Gateway(handlers)
+        yield ResourcesApi(handlers)
 
 
 def read_lines(capsys):
@@ -116,7 +117,7 @@ def test_an_environment_that_was_started_ahead_is_not_cold(aws, table, capsys):
     assert read_request(capsys)[0]["cold_start"] is False
     with import_functions({"AWS_ENDPOINT_URL": aws}) as handlers:
         handlers["GET /api/v1/resources"]({"warmUp": True}, Context())
-        Gateway(handlers).page()
+        ResourcesApi(handlers).page()
     assert read_request(capsys)[0]["cold_start"] is False
 
 
