@@ -121,7 +121,7 @@ def test_statements_allow_what_enriching_takes(monkeypatch: pytest.MonkeyPatch) 
             return all(allowed[function] <= api.used[function] for function in allowed)
 
         # Whether the service is back is asked again only when the circuit has been open for a while.
-        poll(has_used_all, f"the roles allow {allowed}, and of this is used: {api.used}", seconds=10)
+        poll(has_used_all, f"the roles allow {allowed}, and of this is used: {api.used}", seconds=60)
     assert api.used == allowed
 
 
