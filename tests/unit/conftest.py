@@ -1,4 +1,4 @@
-"""The functions behind a gateway, their table in moto, and no way out to any network."""
+"""The functions behind a gateway, with their table in moto and without network access."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -23,14 +23,14 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest.fixture(scope="session")
 def aws() -> Iterator[str]:
-    """The URL of moto in this process."""
+    """The URL of the moto server in this process."""
     with DynamoDB() as service:
         yield service.url
 
 
 @pytest.fixture(scope="session", autouse=True)
 def credentials() -> Iterator[None]:
-    """Credentials that open nothing; a function reads them when it first calls AWS."""
+    """Dummy credentials; a function reads them when it first calls AWS."""
     with pytest.MonkeyPatch.context() as environment:
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             environment.setenv(name, ENVIRONMENT[name])
@@ -45,7 +45,7 @@ def handlers(aws: str) -> Iterator[Mapping[str, Handler]]:
 
 @pytest.fixture
 def table(aws: str) -> Iterator[Any]:
-    """A client of the functions' table, which is new and empty."""
+    """A client of the functions' table, new and empty."""
     client = boto3.Session().client("dynamodb", region_name=ENVIRONMENT["AWS_REGION"], endpoint_url=aws)
     create_table(client)
     yield client
@@ -59,7 +59,7 @@ def api(handlers: Mapping[str, Handler], table: Any) -> ResourcesApi:
 
 @pytest.fixture
 def dynamodb(table: Any) -> Iterator[DynamoDB]:
-    """The same table over real HTTP, from a service that can be told to fail."""
+    """The same table over real HTTP, from a service that fails on demand."""
     with DynamoDB() as service:
         yield service
 
@@ -72,7 +72,7 @@ def remote_api(dynamodb: DynamoDB) -> Iterator[ResourcesApi]:
 
 
 class Clock:
-    """The time that the functions read, which a test can move on."""
+    """The time that the functions read; a test can advance it."""
 
     def __init__(self) -> None:
         self._ahead = 0

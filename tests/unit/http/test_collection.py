@@ -1,4 +1,4 @@
-"""What a noun gets for one line: a collection of its own in the one table."""
+"""Collections of a noun that is stated in one line."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -98,7 +98,7 @@ def test_a_page_has_items_and_a_token(widgets, alice):
 
 
 def test_long_text_ends_a_page_early(widgets, alice):
-    # As JSON in the gateway's answer a control character takes seven bytes.
+    # A control character takes seven bytes in Lambda's response.
     text = "\u0001" * 390_000
     for _ in range(3):
         widgets.create(alice, {"label": text})

@@ -1,4 +1,4 @@
-"""What the decorator makes of a function that returns or raises something unexpected, or is being debugged."""
+"""Handlers that return or raise something unexpected, and handlers that are being debugged."""
 
 import bdb
 import json

@@ -178,7 +178,7 @@ def test_the_current_deadline_is_the_invocations_own(silent_socket):
 
 @contextmanager
 def attach_debugger() -> Iterator[None]:
-    """What a debugger does that uses sys.monitoring."""
+    """Register as a debugger that uses sys.monitoring."""
     sys.monitoring.use_tool_id(sys.monitoring.DEBUGGER_ID, "debugger")
     try:
         yield
@@ -191,7 +191,7 @@ def test_time_stands_still_while_a_debugger_is_attached():
     with invocation.enforce():
         with attach_debugger(), attempt.enforce():
             time.sleep(5 * SHORT)
-        # The debugger is gone, and has cost the invocation no time.
+        # The debugger is gone and has cost the invocation no time.
         time.sleep(SHORT)
         assert attempt.remaining == invocation.remaining == float("inf")
         started = time.monotonic()
