@@ -10,7 +10,7 @@ import pytest
 from tests.support.dynamodb import DynamoDB
 from tests.support.gateway import ENVIRONMENT, Handler, import_functions
 from tests.support.resources_api import ResourcesApi
-from tests.support.stack import find_resources
+from tests.support.tables import create_table
 from tests.unit.http.issuer import Issuer
 
 
@@ -43,11 +43,15 @@ def handlers(aws: str) -> Iterator[Mapping[str, Handler]]:
         yield handlers
 
 
+@pytest.fixture(scope="session")
+def client(aws: str, credentials: None) -> Any:
+    return boto3.Session().client("dynamodb", region_name=ENVIRONMENT["AWS_REGION"], endpoint_url=aws)
+
+
 @pytest.fixture
-def table(aws: str) -> Iterator[Any]:
+def table(client: Any) -> Iterator[Any]:
     """A client of the functions' table, new and empty."""
-    client = boto3.Session().client("dynamodb", region_name=ENVIRONMENT["AWS_REGION"], endpoint_url=aws)
-    create_table(client)
+    create_table(client, ENVIRONMENT["TABLE_NAME"])
     yield client
     client.delete_table(TableName=ENVIRONMENT["TABLE_NAME"])
 
@@ -94,10 +98,3 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def issuer() -> Iterator[Issuer]:
     with Issuer() as issuer:
         yield issuer
-
-
-def create_table(client: Any) -> None:
-    """Create the table as template.yaml describes it."""
-    properties = find_resources("AWS::DynamoDB::Table")["Table"]["Properties"]
-    taken = ("AttributeDefinitions", "KeySchema", "BillingMode")
-    client.create_table(TableName=ENVIRONMENT["TABLE_NAME"], **{name: properties[name] for name in taken})

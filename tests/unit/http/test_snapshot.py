@@ -15,7 +15,7 @@ import pytest
 from tests.support.dynamodb import DynamoDB
 from tests.support.gateway import ENVIRONMENT
 from tests.support.http_server import Reply, Request, Server, make_reply
-from tests.unit.conftest import create_table
+from tests.support.tables import create_table
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
@@ -42,7 +42,7 @@ class Recorder:
             aws_secret_access_key="testing",
         )
         self._client = client
-        create_table(client)
+        create_table(client, ENVIRONMENT["TABLE_NAME"])
         return self
 
     def __exit__(self, *_: object) -> None:
