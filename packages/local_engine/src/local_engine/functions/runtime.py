@@ -56,9 +56,9 @@ def main() -> None:
     for descriptor in (connection.fileno(), lifeline):
         os.set_inheritable(descriptor, False)
     _thread.start_new_thread(_die_with_engine, (lifeline,))
+    sys.path[:0] = json.loads(sys.argv[3])
     if len(sys.argv) > 4:
         _wait_for_debugger(int(sys.argv[4]))
-    sys.path[:0] = json.loads(sys.argv[3])
     # As in Lambda, the root logger has a handler before the function's module is imported.
     logging.basicConfig(stream=sys.stdout, format="[%(levelname)s] %(message)s", level=logging.WARNING)
     try:
