@@ -85,7 +85,7 @@ def main() -> None:
 
 
 def _wait_for_debugger(port: int) -> None:
-    import debugpy  # type: ignore[import-not-found]  # noqa: PLC0415, T100 - only under --debug
+    import debugpy  # noqa: PLC0415, T100 - only under --debug
 
     address = ("127.0.0.1", port)
     # The adapter of a process that has just been replaced may still have the port. debugpy itself does not wait.
