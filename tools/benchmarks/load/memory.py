@@ -79,7 +79,7 @@ def find_engine(port: int) -> psutil.Process | None:
     """Return the process of the local engine that serves a port of this machine, or None where there is none."""
     for process in psutil.process_iter(["cmdline"]):
         command: Sequence[str] = process.info["cmdline"] or ()
-        if ("-m", "local", "run") in zip(command, command[1:], command[2:], strict=False):
+        if ("-m", "local_engine", "run") in zip(command, command[1:], command[2:], strict=False):
             ports = [after for option, after in pairwise(command) if option == "--port"]
             if (ports or ["3000"])[-1] == str(port):
                 return process

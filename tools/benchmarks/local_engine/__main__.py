@@ -128,8 +128,9 @@ def _run_servers(case: Case, sam_port: int, backend: Backend) -> Iterator[dict[s
         run_engine(case.template, case.name, ports[ENGINE], backend, *arguments),
         run_sam_local(built, case.name, ports[SAM_LOCAL], backend),
     ):
+        issuers = {ENGINE: case.template, SAM_LOCAL: ECHO_STACK}  # the backend runs the latter
         yield {
-            server: Request(port, case.path, mint_token(port, USER) if case.has_table else None)
+            server: Request(port, case.path, mint_token(port, USER, issuers[server]) if case.has_table else None)
             for server, port in ports.items()
         }
 

@@ -57,7 +57,7 @@ def run_backend(sam_port: int) -> Iterator[Backend]:
         sam_port: which the issuer of the tokens that it accepts is named after.
     """
     backend = Backend(free_port(), free_port())
-    command = [sys.executable, "-m", "local", "backend", "--template", str(ECHO_STACK), "--port", str(sam_port)]
+    command = [sys.executable, "-m", "local_engine", "backend", "--template", str(ECHO_STACK), "--port", str(sam_port)]
     command += ["--services-port", str(backend.services_port), "--issuer-port", str(backend.issuer_port)]
     with _run(command, "backend", f"http://127.0.0.1:{backend.issuer_port}/.well-known/openid-configuration"):
         yield backend
@@ -66,7 +66,7 @@ def run_backend(sam_port: int) -> Iterator[Backend]:
 @contextlib.contextmanager
 def run_engine(template: Path, name: str, port: int, backend: Backend, *arguments: str) -> Iterator[None]:
     """Run what `make run` runs, with the services of a backend."""
-    command = [sys.executable, "-m", "local", "run", "--template", str(template), "--port", str(port)]
+    command = [sys.executable, "-m", "local_engine", "run", "--template", str(template), "--port", str(port)]
     command += ["--services", f"http://127.0.0.1:{backend.services_port}", *arguments]
     with _run(command, f"engine-{name}", f"http://127.0.0.1:{port}/"):
         yield
@@ -91,9 +91,10 @@ def issuer_arguments(port: int) -> list[str]:
     return ["--parameters", f"Issuer={issuer_url(port)}", f"Audience={AUDIENCE}"]
 
 
-def mint_token(port: int, subject: str) -> str:
-    command = [sys.executable, "-m", "local", "token", "--port", str(port), "--sub", subject]
-    command += ["--scopes", "read:resources"]
+def mint_token(port: int, subject: str, template: Path) -> str:
+    """Return a token for the API at a port, signed by the issuer that serves a template."""
+    command = [sys.executable, "-m", "local_engine", "token", "--port", str(port), "--sub", subject]
+    command += ["--scopes", "read:resources", "--template", str(template)]
     return subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
 
