@@ -100,7 +100,7 @@ def main() -> int:
     for ratio in ratios:
         if not ratio.is_reached:
             print(f"{ratio.name}: {ratio.reached:.2f} is over {ratio.most:g}.")
-    is_flat = all((of.queries, of.units) == (1, growth[0].units) for of in growth)
+    is_flat = all((entry.queries, entry.units) == (1, growth[0].units) for entry in growth)
     return 0 if is_flat and all(ratio.is_reached for ratio in ratios) else 1
 
 
@@ -192,8 +192,8 @@ def _measure_imports(function: Function, launcher: Launcher, rounds: int) -> dic
     }
     seconds: dict[str, list[float]] = {name: [] for name in layers}
     for number in range(rounds + 1):
-        for name, of in functions.items():
-            measured = launcher.import_seconds(of)
+        for name, entry in functions.items():
+            measured = launcher.import_seconds(entry)
             if number:
                 seconds[name].append(measured)
     return seconds
@@ -209,8 +209,8 @@ def _measure_growth(function: Function, launcher: Launcher, table: TableServer) 
             requests = table.read_requests()
             if json.loads(answer["body"])["count"] != ITEMS:
                 raise BenchmarkError(f"The page does not hold {ITEMS} items: {answer}")
-            examined = sum(of["examined"] for of in requests)
-            growth.append(Growth(items, len(requests), examined, sum(of["units"] for of in requests)))
+            examined = sum(entry["examined"] for entry in requests)
+            growth.append(Growth(items, len(requests), examined, sum(entry["units"] for entry in requests)))
     return growth
 
 
@@ -225,7 +225,7 @@ def _list_peer_versions(function: Function) -> str:
 
 
 def _name_packages(directories: Sequence[Path], only: set[str] | None) -> str:
-    found = {of.name: of.version for of in distributions(path=[str(directory) for directory in directories])}
+    found = {entry.name: entry.version for entry in distributions(path=[str(directory) for directory in directories])}
     return ", ".join(f"{name} {version}" for name, version in sorted(found.items()) if only is None or name in only)
 
 

@@ -212,7 +212,7 @@ def _install(requirements: Path) -> list[str]:
 
 def _run(command: list[str], variables: dict[str, str] | None = None) -> str:
     # Inherited, it would leave packages without the bytecode that an installation has.
-    environment = {of: value for of, value in tool_environment().items() if of != "PYTHONDONTWRITEBYTECODE"}
+    environment = {entry: value for entry, value in tool_environment().items() if entry != "PYTHONDONTWRITEBYTECODE"}
     environment |= variables or {}
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if ran.returncode:

@@ -38,7 +38,7 @@ class Figures:
 
     def seconds(self, figure: str, request: str) -> list[float]:
         """Return all rounds' `cold`, `cold_processor` or `warm_processor` of a request."""
-        return [getattr(of, figure)[request] for of in self.rounds]
+        return [getattr(entry, figure)[request] for entry in self.rounds]
 
     def median(self, figure: str, request: str) -> float:
         """Return the median of `seconds`, in milliseconds."""
@@ -125,9 +125,9 @@ def format_peers(figures: Mapping[str, Figures]) -> str:
         "|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
     floor = figures[FLOOR]
-    for name, of in figures.items():
+    for name, entry in figures.items():
         cells = [
-            _relate(of.median(*which), floor.median(*which), digits)
+            _relate(entry.median(*which), floor.median(*which), digits)
             for which, digits in (
                 (("cold", "list"), 0),
                 (("cold_processor", "list"), 0),
@@ -135,9 +135,9 @@ def format_peers(figures: Mapping[str, Figures]) -> str:
                 (("warm_processor", "create"), 2),
             )
         ]
-        cells.append(_relate(of.peak_memory / 2**20, floor.peak_memory / 2**20, 0))
-        cells.append(f"{of.zipped_bytes / 1024:,.0f}")
-        cells.append(_relate(of.modules, floor.modules, 0))
+        cells.append(_relate(entry.peak_memory / 2**20, floor.peak_memory / 2**20, 0))
+        cells.append(f"{entry.zipped_bytes / 1024:,.0f}")
+        cells.append(_relate(entry.modules, floor.modules, 0))
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -147,7 +147,7 @@ def format_growth(growth: Sequence[Growth]) -> str:
         "| items of the user | queries | items examined | read units |",
         "|---:|---:|---:|---:|",
     ]
-    lines += [f"| {of.items:,} | {of.queries} | {of.examined} | {of.units:g} |" for of in growth]
+    lines += [f"| {entry.items:,} | {entry.queries} | {entry.examined} | {entry.units:g} |" for entry in growth]
     return "\n".join(lines)
 
 

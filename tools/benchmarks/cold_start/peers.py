@@ -98,7 +98,9 @@ def _convert_to_rest_api(event: dict[str, Any]) -> dict[str, Any]:
         "headers": event["headers"],
         "multiValueHeaders": {name: [value] for name, value in event["headers"].items()},
         "queryStringParameters": parameters,
-        "multiValueQueryStringParameters": {name: [of] for name, of in parameters.items()} if parameters else None,
+        "multiValueQueryStringParameters": {name: [entry] for name, entry in parameters.items()}
+        if parameters
+        else None,
         "pathParameters": None,
         "stageVariables": None,
         "requestContext": {

@@ -42,7 +42,7 @@ def draw_plot(figures: Mapping[str, Figures]) -> str:
         f"<style>{STYLE}</style>",
     ]
     for index, (title, figure, digits) in enumerate(PANELS):
-        values = {name: of.median(figure, "list") for name, of in figures.items()}
+        values = {name: entry.median(figure, "list") for name, entry in figures.items()}
         parts += _draw_panel(MARGIN + index * (panel_height + GAP), title, values, digits)
     return "\n".join([*parts, "</svg>", ""])
 
@@ -59,7 +59,7 @@ def _draw_panel(top: int, title: str, values: Mapping[str, float], digits: int) 
     left = MARGIN + LABEL
     scale = (WIDTH - left - VALUE - MARGIN) / max(values.values())
     parts = [f'<text class="title" x="{MARGIN}" y="{top + 14}">{escape(title)}</text>']
-    ordered = sorted(values.items(), key=lambda of: of[1])
+    ordered = sorted(values.items(), key=lambda entry: entry[1])
     for index, (name, value) in enumerate(ordered):
         y = top + HEAD - 8 + index * LINE
         kind = "project" if name == PROJECT else "peer"

@@ -67,7 +67,7 @@ class Table:
         return answer
 
     def _query(self, request: Mapping[str, Any]) -> tuple[dict[str, Any], int, int]:
-        values = {of["S"] for of in request["ExpressionAttributeValues"].values()}
+        values = {entry["S"] for entry in request["ExpressionAttributeValues"].values()}
         if values != {f"user#{USER}", "resource#"} or request.get("ScanIndexForward") is not False:
             raise ValueError("the query is not for the newest resources of the user")
         start = request.get("ExclusiveStartKey")
@@ -87,7 +87,7 @@ class Table:
 
 def _count_bytes(item: Mapping[str, Mapping[str, str]]) -> int:
     """Return the size of an item of strings: its names and values in UTF-8."""
-    return sum(len(name.encode()) + len(value.encode()) for name, of in item.items() for value in of.values())
+    return sum(len(name.encode()) + len(value.encode()) for name, entry in item.items() for value in entry.values())
 
 
 class _Handler(BaseHTTPRequestHandler):

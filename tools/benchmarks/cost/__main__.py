@@ -36,7 +36,7 @@ def main() -> int:
     # The translator counts what it does, and warns that nobody collects it.
     logging.getLogger("samtranslator").setLevel(logging.ERROR)
     try:
-        parameters = dict(_split_parameter(of) for of in arguments.parameters)
+        parameters = dict(_split_parameter(entry) for entry in arguments.parameters)
         prices, durations, assumptions = load_prices(arguments.region), load_durations(), load_assumptions()
         files = arguments.profiles or [_find_profile(name) for name in SHIPPED]
         calculators = [
@@ -82,7 +82,7 @@ def _split_parameter(text: str) -> tuple[str, str]:
 
 def _write_page(reports: list[Report], calculator: Calculator) -> None:
     page = Template((Path(__file__).parent / "page.md").read_text(encoding="utf-8"))
-    on_demand, arm = (calculator.prices.charge(f"lambda.duration.{of}", 1) for of in ("x86_64", "arm64"))
+    on_demand, arm = (calculator.prices.charge(f"lambda.duration.{entry}", 1) for entry in ("x86_64", "arm64"))
     standing = calculator.prices.charge("lambda.provisioned.arm64", 1)
     content = page.substitute(
         arm=f"{on_demand / arm - 1:.0%}",

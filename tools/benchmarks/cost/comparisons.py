@@ -120,8 +120,8 @@ class Calculator:
     def compare_choices(self) -> list[Choice]:
         """Return all choices of `ColdStart`."""
         months = {name: self.count(stack) for name, stack in self._stacks.items()}
-        routes = [route for route, of in self._stacks["snapstart"].functions.items() if of.takes_snapshots]
-        waits = {name: sum(of.usage.cold_starts.get(route, 0) for route in routes) for name, of in months.items()}
+        routes = [route for route, entry in self._stacks["snapstart"].functions.items() if entry.takes_snapshots]
+        waits = {name: sum(entry.usage.cold_starts.get(route, 0) for route in routes) for name, entry in months.items()}
         return [
             Choice(
                 name=name,

@@ -30,7 +30,7 @@ def _draw_panel(top: int, report: Report, services: Mapping[str, float]) -> list
     scale = (right - left - VALUE) / max(services.values())
     title = f"{report.profile.title}: ${total:,.2f} a month for {report.profile.count_served():,.0f} requests"
     parts = [f'<text class="title" x="{MARGIN}" y="{top + 14}">{escape(title)}</text>']
-    for index, (service, dollars) in enumerate(sorted(services.items(), key=lambda of: -of[1])):
+    for index, (service, dollars) in enumerate(sorted(services.items(), key=lambda entry: -entry[1])):
         y = top + HEAD - 8 + index * LINE
         middle = y + BAR - 3
         parts += [

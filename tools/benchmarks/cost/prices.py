@@ -92,7 +92,7 @@ def load_prices(region: str) -> Prices:
             f"There are no prices for {region}, only for {known}. Copy one of those files and fill it in."
         ) from error
     meters = {
-        name: Meter(**{**of, "tiers": tuple(Tier(**tier) for tier in of["tiers"])})
-        for name, of in content["meters"].items()
+        name: Meter(**{**entry, "tiers": tuple(Tier(**tier) for tier in entry["tiers"])})
+        for name, entry in content["meters"].items()
     }
     return Prices(content["region"], str(content["dated"]), content["source"], meters)

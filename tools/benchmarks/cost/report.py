@@ -55,13 +55,15 @@ def format_services(report: Report) -> str:
     items = bill.sum_by(lambda line: f"{line.service}|{line.item}")
     services = bill.sum_by(lambda line: line.service)
     rows = []
-    for service, dollars in sorted(services.items(), key=lambda of: -of[1]):
+    for service, dollars in sorted(services.items(), key=lambda entry: -entry[1]):
         parts = sorted(
-            ((name.partition("|")[2], of) for name, of in items.items() if name.startswith(f"{service}|")),
-            key=lambda of: -of[1],
+            ((name.partition("|")[2], entry) for name, entry in items.items() if name.startswith(f"{service}|")),
+            key=lambda entry: -entry[1],
         )
         told = (
-            ", ".join(f"{name} {_dollars(of)}" for name, of in parts if of >= 0.005) if len(parts) > 1 else parts[0][0]
+            ", ".join(f"{name} {_dollars(entry)}" for name, entry in parts if entry >= 0.005)
+            if len(parts) > 1
+            else parts[0][0]
         )
         rows.append((service, _dollars(dollars), _dollars(dollars / million), told))
     rows.append(("**together**", f"**{_dollars(bill.total)}**", f"**{_dollars(bill.total / million)}**", ""))
@@ -114,9 +116,14 @@ def format_alternatives(report: Report) -> str:
         "bad requests refused": report.refusals,
     }
     rows = [
-        (f"{what}: {of.name}", _dollars(of.dollars), _dollars(of.per_million), _relate(of.dollars, pair[0].dollars))
+        (
+            f"{what}: {entry.name}",
+            _dollars(entry.dollars),
+            _dollars(entry.per_million),
+            _relate(entry.dollars, pair[0].dollars),
+        )
         for what, pair in pairs.items()
-        for of in pair
+        for entry in pair
     ]
     return _format_table(("set up another way", "$ a month", "$ a million of them", ""), rows, right=(1, 2, 3))
 
@@ -139,10 +146,10 @@ def to_document(report: Report, calculator: Calculator) -> dict[str, Any]:
         "routes": dict(bill.sum_by(lambda line: line.route)),
         "lines": [asdict(line) for line in bill.lines],
         "coldStarts": report.month.usage.cold_starts,
-        "choices": [{**asdict(of), "breakEven": of.break_even} for of in report.choices],
-        "apis": [asdict(of) for of in report.apis],
-        "architectures": [asdict(of) for of in report.architectures],
-        "refusals": [asdict(of) for of in report.refusals],
+        "choices": [{**asdict(entry), "breakEven": entry.break_even} for entry in report.choices],
+        "apis": [asdict(entry) for entry in report.apis],
+        "architectures": [asdict(entry) for entry in report.architectures],
+        "refusals": [asdict(entry) for entry in report.refusals],
     }
 
 

@@ -113,11 +113,11 @@ def _read_profile(name: str, content: Mapping[str, object]) -> Profile:
     match content:
         case {"routes": {**routes}, "requests": {**requests}, **rest}:
             days = {day: _read_hours(requests[day]) for day in ("weekday", "weekend")}
-            read = {str(route): _read_route(of, days) for route, of in routes.items()}
+            read = {str(route): _read_route(entry, days) for route, entry in routes.items()}
             profile = Profile(name=name, routes=read, **rest)  # type: ignore[arg-type]
         case _:
             raise ValueError("it needs [requests] and [routes]")
-    shares = [share for of in read.values() for share in (of.not_modified, of.invalid, of.idempotent)]
+    shares = [share for entry in read.values() for share in (entry.not_modified, entry.invalid, entry.idempotent)]
     shares += [profile.unauthorized, profile.throttled]
     if not all(0 <= share <= 1 for share in shares) or profile.unauthorized + profile.throttled >= 1:
         raise ValueError("a share is a number from 0 to 1")
@@ -131,7 +131,7 @@ def _read_route(content: object, days: Mapping[str, tuple[float, ...]]) -> Route
     settings = dict(content)
     share = settings.pop("share", None)
     hours = {
-        day: _read_hours(settings.pop(day)) if share is None else tuple(of * float(str(share)) for of in shape)
+        day: _read_hours(settings.pop(day)) if share is None else tuple(entry * float(str(share)) for entry in shape)
         for day, shape in days.items()
     }
     return RouteTraffic(**hours, **settings)  # type: ignore[arg-type]

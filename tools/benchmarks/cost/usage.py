@@ -230,7 +230,7 @@ def _count_standing(usage: Usage, stack: Stack, profile: Profile, assumptions: A
 def _count_share_of_hours(*routes: RouteTraffic) -> float:
     """Return the share of hours in which one of the routes has a request: a metric is charged for these alone."""
     requests = [sum(route.count_requests(day, hour) for route in routes) for day in DAYS for hour in range(24)]
-    return sum(1 - math.exp(-of) for of in requests) * WEEKS / HOURS_OF_A_MONTH
+    return sum(1 - math.exp(-entry) for entry in requests) * WEEKS / HOURS_OF_A_MONTH
 
 
 def _count_warming(usage: Usage, stack: Stack, assumptions: Assumptions) -> None:

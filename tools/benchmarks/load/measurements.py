@@ -62,7 +62,7 @@ class Measurements:
             times += samples.milliseconds[bisect_left(samples.ends, start) : bisect_left(samples.ends, end)]
             errors += bisect_left(samples.failed_ends, end) - bisect_left(samples.failed_ends, start)
         times.sort()
-        return Figures(len(times), errors, *(_quantile(times, of) for of in (0.5, 0.9, 0.99, 1)))
+        return Figures(len(times), errors, *(_quantile(times, entry) for entry in (0.5, 0.9, 0.99, 1)))
 
 
 def _quantile(ordered: Sequence[float], share: float) -> float | None:

@@ -58,10 +58,13 @@ def draw_plot(run: Run) -> str:
 
 def _read_latencies(run: Run) -> list[Series]:
     width = run.seconds / _BUCKETS
-    figures = [(of + 0.5, run.measurements.sum_up(start=of * width, end=(of + 1) * width)) for of in range(_BUCKETS)]
+    figures = [
+        (entry + 0.5, run.measurements.sum_up(start=entry * width, end=(entry + 1) * width))
+        for entry in range(_BUCKETS)
+    ]
     return [
-        Series("p50", [(middle * width, of.median) for middle, of in figures if of.median is not None]),
-        Series("p99", [(middle * width, of.p99) for middle, of in figures if of.p99 is not None]),
+        Series("p50", [(middle * width, entry.median) for middle, entry in figures if entry.median is not None]),
+        Series("p99", [(middle * width, entry.p99) for middle, entry in figures if entry.p99 is not None]),
     ]
 
 
@@ -73,8 +76,8 @@ def _read_rates(run: Run) -> list[Series]:
         for number in range(int(run.seconds / width))
     ]
     return [
-        Series("requests", [(middle, of.requests / width) for middle, of in figures]),
-        Series("errors", [(middle, of.errors / width) for middle, of in figures]),
+        Series("requests", [(middle, entry.requests / width) for middle, entry in figures]),
+        Series("errors", [(middle, entry.errors / width) for middle, entry in figures]),
     ]
 
 

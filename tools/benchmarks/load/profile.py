@@ -112,7 +112,7 @@ def _read_mix(content: object) -> Mapping[str, int]:
     if not isinstance(content, dict):
         raise ValueError(f"it needs a [mix] of {', '.join(OPERATIONS)}")
     _refuse_unknown(content, OPERATIONS, "mix.")
-    mix = {name: int(_read_number(f"mix.{name}", of, 0, 1000, whole=True)) for name, of in content.items()}
+    mix = {name: int(_read_number(f"mix.{name}", entry, 0, 1000, whole=True)) for name, entry in content.items()}
     if not any(mix.values()):
         raise ValueError("mix has no request that comes more often than never")
     if mix.get("delete", 0) > mix.get("create", 0):

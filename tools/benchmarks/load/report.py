@@ -100,7 +100,7 @@ def _format_memory(kinds: Mapping[str, MemoryFigures]) -> str:
             "",
             "| processes | how many, start and end | start | end | most | MB a minute |",
             "|---|---:|---:|---:|---:|---:|",
-            *(f"| {kind} | {_format_memory_figures(of)} |" for kind, of in kinds.items()),
+            *(f"| {kind} | {_format_memory_figures(entry)} |" for kind, entry in kinds.items()),
         ]
     )
 

@@ -40,7 +40,7 @@ class Run:
         """The kinds of processes that grew more than the profile allows."""
         most = self.profile.allowed_growth
         figures = self.memory.sum_up() if most is not None else {}
-        return [kind for kind, of in figures.items() if most is not None and of.slope > most]
+        return [kind for kind, entry in figures.items() if most is not None and entry.slope > most]
 
     @property
     def has_failed(self) -> bool:

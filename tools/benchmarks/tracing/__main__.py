@@ -120,7 +120,7 @@ def main() -> int:
         ):
             launcher = Launcher(python, table, processors)
             candidates = _make_candidates(project, beside, elsewhere)
-            figures = {of.name: Figures(of.zipped_bytes) for of in candidates}
+            figures = {entry.name: Figures(entry.zipped_bytes) for entry in candidates}
             for number in range(arguments.starts + 1):
                 print(f"\rImports {number} of {arguments.starts}", end="", flush=True)
                 for candidate in candidates:
@@ -182,18 +182,18 @@ def _measure_environments(
     events = {sampled: _make_event(sampled) for sampled in (True, False)}
     with contextlib.ExitStack() as stack:
         emulators: dict[str, Emulator] = {}
-        for of in candidates:
-            emulator = stack.enter_context(launcher.start(replace(of.function, handler="traced_app.handler")))
-            before = of.sinks.count_traces()
+        for entry in candidates:
+            emulator = stack.enter_context(launcher.start(replace(entry.function, handler="traced_app.handler")))
+            before = entry.sinks.count_traces()
             _invoke(emulator, events[True], times=1)
-            figures[of.name].first.append(emulator.processor_seconds())
+            figures[entry.name].first.append(emulator.processor_seconds())
             _invoke(emulator, events[True], WARM_UP)
             # What was sent is taken a moment later.
             time.sleep(0.1)
-            arrived = of.sinks.count_traces() - before
-            if arrived != (0 if of.name in (NONE, OFF) else WARM_UP + 1):
-                raise BenchmarkError(f"{of.name}: {arrived} traces have arrived of {WARM_UP + 1} requests.")
-            emulators[of.name] = emulator
+            arrived = entry.sinks.count_traces() - before
+            if arrived != (0 if entry.name in (NONE, OFF) else WARM_UP + 1):
+                raise BenchmarkError(f"{entry.name}: {arrived} traces have arrived of {WARM_UP + 1} requests.")
+            emulators[entry.name] = emulator
         spent: dict[tuple[str, bool], list[float]] = {(name, sampled): [] for name in emulators for sampled in events}
         blocks = max(requests // BLOCK, 1)
         for number in range(blocks):

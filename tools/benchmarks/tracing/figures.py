@@ -32,7 +32,7 @@ class Figures:
 
 def find_ratio(values: Sequence[float], floor: Sequence[float]) -> tuple[float, float, float]:
     """Return the quartiles of the ratios of values that were measured beside each other: second, first, third."""
-    ratios = [value / of for value, of in zip(values, floor, strict=True)]
+    ratios = [value / entry for value, entry in zip(values, floor, strict=True)]
     first, second, third = statistics.quantiles(ratios, n=4)
     return second, first, third
 
@@ -43,14 +43,14 @@ def format_table(figures: Mapping[str, Figures]) -> str:
         "| | import | to the first answer | warm list, sampled | warm list, not sampled | layer, KB |",
         "|---|---:|---:|---:|---:|---:|",
     ]
-    for name, of in figures.items():
+    for name, entry in figures.items():
         cells = [
-            _format_cell(of.imports, floor.imports, 1, name),
-            _format_cell(of.first, floor.first, 1, name),
-            _format_cell(of.sampled, floor.sampled, 3, name),
-            _format_cell(of.unsampled, floor.unsampled, 3, name),
+            _format_cell(entry.imports, floor.imports, 1, name),
+            _format_cell(entry.first, floor.first, 1, name),
+            _format_cell(entry.sampled, floor.sampled, 3, name),
+            _format_cell(entry.unsampled, floor.unsampled, 3, name),
         ]
-        lines.append(f"| {name} | " + " | ".join(cells) + f" | {of.zipped_bytes / 1024:,.0f} |")
+        lines.append(f"| {name} | " + " | ".join(cells) + f" | {entry.zipped_bytes / 1024:,.0f} |")
     return "\n".join(lines)
 
 
@@ -70,5 +70,5 @@ def find_excesses(figures: Mapping[str, Figures]) -> list[str]:
         ("a warm list that is sampled", own.sampled, floor.sampled, WARM_BOUND),
         ("a warm list that is not sampled", own.unsampled, floor.unsampled, WARM_BOUND),
     )
-    ratios = [(what, find_ratio(values, of)[0], bound) for what, values, of, bound in bounds]
+    ratios = [(what, find_ratio(values, entry)[0], bound) for what, values, entry, bound in bounds]
     return [f"{what}: {ratio:.3f} is over {bound:g}." for what, ratio, bound in ratios if ratio > bound]
