@@ -11,7 +11,7 @@ from tools.benchmarks.cost.usage import REFUSED, STANDING
 
 @dataclass(frozen=True)
 class Report:
-    """All that is told of one profile."""
+    """One profile's bill and comparisons."""
 
     profile: Profile
     month: Month
@@ -33,7 +33,7 @@ def make_report(calculator: Calculator) -> Report:
 
 
 def format_report(report: Report, heading: str = "##") -> str:
-    """Return a report as Markdown, which reads well in a terminal too."""
+    """Return a report as Markdown that also reads well in a terminal."""
     profile = report.profile
     served, refused = profile.count_served(), profile.count_refused()
     title = f"{heading} {profile.title} (`{profile.name}`)"
@@ -129,7 +129,7 @@ def format_alternatives(report: Report) -> str:
 
 
 def to_document(report: Report, calculator: Calculator) -> dict[str, Any]:
-    """Return a report as JSON can hold it."""
+    """Return a report in JSON types."""
     bill = report.month.bill
     return {
         "profile": report.profile.name,
@@ -154,7 +154,7 @@ def to_document(report: Report, calculator: Calculator) -> dict[str, Any]:
 
 
 def _format_table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
-    """Return a Markdown table whose columns are aligned in the source too."""
+    """Return a Markdown table with aligned columns."""
     widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
 
     def fill(cells: Sequence[str]) -> str:
