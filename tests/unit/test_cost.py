@@ -302,7 +302,7 @@ def test_json_and_plot(tmp_path):
     [
         (["--region", "moon-1"], "There are no prices for moon-1"),
         (["missing.toml"], "There is no profile missing.toml"),
-        (["internal_tool", "--parameters", "ColdStart"], "'ColdStart' is no parameter"),
+        (["internal_tool", "--parameters", "ColdStart"], "'ColdStart' is not a parameter"),
         (["internal_tool", "--parameters", "Colour=red"], "has no parameter 'Colour'"),
     ],
 )
