@@ -50,8 +50,20 @@ def read_public_names() -> set[str]:
     with import_functions():
         import serverless_api
 
-        assert {name for name in serverless_api.__all__ if not hasattr(serverless_api, name)} == set()
         return set(serverless_api.__all__)
+
+
+def test_each_public_name_of_the_house_is_there_and_documented():
+    with import_functions():
+        import serverless_api
+
+        assert set(serverless_api.__all__) == set(serverless_api._HOME_OF)
+        assert serverless_api.__all__ == sorted(serverless_api.__all__, key=lambda name: (name.upper() != name, name))
+        for name in serverless_api.__all__:
+            value = getattr(serverless_api, name)
+            assert not callable(value) or value.__doc__, name
+        with pytest.raises(AttributeError, match="no attribute 'missing'"):
+            _ = serverless_api.missing
 
 
 @pytest.mark.parametrize("path", FUNCTION_MODULES, ids=by_path)

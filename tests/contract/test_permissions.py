@@ -28,7 +28,7 @@ from tests.support.permissions import (
 )
 from tests.support.secret_rotation_aws import AWS, STEPS, Function
 from tests.support.stack import list_creators, list_routes
-from tests.unit.conftest import create_table
+from tests.support.tables import create_table
 
 FUNCTIONS = {route.key: route.function for route in list_routes()}
 # With these parameters each function of the template is in the stack.
@@ -78,7 +78,7 @@ def _record(monkeypatch: pytest.MonkeyPatch, **environment: str) -> Iterator[tup
             return make_reply(passed.content, passed.status_code)
 
         table = boto3.client("dynamodb", region_name=ENVIRONMENT["AWS_REGION"], endpoint_url=dynamodb.url)
-        create_table(table)
+        create_table(table, ENVIRONMENT["TABLE_NAME"])
         try:
             with (
                 Server(answer) as recorder,

@@ -10,7 +10,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from string import Template
 
@@ -147,14 +147,7 @@ def main() -> int:
         conditions="\n".join(f"| {name} | {value} |" for name, value in conditions.items()),
     )
     REPORT.write_text(report)
-    raw = {
-        "conditions": conditions,
-        "unit": "seconds",
-        "candidates": {name: asdict(of) for name, of in figures.items()},
-    }
-    rounded = json.loads(json.dumps(raw), parse_float=lambda text: round(float(text), 7))
-    REPORT.with_suffix(".json").write_text(json.dumps(rounded, indent=1) + "\n")
-    print(f"\nWritten to {REPORT.relative_to(ROOT)}, with the figures as JSON beside it.")
+    print(f"\nWritten to {REPORT.relative_to(ROOT)}.")
     excesses = find_excesses(figures)
     for sentence in excesses:
         print(sentence)

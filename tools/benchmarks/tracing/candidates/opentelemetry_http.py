@@ -1,7 +1,7 @@
 """OpenTelemetry's SDK with its OTLP/HTTP exporter, to a collector beside the function, flushed before the answer.
 
-Replaces `serverless_api.telemetry.tracing`. A list makes one call, so flushing after each call flushes once an invocation.
-Without it the spans would stay until the environment runs again, or forever.
+Replaces `serverless_api.telemetry.tracing`. A list makes one call, so flushing after each call flushes once for each
+invocation. Without it the spans would stay until the environment runs again, or forever.
 """
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
