@@ -11,7 +11,7 @@ from urllib.parse import quote_plus, urlsplit
 import httpx
 
 from local_engine.issuer import CLIENT_ID, ISSUER_PATH, StateError, load_client_secret
-from tools.profiles import OperationError
+from tools.profiles import ROOT, OperationError
 from tools.stack import DeployedStack
 
 # The first rotation starts when the stack is created, and writes the machine client's secret.
@@ -43,9 +43,7 @@ class Client:
             OperationError: the token endpoint does not answer, or issues none.
         """
         if not is_local(self.token_endpoint) and urlsplit(self.token_endpoint).scheme != "https":
-            raise OperationError(
-                f"{self.token_endpoint} is not an https URL: the secret would be sent unencrypted."
-            )
+            raise OperationError(f"{self.token_endpoint} is not an https URL: the secret would be sent unencrypted.")
         # The encoding is that of RFC 6749, section 2.3.1.
         credentials = (quote_plus(self.client_id), quote_plus(self.client_secret))
         try:
@@ -80,7 +78,7 @@ def find_local(url: str) -> Target:
     if not is_local(url):
         raise OperationError(f"{url} is not on this machine; for a deployed stack set STAGE= or STACK= instead.")
     try:
-        secret = load_client_secret()
+        secret = load_client_secret(ROOT)
     except StateError as error:
         raise OperationError(str(error)) from error
     return Target(url, Client(CLIENT_ID, secret, _discover(url + ISSUER_PATH), {}))

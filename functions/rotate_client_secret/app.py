@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from rotation import MachineClient, Rotation
-from serverless_api.environment.settings import read_setting
-from serverless_api.telemetry.observability import logger
+from serverless_api import logger, read_setting
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

@@ -22,7 +22,8 @@ from urllib.parse import quote_plus, urlencode, urlsplit
 
 import boto3
 from botocore.config import Config
-from serverless_api.storage.exchange import exchange_json
+
+from serverless_api import fetch_json
 
 MAX_SECRETS = 2  # of one client in Cognito
 TOKEN_SECONDS = 5.0
@@ -159,7 +160,7 @@ class Rotation:
         form = urlencode({"grant_type": "client_credentials", "scope": pending["scope"]}).encode()
         connection, target = _connect(pending["tokenEndpoint"])
         try:
-            response, answer = exchange_json(connection, "POST", target, headers, form)
+            response, answer = fetch_json(connection, "POST", target, headers, form)
         finally:
             connection.close()
         if response.status != 200 or not answer.get("access_token"):

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from serverless_api.environment.settings import read_setting
-from serverless_api.telemetry.observability import logger
+from serverless_api import logger, read_setting
 from verification import find_target, report_result, verify_version
 
 if TYPE_CHECKING:

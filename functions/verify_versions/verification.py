@@ -21,7 +21,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from route_pass import Answer, Check, Event, run_pass, select_checks
-from serverless_api.telemetry.observability import logger
+from serverless_api import logger
 
 CONNECT_SECONDS = 2
 ANSWER_SECONDS = 30  # Lambda ends a route's function a second earlier.

@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from serverless_api.environment.settings import read_count, read_setting
-from serverless_api.telemetry.observability import logger
+from serverless_api import logger, read_count, read_setting
 from warming import warm_functions
 
 if TYPE_CHECKING:

@@ -8,8 +8,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from serverless_api.http.warm_up import WARM_UP_EVENT, read_environment
-from serverless_api.telemetry.observability import logger
+from serverless_api import WARM_UP_EVENT, logger, read_environment
 
 MAX_CONNECTIONS = 64
 

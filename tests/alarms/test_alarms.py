@@ -23,10 +23,11 @@ from local_engine.testing import poll
 from tests.alarms.conftest import MINUTE_SECONDS, TIME_LAPSE
 from tests.alarms.states import read_alarms, wait_until
 from tests.alarms.traffic import send_requests
-from tests.support.api_client import RESOURCES, ApiClient
+from tests.support.api_client import ApiClient
 from tests.support.fault_proxy import Fault, always
 from tests.support.metric_references import list_references
 from tests.support.permissions import list_functions, translate_stack
+from tests.support.resources import RESOURCES
 from tests.support.stack import ROOT, find_route, list_routes
 from tests.support.stand import Stand, start_stand
 from tests.support.templates import write_variant

@@ -1,10 +1,6 @@
 """The API over real HTTP, as `make run` serves it."""
 
-import json
-import subprocess
-import sys
 from collections.abc import Iterator
-from functools import cache
 from typing import Any
 
 import httpx
@@ -22,19 +18,14 @@ class Server:
 
     def __init__(self, engine: EngineProcess) -> None:
         self.url = engine.url
-        self._port = engine.port
-        self.mint_token = cache(self._mint_token)
+        self._engine = engine
 
-    def _mint_token(self, subject: str, scopes: str = EVERY_SCOPE, expires: int = 3600, claims: str = "{}") -> str:
-        command = [sys.executable, "-m", "local_engine", "token", "--port", str(self._port), "--sub", subject]
-        command += ["--scopes", scopes, f"--expires={expires}", "--claims", claims]
-        return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
-
-    def authorize(self, subject: str, scopes: str = EVERY_SCOPE, **options: Any) -> dict[str, str]:
+    def authorize(
+        self, subject: str, scopes: str = EVERY_SCOPE, claims: dict[str, Any] | None = None
+    ) -> dict[str, str]:
         """The header that carries a caller's token."""
-        if "claims" in options:
-            options["claims"] = json.dumps(options["claims"])
-        return {"Authorization": f"Bearer {self.mint_token(subject, scopes, **options)}"}
+        token = self._engine.mint_token(*scopes.split(), subject=subject, claims=claims)
+        return {"Authorization": f"Bearer {token}"}
 
     def connect(self, subject: str | None = None, scopes: str = EVERY_SCOPE, **options: Any) -> httpx.Client:
         """A client of the API; without a subject it sends no token."""

@@ -10,6 +10,8 @@ from tests.support.stack import Route, find_route, list_creators, list_routes, l
 
 ORIGIN = load_template()["Parameters"]["AllowedOrigin"]["Default"]
 
+ROUTES = pytest.mark.parametrize("route", list_routes(), ids=lambda route: route.key)
+
 
 def each(predicate):
     return pytest.mark.parametrize("route", select_routes(predicate), ids=lambda route: route.key)
@@ -19,7 +21,7 @@ def takes(name):
     return each(lambda route: route.takes(name))
 
 
-@each(lambda route: True)
+@ROUTES
 def test_the_answer_is_as_the_document_describes_it(user: User, route: Route) -> None:
     answer = call(route, user.send)
     assert answer.status == route.success
@@ -136,7 +138,7 @@ def test_a_path_without_a_route_is_not_found(user: User, route: Route) -> None:
         assert (answer.status, answer.json()) == (404, {"message": "Not Found"})
 
 
-@each(lambda route: True)
+@ROUTES
 def test_a_browser_may_call_from_the_allowed_origin(server: Server, route: Route) -> None:
     headers = [parameter["name"] for parameter in route.operation["parameters"] if parameter["in"] == "header"]
     preflight = {
@@ -154,7 +156,7 @@ def test_a_browser_may_call_from_the_allowed_origin(server: Server, route: Route
     assert allowed.headers["access-control-max-age"] == "3600"
 
 
-@each(lambda route: True)
+@ROUTES
 def test_a_page_of_the_allowed_origin_sees_every_header_of_the_document(user: User, route: Route) -> None:
     answer = call(route, user.send, headers={"Origin": ORIGIN})
     assert answer.headers["access-control-allow-origin"] == ORIGIN

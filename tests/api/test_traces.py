@@ -1,26 +1,34 @@
-"""Traces of the running API: what a daemon gets that its developer has started beside it."""
+"""Traces of the running API, as an X-Ray daemon on the developer's machine receives them."""
 
 import pytest
 
+from local_engine.issuer import AUDIENCE, issuer_url
 from local_engine.testing import EngineProcess, free_port
-from tests.api.conftest import Server
-from tests.support.stack import ROOT
+from tests.api.conftest import Server, User
+from tests.support.items import create, find_path
+from tests.support.stack import list_creators
+from tests.support.templates import write_variant
 from tests.support.xray_daemon import Daemon
 
 
 @pytest.mark.parametrize("traces", ["on", "off"])
-def test_each_request_is_a_trace_of_its_own(traces: str) -> None:
+def test_each_request_is_a_separate_trace(traces: str) -> None:
     port = free_port()
-    parameters = [f"Issuer=http://127.0.0.1:{port}/_local/issuer", "Audience=local", f"Traces={traces}"]
-    with Daemon() as daemon:
+    parameters = [f"Issuer={issuer_url(port)}", f"Audience={AUDIENCE}"]
+    expected = []
+    with Daemon() as daemon, write_variant(Traces=f'"{traces}"') as template:
         environment = {"AWS_XRAY_DAEMON_ADDRESS": daemon.address}
-        engine = EngineProcess(ROOT / "template.yaml", "--parameters", *parameters, port=port, environment=environment)
-        with engine, Server(engine).connect("alice") as api:
-            created = api.post("/api/v1/resources", json={"name": "thing", "type": "A"})
-            assert created.status_code == 201
-            assert api.get("/api/v1/resources").status_code == 200
+        engine = EngineProcess(template, "--parameters", *parameters, port=port, environment=environment)
+        with engine, Server(engine).connect("alice") as client:
+            send = User(client).send
+            for creator in list_creators():
+                create(creator, send)
+                expected.append("PutItem")
+                if creator.page:
+                    assert send("GET", find_path(creator, send)).status == 200
+                    expected.append("Query")
         documents = daemon.take_all()
-    operations = [of["aws"]["operation"] for of in documents]
-    assert operations == ([] if traces == "off" else ["PutItem", "Query"])
-    assert len({of["trace_id"] for of in documents}) == len({of["parent_id"] for of in documents}) == len(documents)
-    assert all(of["http"] == {"response": {"status": 200}} for of in documents)
+    assert [document["aws"]["operation"] for document in documents] == (expected if traces == "on" else [])
+    for name in ("trace_id", "parent_id"):
+        assert len({document[name] for document in documents}) == len(documents)
+    assert all(document["http"] == {"response": {"status": 200}} for document in documents)

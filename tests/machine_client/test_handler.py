@@ -105,7 +105,7 @@ def test_new_secret_crosses_no_network_unencrypted(endpoint: str, aws: AWS, impo
         (Answer(400, b'{"error": "invalid_client"}'), "status 400"),
         (Answer(429, b"{}"), "status 429"),
         (Answer(200, b"{}"), "status 200"),
-        (Answer(200, b"<html>"), "cannot be read"),
+        (Answer(200, b"<html>"), "Unreadable response"),
         (Answer(302, b"{}"), "status 302"),
     ],
 )

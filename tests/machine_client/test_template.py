@@ -1,61 +1,59 @@
-"""What template.yaml says of the machine client, beyond what holds for every function and role."""
+"""The machine client in stacks/identity.yaml, beyond what holds for every function and role."""
 
 import json
 from typing import Any
 
 import boto3
-import pytest
 
 from local_engine.services import keep_secret, start_services
 from tests.support.stack import find_resources, load_template
 
-
-def find_condition(logical_id: str) -> str | None:
-    return load_template()["Resources"][logical_id].get("Condition")
+IDENTITY = "stacks/identity.yaml"
 
 
-@pytest.mark.parametrize(
-    "logical_id",
-    [
-        "MachineClientSecret",
-        "RotateClientSecret",
-        "RotateClientSecretLogGroup",
-        "RotateClientSecretPermission",
-    ],
-)
-def test_rotation_belongs_to_the_stacks_own_user_pool(logical_id: str) -> None:
-    assert find_condition(logical_id) == "MakesUserPool"
+def find(kind: str, logical_id: str) -> Any:
+    return find_resources(kind, IDENTITY)[logical_id]["Properties"]
+
+
+def read_settings(name: str) -> set[Any]:
+    """A setting of all stages."""
+    return set(load_template(IDENTITY)["Mappings"]["Stages"][name].values())
+
+
+def test_the_nested_application_belongs_to_the_stacks_own_user_pool() -> None:
+    applications = find_resources("AWS::Serverless::Application").values()
+    (identity,) = [each for each in applications if each["Properties"]["Location"] == IDENTITY]
+    assert identity["Condition"] == "MakesUserPool"
 
 
 def test_secret_starts_without_a_value_that_an_update_could_bring_back() -> None:
-    properties = find_resources("AWS::SecretsManager::Secret")["MachineClientSecret"]["Properties"]
+    properties = find("AWS::SecretsManager::Secret", "MachineClientSecret")
     assert properties["SecretString"] == "{}"
     assert "GenerateSecretString" not in properties
 
 
 def test_secret_rotates_at_once_and_every_30_days() -> None:
-    template = load_template()
-    rotation = find_resources("AWS::SecretsManager::RotationSchedule")["MachineClientSecretRotation"]["Properties"]
-    assert rotation["RotationRules"] == {"AutomaticallyAfterDays": {"Ref": "SecretRotationDays"}}
+    rotation = find("AWS::SecretsManager::RotationSchedule", "MachineClientSecretRotation")
+    setting = {"Fn::FindInMap": ["Stages", "SecretRotationDays", {"Ref": "Stage"}]}
+    assert rotation["RotationRules"] == {"AutomaticallyAfterDays": setting}
     assert rotation["RotateImmediatelyOnUpdate"] is True
-    assert template["Parameters"]["SecretRotationDays"]["Default"] == 30
-    assert find_condition("MachineClientSecretRotation") == "RotatesSecret"
-    assert {"Condition": "MakesUserPool"} in template["Conditions"]["RotatesSecret"]["Fn::And"]
+    assert read_settings("SecretRotationDays") == {30}
 
 
 def test_only_secrets_manager_may_rotate_and_only_this_secret() -> None:
-    permission = find_resources("AWS::Lambda::Permission")["RotateClientSecretPermission"]["Properties"]
+    permission = find("AWS::Lambda::Permission", "RotateClientSecretPermission")
     assert permission["Principal"] == "secretsmanager.amazonaws.com"
     assert permission["SourceAccount"] == {"Ref": "AWS::AccountId"}
     assert permission["SourceArn"] == {"Ref": "MachineClientSecret"}
 
 
 def test_no_value_of_the_template_is_a_secret() -> None:
-    text = json.dumps(load_template(), default=str)
+    template = load_template(IDENTITY)
+    text = json.dumps(template, default=str)
     assert "ClientSecret.ClientSecret" not in text
     assert "{{resolve:" not in text
     # `Fn::GetAtt: [MachineClient, ClientSecret]` would be the secret that Cognito makes with the client.
-    assert list(find_attributes(load_template(), "MachineClient")) == []
+    assert list(find_attributes(template, "MachineClient")) == []
 
 
 def find_attributes(value: Any, logical_id: str) -> Any:
@@ -69,12 +67,13 @@ def find_attributes(value: Any, logical_id: str) -> Any:
             yield from find_attributes(part, logical_id)
 
 
-def test_tokens_are_short_lived_as_the_parameter_says() -> None:
-    parameter = load_template()["Parameters"]["MachineTokenMinutes"]
-    assert (parameter["Default"], parameter["MinValue"], parameter["MaxValue"]) == (15, 5, 1440)
-    client = find_resources("AWS::Cognito::UserPoolClient")["MachineClient"]["Properties"]
-    assert client["AccessTokenValidity"] == {"Ref": "MachineTokenMinutes"}
+def test_tokens_are_short_lived() -> None:
+    client = find("AWS::Cognito::UserPoolClient", "MachineClient")
+    setting = {"Fn::FindInMap": ["Stages", "MachineTokenMinutes", {"Ref": "Stage"}]}
+    assert client["AccessTokenValidity"] == setting
     assert client["TokenValidityUnits"] == {"AccessToken": "minutes"}
+    # Cognito's limits are 5 minutes and a day.
+    assert all(5 <= minutes <= 60 for minutes in read_settings("MachineTokenMinutes"))
 
 
 def test_local_secret_replaces_that_of_an_earlier_start() -> None:

@@ -5,6 +5,7 @@ import secrets
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -193,8 +194,8 @@ def send_bad_tokens(client: httpx.Client, forge: Forge, canaries: Canaries) -> N
         assert answer.status_code == 403
 
 
-def get_tokens_as_a_machine(client: httpx.Client, canaries: Canaries) -> None:
-    secret = canaries.add("the client's secret", load_client_secret())
+def get_tokens_as_a_machine(client: httpx.Client, canaries: Canaries, project: Path) -> None:
+    secret = canaries.add("the client's secret", load_client_secret(project))
     wrong = canaries.plant("a wrong secret")
     form = {"grant_type": "client_credentials", "scope": " ".join(list_scopes())}
     endpoint = "/_local/issuer/oauth2/token"

@@ -41,15 +41,15 @@ def test_the_engine_writes_nothing_that_was_sent_in_confidence(services: Service
     canaries = Canaries()
     port = free_port()
     parameters = ["--parameters", f"Issuer={issuer_url(port)}", f"Audience={AUDIENCE}"]
-    forge = Forge(port, "")
     in_a_path = Canaries().plant("a path")
     with FaultProxy(services.endpoint) as proxy, write_variant(LogLevel="DEBUG") as template:
-        engine = EngineProcess(template, "--services", proxy.url, *parameters, port=port)
+        engine = EngineProcess(template, "--verbose", "--services", proxy.url, *parameters, port=port)
+        forge = Forge(port, project=template.parent)
         with engine, engine.client() as client:
             caller = Caller(GatewayDoor(client, forge), forge, canaries)
             call_everything(caller, canaries)
             send_bad_tokens(client, forge, canaries)
-            get_tokens_as_a_machine(client, canaries)
+            get_tokens_as_a_machine(client, canaries, template.parent)
             call_without_a_table(caller, services.endpoint, "Table")
             call_with_faults(caller, proxy)
             client.get(f"/{in_a_path}")
@@ -86,7 +86,7 @@ def test_functions_write_nothing_that_was_sent_in_confidence(
     ):
         caplog.clear()
         capsys.readouterr()
-        caller = Caller(FunctionsDoor(Gateway(functions)), Forge(1, ""), canaries)
+        caller = Caller(FunctionsDoor(Gateway(functions)), Forge(1), canaries)
         call_everything(caller, canaries)
         call_without_a_table(caller, services.endpoint, "raw")
         call_with_faults(caller, proxy)

@@ -95,9 +95,11 @@ def call_while_it_runs(caller: Caller, enrichment: Enrichment) -> None:
 def test_the_engine_writes_nothing_of_the_enrichment(services: Services, downstream: Downstream) -> None:
     port = free_port()
     parameters = [f"Issuer={issuer_url(port)}", f"Audience={AUDIENCE}", f"EnrichmentUrl={downstream.url}"]
-    forge = Forge(port, "")
     with write_variant(LogLevel="DEBUG") as template:
-        engine = EngineProcess(template, "--services", services.endpoint, "--parameters", *parameters, port=port)
+        engine = EngineProcess(
+            template, "--verbose", "--services", services.endpoint, "--parameters", *parameters, port=port
+        )
+        forge = Forge(port, project=template.parent)
         with engine, engine.client() as client:
             caller = Caller(GatewayDoor(client, forge), forge, downstream.canaries)
             # While the enrichment's circuit is still closed.
@@ -134,7 +136,7 @@ def test_functions_write_nothing_of_the_enrichment(
         with import_functions(settings) as functions:
             caplog.clear()
             capsys.readouterr()
-            caller = Caller(FunctionsDoor(Gateway(functions)), Forge(1, ""), canaries)
+            caller = Caller(FunctionsDoor(Gateway(functions)), Forge(1), canaries)
             call_while_it_runs(caller, downstream.enrichment)
             call_everything(caller, canaries)
         documents = daemon.take_all()

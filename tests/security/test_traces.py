@@ -45,7 +45,7 @@ def test_traces_hold_nothing_that_was_sent_in_confidence(services: Services, mon
         for name, value in settings.items():
             monkeypatch.setenv(name, value)
         with import_functions(settings) as functions:
-            caller = Caller(FunctionsDoor(Gateway(functions)), Forge(1, ""), canaries)
+            caller = Caller(FunctionsDoor(Gateway(functions)), Forge(1), canaries)
             call_everything(caller, canaries)
             documents = daemon.take_all()
             call_with_faults(caller, proxy)

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -15,16 +16,17 @@ from jwt.algorithms import RSAAlgorithm
 
 from local_engine.issuer import AUDIENCE, issuer_url, load_signing_key, mint_token
 from tests.support.matrix import EVERY_SCOPE
+from tests.support.stack import ROOT
 
 
 class Forge:
     """Makes tokens for the API on a port of this machine."""
 
-    def __init__(self, port: int, elsewhere: str) -> None:
-        """Take the API's port, and the URL of the attacker's server."""
+    def __init__(self, port: int, elsewhere: str = "", project: Path = ROOT) -> None:
+        """Take the API's port, the URL of the attacker's server, and the folder of the engine's template."""
         self.issuer = issuer_url(port)
         self.elsewhere = elsewhere
-        self.key = load_signing_key()
+        self.key = load_signing_key(project)
         self.key_id: str = jwt.get_unverified_header(self.mint())["kid"]
 
     @cached_property

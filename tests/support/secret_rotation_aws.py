@@ -24,6 +24,7 @@ from tests.support.stack import ROOT, find_resources
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
 SECRET_NAME = "machine-client"
+IDENTITY = "stacks/identity.yaml"
 STEPS = ("createSecret", "setSecret", "testSecret", "finishSecret")
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "testing",
@@ -59,7 +60,7 @@ class AWS:
         self.cognito = Cognito()
         backend = secretsmanager_backends[ACCOUNT][REGION]
         backend.reset()
-        properties = find_resources("AWS::SecretsManager::Secret")["MachineClientSecret"]["Properties"]
+        properties = find_resources("AWS::SecretsManager::Secret", IDENTITY)["MachineClientSecret"]["Properties"]
         backend.create_secret(
             name=SECRET_NAME,
             secret_string=properties["SecretString"],
@@ -200,8 +201,8 @@ class Function:
 
     def __enter__(self) -> Self:
         self._server = Server(self._answer).__enter__()
-        properties = find_resources("AWS::Serverless::Function")["RotateClientSecret"]["Properties"]
-        code = ROOT / properties["CodeUri"]
+        properties = find_resources("AWS::Serverless::Function", IDENTITY)["RotateClientSecret"]["Properties"]
+        code = (ROOT / IDENTITY).parent / properties["CodeUri"]
         variables = {
             **properties["Environment"]["Variables"],
             "USER_POOL_ID": USER_POOL_ID,

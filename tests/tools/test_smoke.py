@@ -1,22 +1,18 @@
 """The smoke test, run as `make smoke` runs it, against the local engine."""
 
-import subprocess
-import sys
-
 import pytest
 
+from local_engine.issuer import CLIENT_ID
 from local_engine.testing import EngineProcess, free_port
 from tests.support.programs import run_engine_of, run_tool
-from tests.support.stack import ROOT, list_routes
+from tests.support.stack import list_routes
 
 ROUTES = list_routes()
 
 
 def read_resources(engine: EngineProcess) -> list[str]:
-    """What the client that the smoke test uses has."""
-    command = [sys.executable, "-m", "local_engine", "token", "--port", str(engine.port), "--sub", "local-machine"]
-    command += ["--scopes", "read:resources"]
-    token = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
+    """The resources of the client that the smoke test uses."""
+    token = engine.mint_token("read:resources", subject=CLIENT_ID)
     with engine.client() as client:
         page = client.get("/api/v1/resources", headers={"Authorization": f"Bearer {token}"})
     return [resource["id"] for resource in page.raise_for_status().json()["resources"]]

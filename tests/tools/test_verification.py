@@ -1,4 +1,4 @@
-"""The pre-traffic hook in the local engine, invoked as CodeDeploy invokes it; CodeDeploy and CloudFormation are stand-ins."""
+"""The pre-traffic hook in the local engine; CodeDeploy, which invokes it, and CloudFormation are stand-ins."""
 
 import json
 

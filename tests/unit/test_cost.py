@@ -7,13 +7,14 @@ https://aws.amazon.com/dynamodb/pricing/on-demand/, all for US East (N. Virginia
 import json
 import math
 import random
-import subprocess
-import sys
 import tomllib
 from dataclasses import replace
 
 import pytest
 
+from tests.support.programs import run_tool
+from tests.support.stack import list_routes
+from tests.support.templates import load_variant, write_variant
 from tools.benchmarks.cost.bill import make_bill
 from tools.benchmarks.cost.cold_starts import make_demand
 from tools.benchmarks.cost.comparisons import find_root
@@ -30,13 +31,14 @@ from tools.benchmarks.cost.formulas import (
     scale_to_memory,
 )
 from tools.benchmarks.cost.prices import DIRECTORY, load_prices
-from tools.benchmarks.cost.stack import COLD_START_CHOICES, read_stack
+from tools.benchmarks.cost.stack import COLD_START_CHOICES, _count_metrics, read_stack
 from tools.benchmarks.cost.traffic import load_profile
 from tools.benchmarks.cost.usage import count_usage
 from tools.benchmarks.machine import ROOT, BenchmarkError
 from tools.benchmarks.tune.measurements import Size, Terms, recommend
-from tools.benchmarks.tune.power_tuning import FUNCTIONS, make_input
+from tools.benchmarks.tune.power_tuning import list_fixtures, make_input
 
+ALARM = "AWS::CloudWatch::Alarm"
 PRICES = load_prices("us-east-1")
 PROFILES = sorted((ROOT / "tools/benchmarks/traffic").glob("*.toml"))
 DURATIONS = Durations({name: Duration(0.002, 0.15) for name in ("query", "get", "create", "update", "delete")}, "test")
@@ -226,14 +228,23 @@ def test_every_choice_of_cold_start_is_read_from_the_template():
     assert lists["none"].architecture == "arm64"
 
 
+def test_alarms_are_charged_by_the_metrics_that_they_watch():
+    """Amazon CloudWatch pricing, "Alarms": a Metrics Insights query alarm is charged for each metric it analyzes."""
+    stack = read_stack({"Issuer": "https://issuer.example.com/", "Audience": "api"})
+    alarms = [of.properties for of in load_variant("LogLevel", "INFO").resources.values() if of.type == ALARM]
+    queries = [alarm for alarm in alarms if "SELECT" in json.dumps(alarm)]
+    assert len(queries) == 1
+    assert _count_metrics(queries[0], routes=60) == 60
+    (degraded,) = [alarm for alarm in alarms if len(alarm.get("Metrics", ())) > 3]
+    assert _count_metrics(degraded, routes=60) == sum("MetricStat" in metric for metric in degraded["Metrics"])
+    assert stack.alarm_metrics > len(stack.functions)
+    assert stack.filtered_metrics == 1
+
+
 def test_provisioned_concurrency_stands_in_business_hours_alone():
-    parameters = {
-        "ColdStart": "provisioned",
-        "BusinessDays": "MON,WED",
-        "BusinessHoursStart": "22",
-        "BusinessHoursEnd": "2",
-    }
-    provisioned = read_stack(parameters).functions["GET /api/v1/resources"].provisioned
+    hours = {"BusinessDays": '"MON,WED"', "BusinessHoursStart": "22", "BusinessHoursEnd": "2"}
+    with write_variant(**hours) as template:
+        provisioned = read_stack({"ColdStart": "provisioned"}, template).functions["GET /api/v1/resources"].provisioned
     nights = {("MON", 22), ("MON", 23), ("TUE", 0), ("TUE", 1), ("WED", 22), ("WED", 23), ("THU", 0), ("THU", 1)}
     assert provisioned.hours == nights
     assert (provisioned.least, provisioned.most, provisioned.target) == (2, 10, 0.7)
@@ -271,13 +282,7 @@ def test_price_files_have_the_same_meters():
 
 
 def run_cost(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "tools.benchmarks.cost", *map(str, arguments)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return run_tool("benchmarks.cost", *map(str, arguments))
 
 
 def test_json_and_plot(tmp_path):
@@ -354,16 +359,15 @@ def test_ninety_five_of_a_hundred_answers():
     assert size.warm_95 == 0.095
 
 
-@pytest.mark.parametrize("event", FUNCTIONS.values())
-def test_power_tuning_inputs_hold_the_fixtures(event):
-    content = make_input("arn:aws:lambda:us-east-1:123456789012:function:Some", event, [128, 512])
-    fixture = json.loads((ROOT / "events" / f"{event}.json").read_text())
-    assert content["payload"]["routeKey"] == fixture["routeKey"]
+@pytest.mark.parametrize("fixture", list_fixtures(), ids=lambda fixture: fixture.stem)
+def test_power_tuning_inputs_hold_the_fixtures(fixture):
+    content = make_input("arn:aws:lambda:us-east-1:123456789012:function:Some", fixture, [128, 512])
+    assert content["payload"]["routeKey"] == json.loads(fixture.read_text())["routeKey"]
     assert "idempotency-key" not in content["payload"]["headers"]
     assert content["powerValues"] == [128, 512]
     assert content["strategy"] in ("cost", "speed", "balanced")
     assert content["num"] >= 5
 
 
-def test_each_power_tuning_input_is_that_of_a_function_behind_a_route():
-    assert set(FUNCTIONS) <= {function.name for function in read_stack({}).functions.values()}
+def test_every_route_has_a_power_tuning_input():
+    assert {fixture.stem for fixture in list_fixtures()} == {route.folder.name for route in list_routes()}

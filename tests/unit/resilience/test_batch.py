@@ -11,7 +11,8 @@ from tests.support.gateway import import_functions
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
 IDS = ["first", "second", "third", "fourth"]
-EVENT = {"Records": [{"messageId": name} for name in IDS]}
+SQS = {"Records": [{"messageId": name} for name in IDS]}
+STREAM = {"Records": [{"dynamodb": {"SequenceNumber": name}} for name in IDS]}
 
 
 @dataclass(frozen=True)
@@ -25,10 +26,13 @@ class Context:
 @pytest.fixture
 def process_batch() -> Iterator[Callable[..., Any]]:
     with import_functions():
-        module = importlib.import_module("serverless_api.resilience.batch")
-        yield lambda process_record, milliseconds=29_000, **options: module.process_batch(
-            EVENT, Context(milliseconds), process_record, lambda record: record["messageId"], **options
-        )
+        batch = importlib.import_module("serverless_api.resilience.batch")
+
+        def process(process_record, milliseconds=29_000, event=SQS, kind="SQS", **options):
+            event_type = batch.EventType[kind]
+            return batch.process_batch(event, Context(milliseconds), process_record, event_type, **options)
+
+        yield process
 
 
 def failures(answer: dict[str, Any]) -> list[str]:
@@ -79,3 +83,19 @@ def test_the_failure_is_logged_with_its_record(process_batch, capsys):
     output = capsys.readouterr().out
     assert "first" in output
     assert "the cause" in output
+
+
+@pytest.mark.parametrize("failing", IDS)
+def test_a_stream_continues_from_the_first_record_reported(process_batch, failing):
+    def process(record: Any) -> None:
+        if record.dynamodb.sequence_number == failing:
+            raise ValueError("no")
+
+    assert failures(process_batch(process, event=STREAM, kind="DynamoDBStreams")) == IDS[IDS.index(failing) :]
+
+
+def test_a_batch_whose_records_all_fail_is_reported_and_raises_nothing(process_batch):
+    def process(record: Any) -> None:
+        raise ValueError("no")
+
+    assert failures(process_batch(process)) == IDS

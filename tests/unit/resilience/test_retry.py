@@ -23,7 +23,7 @@ class Clock:
 
 @dataclass
 class Call:
-    """Fails as often as it is told to."""
+    """Fails a given number of times."""
 
     failures: int
     error: Exception = field(default_factory=lambda: RetryableError("busy"))
@@ -148,7 +148,7 @@ def test_each_retry_is_told_with_its_error(make_policy, clock):
 
 @pytest.mark.parametrize("name", ["retries", "base", "cap"])
 def test_a_bad_setting_of_a_policy_is_named(name):
-    with pytest.raises(ValueError, match=f"{name} of a retry policy must not be negative, and is -1"):
+    with pytest.raises(ValueError, match=f"{name} of a retry policy must not be negative: -1"):
         RetryPolicy(**{name: -1})
 
 

@@ -29,11 +29,11 @@ from tools.benchmarks.cold_start.figures import (
     format_growth,
     format_peers,
     format_ratios,
-    write_raw_figures,
 )
 from tools.benchmarks.cold_start.peers import Function, Peer
 from tools.benchmarks.cold_start.plot import draw_plot
 from tools.benchmarks.cold_start.table_server import make_item
+from tools.benchmarks.cost.durations import write_durations
 from tools.benchmarks.machine import ROOT, BenchmarkError, describe_machine
 
 ITEMS = 20
@@ -95,8 +95,8 @@ def main() -> int:
     )
     REPORT.write_text(report)
     REPORT.with_suffix(".svg").write_text(draw_plot(figures))
-    write_raw_figures(REPORT.with_suffix(".json"), conditions, figures, imports, growth)
-    print(f"\nWritten to {REPORT.relative_to(ROOT)}, with the plot and the figures of each round beside it.")
+    write_durations(conditions, *(figures[peers.PROJECT].measure_duration(request) for request in ("list", "create")))
+    print(f"\nWritten to {REPORT.relative_to(ROOT)}, its plot, and the durations for `make cost`.")
     for ratio in ratios:
         if not ratio.is_reached:
             print(f"{ratio.name}: {ratio.reached:.2f} is over {ratio.most:g}.")

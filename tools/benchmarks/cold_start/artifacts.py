@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,10 @@ from tools.benchmarks.cold_start.peers import PEERS, Function, Peer
 from tools.benchmarks.machine import ROOT, BenchmarkError, build_stack, tool_environment
 
 WORK_DIRECTORY = ROOT / ".bench/cold_start"
-RUNTIME_REQUIREMENTS = Path(__file__).parent / "runtime/requirements.txt"
+RUNTIME_REQUIREMENTS = Path(__file__).with_name("runtime.in")
+LOCK = ROOT / "tools/benchmarks/requirements.txt"
+# Artifacts do not ship what Lambda's runtime has, nor what the layer has.
+_NOT_SHIPPED = ("boto3", "botocore", "python-dateutil", "s3transfer", "six", "urllib3")
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ def make_runtime() -> Path:
     if _is_outdated(directory, RUNTIME_REQUIREMENTS):
         _remove(directory)
         _run([sys.executable, "-m", "venv", "--without-pip", str(directory)])
-        _run([sys.executable, "-m", "pip", "--python", str(python), *_install(RUNTIME_REQUIREMENTS)])
+        _run([sys.executable, "-m", "pip", "--python", str(python), *_install(_pin(RUNTIME_REQUIREMENTS))])
         _mark(directory, RUNTIME_REQUIREMENTS)
     return python
 
@@ -97,11 +100,16 @@ def deploy_changed(layer: Path, name: str, change: Callable[[Path], None]) -> tu
     return _deploy(copy, f"layers/{name}"), _archive(f"layers/{name}").stat().st_size
 
 
-def install_packages(requirements: Path, directory: Path) -> None:
-    """Install pinned packages into a folder, as `sam build` does it."""
-    _run(
-        [sys.executable, "-m", "pip", *_install(requirements), "--no-compile", "--no-deps", "--target", str(directory)]
-    )
+def install_packages(requirements: Path, directory: Path, not_shipped: Iterable[str] = _NOT_SHIPPED) -> None:
+    """Install locked packages into a folder, as `sam build` does it.
+
+    Args:
+        requirements: the packages, without versions; `LOCK` has them and all that they need.
+        directory: the folder.
+        not_shipped: packages to leave out.
+    """
+    options = ["--no-compile", "--no-deps", "--target", str(directory)]
+    _run([sys.executable, "-m", "pip", *_install(_pin(requirements, not_shipped)), *options])
 
 
 def has_bytecode(layer: Path) -> bool:
@@ -128,7 +136,7 @@ def _make_project(peer: Peer) -> Artifact:
 def _make_peer(peer: Peer, folder: str) -> Artifact:
     source = PEERS / folder
     package = WORK_DIRECTORY / "packages" / folder
-    requirements = source / "requirements.txt"
+    requirements = source / "requirements.in"
     if (source / ".chalice").exists():
         _package_with_chalice(source, package)
     else:
@@ -145,10 +153,10 @@ def _make_peer(peer: Peer, folder: str) -> Artifact:
 
 def _package_with_chalice(source: Path, package: Path) -> None:
     command = WORK_DIRECTORY / "chalice"
-    requirements = source / "requirements.txt"
+    requirements = source / "requirements.in"
     if _is_outdated(command, requirements):
         _remove(command)
-        _run([sys.executable, "-m", "pip", *_install(requirements), "--target", str(command)])
+        _run([sys.executable, "-m", "pip", *_install(_pin(requirements)), "--target", str(command)])
         _mark(command, requirements)
     project = WORK_DIRECTORY / "chalice-project"
     for directory in (project, package):
@@ -184,18 +192,32 @@ def _archive(name: str) -> Path:
     return WORK_DIRECTORY / "archives" / f"{name}.zip"
 
 
+def _pin(requirements: Path, not_shipped: Iterable[str] = ()) -> Path:
+    """Return a file with the part of `LOCK` that some requirements need."""
+    options = ["--quiet", "--no-header", "--no-annotate", "--constraint", str(LOCK)]
+    options += [f"--no-emit-package={name}" for name in not_shipped]
+    needed = _run([str(Path(sys.executable).with_name("uv")), "pip", "compile", *options, str(requirements)])
+    names = set(re.findall(r"^([a-z0-9-]+)==", needed, re.MULTILINE))
+    pins = WORK_DIRECTORY / "pins" / f"{requirements.parent.name}-{requirements.stem}.txt"
+    pins.parent.mkdir(parents=True, exist_ok=True)
+    blocks = re.split(r"^(?=\w)", LOCK.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    pins.write_text("".join(block for block in blocks if block.partition("==")[0] in names), encoding="utf-8")
+    return pins
+
+
 def _install(requirements: Path) -> list[str]:
     options = ["--quiet", "--disable-pip-version-check", "--only-binary=:all:"]
     return ["install", *options, "--require-hashes", "--requirement", str(requirements)]
 
 
-def _run(command: list[str], variables: dict[str, str] | None = None) -> None:
+def _run(command: list[str], variables: dict[str, str] | None = None) -> str:
     # Inherited, it would leave packages without the bytecode that an installation has.
     environment = {of: value for of, value in tool_environment().items() if of != "PYTHONDONTWRITEBYTECODE"}
     environment |= variables or {}
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if ran.returncode:
         raise BenchmarkError(f"`{' '.join(command)}` fails:\n{ran.stdout}{ran.stderr}")
+    return ran.stdout
 
 
 _MARK = ".requirements.sha256"
@@ -203,11 +225,15 @@ _MARK = ".requirements.sha256"
 
 def _is_outdated(directory: Path, requirements: Path) -> bool:
     mark = directory / _MARK
-    return not mark.exists() or mark.read_text() != hashlib.sha256(requirements.read_bytes()).hexdigest()
+    return not mark.exists() or mark.read_text() != _digest(requirements)
 
 
 def _mark(directory: Path, requirements: Path) -> None:
-    (directory / _MARK).write_text(hashlib.sha256(requirements.read_bytes()).hexdigest())
+    (directory / _MARK).write_text(_digest(requirements))
+
+
+def _digest(requirements: Path) -> str:
+    return hashlib.sha256(LOCK.read_bytes() + requirements.read_bytes()).hexdigest()
 
 
 def _freeze(directory: Path) -> None:

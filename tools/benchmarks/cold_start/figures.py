@@ -1,12 +1,11 @@
-"""What the rounds have measured, summed up as ratios, and written as Markdown and as JSON."""
+"""Figures of the rounds, summed up as ratios and as Markdown."""
 
-import json
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field
 
 from tools.benchmarks.cold_start.peers import FASTAPI, FLOOR, PROJECT, RESOLVER
+from tools.benchmarks.cost.durations import Duration
 
 
 @dataclass
@@ -44,6 +43,11 @@ class Figures:
     def median(self, figure: str, request: str) -> float:
         """Return the median of `seconds`, in milliseconds."""
         return statistics.median(self.seconds(figure, request)) * 1000
+
+    def measure_duration(self, request: str) -> Duration:
+        """Return the processor time of a request and of a start, as `make cost` takes it."""
+        warm, cold = (statistics.median(self.seconds(f"{kind}_processor", request)) for kind in ("warm", "cold"))
+        return Duration(warm, max(0.0, cold - warm))
 
 
 @dataclass
@@ -145,24 +149,6 @@ def format_growth(growth: Sequence[Growth]) -> str:
     ]
     lines += [f"| {of.items:,} | {of.queries} | {of.examined} | {of.units:g} |" for of in growth]
     return "\n".join(lines)
-
-
-def write_raw_figures(
-    file: Path,
-    conditions: Mapping[str, str],
-    figures: Mapping[str, Figures],
-    imports: Mapping[str, Sequence[float]],
-    growth: Sequence[Growth],
-) -> None:
-    content = {
-        "conditions": conditions,
-        "unit": "seconds",
-        "peers": {name: asdict(of) for name, of in figures.items()},
-        "imports_of_the_layer": imports,
-        "growth": [asdict(of) for of in growth],
-    }
-    rounded = json.loads(json.dumps(content), parse_float=lambda text: round(float(text), 6))
-    file.write_text(json.dumps(rounded, indent=1) + "\n")
 
 
 def _relate(value: float, floor: float, digits: int) -> str:

@@ -1,23 +1,17 @@
-"""How long the functions take: processor time as measured on a machine, and what must be assumed beside it."""
+"""Durations of the functions: measured processor time, and assumptions about the rest."""
 
-import json
-import statistics
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.benchmarks.machine import ROOT, BenchmarkError
-
-COLD_START = ROOT / "docs/benchmarks/cold-start.json"
-TUNING = ROOT / "docs/benchmarks/tuning.json"
-_ASSUMPTIONS = Path(__file__).parent / "assumptions.toml"
-_PROJECT = "this project"
+_ASSUMPTIONS = Path(__file__).with_name("assumptions.toml")
+_DURATIONS = Path(__file__).with_name("durations.toml")
 
 
 @dataclass(frozen=True)
 class Duration:
-    """Processor seconds of a request, on a whole vCPU: a warm one, and what a cold one takes besides."""
+    """Processor seconds of a warm request on a whole vCPU, and what a cold one takes in addition."""
 
     warm: float
     start: float
@@ -29,7 +23,7 @@ class Durations:
 
     Attributes:
         operations: by `query`, `get`, `create`, `update` and `delete`.
-        source: where and when they were measured, in words.
+        source: where and when they were measured.
     """
 
     operations: Mapping[str, Duration]
@@ -38,7 +32,7 @@ class Durations:
 
 @dataclass(frozen=True)
 class Assumptions:
-    """See `assumptions.toml`, which says what each one is."""
+    """`assumptions.toml` describes each of them."""
 
     table_wait: float
     idle: float
@@ -66,31 +60,24 @@ def load_assumptions() -> Assumptions:
 
 
 def load_durations() -> Durations:
-    """Read what `make bench` has measured, or else `make tune`, which has fewer rounds.
+    """Return the durations that `make bench` measured last.
 
-    Both measure a list and a creation. Reading one item is taken to be as much work as a list, and changing or deleting
+    It measures a list and a creation. Reading one item is taken to be as much work as a list, and changing or deleting
     one as much as creating it.
-
-    Raises:
-        BenchmarkError: neither has been run.
     """
-    if COLD_START.exists():
-        content = json.loads(COLD_START.read_text())
-        query, create = (_read_rounds(content["peers"][_PROJECT]["rounds"], request) for request in ("list", "create"))
-        command = "make bench"
-    elif TUNING.exists():
-        content = json.loads(TUNING.read_text())
-        tuned = {of["operation"]: Duration(of["warm"], of["start"]) for of in content["functions"]}
-        query, create = tuned["query"], tuned["create"]
-        command = "make tune"
-    else:
-        raise BenchmarkError("Nothing has been measured yet: run `make tune` or `make bench` first.")
+    content = tomllib.loads(_DURATIONS.read_text(encoding="utf-8"))
+    query, create = (Duration(**content[operation]) for operation in ("query", "create"))
     operations = {"query": query, "get": query, "create": create, "update": create, "delete": create}
-    conditions = content["conditions"]
-    return Durations(operations, f"{command} of {conditions['Date']} on {conditions['Machine']}, not on Lambda")
+    return Durations(operations, f"make bench of {content['date']} on {content['machine']}, not on Lambda")
 
 
-def _read_rounds(rounds: Sequence[Mapping[str, Mapping[str, float]]], request: str) -> Duration:
-    warm = statistics.median(of["warm_processor"][request] for of in rounds)
-    cold = statistics.median(of["cold_processor"][request] for of in rounds)
-    return Duration(warm, max(0.0, cold - warm))
+def write_durations(conditions: Mapping[str, str], query: Duration, create: Duration) -> None:
+    """Keep the durations that `make bench` has measured, with the conditions `Date` and `Machine`."""
+    lines = [
+        "# Processor seconds of a warm request and, in addition, of a start. `make bench` writes them for `make cost`.",
+        f'date = "{conditions["Date"]}"',
+        f'machine = "{conditions["Machine"]}"',
+    ]
+    for name, duration in (("query", query), ("create", create)):
+        lines += ["", f"[{name}]", f"warm = {duration.warm:.6f}", f"start = {duration.start:.6f}"]
+    _DURATIONS.write_text("\n".join([*lines, ""]), encoding="utf-8")

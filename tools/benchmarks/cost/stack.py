@@ -1,8 +1,10 @@
-"""What of the stack costs money, read from the template as SAM translates it."""
+"""The parts of the stack that cost money, read from the template and its nested applications after SAM's transform."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from local_engine.gateway import UnservableRoute, read_routes
@@ -19,13 +21,13 @@ _MINUTES = re.compile(r"rate\((\d+) minutes?\)")
 
 @dataclass(frozen=True)
 class Provisioned:
-    """Provisioned concurrency of a function, in some hours of the week.
+    """Provisioned concurrency of a function in some hours of the week.
 
     Attributes:
-        least: environments.
-        most: environments, when target tracking has added some.
-        target: share of them that is busy, at which target tracking adds more.
-        hours: day and hour of those in which it stands.
+        least: minimum environments.
+        most: maximum environments, which target tracking may add.
+        target: utilization at which target tracking adds environments.
+        hours: days and hours in which it is provisioned.
     """
 
     least: int
@@ -39,13 +41,13 @@ class Function:
     """A function behind a route.
 
     Attributes:
-        name: its logical id.
+        name: logical ID.
         memory: MB.
         architecture: `arm64` or `x86_64`.
         traced: whether its invocations are traced.
         takes_snapshots: whether it starts from a snapshot.
-        provisioned: concurrency, or None.
-        kept_warm: how many of its environments are kept warm.
+        provisioned: provisioned concurrency, or None.
+        kept_warm: the number of environments that are kept warm.
     """
 
     name: str
@@ -62,7 +64,7 @@ class Warming:
     """The schedule that keeps environments warm.
 
     Attributes:
-        minutes: between two warmings.
+        minutes: interval.
         memory: MB of the function that warms the others.
     """
 
@@ -72,21 +74,22 @@ class Warming:
 
 @dataclass(frozen=True)
 class Stack:
-    """All that is charged.
+    """What is charged.
 
     Attributes:
         functions: by route, as `METHOD path`.
-        warming: or None.
-        detailed_metrics: whether the API writes metrics for each route.
-        access_log: whether the API writes a line for each request.
-        retention_days: of the functions' logs.
-        recovers: whether the table can be restored to a point in time.
+        warming: the warming schedule, or None.
+        detailed_metrics: whether the gateway writes metrics for each route.
+        access_log: whether the gateway writes a log line for each request.
+        retention_days: of the logs.
+        recovers: whether the table has point-in-time recovery.
         has_users: whether the stack has a user pool.
-        secrets: in Secrets Manager.
-        policies: of target tracking, each with alarms.
-        alarms: metrics of alarms, each of which is charged as an alarm.
+        secrets: secrets in Secrets Manager.
+        policies: target-tracking policies, each with its own alarms.
+        alarm_metrics: metrics that alarms watch; each is charged as an alarm, those that a query analyzes too.
+        filtered_metrics: custom metrics that metric filters write.
         composite_alarms: alarms over other alarms.
-        dashboards: in CloudWatch.
+        dashboards: CloudWatch dashboards.
     """
 
     functions: Mapping[str, Function]
@@ -98,32 +101,35 @@ class Stack:
     has_users: bool
     secrets: int
     policies: int
-    alarms: int
+    alarm_metrics: int
+    filtered_metrics: int
     composite_alarms: int
     dashboards: int
 
 
-def read_stack(parameters: Mapping[str, str]) -> Stack:
-    """Read `template.yaml`.
+def read_stack(parameters: Mapping[str, str], path: Path = ROOT / "template.yaml") -> Stack:
+    """Read a template.
 
     Args:
-        parameters: of the stack, over their defaults.
+        parameters: parameters that override the defaults.
+        path: the template.
 
     Raises:
-        BenchmarkError: it cannot be read, or has no HTTP API.
+        BenchmarkError: the template cannot be read, or has no HTTP API.
     """
     try:
-        template = load_template(ROOT / "template.yaml", parameters)
+        template = _load(path, tuple(sorted(parameters.items())))
         if not template.apis:
-            raise BenchmarkError("The template has no HTTP API, so there is nothing to count.")
-        routes = {route.key: route.function_name for route in read_routes(template.apis[0].document)}
+            raise BenchmarkError("The template has no HTTP API.")
+        logical_ids = {function.name: logical_id for logical_id, function in template.functions.items()}
+        routes = {route.key: logical_ids[route.function_name] for route in read_routes(template.apis[0].document)}
     except (TemplateError, UnservableRoute) as error:
         raise BenchmarkError(str(error)) from error
     (stage,) = _find(template, "AWS::ApiGatewayV2::Stage").values()
     (table,) = _find(template, "AWS::DynamoDB::Table").values()
     if table.get("BillingMode") != "PAY_PER_REQUEST":
-        raise BenchmarkError("The table has provisioned capacity; only on-demand capacity can be counted.")
-    retention = [int(of.get("RetentionInDays", 3653)) for of in _find(template, "AWS::Logs::LogGroup").values()]
+        raise BenchmarkError("The table has provisioned capacity; only on-demand capacity is supported.")
+    retention = [int(group.get("RetentionInDays", 3653)) for group in _find(template, "AWS::Logs::LogGroup").values()]
     return Stack(
         functions={route: _read_function(template, name) for route, name in routes.items()},
         warming=_read_warming(template),
@@ -134,24 +140,39 @@ def read_stack(parameters: Mapping[str, str]) -> Stack:
         has_users=bool(_find(template, "AWS::Cognito::UserPool")),
         secrets=len(_find(template, "AWS::SecretsManager::Secret")),
         policies=len(_find(template, "AWS::ApplicationAutoScaling::ScalingPolicy")),
-        alarms=sum(map(_count_alarm_metrics, _find(template, "AWS::CloudWatch::Alarm").values())),
+        alarm_metrics=sum(
+            _count_metrics(alarm, routes=len(routes)) for alarm in _find(template, "AWS::CloudWatch::Alarm").values()
+        ),
+        filtered_metrics=sum(
+            len(metric_filter["MetricTransformations"])
+            for metric_filter in _find(template, "AWS::Logs::MetricFilter").values()
+        ),
         composite_alarms=len(_find(template, "AWS::CloudWatch::CompositeAlarm")),
         dashboards=len(_find(template, "AWS::CloudWatch::Dashboard")),
     )
 
 
+@cache
+def _load(path: Path, parameters: tuple[tuple[str, str], ...]) -> Template:
+    return load_template(path, dict(parameters))
+
+
 def _find(template: Template, kind: str) -> dict[str, dict[str, Any]]:
-    return {name: of.properties for name, of in template.resources.items() if of.type == kind}
+    return {name: resource.properties for name, resource in template.resources.items() if resource.type == kind}
 
 
-def _count_alarm_metrics(alarm: Mapping[str, Any]) -> int:
-    return sum("MetricStat" in metric for metric in alarm.get("Metrics") or ()) or 1
+def _count_metrics(alarm: Mapping[str, Any], routes: int) -> int:
+    """Return how many metrics an alarm watches; a Metrics Insights query by route analyzes one of each route."""
+    metrics = alarm.get("Metrics") or ()
+    queried = sum(str(metric.get("Expression")).lstrip().startswith("SELECT") for metric in metrics)
+    return sum("MetricStat" in metric for metric in metrics) + queried * routes or 1
 
 
-def _read_function(template: Template, name: str) -> Function:
-    properties = template.resources[name].properties
+def _read_function(template: Template, logical_id: str) -> Function:
+    properties = template.resources[logical_id].properties
+    name = template.functions[logical_id].name
     return Function(
-        name=name,
+        name=logical_id,
         memory=int(properties.get("MemorySize", 128)),
         architecture=(properties.get("Architectures") or ["x86_64"])[0],
         traced=(properties.get("TracingConfig") or {}).get("Mode") == "Active",
@@ -181,13 +202,13 @@ def _read_provisioned(template: Template, name: str) -> Provisioned | None:
 
 
 def _read_schedule(scalable: Mapping[str, Any]) -> tuple[int, int, frozenset[tuple[str, int]]]:
-    """Return least, most and hours of a target whose capacity is raised at one hour and taken away at another."""
+    """Return minimum, maximum and hours of a target that one scheduled action scales out and another scales in."""
     starts: list[tuple[int, frozenset[str], Mapping[str, Any]]] = []
     end = 24
     for action in scalable["ScheduledActions"]:
         matched = _CRON.fullmatch(action["Schedule"])
         if not matched:
-            raise BenchmarkError(f"The schedule {action['Schedule']} of provisioned concurrency cannot be counted.")
+            raise BenchmarkError(f"The schedule {action['Schedule']} of provisioned concurrency is not supported.")
         hour, capacity = int(matched[1]), action["ScalableTargetAction"]
         if int(capacity["MinCapacity"]):
             starts.append((hour, _read_days(matched[2]), capacity))
@@ -203,7 +224,7 @@ def _read_schedule(scalable: Mapping[str, Any]) -> tuple[int, int, frozenset[tup
 
 
 def _read_days(days: str) -> frozenset[str]:
-    """Return the days that a cron expression names, such as `MON-FRI` or `MON,WED`."""
+    """Return the days in a cron expression such as `MON-FRI` or `MON,WED`."""
     found: set[str] = set()
     for part in days.split(","):
         first, _, last = part.partition("-")
@@ -214,21 +235,22 @@ def _read_days(days: str) -> frozenset[str]:
 
 def _read_target(template: Template, scalable: str) -> float:
     for policy in _find(template, "AWS::ApplicationAutoScaling::ScalingPolicy").values():
-        if policy["ScalingTargetId"] == scalable:
+        # `Ref` puts a hyphen between a nested application and its resource.
+        if policy["ScalingTargetId"] == scalable.replace("/", "-"):
             return float(policy["TargetTrackingScalingPolicyConfiguration"]["TargetValue"])
     return 1.0
 
 
 def _warming_variables(template: Template) -> list[dict[str, str]]:
     functions = _find(template, "AWS::Lambda::Function").values()
-    variables = [(of.get("Environment") or {}).get("Variables") or {} for of in functions]
-    return [of for of in variables if "WARM_FUNCTIONS" in of]
+    variables = [(function.get("Environment") or {}).get("Variables") or {} for function in functions]
+    return [each for each in variables if "WARM_FUNCTIONS" in each]
 
 
 def _read_warming(template: Template) -> Warming | None:
     for schedule in _find(template, "AWS::Scheduler::Schedule").values():
-        function = str(schedule["Target"]["Arn"]).rpartition(":")[2]
         matched = _MINUTES.fullmatch(schedule["ScheduleExpression"])
+        functions = {function.arn: function for function in template.functions.values()}
         if matched and _warming_variables(template):
-            return Warming(int(matched[1]), int(template.resources[function].properties["MemorySize"]))
+            return Warming(int(matched[1]), functions[schedule["Target"]["Arn"]].memory)
     return None

@@ -207,13 +207,14 @@ def _count_standing(usage: Usage, stack: Stack, profile: Profile, assumptions: A
     for route, traffic in profile.routes.items():
         metrics = assumptions.metrics_of_function + (assumptions.metrics_of_route if stack.detailed_metrics else 0)
         usage.add("metrics", route, metrics * _count_share_of_hours(traffic))
-    usage.add("metrics", STANDING, assumptions.metrics_of_service * _count_share_of_hours(*profile.routes.values()))
+    of_service = assumptions.metrics_of_service + stack.filtered_metrics
+    usage.add("metrics", STANDING, of_service * _count_share_of_hours(*profile.routes.values()))
     stored = profile.stored_items * (profile.item_bytes + assumptions.item_overhead) / GIGABYTE
     usage.add("dynamodb.storage", STANDING, stored)
     if stack.recovers:
         usage.add("dynamodb.recovery", STANDING, stored)
     usage.add("secrets", STANDING, stack.secrets)
-    usage.add("alarms", STANDING, stack.alarms + stack.policies * assumptions.alarms_of_policy)
+    usage.add("alarms", STANDING, stack.alarm_metrics + stack.policies * assumptions.alarms_of_policy)
     usage.add("composite_alarms", STANDING, stack.composite_alarms)
     usage.add("dashboards", STANDING, stack.dashboards)
     if stack.has_users:

@@ -77,7 +77,7 @@ def load_profile(file: Path) -> Profile:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise ProfileError(
-            f"{file} cannot be read ({error.strerror}); the profiles that come along are in tools/benchmarks/load/profiles/."
+            f"{file} cannot be read ({error.strerror}); see the profiles in tools/benchmarks/load/profiles/."
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ProfileError(f"{file} is no TOML: {error}.") from error

@@ -17,7 +17,6 @@ from tools.benchmarks.local_engine.measurements import (
     Measurement,
     client_share,
     format_table,
-    write_raw_figures,
 )
 from tools.benchmarks.local_engine.servers import (
     ECHO_STACK,
@@ -94,8 +93,7 @@ def main() -> int:
     print(f"\n{table}\n")
     REPORT.parent.mkdir(parents=True, exist_ok=True)
     REPORT.write_text(_format_report(table, conditions, client_share(measurements)))
-    write_raw_figures(REPORT.with_suffix(".json"), conditions, measurements)
-    print(f"Written to {REPORT.relative_to(ROOT)} and, with the figures of each round, {REPORT.stem}.json beside it.")
+    print(f"Written to {REPORT.relative_to(ROOT)}.")
     for measured in measurements:
         if not measured.is_reached:
             print(f"{measured.request} at {measured.clients} clients falls short of {measured.least_ratio:g} times.")

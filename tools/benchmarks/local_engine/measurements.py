@@ -1,11 +1,9 @@
-"""What the rounds have measured, summed up, and written as Markdown and as JSON."""
+"""Figures of the rounds, summed up as Markdown."""
 
-import json
 import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from tools.benchmarks.local_engine.http_load import Load
 
@@ -66,38 +64,5 @@ def client_share(measurements: Sequence[Measurement]) -> float:
     return max(load.processor_time / load.duration for load in loads)
 
 
-def write_raw_figures(file: Path, conditions: dict[str, str], measurements: Sequence[Measurement]) -> None:
-    content = {
-        "conditions": conditions,
-        "measurements": [
-            {
-                "request": measured.request,
-                "clients": measured.clients,
-                "server": server,
-                "median_ms": round(measured.percentile(server, 0.5), 3),
-                "p99_ms": round(measured.percentile(server, 0.99), 3),
-                "requests_per_second": round(measured.throughput(server), 1),
-                "rounds": [_describe(load) for load in measured.rounds[server]],
-            }
-            for measured in measurements
-            for server in (ENGINE, SAM_LOCAL)
-        ],
-    }
-    file.write_text(json.dumps(content, indent=1) + "\n")
-
-
 def _throughput(load: Load) -> float:
     return len(load.latencies) / load.duration
-
-
-def _describe(load: Load) -> dict[str, float]:
-    latencies = sorted(load.latencies)
-    return {
-        "requests": len(latencies),
-        "seconds": round(load.duration, 4),
-        "requests_per_second": round(_throughput(load), 1),
-        "min_ms": round(latencies[0] * 1000, 3),
-        "median_ms": round(statistics.median(latencies) * 1000, 3),
-        "max_ms": round(latencies[-1] * 1000, 3),
-        "client_processor_seconds": round(load.processor_time, 4),
-    }

@@ -10,7 +10,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from string import Template
 
@@ -29,7 +29,7 @@ from tools.benchmarks.tracing.figures import ELSEWHERE, NONE, OFF, OWN, Figures,
 from tools.benchmarks.tracing.sinks import Sinks, run_sinks
 
 CANDIDATES = Path(__file__).parent / "candidates"
-REQUIREMENTS = Path(__file__).with_name("requirements.txt")
+REQUIREMENTS = Path(__file__).with_name("requirements.in")
 REPORT = ROOT / "docs/benchmarks/tracing.md"
 ITEMS = 20
 WARM_UP = 30
@@ -57,9 +57,9 @@ class Candidate:
 
 
 def remove_tracing(packages: Path) -> None:
-    """Leave nothing of it: no module, and where it is called what costs as little as can be."""
-    (packages / "serverless_api/tracing.py").unlink()
-    table = packages / "serverless_api/table.py"
+    """Remove the module, and replace its calls by the cheapest that can stand there."""
+    (packages / "serverless_api/telemetry/tracing.py").unlink()
+    table = packages / "serverless_api/storage/table.py"
     text = table.read_text()
     if text.count(IMPORT) != 1:
         raise BenchmarkError(
@@ -73,14 +73,14 @@ def keep_tracing(_: Path) -> None:
 
 
 def use_candidate(name: str) -> Callable[[Path], None]:
-    """Return what puts a candidate in the place of the layer's own module, and its packages beside it."""
+    """Return a function that replaces the layer's own module by a candidate and installs its packages."""
 
     def change(packages: Path) -> None:
-        own = packages / "serverless_api"
+        own = packages / "serverless_api/telemetry"
         (own / "tracing.py").rename(own / "segments.py")
         shutil.copy(CANDIDATES / f"{name}.py", own / "tracing.py")
         shutil.copy(CANDIDATES / "opentelemetry_calls.py", own)
-        install_packages(REQUIREMENTS, packages)
+        install_packages(REQUIREMENTS, packages, not_shipped=("urllib3", "typing-extensions"))
 
     return change
 
@@ -147,14 +147,7 @@ def main() -> int:
         conditions="\n".join(f"| {name} | {value} |" for name, value in conditions.items()),
     )
     REPORT.write_text(report)
-    raw = {
-        "conditions": conditions,
-        "unit": "seconds",
-        "candidates": {name: asdict(of) for name, of in figures.items()},
-    }
-    rounded = json.loads(json.dumps(raw), parse_float=lambda text: round(float(text), 7))
-    REPORT.with_suffix(".json").write_text(json.dumps(rounded, indent=1) + "\n")
-    print(f"\nWritten to {REPORT.relative_to(ROOT)}, with the figures as JSON beside it.")
+    print(f"\nWritten to {REPORT.relative_to(ROOT)}.")
     excesses = find_excesses(figures)
     for sentence in excesses:
         print(sentence)

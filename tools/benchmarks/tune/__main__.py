@@ -1,4 +1,4 @@
-"""`make tune`: the list and the creation with the processor time of several memory sizes, and which one to take."""
+"""`make tune`: measures a list and a creation at several memory sizes and recommends one."""
 
 import argparse
 import json
@@ -8,16 +8,16 @@ import statistics
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
 from tools.benchmarks.cold_start import peers
 from tools.benchmarks.cold_start.artifacts import WORK_DIRECTORY, make_artifact, make_runtime
 from tools.benchmarks.cold_start.emulator import Launcher, choose_processors, run_table
-from tools.benchmarks.cost.durations import TUNING, load_assumptions
+from tools.benchmarks.cost.durations import load_assumptions
 from tools.benchmarks.cost.prices import load_prices
-from tools.benchmarks.machine import BenchmarkError, describe_machine
+from tools.benchmarks.machine import ROOT, BenchmarkError, describe_machine
 from tools.benchmarks.tune.measurements import Size, Terms, predict_warm, recommend
 from tools.benchmarks.tune.power_tuning import write_inputs
 from tools.benchmarks.tune.processor_share import PERIOD, limit_processor
@@ -25,12 +25,12 @@ from tools.benchmarks.tune.processor_share import PERIOD, limit_processor
 SIZES = (128, 256, 512, 1024, 1769)
 ITEMS = 20
 WARM_UP = 5
-PAGE = TUNING.with_suffix(".md")
+PAGE = ROOT / "docs/benchmarks/tuning.md"
 
 
 @dataclass(frozen=True)
 class Repetitions:
-    """How often each function is started with each size, and how many requests it gets after each start."""
+    """Starts of each function at each size, and requests after each start."""
 
     starts: int
     requests: int
@@ -38,7 +38,7 @@ class Repetitions:
 
 @dataclass(frozen=True)
 class Tuned:
-    """A function's sizes, and the one that is recommended."""
+    """A function's sizes and the recommended one."""
 
     function: str
     operation: str
@@ -47,7 +47,7 @@ class Tuned:
 
 
 def main() -> int:
-    """Measure, print and write the report; 2 where nothing could be measured."""
+    """Measure, print and write the report; return 2 if nothing could be measured."""
     parser = argparse.ArgumentParser(prog="make tune", description=__doc__)
     parser.add_argument("--starts", type=int, default=7, help="of each function and size (default: %(default)s)")
     parser.add_argument("--requests", type=int, default=40, help="after each start (default: %(default)s)")
@@ -128,7 +128,7 @@ def _measure_size(
     pauses = random.Random(memory)
     for _ in range(repetitions.starts):
         with limit_processor(memory) as share, launcher.start(function) as emulator:
-            # The emulator stands for Lambda's own process in the environment, which has to share the time too.
+            # The emulator stands for Lambda's own process in the environment, which shares the processor.
             share.add(emulator.process.pid)
             before = time.perf_counter()
             _expect_success(emulator.invoke(event))
@@ -139,7 +139,7 @@ def _measure_size(
                 emulator.invoke(event)
             used = emulator.processor_seconds()
             for _ in range(repetitions.requests):
-                # Requests of the real world do not follow each other at once, nor in step with the kernel's periods.
+                # Real requests arrive neither back to back nor in step with the kernel's periods.
                 time.sleep(pauses.uniform(0.5, 2.5) * PERIOD / 1e6)
                 before = time.perf_counter()
                 _expect_success(emulator.invoke(event))
@@ -150,7 +150,7 @@ def _measure_size(
 
 def _expect_success(answer: Mapping[str, object]) -> None:
     if answer["statusCode"] not in (200, 201):
-        raise BenchmarkError(f"The function refuses what it is to do: {answer}")
+        raise BenchmarkError(f"The function does not answer as expected: {answer}")
 
 
 def _format_sizes(tuned: Tuned, terms: Terms) -> str:
@@ -170,21 +170,6 @@ def _format_sizes(tuned: Tuned, terms: Terms) -> str:
 
 
 def _write(tuned: Sequence[Tuned], terms: Terms, repetitions: Repetitions, conditions: Mapping[str, str]) -> None:
-    functions = [
-        {
-            "function": of.function,
-            "operation": of.operation,
-            "warm": of.sizes[-1].processor,
-            "start": max(0.0, statistics.median(of.sizes[-1].start) - of.sizes[-1].processor),
-            "recommended": of.recommended,
-            "sizes": [asdict(size) for size in of.sizes],
-        }
-        for of in tuned
-    ]
-    content = json.loads(
-        json.dumps({"conditions": conditions, "unit": "seconds", "functions": functions}), parse_float=_round
-    )
-    TUNING.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     page = Template((Path(__file__).parent / "page.md").read_text(encoding="utf-8"))
     text = page.substitute(
         tables="\n\n".join(f"## {of.function}\n\n{_format_sizes(of, terms)}" for of in tuned),
@@ -200,10 +185,6 @@ def _write(tuned: Sequence[Tuned], terms: Terms, repetitions: Repetitions, condi
         conditions="\n".join(f"| {name} | {value} |" for name, value in conditions.items()),
     )
     PAGE.write_text(text, encoding="utf-8")
-
-
-def _round(text: str) -> float:
-    return round(float(text), 6)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""The input of AWS Lambda Power Tuning, which measures the deployed functions in an AWS account.
+"""Inputs for AWS Lambda Power Tuning, which measures deployed functions in an AWS account.
 
-Source: «README-EXECUTE» and «README-INPUT-OUTPUT» of https://github.com/alexcasalboni/aws-lambda-power-tuning.
+Source: "README-EXECUTE" and "README-INPUT-OUTPUT" of https://github.com/alexcasalboni/aws-lambda-power-tuning.
 """
 
 import json
@@ -10,33 +10,34 @@ from typing import Any
 
 from tools.benchmarks.machine import ROOT
 
-INPUTS = Path(__file__).parent / "power_tuning"
-FUNCTIONS = {
-    "ListResources": "list_resources",
-    "CreateResource": "create_resource",
-    "GetResource": "get_resource",
-    "UpdateResource": "update_resource",
-    "DeleteResource": "delete_resource",
-}
+INPUTS = ROOT / ".bench/power_tuning"
+EVENTS = ROOT / "events"
 
 
-def make_input(arn: str, event: str, sizes: Sequence[int]) -> dict[str, Any]:
-    """Return the input of the state machine for one function.
+def list_fixtures() -> list[Path]:
+    """Return the event fixtures of routes."""
+    return [
+        path for path in sorted(EVENTS.glob("*.json")) if "routeKey" in json.loads(path.read_text(encoding="utf-8"))
+    ]
+
+
+def make_input(arn: str, fixture: Path, sizes: Sequence[int]) -> dict[str, Any]:
+    """Return the state machine's input for one function.
 
     Args:
-        arn: of the function, without an alias: the state machine makes aliases of its own.
-        event: the name of its fixture in `events/`.
-        sizes: memory sizes, MB.
+        arn: ARN of the function without an alias; the state machine creates its own aliases.
+        fixture: the function's event fixture.
+        sizes: memory sizes in MB.
     """
-    payload = json.loads((ROOT / "events" / f"{event}.json").read_text(encoding="utf-8"))
-    # Under one key, all creations but the first would be replays.
+    payload = json.loads(fixture.read_text(encoding="utf-8"))
+    # With the same key, every creation after the first would be a replay.
     payload["headers"].pop("idempotency-key", None)
     return {
         "lambdaARN": arn,
         "powerValues": list(sizes),
         "num": 100,
         "payload": payload,
-        # One after the other, or each invocation would have an environment of its own, and a cold start.
+        # In parallel, each invocation would have its own environment and a cold start.
         "parallelInvocation": False,
         "strategy": "balanced",
         "balancedWeight": 0.5,
@@ -45,13 +46,14 @@ def make_input(arn: str, event: str, sizes: Sequence[int]) -> dict[str, Any]:
 
 
 def write_inputs(arn_prefix: str, sizes: Sequence[int]) -> None:
-    """Write the inputs of all functions.
+    """Write the inputs of all routes' functions.
 
     Args:
-        arn_prefix: what stands before a function's logical id.
-        sizes: memory sizes, MB.
+        arn_prefix: what precedes a function's logical ID in its ARN.
+        sizes: memory sizes in MB.
     """
-    INPUTS.mkdir(exist_ok=True)
-    for name, event in FUNCTIONS.items():
-        content = make_input(f"{arn_prefix}{name}", event, sizes)
-        (INPUTS / f"{event}.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    INPUTS.mkdir(parents=True, exist_ok=True)
+    for fixture in list_fixtures():
+        logical_id = fixture.stem.title().replace("_", "")
+        content = make_input(f"{arn_prefix}{logical_id}", fixture, sizes)
+        (INPUTS / fixture.name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

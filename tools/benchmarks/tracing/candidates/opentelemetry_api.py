@@ -1,12 +1,12 @@
-"""OpenTelemetry's API alone, its tracer being one of our own that writes X-Ray's documents.
+"""OpenTelemetry's API alone, with a tracer of this project that writes X-Ray documents.
 
-Takes the place of `serverless_api.telemetry.tracing`, which goes into the layer as `serverless_api.segments`.
+Replaces `serverless_api.telemetry.tracing`, which goes into the layer as `serverless_api.telemetry.segments`.
 """
 
 from opentelemetry import trace
 from opentelemetry.trace import Span, SpanContext, TraceFlags, Tracer, TracerProvider
 
-from serverless_api import segments
+from serverless_api.telemetry import segments
 
 
 class SegmentSpan(Span):

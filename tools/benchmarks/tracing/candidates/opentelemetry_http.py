@@ -1,14 +1,14 @@
 """OpenTelemetry's SDK with its OTLP/HTTP exporter, to a collector beside the function, flushed before the answer.
 
-Takes the place of `serverless_api.telemetry.tracing`. A list makes one call, so that flushing after the call is flushing once an
-invocation; without it the spans would be kept until the environment runs again, or for ever.
+Replaces `serverless_api.telemetry.tracing`. A list makes one call, so flushing after each call flushes once for each
+invocation. Without it the spans would stay until the environment runs again, or forever.
 """
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from serverless_api.opentelemetry_calls import make_table_call
+from serverless_api.telemetry.opentelemetry_calls import make_table_call
 
 from serverless_api.environment import settings
 

@@ -1,7 +1,7 @@
 """OpenTelemetry's SDK, each span sent to the X-Ray daemon as AWS's own distribution for Lambda does it.
 
-Takes the place of `serverless_api.telemetry.tracing`. The datagram is OTLP in base64 behind `T1S`, as the OTLP/UDP exporter of
-the AWS Distro for OpenTelemetry writes it; no page of AWS's documentation describes it.
+Replaces `serverless_api.telemetry.tracing`. The datagram is OTLP in base64 after `T1S`, as the OTLP/UDP exporter of the
+AWS Distro for OpenTelemetry writes it; AWS's documentation does not describe it.
 """
 
 import base64
@@ -12,7 +12,7 @@ from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
-from serverless_api.opentelemetry_calls import make_table_call
+from serverless_api.telemetry.opentelemetry_calls import make_table_call
 
 from serverless_api.environment import settings
 
