@@ -85,7 +85,7 @@ def main() -> None:
 
 
 def _wait_for_debugger(port: int) -> None:
-    import debugpy  # type: ignore[import-not-found]  # noqa: PLC0415, T100 - only under --debug
+    import debugpy  # noqa: PLC0415, T100 - only under --debug
 
     address = ("127.0.0.1", port)
     # The debugger of a replaced process keeps the port until it disconnects. debugpy itself does not wait.

@@ -190,7 +190,7 @@ class Evaluator:
         """Return a resource's physical name.
 
         That is the name in its properties, or else its logical ID after those of the nested applications that lead
-        to it: `Identity-UserPool`. A function's name also starts with the stack's: `local-Identity-RotateClientSecret`.
+        to it: `Identity-UserPool`. A function's name starts with the stack's.
         """
         resource = self._resources[logical_id]
         name_property = _NAME_PROPERTIES.get(resource.get("Type"), "")
@@ -203,8 +203,8 @@ class Evaluator:
             self._named.remove(logical_id)
         if isinstance(name, str):
             return name
-        # CloudFormation puts the stack's name in front of every generated name. Here only one stack runs, so only
-        # functions get it: policies, searches and queries refer to that prefix.
+        # CloudFormation starts every generated name with the stack's. Here only functions do: policies and dashboards
+        # find a stack's functions by that prefix.
         is_function = resource.get("Type") == "AWS::Lambda::Function"
         return "-".join((*([STACK_NAME] if is_function else []), *self._place, logical_id))
 
