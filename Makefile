@@ -81,10 +81,12 @@ lint: .venv/dev .venv-scan/done
 	.venv/bin/ruff format --check
 	.venv/bin/ruff check
 	.venv/bin/mypy
+	@# Functions import their own modules from their own folder.
+	MYPYPATH="$$(echo functions/* | tr ' ' ':')" .venv/bin/mypy $(addprefix -m ,$(sort $(basename $(notdir $(filter-out %/app.py,$(wildcard functions/*/*.py))))))
 	.venv/bin/basedpyright
 	.venv/bin/cfn-lint $(templates)
 	AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} .venv/bin/sam validate --lint
-	.venv-scan/bin/checkov --config-file .checkov.yaml
+	.venv-scan/bin/checkov --config-file .checkov.yaml --file $(templates)
 	@$(MAKE) --no-print-directory lint-workflows
 
 .PHONY: lint-workflows

@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,9 +19,9 @@ from starlette.routing import Route
 
 from local_engine.issuer import CLIENT_ID
 from local_engine.testing import EngineProcess, free_port, run_engine, serve
+from tests.support.programs import PYTHONPATH
 from tests.support.stack import ROOT, list_routes
 
-PYTHON = ROOT / ".venv-load/bin/python"
 PROFILE = """
 title = "A test"
 resources = 12
@@ -42,12 +43,10 @@ ROW = re.compile(r"^\| `?([^|`]+)`? \| (\d+) \| [\d.]+ \| (\d+) \|", re.MULTILIN
 
 def prepare(url: str, profile: str, folder: Path, **environment: str) -> tuple[list[str], dict[str, Any]]:
     """The command of a run that writes its report into a folder, and how to start it."""
-    if not PYTHON.exists():
-        pytest.fail("The load tool is not installed; `make test` or `make load` installs it.")
     file = folder / "profile.toml"
     file.write_text(profile)
     command = [
-        str(PYTHON),
+        sys.executable,
         "-m",
         "tools.benchmarks.load",
         "--url",
@@ -57,7 +56,8 @@ def prepare(url: str, profile: str, folder: Path, **environment: str) -> tuple[l
         "--output",
         str(folder),
     ]
-    variables = {name: value for name, value in os.environ.items() if name != "TOKEN"} | environment
+    variables = {name: value for name, value in os.environ.items() if name != "TOKEN"}
+    variables |= {"PYTHONPATH": PYTHONPATH} | environment
     return command, {"cwd": ROOT, "env": variables, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
 
 
@@ -222,7 +222,7 @@ def test_what_cannot_be_asked_is_refused_with_a_sentence(engine: EngineProcess, 
     assert f"{taken}/api/v1/resources does not answer" in refuse(taken, PROFILE, tmp_path, TOKEN="x")
     assert "https://api.example.com is not on this machine" in refuse("https://api.example.com", PROFILE, tmp_path)
     assert "is not https" in refuse("http://api.example.com", PROFILE, tmp_path, TOKEN="x")
-    assert "it must be one such as" in refuse("api.example.com", PROFILE, tmp_path, TOKEN="x")
+    assert "it must be a URL such as" in refuse("api.example.com", PROFILE, tmp_path, TOKEN="x")
     assert "refuses the token with 401" in refuse(engine.url, PROFILE, tmp_path, TOKEN="x")
     expired = jwt.encode({"exp": 1_000_000_000}, "k" * 32)
     assert "The token expires in 0 seconds and the run needs 67" in refuse(engine.url, PROFILE, tmp_path, TOKEN=expired)

@@ -1,4 +1,4 @@
-"""`make deploy`: what it refuses before anything is built, and the profiles that it deploys with."""
+"""`make deploy`: what it rejects before it builds anything, its steps, and the profiles that it deploys."""
 
 import os
 import re
@@ -11,12 +11,14 @@ from tests.support.programs import run_tool
 from tests.support.stack import ROOT, load_template
 from tools.profiles import read_profile
 
-PROFILES = {name: of for name, of in tomllib.loads((ROOT / "samconfig.toml").read_text()).items() if name != "version"}
+PROFILES = {
+    name: profile for name, profile in tomllib.loads((ROOT / "samconfig.toml").read_text()).items() if name != "version"
+}
 STAGES = load_template()["Parameters"]["Stage"]["AllowedValues"]
 
 
 def find_environment(**variables: str) -> dict[str, str]:
-    """Without an account, and without what make hands on to whatever it runs, these tests included."""
+    """An environment without an account, and without the variables that make passes to what it runs."""
     said = ("AWS_", "MAKE", "STAGE", "STACK", "URL", "CI", "TESTED")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(said)}
     closed = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
@@ -62,7 +64,7 @@ def test_what_cannot_be_deployed_is_refused_before_anything_is_built(said, sente
     ids=["a developer", "tested before", "CI", "no CI"],
 )
 def test_a_stage_is_tested_built_deployed_protected_and_tried_in_this_order(said, environment, steps):
-    # -n prints what would be done, but for what make calls of itself, which it does with -n as well.
+    # -n prints the commands, and runs the calls of make itself with -n too.
     done = subprocess.run(
         ["make", "-n", "deploy", "STAGE=prod", *said],
         cwd=ROOT,
@@ -86,10 +88,10 @@ def test_a_stage_is_tested_built_deployed_protected_and_tried_in_this_order(said
     assert found == steps
 
 
-def test_every_stage_has_a_profile_of_its_own():
-    assert {name for name, of in PROFILES.items() if "deploy" in of} == {"default", *STAGES}
+def test_every_stage_has_its_own_profile():
+    assert {name for name, profile in PROFILES.items() if "deploy" in profile} == {"default", *STAGES}
     profiles = [read_profile(stage) for stage in STAGES]
-    assert len({profile.stack for profile in profiles}) == len(STAGES)
+    assert [profile.stack for profile in profiles] == [f"serverless-api-{stage}" for stage in STAGES]
     for stage in STAGES:
         parameters = PROFILES[stage]["deploy"]["parameters"]
         assert f"Stage={stage}" in parameters["parameter_overrides"]
@@ -98,13 +100,20 @@ def test_every_stage_has_a_profile_of_its_own():
         assert given <= load_template()["Parameters"].keys()
 
 
-def test_production_is_asked_about_and_keeps_its_logs_longer():
-    parameters = PROFILES["prod"]["deploy"]["parameters"]
-    assert parameters["confirm_changeset"] is True
-    overrides = dict(override.split("=") for override in parameters["parameter_overrides"])
-    retention = load_template()["Parameters"]["LogRetentionDays"]
-    assert int(overrides["LogRetentionDays"]) in retention["AllowedValues"]
-    assert int(overrides["LogRetentionDays"]) > retention["Default"]
+def test_the_default_stack_is_that_of_the_default_stage():
+    stage = load_template()["Parameters"]["Stage"]["Default"]
+    assert PROFILES["default"]["global"]["parameters"]["stack_name"] == read_profile(stage).stack
+
+
+def test_every_profile_may_create_roles_and_nested_applications():
+    # Nested applications have a transform, which needs CAPABILITY_AUTO_EXPAND ("CreateChangeSet", AWS CloudFormation).
+    for name in ("default", *STAGES):
+        capabilities = PROFILES[name]["deploy"]["parameters"]["capabilities"]
+        assert capabilities.split() == ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]
+
+
+def test_a_production_change_set_needs_approval():
+    assert PROFILES["prod"]["deploy"]["parameters"]["confirm_changeset"] is True
 
 
 def test_an_unknown_step_is_refused():

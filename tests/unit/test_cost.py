@@ -8,6 +8,7 @@ import json
 import math
 import random
 import tomllib
+from bisect import bisect_right
 from dataclasses import replace
 
 import pytest
@@ -107,7 +108,7 @@ def test_a_snapshot_is_charged_for_three_hours_at_least():
 
 
 def test_provisioned_concurrency_is_rounded_up_to_five_minutes():
-    assert [count_provisioned_seconds(of) for of in (1, 300, 301)] == [300, 300, 600]
+    assert [count_provisioned_seconds(entry) for entry in (1, 300, 301)] == [300, 300, 600]
 
 
 @pytest.mark.parametrize(("seconds", "billed"), [(0.12, 0.12), (0.0001, 0.001), (0.0121, 0.013), (2, 2)])
@@ -198,14 +199,15 @@ def test_provisioned_environments_do_the_work_that_fits_them():
 def simulate(rate, seconds, idle, hours):
     """Cold starts, and the most environments at once; a request takes the environment that was used last."""
     generator = random.Random(5)
+    # In order, because every request takes the same time.
     free_at: list[float] = []
     now, colds, most = 0.0, 0, 0
     while now < hours * 3600:
         now += generator.expovariate(rate)
-        free_at = [at for at in free_at if now - at < idle]
-        ready = [at for at in free_at if at <= now]
-        if ready:
-            free_at.remove(max(ready))
+        while free_at and now - free_at[0] >= idle:
+            free_at.pop(0)
+        if ready := bisect_right(free_at, now):
+            free_at.pop(ready - 1)
         else:
             colds += 1
         free_at.append(now + seconds)
@@ -221,17 +223,17 @@ def test_the_factor_at_which_two_costs_are_equal_is_found():
 def test_every_choice_of_cold_start_is_read_from_the_template():
     stacks = {choice: read_stack({"ColdStart": choice}) for choice in COLD_START_CHOICES}
     lists = {choice: stack.functions["GET /api/v1/resources"] for choice, stack in stacks.items()}
-    assert [choice for choice, of in lists.items() if of.takes_snapshots] == ["snapstart"]
-    assert [choice for choice, of in lists.items() if of.provisioned] == ["provisioned"]
-    assert [choice for choice, of in lists.items() if of.kept_warm] == ["warm"]
-    assert [choice for choice, of in stacks.items() if of.warming] == ["warm"]
+    assert [choice for choice, entry in lists.items() if entry.takes_snapshots] == ["snapstart"]
+    assert [choice for choice, entry in lists.items() if entry.provisioned] == ["provisioned"]
+    assert [choice for choice, entry in lists.items() if entry.kept_warm] == ["warm"]
+    assert [choice for choice, entry in stacks.items() if entry.warming] == ["warm"]
     assert lists["none"].architecture == "arm64"
 
 
 def test_alarms_are_charged_by_the_metrics_that_they_watch():
     """Amazon CloudWatch pricing, "Alarms": a Metrics Insights query alarm is charged for each metric it analyzes."""
     stack = read_stack({"Issuer": "https://issuer.example.com/", "Audience": "api"})
-    alarms = [of.properties for of in load_variant("LogLevel", "INFO").resources.values() if of.type == ALARM]
+    alarms = [entry.properties for entry in load_variant("LogLevel", "INFO").resources.values() if entry.type == ALARM]
     queries = [alarm for alarm in alarms if "SELECT" in json.dumps(alarm)]
     assert len(queries) == 1
     assert _count_metrics(queries[0], routes=60) == 60
@@ -278,7 +280,7 @@ def test_busy_provisioned_concurrency_is_cheaper_than_duration_on_demand_from_60
 
 def test_price_files_have_the_same_meters():
     meters = [set(tomllib.loads(file.read_text())["meters"]) for file in DIRECTORY.glob("*.toml")]
-    assert all(of == meters[0] for of in meters)
+    assert all(entry == meters[0] for entry in meters)
 
 
 def run_cost(*arguments):
@@ -300,7 +302,7 @@ def test_json_and_plot(tmp_path):
     [
         (["--region", "moon-1"], "There are no prices for moon-1"),
         (["missing.toml"], "There is no profile missing.toml"),
-        (["internal_tool", "--parameters", "ColdStart"], "'ColdStart' is no parameter"),
+        (["internal_tool", "--parameters", "ColdStart"], "'ColdStart' is not a parameter"),
         (["internal_tool", "--parameters", "Colour=red"], "has no parameter 'Colour'"),
     ],
 )

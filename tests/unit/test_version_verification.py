@@ -277,7 +277,7 @@ class Nouns:
 @pytest.mark.parametrize("index", range(5))
 def test_with_sixty_routes_a_pass_takes_a_handful(run_with_sixty_routes: Run, number: int, index: int) -> None:
     nouns = Nouns()
-    routes = [route for of in range(12) for route in make_routes(of)]
+    routes = [route for noun in range(12) for route in make_routes(noun)]
     names = {name.title().replace("_", ""): f"api-{name}" for _, _, name in routes}
     hook = Hook(run_with_sixty_routes, Lambda(dict.fromkeys(names.values(), nouns.handle)), names)
     _, _, name = make_routes(number)[index]

@@ -1,10 +1,9 @@
-"""Full jitter beside ±15 %: clients that meet at a resource which can serve only so many calls at a time.
+"""Compares full jitter with ±15 % for clients that contend for a resource: `python -m tools.benchmarks.jitter`.
 
-Each client has one call to make. In each slot of time the resource carries out `CAPACITY` of the calls that arrive and
-throttles the others; a throttled client backs off, doubling up to a cap, and tries again. Simulated, so that the seed
-decides everything: `python -m tools.benchmarks.jitter`.
+Each client makes one call. In each time slot the resource serves `CAPACITY` of the arriving calls and throttles the
+others. A throttled client backs off exponentially up to a cap and retries. The simulation is deterministic.
 
-Source: Marc Brooker, «Exponential Backoff And Jitter», AWS Architecture Blog.
+Source: Marc Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog.
 """
 
 import heapq
@@ -35,7 +34,7 @@ BACKOFFS: dict[str, Backoff] = {
 
 
 def simulate(clients: int, backoff: Backoff, numbers: random.Random) -> tuple[int, int, float]:
-    """Return the calls made, the clients that needed more than three retries, and the seconds until all were done."""
+    """Return the number of calls, the clients with more than three retries, and the seconds until all were done."""
     arrivals = [(0.0, client, 0) for client in range(clients)]
     calls = late = served = slot = 0
     time = 0.0

@@ -1,4 +1,4 @@
-"""What the benchmarks share: where they run, and what every report says of it."""
+"""What the benchmarks share: the project's root, the machine's description, and the build."""
 
 import contextlib
 import datetime
@@ -15,7 +15,7 @@ ARCHITECTURE = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_6
 
 
 class BenchmarkError(Exception):
-    """Nothing can be measured; the message is a sentence for the user."""
+    """The benchmark cannot run; the message is for the user."""
 
 
 def free_port() -> int:
@@ -24,12 +24,12 @@ def free_port() -> int:
 
 
 def describe_machine() -> dict[str, str]:
-    """Return what the figures of every benchmark of the development environment depend on, by name."""
+    """Return the conditions of a benchmark that uses the SAM CLI, by name."""
     return describe_system() | {"SAM CLI": version("aws-sam-cli")}
 
 
 def describe_system() -> dict[str, str]:
-    """Return what any figure depends on, by name."""
+    """Return the conditions of every benchmark, by name."""
     return {
         "Date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "Machine": f"{_processor()}, {os.cpu_count()} processors, {_memory()}",
@@ -40,10 +40,10 @@ def describe_system() -> dict[str, str]:
 
 
 def build_stack(template: Path, directory: Path) -> Path:
-    """Build a stack as it is deployed, for this machine's processor, and return the template of what was built.
+    """Run `sam build` for this machine's processor and return the built template.
 
     Raises:
-        BenchmarkError: it cannot be built.
+        BenchmarkError: the build fails.
     """
     command = [sys.executable, "-m", "samcli", "build", "--template", str(template), "--build-dir", str(directory)]
     command += ["--no-cached", "--config-file", str(ROOT / "samconfig.toml")]
@@ -55,7 +55,7 @@ def build_stack(template: Path, directory: Path) -> Path:
 
 
 def tool_environment() -> dict[str, str]:
-    """Return the environment in which tools of the development environment run."""
+    """Return the environment variables for the developers' tools."""
     # `sam build` looks for the runtime's interpreter and pip on PATH.
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return {**os.environ, "PATH": path, "SAM_CLI_TELEMETRY": "0", "no_proxy": "127.0.0.1"}

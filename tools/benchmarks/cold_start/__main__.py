@@ -1,4 +1,4 @@
-"""`make bench`: this project beside its peers, the same job for each, on the same machine in one run."""
+"""`make bench`: measures this project and its peers at the same job, on the same machine in one run."""
 
 import argparse
 import json
@@ -43,11 +43,11 @@ REPORT = ROOT / "docs/benchmarks/cold-start.md"
 
 
 def main() -> int:
-    """Measure, print and write the report; 1 where a ratio falls short, 2 where nothing could be measured."""
+    """Measure, print and write the report; return 1 if a ratio is missed, 2 if nothing could be measured."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=15, help="fewer are for trying things out (default: 15)")
     rounds = parser.parse_args().rounds
-    # A shell that starts this in the background has SIGINT ignored.
+    # A shell that starts this in the background ignores SIGINT.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
@@ -100,29 +100,29 @@ def main() -> int:
     for ratio in ratios:
         if not ratio.is_reached:
             print(f"{ratio.name}: {ratio.reached:.2f} is over {ratio.most:g}.")
-    is_flat = all((of.queries, of.units) == (1, growth[0].units) for of in growth)
+    is_flat = all((entry.queries, entry.units) == (1, growth[0].units) for entry in growth)
     return 0 if is_flat and all(ratio.is_reached for ratio in ratios) else 1
 
 
 def _take_turns(all_peers: Sequence[Peer], number: int) -> list[Peer]:
-    """Return the peers in another order in each round, so that none always follows the same one."""
+    """Return the peers in a different order each round, so that no peer always follows the same one."""
     start = number % len(all_peers)
     turned = [*all_peers[start:], *all_peers[:start]]
     return turned if number // len(all_peers) % 2 == 0 else turned[::-1]
 
 
 def _check_answers(peer: Peer, artifact: Artifact, launcher: Launcher) -> None:
-    """Check that a peer does the job: the same items listed, a resource created, an invalid one refused.
+    """Check that a peer does the job: lists the same items, creates a resource, and rejects invalid ones.
 
     Raises:
-        BenchmarkError: it does not.
+        BenchmarkError: the peer does not.
     """
     with launcher.start(artifact.list_function) as emulator:
         answer = emulator.invoke(json.dumps(peer.make_list_event()).encode())
     body = json.loads(answer["body"])
     expected = [_to_resource(position) for position in reversed(range(ITEMS))]
     if (answer["statusCode"], body["resources"], body["count"]) != (200, expected, ITEMS):
-        raise BenchmarkError(f"{peer.name} does not list the items: {answer}")
+        raise BenchmarkError(f"{peer.name} does not list the right items: {answer}")
     with launcher.start(artifact.create_function) as emulator:
         created = emulator.invoke(json.dumps(peer.make_create_event(peers.INPUT)).encode())
         refused = [
@@ -133,7 +133,7 @@ def _check_answers(peer: Peer, artifact: Artifact, launcher: Launcher) -> None:
     if created["statusCode"] != 201 or {**resource, **peers.INPUT} != resource:
         raise BenchmarkError(f"{peer.name} does not create a resource: {created}")
     if not set(refused) <= {400, 422}:
-        raise BenchmarkError(f"{peer.name} accepts what is not valid: {refused}")
+        raise BenchmarkError(f"{peer.name} accepts invalid resources: {refused}")
 
 
 def _to_resource(position: int) -> dict[str, object]:
@@ -167,13 +167,13 @@ def _measure_round(peer: Peer, artifact: Artifact, launcher: Launcher, figures: 
         if not figures.modules and request == "list":
             figures.modules = _count_modules(function, event, launcher)
         if list_files(function) != files:
-            raise BenchmarkError(f"{function.task} was written to while it was measured; the figures are of no use.")
+            raise BenchmarkError(f"{function.task} changed during the measurement, so the figures are invalid.")
     return measured
 
 
 def _expect_success(answer: Mapping[str, object]) -> None:
     if answer["statusCode"] not in (200, 201):
-        raise BenchmarkError(f"The function refuses what it is to do: {answer}")
+        raise BenchmarkError(f"The function does not answer as expected: {answer}")
 
 
 def _count_modules(function: Function, event: bytes, launcher: Launcher) -> int:
@@ -183,7 +183,7 @@ def _count_modules(function: Function, event: bytes, launcher: Launcher) -> int:
 
 
 def _measure_imports(function: Function, launcher: Launcher, rounds: int) -> dict[str, list[float]]:
-    """Return the processor seconds of importing a function's module, with and without bytecode of its layer."""
+    """Return the processor seconds to import a function's module, with and without its layer's bytecode."""
     assert function.layer
     compiled = function.layer if has_bytecode(function.layer) else copy_with_bytecode(function.layer, "layer-with")
     layers = {"with": compiled, "without": copy_without_bytecode(function.layer, "layer-without")}
@@ -192,8 +192,8 @@ def _measure_imports(function: Function, launcher: Launcher, rounds: int) -> dic
     }
     seconds: dict[str, list[float]] = {name: [] for name in layers}
     for number in range(rounds + 1):
-        for name, of in functions.items():
-            measured = launcher.import_seconds(of)
+        for name, entry in functions.items():
+            measured = launcher.import_seconds(entry)
             if number:
                 seconds[name].append(measured)
     return seconds
@@ -209,8 +209,8 @@ def _measure_growth(function: Function, launcher: Launcher, table: TableServer) 
             requests = table.read_requests()
             if json.loads(answer["body"])["count"] != ITEMS:
                 raise BenchmarkError(f"The page does not hold {ITEMS} items: {answer}")
-            examined = sum(of["examined"] for of in requests)
-            growth.append(Growth(items, len(requests), examined, sum(of["units"] for of in requests)))
+            examined = sum(entry["examined"] for entry in requests)
+            growth.append(Growth(items, len(requests), examined, sum(entry["units"] for entry in requests)))
     return growth
 
 
@@ -225,7 +225,7 @@ def _list_peer_versions(function: Function) -> str:
 
 
 def _name_packages(directories: Sequence[Path], only: set[str] | None) -> str:
-    found = {of.name: of.version for of in distributions(path=[str(directory) for directory in directories])}
+    found = {entry.name: entry.version for entry in distributions(path=[str(directory) for directory in directories])}
     return ", ".join(f"{name} {version}" for name, version in sorted(found.items()) if only is None or name in only)
 
 

@@ -1,7 +1,7 @@
-"""Makes what is measured as it is deployed: each artifact zipped, and unzipped into a folder that cannot be written.
+"""Builds artifacts as they are deployed: each is zipped, and unzipped into a read-only folder.
 
-Lambda's own runtime (the interpreter, awslambdaric, boto3) is one folder for all, with bytecode. An artifact has the
-bytecode that its own tools put in: none by pip as `sam build` calls it, none by `chalice package`.
+One folder with bytecode holds Lambda's runtime (the interpreter, awslambdaric, boto3) for all. An artifact contains the
+bytecode that its own build ships: none with pip as `sam build` calls it, none with `chalice package`.
 """
 
 import hashlib
@@ -26,12 +26,12 @@ _NOT_SHIPPED = ("boto3", "botocore", "python-dateutil", "s3transfer", "six", "ur
 
 @dataclass(frozen=True)
 class Artifact:
-    """A peer as it is deployed: the functions for the two requests, which may be one and the same, and their size.
+    """A peer as it is deployed.
 
     Attributes:
-        list_function: answers the list.
-        create_function: answers the creation.
-        zipped_bytes: of what Lambda loads for the list: the function's package and its layer.
+        list_function: serves the list.
+        create_function: serves the creation; it may be the same function.
+        zipped_bytes: size of the list function's package and layer.
     """
 
     list_function: Function
@@ -40,7 +40,7 @@ class Artifact:
 
 
 def make_runtime() -> Path:
-    """Return the interpreter of an environment that holds what Lambda's runtime holds."""
+    """Return the interpreter of an environment with the packages of Lambda's runtime."""
     directory = WORK_DIRECTORY / "runtime"
     python = directory / "bin/python"
     if _is_outdated(directory, RUNTIME_REQUIREMENTS):
@@ -52,16 +52,16 @@ def make_runtime() -> Path:
 
 
 def make_artifact(peer: Peer) -> Artifact:
-    """Build a peer, or this project, as it is deployed.
+    """Build a peer or this project as it is deployed.
 
     Raises:
-        BenchmarkError: it cannot be built.
+        BenchmarkError: the build fails.
     """
     return _make_peer(peer, peer.folder) if peer.folder else _make_project(peer)
 
 
 def copy_without_bytecode(layer: Path, name: str) -> Path:
-    """Return a copy of a layer that has its sources only."""
+    """Return a copy of a layer that contains only its sources."""
     copy = WORK_DIRECTORY / name
     _remove(copy)
     shutil.copytree(layer, copy, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
@@ -70,7 +70,7 @@ def copy_without_bytecode(layer: Path, name: str) -> Path:
 
 
 def copy_with_bytecode(layer: Path, name: str) -> Path:
-    """Return a copy of a layer with the bytecode of all its sources, as AWS's guide to layers has it compiled."""
+    """Return a copy of a layer with the bytecode of all its sources, compiled as in AWS's guide to layers."""
     copy = WORK_DIRECTORY / name
     _remove(copy)
     shutil.copytree(layer, copy)
@@ -81,15 +81,15 @@ def copy_with_bytecode(layer: Path, name: str) -> Path:
 
 
 def deploy_changed(layer: Path, name: str, change: Callable[[Path], None]) -> tuple[Path, int]:
-    """Deploy a copy of a layer with its bytecode.
+    """Deploy a changed copy of a layer, with its bytecode.
 
     Args:
-        layer: to copy.
-        name: of the copy.
-        change: does to the copy's packages, whose folder it gets, what is to be other than in the layer.
+        layer: the layer to copy.
+        name: name of the copy.
+        change: is called with the folder of the copy's packages, to change them.
 
     Returns:
-        The folder that is /opt in Lambda, and the bytes of the zipped layer.
+        The folder that becomes /opt in Lambda, and the size of the zipped layer in bytes.
     """
     copy = WORK_DIRECTORY / "layers" / name
     _remove(copy)
@@ -104,7 +104,7 @@ def install_packages(requirements: Path, directory: Path, not_shipped: Iterable[
     """Install locked packages into a folder, as `sam build` does it.
 
     Args:
-        requirements: the packages, without versions; `LOCK` has them and all that they need.
+        requirements: the packages without versions; `LOCK` pins them and their dependencies.
         directory: the folder.
         not_shipped: packages to leave out.
     """
@@ -117,7 +117,7 @@ def has_bytecode(layer: Path) -> bool:
 
 
 def list_files(function: Function) -> frozenset[Path]:
-    """Return all that a function has in the folders that Lambda does not let it write to."""
+    """Return all files of a function in the folders that are read-only in Lambda."""
     directories = [function.task, *([function.layer] if function.layer else [])]
     return frozenset(path for directory in directories for path in directory.rglob("*"))
 
@@ -162,7 +162,7 @@ def _package_with_chalice(source: Path, package: Path) -> None:
     for directory in (project, package):
         _remove(directory)
     shutil.copytree(source, project)
-    # What is named here, Chalice would package: nothing.
+    # Chalice would package what is named here.
     (project / "requirements.txt").write_text("")
     out = WORK_DIRECTORY / "chalice-out"
     variables = {"PYTHONPATH": str(command), "TABLE_NAME": "", "AWS_DEFAULT_REGION": "us-east-1"}
@@ -173,7 +173,7 @@ def _package_with_chalice(source: Path, package: Path) -> None:
 
 
 def _deploy(directory: Path, name: str) -> Path:
-    """Zip a folder, and return where it was unzipped."""
+    """Zip a folder, unzip it elsewhere, and return the new folder."""
     archive = _archive(name)
     archive.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as writer:
@@ -211,8 +211,8 @@ def _install(requirements: Path) -> list[str]:
 
 
 def _run(command: list[str], variables: dict[str, str] | None = None) -> str:
-    # Inherited, it would leave packages without the bytecode that an installation has.
-    environment = {of: value for of, value in tool_environment().items() if of != "PYTHONDONTWRITEBYTECODE"}
+    # With this variable, pip would install packages without bytecode.
+    environment = {entry: value for entry, value in tool_environment().items() if entry != "PYTHONDONTWRITEBYTECODE"}
     environment |= variables or {}
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if ran.returncode:

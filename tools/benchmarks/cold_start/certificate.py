@@ -1,4 +1,4 @@
-"""A certificate for the table server, and the authorities that functions trust: all public ones and its own."""
+"""Certificate for the table server, and the authorities that functions trust: the public ones and its own."""
 
 import datetime
 import ipaddress
@@ -15,8 +15,8 @@ def write_certificate(directory: Path) -> tuple[Path, Path]:
     """Write a certificate for 127.0.0.1 that is valid for a day.
 
     Returns:
-        The file with the certificate and its key, and the file with all authorities to be trusted; the public ones are
-        among them since reading them is part of what a function does at its start.
+        The file with the certificate and its key, and the file with all trusted authorities. The latter includes the
+        public ones because a function reads them at its start.
     """
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])

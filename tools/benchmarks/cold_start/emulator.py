@@ -1,6 +1,6 @@
-"""A function under AWS's runtime interface emulator, as Lambda would run it, and the table that it asks.
+"""Runs a function under AWS's runtime interface emulator, and the table server that it calls.
 
-The emulator and the function have one processor, everything else of the benchmark has another one.
+Emulator and function share one processor; everything else runs on another one.
 """
 
 import contextlib
@@ -27,23 +27,23 @@ from tools.benchmarks.cold_start.peers import Function
 from tools.benchmarks.machine import ARCHITECTURE, ROOT, BenchmarkError, free_port
 
 ANSWER_SECONDS = 30
-# Not sampled, so that tracing costs its user as little as it can.
+# Not sampled, which is the cheapest case for peers with tracing.
 _TRACE = "Root=1-67a1b2c3-0123456789abcdef01234567;Parent=0123456789abcdef;Sampled=0"
 
 
 @dataclass(frozen=True)
 class Processors:
-    """Which processor the function has, and which one the table and this process."""
+    """The processor of the function, and the one of the table and this process."""
 
     function: int
     others: int
 
 
 def choose_processors() -> Processors:
-    """Return two of the processors that this process may use, and stay on the second one.
+    """Return two processors that this process may use, and pin it to the second one.
 
     Raises:
-        BenchmarkError: the machine cannot keep a process on one processor, or has one only.
+        BenchmarkError: the machine cannot pin processes, or has only one processor.
     """
     if platform.system() != "Linux" or not shutil.which("taskset"):
         raise BenchmarkError("The benchmark runs on Linux, and needs taskset (package util-linux).")
@@ -56,10 +56,10 @@ def choose_processors() -> Processors:
 
 
 def find_emulator() -> Path:
-    """Return the emulator that the SAM CLI carries, made executable.
+    """Return the executable emulator that the SAM CLI contains.
 
     Raises:
-        BenchmarkError: this SAM CLI has none.
+        BenchmarkError: this SAM CLI contains none.
     """
     sam = find_spec("samcli")
     carried = Path(str(sam and sam.origin)).parent / f"local/rapid/aws-lambda-rie-{ARCHITECTURE}"
@@ -72,7 +72,7 @@ def find_emulator() -> Path:
 
 
 class TableServer:
-    """The process that answers for DynamoDB."""
+    """The process that stands in for DynamoDB."""
 
     def __init__(self, port: int, authority: Path) -> None:
         self.port = port
@@ -80,11 +80,11 @@ class TableServer:
         self._context = ssl.create_default_context(cafile=str(authority))
 
     def set_items(self, items: int) -> None:
-        """Set how many items the user has, and forget the requests so far."""
+        """Set the number of the user's items, and forget the requests so far."""
         self._exchange("PUT", f"/items/{items}")
 
     def read_requests(self) -> list[dict[str, Any]]:
-        """Return the requests since `set_items`: operation, items examined, capacity units."""
+        """Return the requests since `set_items`, with operation, examined items and capacity units."""
         requests: list[dict[str, Any]] = json.loads(self._exchange("GET", "/"))
         return requests
 
@@ -114,18 +114,18 @@ def run_table(items: int) -> Iterator[TableServer]:
 
 @dataclass
 class Emulator:
-    """A running emulator with its one function."""
+    """A running emulator and its function."""
 
     port: int
     process: subprocess.Popen[bytes]
     started: float
-    """When, by `time.perf_counter`."""
+    """By `time.perf_counter`."""
 
     def invoke(self, event: bytes) -> dict[str, Any]:
-        """Invoke the function and return its answer.
+        """Invoke the function and return its response.
 
         Raises:
-            BenchmarkError: it fails, or does not answer.
+            BenchmarkError: the function fails or does not answer.
         """
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=ANSWER_SECONDS)
         try:
@@ -146,19 +146,19 @@ class Emulator:
 
     @property
     def runtime(self) -> int:
-        """The id of the function's process: the only child of the emulator."""
+        """The ID of the function's process, the emulator's only child."""
         (child,) = _find_children(self.process.pid)
         return child
 
     def processor_seconds(self) -> float:
-        """Return the processor time of the function's process so far, of all its threads, to the nanosecond.
+        """Return the processor time of all threads of the function's process so far, in seconds.
 
-        Source: clock_getcpuclockid(3); the number of another process's clock is made of its id.
+        Source: clock_getcpuclockid(3); the clock ID of another process derives from its process ID.
         """
         return time.clock_gettime((~self.runtime << 3) | 2)
 
     def peak_memory(self) -> int:
-        """Return the most memory that the function's process has held, in bytes."""
+        """Return the peak memory of the function's process in bytes."""
         status = Path(f"/proc/{self.runtime}/status").read_text()
         return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
@@ -167,12 +167,12 @@ class Launcher:
     """Starts functions."""
 
     def __init__(self, python: Path, table: TableServer, processors: Processors) -> None:
-        """Prepare to start functions.
+        """Keep what every function runs with.
 
         Args:
-            python: the interpreter with what Lambda's runtime has.
-            table: that the functions ask.
-            processors: to run on.
+            python: interpreter with the packages of Lambda's runtime.
+            table: the table server.
+            processors: the processors to run on.
         """
         self._python = python
         self._table = table
@@ -181,12 +181,12 @@ class Launcher:
         self._log = WORK_DIRECTORY / "function.log"
 
     def environment(self, function: Function) -> dict[str, str]:
-        """Return the whole environment of a function."""
+        """Return a function's environment variables."""
         return {
             "PATH": os.environ["PATH"],
             "LANG": "en_US.UTF-8",
             "TZ": ":UTC",
-            # As Lambda orders them; its own packages come last.
+            # In Lambda's order; the runtime's packages come last.
             "PYTHONPATH": os.pathsep.join(
                 [str(function.task), *([str(function.layer / "python")] if function.layer else [])]
             ),
@@ -207,11 +207,11 @@ class Launcher:
 
     @contextlib.contextmanager
     def start(self, function: Function, *options: str) -> Iterator[Emulator]:
-        """Start a function's emulator; the function itself starts with its first invocation.
+        """Start a function's emulator. The first invocation starts the function.
 
         Args:
-            function: to start.
-            options: of its interpreter.
+            function: the function.
+            options: options of its interpreter.
         """
         port, api_port = free_port(), free_port()
         command = [*_on_processor(self._processor), str(self._emulator)]
@@ -236,20 +236,20 @@ class Launcher:
         except BenchmarkError as error:
             raise BenchmarkError(f"{error}\n{self._log.read_text(errors='replace')[-3000:]}") from error
         finally:
-            # The function first, in a process group of its own: an emulator that is asked to end would wait for it.
+            # The function has its own process group and goes first, because the emulator would wait for it.
             for pid in (*_find_children(process.pid), process.pid):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             process.wait()
 
     def read_log(self) -> str:
-        """Return what the last function wrote."""
+        """Return the output of the last function."""
         return self._log.read_text(errors="replace")
 
     def import_seconds(self, function: Function) -> float:
-        """Return how long importing a function's module takes where Lambda's runtime is loaded: processor seconds.
+        """Return the processor seconds to import a function's module after Lambda's runtime.
 
-        The table is one without TLS here: reading its authorities is not importing.
+        The table has no TLS here, because reading certificates is not importing.
         """
         module = function.handler.partition(".")[0]
         program = "import awslambdaric.__main__, time; t = time.process_time();"
@@ -263,10 +263,10 @@ class Launcher:
 
 
 def _on_processor(processor: int) -> list[str]:
-    """Return the words that go before a command: it stays on a processor, and may write only where it is allowed to."""
+    """Return a prefix that pins a command to a processor and makes read-only folders read-only for root too."""
     command = ["taskset", "--cpu-list", str(processor)]
     if os.geteuid() == 0:
-        # To root without this right, as to anybody else, a folder without write permission is read-only.
+        # Without this capability, root respects missing write permission.
         command += ["setpriv", "--bounding-set", "-dac_override"]
     return command
 

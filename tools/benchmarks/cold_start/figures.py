@@ -10,25 +10,25 @@ from tools.benchmarks.cost.durations import Duration
 
 @dataclass
 class Round:
-    """What one round has measured of one peer, in seconds, by request: `list` and `create`."""
+    """One peer's figures of one round, in seconds by request (`list` and `create`)."""
 
     cold: dict[str, float] = field(default_factory=dict)
-    """From the start of the emulator to the first answer."""
+    """From the emulator's start to the first response."""
     cold_processor: dict[str, float] = field(default_factory=dict)
-    """Of it, processor time of the function's process."""
+    """Processor time of the function's process within `cold`."""
     warm_processor: dict[str, float] = field(default_factory=dict)
-    """Processor time of the function's process, of one invocation."""
+    """Processor time of the function's process for one invocation."""
 
 
 @dataclass
 class Figures:
-    """All that is known of one peer.
+    """One peer's figures.
 
     Attributes:
-        zipped_bytes: of its artifact, with its layer.
-        modules: how many the interpreter has imported by the first answer to a list.
-        peak_memory: bytes, after the invocations of the last round.
-        rounds: in order.
+        zipped_bytes: size of its artifact and layer.
+        modules: modules imported by the first response to a list.
+        peak_memory: bytes, after the last round.
+        rounds: the rounds in order.
     """
 
     zipped_bytes: int
@@ -37,11 +37,11 @@ class Figures:
     rounds: list[Round] = field(default_factory=list)
 
     def seconds(self, figure: str, request: str) -> list[float]:
-        """Return all rounds' `cold`, `cold_processor` or `warm_processor` of a request."""
-        return [getattr(of, figure)[request] for of in self.rounds]
+        """Return `cold`, `cold_processor` or `warm_processor` of a request in every round."""
+        return [getattr(entry, figure)[request] for entry in self.rounds]
 
     def median(self, figure: str, request: str) -> float:
-        """Return the median of `seconds`, in milliseconds."""
+        """Return the median of `seconds` in milliseconds."""
         return statistics.median(self.seconds(figure, request)) * 1000
 
     def measure_duration(self, request: str) -> Duration:
@@ -52,7 +52,7 @@ class Figures:
 
 @dataclass
 class Growth:
-    """What one list request costs at a size of the user's items, as DynamoDB counts it."""
+    """Cost of one list request for a number of the user's items, as DynamoDB counts it."""
 
     items: int
     queries: int
@@ -62,13 +62,13 @@ class Growth:
 
 @dataclass
 class Ratio:
-    """One of the figures that the project is to reach.
+    """A figure with a limit.
 
     Attributes:
-        name: what is divided by what.
-        values: dividends of the rounds, and their divisors.
-        most: what it may be.
-        aim: what it should be, or None.
+        name: description of the figure.
+        values: dividends and divisors of the rounds.
+        most: limit.
+        aim: target, or None.
     """
 
     name: str
@@ -86,13 +86,13 @@ class Ratio:
         return self.reached <= self.most
 
     def spread(self) -> tuple[float, float]:
-        """Return the least and the greatest ratio of a round."""
+        """Return the lowest and the highest ratio of a round."""
         ratios = [dividend / divisor for dividend, divisor in zip(*self.values, strict=True)]
         return min(ratios), max(ratios)
 
 
 def find_ratios(figures: Mapping[str, Figures], imports: Mapping[str, Sequence[float]]) -> list[Ratio]:
-    """Return what is quoted: this project's figures divided by its peers'."""
+    """Return this project's figures divided by its peers'."""
 
     def pair(figure: str, peer: str) -> tuple[Sequence[float], Sequence[float]]:
         return figures[PROJECT].seconds(figure, "list"), figures[peer].seconds(figure, "list")
@@ -119,15 +119,15 @@ def format_ratios(ratios: Sequence[Ratio]) -> str:
 
 
 def format_peers(figures: Mapping[str, Figures]) -> str:
-    """Return the table of all peers; in brackets the ratio to the bare boto3 handler."""
+    """Return the table of all peers, with the ratio to the bare boto3 handler in brackets."""
     lines = [
         "| | cold, ms | (processor) | warm list, ms | warm create, ms | memory, MB | zip, KB | modules |",
         "|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
     floor = figures[FLOOR]
-    for name, of in figures.items():
+    for name, entry in figures.items():
         cells = [
-            _relate(of.median(*which), floor.median(*which), digits)
+            _relate(entry.median(*which), floor.median(*which), digits)
             for which, digits in (
                 (("cold", "list"), 0),
                 (("cold_processor", "list"), 0),
@@ -135,9 +135,9 @@ def format_peers(figures: Mapping[str, Figures]) -> str:
                 (("warm_processor", "create"), 2),
             )
         ]
-        cells.append(_relate(of.peak_memory / 2**20, floor.peak_memory / 2**20, 0))
-        cells.append(f"{of.zipped_bytes / 1024:,.0f}")
-        cells.append(_relate(of.modules, floor.modules, 0))
+        cells.append(_relate(entry.peak_memory / 2**20, floor.peak_memory / 2**20, 0))
+        cells.append(f"{entry.zipped_bytes / 1024:,.0f}")
+        cells.append(_relate(entry.modules, floor.modules, 0))
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -147,7 +147,7 @@ def format_growth(growth: Sequence[Growth]) -> str:
         "| items of the user | queries | items examined | read units |",
         "|---:|---:|---:|---:|",
     ]
-    lines += [f"| {of.items:,} | {of.queries} | {of.examined} | {of.units:g} |" for of in growth]
+    lines += [f"| {entry.items:,} | {entry.queries} | {entry.examined} | {entry.units:g} |" for entry in growth]
     return "\n".join(lines)
 
 

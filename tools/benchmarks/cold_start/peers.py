@@ -1,4 +1,4 @@
-"""What is measured: this project and its peers, and the two requests that each of them answers."""
+"""The measured applications: this project and its peers, and the two requests that each one serves."""
 
 import json
 from dataclasses import dataclass, field
@@ -20,13 +20,13 @@ SERVICE = {"POWERTOOLS_SERVICE_NAME": "resources-api", "POWERTOOLS_METRICS_NAMES
 
 @dataclass(frozen=True)
 class Function:
-    """A function as Lambda has it: its artifact and its settings.
+    """A function's artifact and settings.
 
     Attributes:
-        task: the folder that is /var/task in Lambda.
-        layer: the folder that is /opt in Lambda, or None.
-        handler: as Lambda names it.
-        variables: of the environment.
+        task: the folder that becomes /var/task in Lambda.
+        layer: the folder that becomes /opt in Lambda, or None.
+        handler: handler in Lambda's notation.
+        variables: environment variables.
     """
 
     task: Path
@@ -37,14 +37,14 @@ class Function:
 
 @dataclass(frozen=True)
 class Peer:
-    """One of those that are measured.
+    """A measured application.
 
     Attributes:
-        name: in the report.
-        folder: below `tools/benchmarks/peers`; None for this project.
-        handler: as Lambda names it; empty for this project, whose handlers `template.yaml` names.
-        payload_format: of the gateway's events, `2.0` of an HTTP API or `1.0` of a REST API.
-        variables: of the environment, besides what every function has.
+        name: name in the report.
+        folder: folder in `tools/benchmarks/peers`; None for this project.
+        handler: handler in Lambda's notation; empty for this project, whose template names its handlers.
+        payload_format: `2.0` for events of an HTTP API, `1.0` for those of a REST API.
+        variables: environment variables in addition to those of every function.
     """
 
     name: str
@@ -85,9 +85,9 @@ def _read_event(name: str) -> dict[str, Any]:
 
 
 def _convert_to_rest_api(event: dict[str, Any]) -> dict[str, Any]:
-    """Return the event that a REST API with a Cognito authorizer would have made of the same request.
+    """Return the event of a REST API with a Cognito authorizer for the same request.
 
-    Source: «Lambda proxy integrations in API Gateway», Amazon API Gateway Developer Guide.
+    Source: "Lambda proxy integrations in API Gateway", Amazon API Gateway Developer Guide.
     """
     context = event["requestContext"]
     parameters = event.get("queryStringParameters")
@@ -98,7 +98,9 @@ def _convert_to_rest_api(event: dict[str, Any]) -> dict[str, Any]:
         "headers": event["headers"],
         "multiValueHeaders": {name: [value] for name, value in event["headers"].items()},
         "queryStringParameters": parameters,
-        "multiValueQueryStringParameters": {name: [of] for name, of in parameters.items()} if parameters else None,
+        "multiValueQueryStringParameters": {name: [entry] for name, entry in parameters.items()}
+        if parameters
+        else None,
         "pathParameters": None,
         "stageVariables": None,
         "requestContext": {

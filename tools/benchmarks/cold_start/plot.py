@@ -1,4 +1,4 @@
-"""Draws the figures as an SVG of its own: on any background, in the colours that the reader's system asks for."""
+"""Draws the figures as an SVG that follows the reader's light or dark colour scheme."""
 
 from collections.abc import Mapping
 from html import escape
@@ -11,10 +11,10 @@ PANELS = (
     ("Warm: processor time of a list request, ms", "warm_processor", 2),
 )
 WIDTH, MARGIN = 760, 16
-LABEL, VALUE = 180, 124  # of a line's name before its bar, and of its figures after it
+LABEL, VALUE = 180, 124  # widths of the name before a bar and of the figures after it
 LINE, BAR, HEAD, GAP = 26, 16, 40, 22
 
-# Contrast of text to a white and to a near-black page is at least 4.5, of bars at least 3 (WCAG 2.2, 1.4.3 and 1.4.11).
+# On white and near-black pages, text has a contrast of at least 4.5, bars of at least 3 (WCAG 2.2, 1.4.3 and 1.4.11).
 STYLE = """
     text { font: 13px system-ui, -apple-system, "Segoe UI", sans-serif; fill: #1f2328; }
     .title { font-weight: 600; }
@@ -33,7 +33,7 @@ STYLE = """
 
 
 def draw_plot(figures: Mapping[str, Figures]) -> str:
-    """Return the plot of all peers: a bar for each, shortest first, and a line at the bare boto3 handler."""
+    """Return the plot: a bar for each peer, shortest first, and a line at the bare boto3 handler."""
     panel_height = HEAD + LINE * len(figures)
     height = 2 * MARGIN + len(PANELS) * panel_height + (len(PANELS) - 1) * GAP
     parts = [
@@ -42,7 +42,7 @@ def draw_plot(figures: Mapping[str, Figures]) -> str:
         f"<style>{STYLE}</style>",
     ]
     for index, (title, figure, digits) in enumerate(PANELS):
-        values = {name: of.median(figure, "list") for name, of in figures.items()}
+        values = {name: entry.median(figure, "list") for name, entry in figures.items()}
         parts += _draw_panel(MARGIN + index * (panel_height + GAP), title, values, digits)
     return "\n".join([*parts, "</svg>", ""])
 
@@ -51,15 +51,15 @@ def _draw_panel(top: int, title: str, values: Mapping[str, float], digits: int) 
     """Return one panel.
 
     Args:
-        top: of the panel, in the units of the drawing.
-        title: what it shows.
-        values: by name.
-        digits: after the decimal point of a value.
+        top: y coordinate of the panel.
+        title: title of the panel.
+        values: values by name.
+        digits: decimal places of the values.
     """
     left = MARGIN + LABEL
     scale = (WIDTH - left - VALUE - MARGIN) / max(values.values())
     parts = [f'<text class="title" x="{MARGIN}" y="{top + 14}">{escape(title)}</text>']
-    ordered = sorted(values.items(), key=lambda of: of[1])
+    ordered = sorted(values.items(), key=lambda entry: entry[1])
     for index, (name, value) in enumerate(ordered):
         y = top + HEAD - 8 + index * LINE
         kind = "project" if name == PROJECT else "peer"

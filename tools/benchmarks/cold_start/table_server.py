@@ -1,9 +1,9 @@
-"""A table that costs the function nothing: answers of DynamoDB that are known beforehand, over TLS, and counted.
+"""Stand-in for DynamoDB that answers from memory over TLS and counts requests.
 
-It holds any number of items of one user without keeping them: an item is made from its position when it is asked for.
-`GetItem`, `UpdateItem` and the rest are not needed by the two requests that are measured, and are refused.
+It holds any number of one user's items without storing them: it derives each item from its position. It rejects
+operations that the two measured requests do not use, such as `GetItem`.
 
-Source: «Query», «PutItem» and «Provisioned capacity mode», Amazon DynamoDB Developer Guide and API Reference.
+Source: "Query", "PutItem" and "Provisioned capacity mode", Amazon DynamoDB Developer Guide and API Reference.
 """
 
 import argparse
@@ -22,13 +22,13 @@ from typing import Any
 
 USER = "demo"
 PREFIX = "resource#019ab0c1-7a3e-7c55-9d1f-"
-MOST_BYTES = 1_048_576  # of the items that one Query reads
+MOST_BYTES = 1_048_576  # of items that one Query reads
 
 type Item = dict[str, dict[str, str]]
 
 
 def make_item(position: int) -> Item:
-    """Return the user's item at a position, counted from the oldest, as DynamoDB JSON."""
+    """Return the user's item at a position, counted from the oldest, in DynamoDB JSON."""
     return {
         "pk": {"S": f"user#{USER}"},
         "sk": {"S": f"{PREFIX}{position:012x}"},
@@ -49,10 +49,10 @@ class Table:
         self.requests: list[dict[str, Any]] = []
 
     def answer(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Carry out one operation and note what it read.
+        """Run one operation and record what it read.
 
         Raises:
-            ValueError: the operation, or its key condition, is none that the measured requests have.
+            ValueError: the measured requests do not use the operation or the key condition.
         """
         match operation:
             case "Query":
@@ -67,7 +67,7 @@ class Table:
         return answer
 
     def _query(self, request: Mapping[str, Any]) -> tuple[dict[str, Any], int, int]:
-        values = {of["S"] for of in request["ExpressionAttributeValues"].values()}
+        values = {entry["S"] for entry in request["ExpressionAttributeValues"].values()}
         if values != {f"user#{USER}", "resource#"} or request.get("ScanIndexForward") is not False:
             raise ValueError("the query is not for the newest resources of the user")
         start = request.get("ExclusiveStartKey")
@@ -79,21 +79,21 @@ class Table:
             found.append(make_item(position))
             read_bytes += _count_bytes(found[-1])
         answer: dict[str, Any] = {"Items": found, "Count": len(found), "ScannedCount": len(found)}
-        # DynamoDB has not looked further when it stops at a limit, and so cannot tell that nothing is left.
+        # DynamoDB looks no further than the limit, so it cannot tell that nothing is left.
         if position > 0 or len(found) == request.get("Limit"):
             answer["LastEvaluatedKey"] = {name: found[-1][name] for name in ("pk", "sk")}
         return answer, read_bytes, len(found)
 
 
 def _count_bytes(item: Mapping[str, Mapping[str, str]]) -> int:
-    """Return the size of an item of strings: its names and values in UTF-8."""
-    return sum(len(name.encode()) + len(value.encode()) for name, of in item.items() for value in of.values())
+    """Return the size of an item of strings: bytes of names and values in UTF-8."""
+    return sum(len(name.encode()) + len(value.encode()) for name, entry in item.items() for value in entry.values())
 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    wbufsize = -1  # head and body of an answer leave together
+    wbufsize = -1  # send head and body together
 
     def __init__(self, table: Table, *arguments: Any) -> None:
         self._table = table
@@ -111,13 +111,13 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(400, json.dumps(refusal).encode())
 
     def do_PUT(self) -> None:
-        """Set how many items there are (`/items/<number>`), and forget the requests so far."""
+        """Set the number of items (`/items/<number>`) and forget the requests so far."""
         self._table.items = int(self.path.rpartition("/")[2])
         self._table.requests.clear()
         self._send(200, b"{}")
 
     def do_GET(self) -> None:
-        """Answer with the requests so far."""
+        """Return the requests so far."""
         self._send(200, json.dumps(self._table.requests).encode())
 
     def _send(self, status: int, content: bytes) -> None:
@@ -143,10 +143,10 @@ def main() -> None:
     server = ThreadingHTTPServer(("127.0.0.1", arguments.port), functools.partial(_Handler, Table(arguments.items)))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(arguments.certificate)
-    # The handshake belongs to the thread of the connection: a client that only looks whether the port is open has none.
+    # The connection's thread does the handshake, because a client that only probes the port does none.
     server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    # Its end is that of whoever started this process, also after Ctrl-C, which both get.
+    # The parent process ends this one, also after Ctrl-C, which both receive.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.stdin.read()
 

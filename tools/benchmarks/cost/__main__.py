@@ -1,4 +1,4 @@
-"""`make cost`: what a month of this stack costs, for a traffic profile, and what it would cost set up another way."""
+"""`make cost`: estimates a month's bill for a traffic profile, and what alternatives would cost."""
 
 import argparse
 import json
@@ -22,21 +22,21 @@ PLOT = ROOT / "docs/cost.svg"
 
 
 def main() -> int:
-    """Print the bills of the profiles; 2 where something needed is missing or wrong."""
+    """Print the profiles' bills; return 2 if an input is missing or wrong."""
     parser = argparse.ArgumentParser(prog="make cost", description=__doc__)
     parser.add_argument("profiles", nargs="*", type=_find_profile, metavar="PROFILE", help="a name, or a TOML file")
-    parser.add_argument("--region", default="us-east-1", help="whose prices (default: %(default)s)")
-    parser.add_argument("--parameters", nargs="*", default=[], metavar="NAME=VALUE", help="of the stack")
-    parser.add_argument("--free-tier", action="store_true", help="leave out what AWS's free tier covers")
-    parser.add_argument("--transfer", action="store_true", help="charge data transfer to the internet too")
+    parser.add_argument("--region", default="us-east-1", help="region of the prices (default: %(default)s)")
+    parser.add_argument("--parameters", nargs="*", default=[], metavar="NAME=VALUE", help="parameters of the stack")
+    parser.add_argument("--free-tier", action="store_true", help="subtract AWS's free tier")
+    parser.add_argument("--transfer", action="store_true", help="include data transfer to the internet")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the bills, as SVG")
     parser.add_argument("--write", action="store_true", help=f"write {PAGE.relative_to(ROOT)} and its plot")
     arguments = parser.parse_args()
-    # The translator counts what it does, and warns that nobody collects it.
+    # The translator warns about metrics that nobody collects.
     logging.getLogger("samtranslator").setLevel(logging.ERROR)
     try:
-        parameters = dict(_split_parameter(of) for of in arguments.parameters)
+        parameters = dict(_split_parameter(entry) for entry in arguments.parameters)
         prices, durations, assumptions = load_prices(arguments.region), load_durations(), load_assumptions()
         files = arguments.profiles or [_find_profile(name) for name in SHIPPED]
         calculators = [
@@ -76,13 +76,13 @@ def _find_profile(name: str) -> Path:
 def _split_parameter(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals:
-        raise BenchmarkError(f"{text!r} is no parameter; write NAME=VALUE.")
+        raise BenchmarkError(f"{text!r} is not a parameter; write NAME=VALUE.")
     return name, value
 
 
 def _write_page(reports: list[Report], calculator: Calculator) -> None:
     page = Template((Path(__file__).parent / "page.md").read_text(encoding="utf-8"))
-    on_demand, arm = (calculator.prices.charge(f"lambda.duration.{of}", 1) for of in ("x86_64", "arm64"))
+    on_demand, arm = (calculator.prices.charge(f"lambda.duration.{entry}", 1) for entry in ("x86_64", "arm64"))
     standing = calculator.prices.charge("lambda.provisioned.arm64", 1)
     content = page.substitute(
         arm=f"{on_demand / arm - 1:.0%}",

@@ -1,4 +1,4 @@
-"""A month's bill: what usage costs at a region's prices."""
+"""A month's bill: usage at a region's prices."""
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
@@ -31,7 +31,7 @@ class Bill:
         return sum(line.dollars for line in self.lines)
 
     def sum_by(self, key: Callable[[Line], str]) -> Mapping[str, float]:
-        """Return dollars by service, by route, or by what else a line tells."""
+        """Return dollars by a key of the lines, such as the service or the route."""
         sums: defaultdict[str, float] = defaultdict(float)
         for line in self.lines:
             sums[key(line)] += line.dollars
@@ -41,13 +41,13 @@ class Bill:
 def make_bill(usage: Usage, prices: Prices, *, free_tier: bool = False, transfer: bool = False) -> Bill:
     """Price a month.
 
-    A meter with tiers is priced for the whole stack; each route then bears its share.
+    Price tiers apply to the whole stack; each route then carries its share.
 
     Args:
-        usage: of the month.
-        prices: of the region.
-        free_tier: whether to leave out what AWS's free tier covers.
-        transfer: whether to charge data transfer to the internet.
+        usage: the month's usage.
+        prices: the region's prices.
+        free_tier: whether to subtract AWS's free tier.
+        transfer: whether to include data transfer to the internet.
     """
     totals = sum_by_meter(usage)
     dollars = {

@@ -1,4 +1,4 @@
-"""The same month, had the stack been set up another way."""
+"""The same month with alternative settings."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from tools.benchmarks.cost.traffic import Profile, scale_profile
 from tools.benchmarks.cost.usage import Usage, count_usage
 
 LEAST_FACTOR, MOST_FACTOR = 1e-3, 1e3
-"""How much less and more traffic than the profile's a break-even is looked for in."""
+"""Range of traffic factors in which a break-even is searched."""
 
 
 @dataclass(frozen=True)
@@ -24,15 +24,15 @@ class Month:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of the choices of `ColdStart`.
+    """A value of `ColdStart`.
 
     Attributes:
-        name: as the parameter has it.
-        dollars: a month, of everything.
-        more: dollars than with `none`.
-        cold_starts: requests a month that wait for an environment, of the functions that the choice is for.
-        improved: of those that wait with `none`, how many do not wait, or not as long.
-        pays_from: requests a month, from which on it is cheaper than `none`; None where it never is.
+        name: the value.
+        dollars: total for a month.
+        more: dollars more than with `none`.
+        cold_starts: cold starts a month of the functions that the setting affects.
+        improved: cold starts that `none` has and this value avoids or shortens.
+        pays_from: requests a month from which it is cheaper than `none`; None if it never is.
     """
 
     name: str
@@ -44,18 +44,18 @@ class Choice:
 
     @property
     def break_even(self) -> float | None:
-        """How many dollars an improved wait has to be worth, for the choice to pay."""
+        """Dollars that an improved cold start must be worth for the value to pay off."""
         return self.more / self.improved if self.improved >= 1 else None
 
 
 @dataclass(frozen=True)
 class Alternative:
-    """One of two ways to set the stack up.
+    """One of two alternatives.
 
     Attributes:
-        name: of it.
-        dollars: a month, of what differs.
-        per_million: dollars, of what differs, for a million of the requests that it is about.
+        name: name of the alternative.
+        dollars: a month's cost of what differs.
+        per_million: cost of what differs for a million of the affected requests.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Alternative:
 
 
 class Calculator:
-    """Counts months of one profile."""
+    """Calculates months of one profile."""
 
     def __init__(
         self,
@@ -77,16 +77,16 @@ class Calculator:
         free_tier: bool = False,
         transfer: bool = False,
     ) -> None:
-        """Prepare to count.
+        """Read the stack with every value of `ColdStart`.
 
         Args:
-            profile: of the traffic.
-            prices: of the region.
-            durations: of the functions.
-            assumptions: for the rest.
-            parameters: of the stack, over their defaults.
-            free_tier: whether to leave out what AWS's free tier covers.
-            transfer: whether to charge data transfer to the internet.
+            profile: the traffic.
+            prices: the region's prices.
+            durations: the functions' durations.
+            assumptions: everything else.
+            parameters: parameters of the stack that override the defaults.
+            free_tier: whether to subtract AWS's free tier.
+            transfer: whether to include data transfer to the internet.
         """
         self.profile = profile
         self.prices = prices
@@ -105,7 +105,7 @@ class Calculator:
         api: str = "http_api",
         gateway_refuses: bool = True,
     ) -> Month:
-        """Count a month of a stack, by default of the one whose parameters were given."""
+        """Return a month of a stack, by default of the one with the given parameters."""
         chosen = stack or self._stacks[self.parameters.get("ColdStart", COLD_START_CHOICES[0])]
         usage = count_usage(
             chosen,
@@ -118,17 +118,17 @@ class Calculator:
         return Month(usage, make_bill(usage, self.prices, free_tier=self.free_tier, transfer=self.transfer))
 
     def compare_choices(self) -> list[Choice]:
-        """Return all choices of `ColdStart`."""
+        """Return all values of `ColdStart`."""
         months = {name: self.count(stack) for name, stack in self._stacks.items()}
-        routes = [route for route, of in self._stacks["snapstart"].functions.items() if of.takes_snapshots]
-        waits = {name: sum(of.usage.cold_starts.get(route, 0) for route in routes) for name, of in months.items()}
+        routes = [route for route, entry in self._stacks["snapstart"].functions.items() if entry.takes_snapshots]
+        waits = {name: sum(entry.usage.cold_starts.get(route, 0) for route in routes) for name, entry in months.items()}
         return [
             Choice(
                 name=name,
                 dollars=month.bill.total,
                 more=month.bill.total - months["none"].bill.total,
                 cold_starts=waits[name],
-                # A restore is a wait too, but a shorter one.
+                # A restore is a shorter wait.
                 improved=waits["none"] - (0 if name == "snapstart" else waits[name]),
                 pays_from=self._find_break_even(name),
             )
@@ -136,7 +136,7 @@ class Calculator:
         ]
 
     def _find_break_even(self, choice: str) -> float | None:
-        """Return from how many requests a month on a choice is cheaper than `none`, or None where it never is."""
+        """Return the requests a month from which a value is cheaper than `none`; None if it never is."""
         if choice == "none":
             return None
 
@@ -148,7 +148,7 @@ class Calculator:
         return None if factor is None else factor * self.profile.count_served()
 
     def compare_apis(self) -> list[Alternative]:
-        """Return what an HTTP API and a REST API would cost."""
+        """Return the cost of an HTTP API and of a REST API."""
         alternatives = []
         for name, api in (("HTTP API", "http_api"), ("REST API", "rest_api")):
             dollars = self.count(api=api).bill.sum_by(lambda line: line.service)["API Gateway"]
@@ -157,7 +157,7 @@ class Calculator:
         return alternatives
 
     def compare_architectures(self) -> list[Alternative]:
-        """Return what Lambda costs on both architectures, were both as fast."""
+        """Return Lambda's cost on both architectures, assuming equal speed."""
         alternatives = []
         for architecture in ("arm64", "x86_64"):
             bill = self.count(read_stack({**self.parameters, "Architecture": architecture})).bill
@@ -166,7 +166,7 @@ class Calculator:
         return alternatives
 
     def compare_refusals(self) -> list[Alternative]:
-        """Return what bad tokens and too many requests cost, refused by the gateway and by the functions."""
+        """Return the cost of rejecting bad tokens and excess requests at the gateway and in the functions."""
         alternatives = []
         requests = self.profile.count_refused()
         nothing = self._count_without_refusals().bill.total
@@ -183,7 +183,7 @@ class Calculator:
 
 
 def find_root(difference: Callable[[float], float]) -> float | None:
-    """Return the factor at which a difference changes its sign; None where none of those that are tried is it."""
+    """Return the factor at which a difference changes its sign; None if there is none in the range."""
     low = LEAST_FACTOR
     while low < MOST_FACTOR and (difference(low) > 0) == (difference(low * 4) > 0):
         low *= 4

@@ -1,4 +1,4 @@
-"""Draws bills as an SVG of its own, in the style of the cold starts' plot."""
+"""Draws bills as an SVG in the style of the cold-start plot."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -8,7 +8,7 @@ from tools.benchmarks.cost.report import Report
 
 
 def draw_plot(reports: Sequence[Report]) -> str:
-    """Return a panel for each profile, a bar for each service, dearest first; each panel has a scale of its own."""
+    """Return a panel with its own scale for each profile, and a bar for each service, most expensive first."""
     parts: list[str] = []
     top = MARGIN
     for report in reports:
@@ -30,7 +30,7 @@ def _draw_panel(top: int, report: Report, services: Mapping[str, float]) -> list
     scale = (right - left - VALUE) / max(services.values())
     title = f"{report.profile.title}: ${total:,.2f} a month for {report.profile.count_served():,.0f} requests"
     parts = [f'<text class="title" x="{MARGIN}" y="{top + 14}">{escape(title)}</text>']
-    for index, (service, dollars) in enumerate(sorted(services.items(), key=lambda of: -of[1])):
+    for index, (service, dollars) in enumerate(sorted(services.items(), key=lambda entry: -entry[1])):
         y = top + HEAD - 8 + index * LINE
         middle = y + BAR - 3
         parts += [

@@ -1,4 +1,4 @@
-"""What AWS charges for a unit of each thing that it meters, in one region, as a dated file has it."""
+"""AWS's prices in a region, from a dated file."""
 
 import tomllib
 from collections.abc import Mapping
@@ -12,24 +12,24 @@ DIRECTORY = Path(__file__).parent / "prices"
 
 @dataclass(frozen=True)
 class Tier:
-    """A price that holds up to a quantity in a month; the last tier has no end."""
+    """A price up to a monthly quantity; the last tier has no limit."""
 
     price: float
-    """Dollars for as many units as the meter's `per`."""
+    """Dollars for the meter's `per` units."""
     up_to: float = float("inf")
 
 
 @dataclass(frozen=True)
 class Meter:
-    """Something that is counted and charged.
+    """A metered item.
 
     Attributes:
-        service: whose bill it is on.
-        item: what it is called in a bill.
-        unit: that is counted.
-        per: how many units the price is for.
-        tiers: the cheaper the more, in order.
-        free: units of a month that the free tier covers.
+        service: AWS service.
+        item: name on the bill.
+        unit: name of the unit.
+        per: units that a price applies to.
+        tiers: price tiers in order.
+        free: monthly units in the free tier.
     """
 
     service: str
@@ -43,8 +43,8 @@ class Meter:
         """Return the dollars for a month's quantity.
 
         Args:
-            quantity: in units.
-            free_tier: whether the free tier's part of it is free.
+            quantity: units.
+            free_tier: whether to subtract the free tier.
         """
         left = max(0.0, quantity - self.free) if free_tier else quantity
         dollars, start = 0.0, 0.0
@@ -61,10 +61,10 @@ class Prices:
     """The prices of one region.
 
     Attributes:
-        region: as AWS names it.
-        dated: when they were written down, ISO 8601.
-        source: of them, in words.
-        meters: by name.
+        region: AWS region.
+        dated: date of the prices, ISO 8601.
+        source: source of the prices.
+        meters: meters by name.
     """
 
     region: str
@@ -81,7 +81,7 @@ def load_prices(region: str) -> Prices:
     """Read the prices of a region.
 
     Raises:
-        BenchmarkError: there is no file for it.
+        BenchmarkError: there is no price file.
     """
     file = DIRECTORY / f"{region}.toml"
     try:
@@ -92,7 +92,7 @@ def load_prices(region: str) -> Prices:
             f"There are no prices for {region}, only for {known}. Copy one of those files and fill it in."
         ) from error
     meters = {
-        name: Meter(**{**of, "tiers": tuple(Tier(**tier) for tier in of["tiers"])})
-        for name, of in content["meters"].items()
+        name: Meter(**{**entry, "tiers": tuple(Tier(**tier) for tier in entry["tiers"])})
+        for name, entry in content["meters"].items()
     }
     return Prices(content["region"], str(content["dated"]), content["source"], meters)

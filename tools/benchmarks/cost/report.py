@@ -11,7 +11,7 @@ from tools.benchmarks.cost.usage import REFUSED, STANDING
 
 @dataclass(frozen=True)
 class Report:
-    """All that is told of one profile."""
+    """One profile's bill and comparisons."""
 
     profile: Profile
     month: Month
@@ -33,7 +33,7 @@ def make_report(calculator: Calculator) -> Report:
 
 
 def format_report(report: Report, heading: str = "##") -> str:
-    """Return a report as Markdown, which reads well in a terminal too."""
+    """Return a report as Markdown that also reads well in a terminal."""
     profile = report.profile
     served, refused = profile.count_served(), profile.count_refused()
     title = f"{heading} {profile.title} (`{profile.name}`)"
@@ -55,13 +55,15 @@ def format_services(report: Report) -> str:
     items = bill.sum_by(lambda line: f"{line.service}|{line.item}")
     services = bill.sum_by(lambda line: line.service)
     rows = []
-    for service, dollars in sorted(services.items(), key=lambda of: -of[1]):
+    for service, dollars in sorted(services.items(), key=lambda entry: -entry[1]):
         parts = sorted(
-            ((name.partition("|")[2], of) for name, of in items.items() if name.startswith(f"{service}|")),
-            key=lambda of: -of[1],
+            ((name.partition("|")[2], entry) for name, entry in items.items() if name.startswith(f"{service}|")),
+            key=lambda entry: -entry[1],
         )
         told = (
-            ", ".join(f"{name} {_dollars(of)}" for name, of in parts if of >= 0.005) if len(parts) > 1 else parts[0][0]
+            ", ".join(f"{name} {_dollars(entry)}" for name, entry in parts if entry >= 0.005)
+            if len(parts) > 1
+            else parts[0][0]
         )
         rows.append((service, _dollars(dollars), _dollars(dollars / million), told))
     rows.append(("**together**", f"**{_dollars(bill.total)}**", f"**{_dollars(bill.total / million)}**", ""))
@@ -114,15 +116,20 @@ def format_alternatives(report: Report) -> str:
         "bad requests refused": report.refusals,
     }
     rows = [
-        (f"{what}: {of.name}", _dollars(of.dollars), _dollars(of.per_million), _relate(of.dollars, pair[0].dollars))
+        (
+            f"{what}: {entry.name}",
+            _dollars(entry.dollars),
+            _dollars(entry.per_million),
+            _relate(entry.dollars, pair[0].dollars),
+        )
         for what, pair in pairs.items()
-        for of in pair
+        for entry in pair
     ]
     return _format_table(("set up another way", "$ a month", "$ a million of them", ""), rows, right=(1, 2, 3))
 
 
 def to_document(report: Report, calculator: Calculator) -> dict[str, Any]:
-    """Return a report as JSON can hold it."""
+    """Return a report in JSON types."""
     bill = report.month.bill
     return {
         "profile": report.profile.name,
@@ -139,15 +146,15 @@ def to_document(report: Report, calculator: Calculator) -> dict[str, Any]:
         "routes": dict(bill.sum_by(lambda line: line.route)),
         "lines": [asdict(line) for line in bill.lines],
         "coldStarts": report.month.usage.cold_starts,
-        "choices": [{**asdict(of), "breakEven": of.break_even} for of in report.choices],
-        "apis": [asdict(of) for of in report.apis],
-        "architectures": [asdict(of) for of in report.architectures],
-        "refusals": [asdict(of) for of in report.refusals],
+        "choices": [{**asdict(entry), "breakEven": entry.break_even} for entry in report.choices],
+        "apis": [asdict(entry) for entry in report.apis],
+        "architectures": [asdict(entry) for entry in report.architectures],
+        "refusals": [asdict(entry) for entry in report.refusals],
     }
 
 
 def _format_table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
-    """Return a Markdown table whose columns are aligned in the source too."""
+    """Return a Markdown table with aligned columns."""
     widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
 
     def fill(cells: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""A traffic profile: how many requests arrive in which hour, on which routes, how large, and how many are bad."""
+"""Traffic profiles: requests by hour and route, their sizes, and the share of bad ones."""
 
 import tomllib
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from tools.benchmarks.machine import BenchmarkError
 DAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
 WEEKEND = frozenset({"SAT", "SUN"})
 HOURS_OF_A_MONTH = 730
-"""As AWS's pricing calculator has it: a twelfth of 365 days."""
+"""A twelfth of 365 days, as in the AWS Pricing Calculator."""
 
 
 @dataclass(frozen=True)
@@ -20,12 +20,12 @@ class RouteTraffic:
     Attributes:
         weekday: requests in each of the 24 hours of a working day.
         weekend: requests in each of the 24 hours of a Saturday or Sunday.
-        request_bytes: of a body, with headers.
-        response_bytes: likewise.
-        items: on a page of a list; 0 for other routes.
-        not_modified: share of the requests that are answered with 304 and no body.
-        invalid: share of the requests that the function refuses with 400 before it asks the table.
-        idempotent: share of the requests with an `Idempotency-Key`.
+        request_bytes: size of a request with headers.
+        response_bytes: size of a response with headers.
+        items: items on a list's page; 0 for other routes.
+        not_modified: share of requests answered with 304 and no body.
+        invalid: share of requests that the function rejects with 400 before it calls the table.
+        idempotent: share of requests with an `Idempotency-Key`.
     """
 
     weekday: tuple[float, ...]
@@ -38,7 +38,7 @@ class RouteTraffic:
     idempotent: float = 0
 
     def count_requests(self, day: str, hour: int) -> float:
-        """Return the requests of an hour of a day of `DAYS`."""
+        """Return the requests in an hour of one of `DAYS`."""
         return (self.weekend if day in WEEKEND else self.weekday)[hour]
 
     def count_month(self) -> float:
@@ -51,15 +51,15 @@ class Profile:
     """A month's traffic.
 
     Attributes:
-        name: of its file.
-        title: in a report, a line of its own.
-        routes: by `METHOD path`; the requests that reach a function.
-        unauthorized: share of all requests that arrive without a token that the gateway accepts: 401 or 403 there.
-        throttled: share of all requests that the gateway refuses with 429.
-        burst: by how much the busiest moments of an hour exceed its average.
-        stored_items: resources in the table.
-        item_bytes: of one of them.
-        users: who sign in within a month.
+        name: name of its file.
+        title: title in a report.
+        routes: requests that reach a function, by `METHOD path`.
+        unauthorized: share of all requests that the gateway rejects with 401 or 403.
+        throttled: share of all requests that the gateway rejects with 429.
+        burst: the factor by which an hour's busiest moments exceed its average.
+        stored_items: items in the table.
+        item_bytes: size of an item.
+        users: users who sign in within a month.
     """
 
     name: str
@@ -73,11 +73,11 @@ class Profile:
     users: int
 
     def count_served(self) -> float:
-        """Return the requests of a month that reach a function."""
+        """Return a month's requests that reach a function."""
         return sum(route.count_month() for route in self.routes.values())
 
     def count_refused(self) -> float:
-        """Return the requests of a month that the gateway refuses."""
+        """Return a month's requests that the gateway rejects."""
         refused = self.unauthorized + self.throttled
         return self.count_served() * refused / (1 - refused)
 
@@ -86,15 +86,13 @@ def load_profile(file: Path) -> Profile:
     """Read a profile.
 
     Raises:
-        BenchmarkError: the file is missing, or is no profile.
+        BenchmarkError: the file is missing or invalid.
     """
     try:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
         return _read_profile(file.stem, content)
     except FileNotFoundError as error:
-        raise BenchmarkError(
-            f"There is no profile {file}. Those that come along are in tools/benchmarks/traffic/."
-        ) from error
+        raise BenchmarkError(f"There is no profile {file}; see tools/benchmarks/traffic/.") from error
     except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
         raise BenchmarkError(f"{file} is not a traffic profile: {type(error).__name__} {error}.") from error
 
@@ -113,11 +111,11 @@ def _read_profile(name: str, content: Mapping[str, object]) -> Profile:
     match content:
         case {"routes": {**routes}, "requests": {**requests}, **rest}:
             days = {day: _read_hours(requests[day]) for day in ("weekday", "weekend")}
-            read = {str(route): _read_route(of, days) for route, of in routes.items()}
+            read = {str(route): _read_route(entry, days) for route, entry in routes.items()}
             profile = Profile(name=name, routes=read, **rest)  # type: ignore[arg-type]
         case _:
             raise ValueError("it needs [requests] and [routes]")
-    shares = [share for of in read.values() for share in (of.not_modified, of.invalid, of.idempotent)]
+    shares = [share for entry in read.values() for share in (entry.not_modified, entry.invalid, entry.idempotent)]
     shares += [profile.unauthorized, profile.throttled]
     if not all(0 <= share <= 1 for share in shares) or profile.unauthorized + profile.throttled >= 1:
         raise ValueError("a share is a number from 0 to 1")
@@ -125,13 +123,13 @@ def _read_profile(name: str, content: Mapping[str, object]) -> Profile:
 
 
 def _read_route(content: object, days: Mapping[str, tuple[float, ...]]) -> RouteTraffic:
-    """Read a route, which has a share of all requests, or hours of its own."""
+    """Read a route, which has a share of all requests or its own hours."""
     if not isinstance(content, dict):
         raise TypeError("a route is a table")
     settings = dict(content)
     share = settings.pop("share", None)
     hours = {
-        day: _read_hours(settings.pop(day)) if share is None else tuple(of * float(str(share)) for of in shape)
+        day: _read_hours(settings.pop(day)) if share is None else tuple(entry * float(str(share)) for entry in shape)
         for day, shape in days.items()
     }
     return RouteTraffic(**hours, **settings)  # type: ignore[arg-type]

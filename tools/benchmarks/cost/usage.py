@@ -1,4 +1,4 @@
-"""What a month of a profile's traffic uses of each thing that AWS meters, by route."""
+"""A month's metered usage for a traffic profile, by route."""
 
 import math
 from collections import defaultdict
@@ -34,9 +34,9 @@ class Usage:
     """A month's quantities.
 
     Attributes:
-        quantities: by meter and route, or `REFUSED`, or `STANDING`.
-        cold_starts: requests that waited for the start of an environment, by route; restores of a snapshot included.
-        requests: that reach a function, by route.
+        quantities: quantities by meter and by route, `REFUSED` or `STANDING`.
+        cold_starts: cold starts by route, including restored snapshots.
+        requests: requests that reach a function, by route.
     """
 
     quantities: defaultdict[tuple[str, str], float] = field(default_factory=lambda: defaultdict(float))
@@ -56,15 +56,15 @@ def count_usage(
     api: str = "http_api",
     gateway_refuses: bool = True,
 ) -> Usage:
-    """Count a month.
+    """Return a month's usage.
 
     Args:
-        stack: whose bill it is.
-        profile: of its traffic.
-        durations: of its functions.
-        assumptions: for the rest.
+        stack: the stack.
+        profile: its traffic.
+        durations: its functions' durations.
+        assumptions: everything else.
         api: `http_api` or `rest_api`.
-        gateway_refuses: whether bad tokens and too many requests are refused before a function sees them.
+        gateway_refuses: whether the gateway rejects bad tokens and excess requests before a function sees them.
 
     Raises:
         BenchmarkError: the profile has a route that the stack does not have.
@@ -88,7 +88,7 @@ def count_usage(
 
 @dataclass(frozen=True)
 class _Route:
-    """One route, while it is counted."""
+    """Adds one route's usage."""
 
     usage: Usage
     route: str
@@ -108,7 +108,7 @@ class _Route:
         self.usage.add("transfer", self.route, bodies / GIGABYTE)
 
     def _body_bytes(self) -> int:
-        """Return what an answer without a body saves; its headers are some 250 bytes."""
+        """Return the bytes that a response without a body saves; headers take about 250."""
         return max(0, self.traffic.response_bytes - 250)
 
     def _count_time(self, duration: Duration, operation: str) -> None:
@@ -131,7 +131,7 @@ class _Route:
                 )
                 before = environments
                 if provisioned:
-                    # On average: bursts are short.
+                    # The average counts, because bursts are short.
                     share = make_demand(rate, 1, warm, assumptions.idle).find_share(provisioned)
                     standing = provisioned * memory * count_provisioned_seconds(3600) * WEEKS
                     add(f"lambda.provisioned.{function.architecture}", self.route, standing)
@@ -147,13 +147,13 @@ class _Route:
         starting = count_gigabyte_seconds(cold_starts, count_billed_seconds(start), function.memory)
         add(f"lambda.duration.{function.architecture}", self.route, starting)
         if function.takes_snapshots:
-            # A version goes when the next one comes, so that one snapshot stands all the time.
+            # Each version replaces the previous one, so one snapshot is cached all the time.
             standing = count_snapshot_seconds(HOURS_OF_A_MONTH * 3600 / assumptions.versions) * assumptions.versions
             add("lambda.snapshot_cache", self.route, memory * standing)
             add("lambda.snapshot_restore", self.route, memory * cold_starts)
 
     def _count_provisioned(self, day: str, hour: int, environments: int) -> int:
-        """Return how many environments target tracking has provisioned in an hour."""
+        """Return the provisioned environments in an hour, with target tracking."""
         provisioned = self.function.provisioned
         if provisioned is None or (day, hour) not in provisioned.hours:
             return 0
@@ -164,13 +164,13 @@ class _Route:
         valid = requests * (1 - self.traffic.invalid)
         match operation:
             case "query":
-                # One more than the page shows, which tells whether another page follows.
+                # One more than the page, which tells whether another page follows.
                 units = count_read_units((self.traffic.items + 1) * size, consistent=True)
                 self.usage.add("dynamodb.reads", self.route, valid * units)
             case "get":
                 self.usage.add("dynamodb.reads", self.route, valid * count_read_units(size, consistent=True))
             case "create":
-                # With a key: the claim, and a transaction that writes the resource and the key.
+                # With a key: a claim, and a transaction that writes the resource and the key.
                 plain = count_write_units(size)
                 keyed = 1 + count_write_units(size, transactional=True) + count_write_units(size, transactional=True)
                 share = self.traffic.idempotent
@@ -196,7 +196,7 @@ def _count_refused(
         usage.add(f"lambda.duration.{function.architecture}", REFUSED, used)
         usage.add("logs.ingested", REFUSED, refused * assumptions.function_log / GIGABYTE)
         if function.traced:
-            # Beside the requests that are served anyhow, of which the first of each second is traced.
+            # The first request of each second is already counted.
             usage.add("traces", REFUSED, refused * 0.05)
     if stack.access_log:
         for route, requests in {**usage.requests, REFUSED: refused}.items():
@@ -228,9 +228,9 @@ def _count_standing(usage: Usage, stack: Stack, profile: Profile, assumptions: A
 
 
 def _count_share_of_hours(*routes: RouteTraffic) -> float:
-    """Return the share of hours in which one of the routes has a request: a metric is charged for these alone."""
+    """Return the share of hours in which a route has requests; a metric is charged for these only."""
     requests = [sum(route.count_requests(day, hour) for route in routes) for day in DAYS for hour in range(24)]
-    return sum(1 - math.exp(-of) for of in requests) * WEEKS / HOURS_OF_A_MONTH
+    return sum(1 - math.exp(-entry) for entry in requests) * WEEKS / HOURS_OF_A_MONTH
 
 
 def _count_warming(usage: Usage, stack: Stack, assumptions: Assumptions) -> None:
@@ -242,7 +242,7 @@ def _count_warming(usage: Usage, stack: Stack, assumptions: Assumptions) -> None
     warming = count_gigabyte_seconds(times, count_billed_seconds(assumptions.warming), stack.warming.memory)
     usage.add(f"lambda.duration.{architecture}", STANDING, warming)
     usage.add("logs.ingested", STANDING, times * assumptions.function_log / GIGABYTE)
-    usage.add("traces", STANDING, times)  # the warmed functions' segments belong to the same trace
+    usage.add("traces", STANDING, times)  # including the warmed functions' segments
     for function in stack.functions.values():
         answers = times * function.kept_warm * assumptions.warm_rounds
         usage.add("lambda.requests", STANDING, answers)
@@ -252,7 +252,7 @@ def _count_warming(usage: Usage, stack: Stack, assumptions: Assumptions) -> None
 
 
 def sum_by_meter(usage: Usage) -> Mapping[str, float]:
-    """Return a month's quantities of all routes together."""
+    """Return a month's quantities by meter."""
     totals: defaultdict[str, float] = defaultdict(float)
     for (meter, _), quantity in usage.quantities.items():
         totals[meter] += quantity

@@ -1,4 +1,4 @@
-"""`make load`: sends what a profile says to the API, and reports how it was answered."""
+"""`make load`: sends a profile's load to the API and reports the responses."""
 
 import argparse
 import os
@@ -11,9 +11,10 @@ from pathlib import Path
 import gevent
 from gevent.event import Event
 
-# Locust before all that opens connections: it makes them wait in gevent's loop.
+# Locust comes before everything that opens connections, because it patches them to wait in gevent's loop.
 from locust import FastHttpUser  # noqa: F401
 
+from tools.arguments import add_target
 from tools.benchmarks.load.access import Access, find_access
 from tools.benchmarks.load.caller import Traffic
 from tools.benchmarks.load.housekeeping import Housekeeping
@@ -29,14 +30,14 @@ DOCUMENTS = ROOT / "docs/operations"
 
 
 def main() -> int:
-    """Run, print and write the report; 1 where too many requests failed, 2 where nothing could be sent."""
+    """Run, print and write the report; return 1 if too many requests failed, 2 if nothing could be sent."""
     options = _parse()
     stop = Event()
-    # Nothing is left behind: Ctrl-C ends the stages, and not the clean-up after them.
+    # Ctrl-C ends the stages, not the cleanup after them.
     watchers = [gevent.signal_handler(number, stop.set) for number in (signal.SIGINT, signal.SIGTERM)]
     try:
         profile = load_profile(options.profile)
-        access = find_access(options.url, _name_target(options), profile.seconds, os.environ)
+        access = find_access(options, profile.seconds, os.environ)
         conditions = {"Asked": access.url} | describe_system() | {"Load tool": f"Locust {version('locust')}"}
         return _load(access, profile, conditions, options, stop)
     except BenchmarkError as error:
@@ -76,7 +77,7 @@ def _load(
 
 
 def _clean_up(housekeeping: Housekeeping, traffic: Traffic) -> str:
-    """Delete what the run has made, and return a sentence where something is left: the report is written anyway."""
+    """Delete what the run created, and return a sentence if something is left. The report is written anyway."""
     try:
         left = housekeeping.delete_resources()
     except BenchmarkError as error:
@@ -98,20 +99,11 @@ def _write(run: Run, conditions: Mapping[str, str], options: argparse.Namespace)
     print(f"Written to {report} and, as a plot, {plot.name} beside it.")
 
 
-def _name_target(options: argparse.Namespace) -> list[str]:
-    """Return the option that says which API is meant, as it was given."""
-    given = {"--url": options.url, "--stage": options.stage, "--stack": options.stack}
-    return [text for name, value in given.items() if value is not None for text in (name, value)]
-
-
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="make load", description="Send what a profile says to the API.", allow_abbrev=False
+        prog="make load", description="Send a profile's load to the API.", allow_abbrev=False
     )
-    where = parser.add_mutually_exclusive_group(required=True)
-    where.add_argument("--url", help="of an API that `make run` serves, or of any with TOKEN=… in the environment")
-    where.add_argument("--stage", help="a profile of samconfig.toml, whose stack is deployed")
-    where.add_argument("--stack", help="name of a deployed stack, in the region of the environment")
+    add_target(parser)
     parser.add_argument("--profile", type=Path, default=PROFILES / "steady.toml", metavar="FILE")
     parser.add_argument(
         "--output", type=Path, default=ROOT / ".load", metavar="FOLDER", help="for the report (default: .load)"

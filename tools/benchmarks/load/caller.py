@@ -1,4 +1,4 @@
-"""The callers that Locust runs: each sends one request after the other, drawn from the profile's mix."""
+"""Locust users that send requests from the profile's mix, one after the other."""
 
 import random
 import time
@@ -12,29 +12,29 @@ from locust import FastHttpUser, task
 from tools.benchmarks.load.profile import OPERATIONS, Stage
 
 ANSWER_SECONDS = 35
-"""How long a request waits for its answer; the gateway itself answers within 30 seconds."""
+"""Timeout of a request; the gateway answers within 30 seconds."""
 RESOURCES = "/api/v1/resources"
 _STATUSES = {"list": 200, "get": 200, "create": 201, "update": 200, "delete": 204}
 
 
 class Traffic:
-    """What all callers of a run share: the mix, and the resources that they have made."""
+    """State that a run's callers share: the mix, and the resources that they created."""
 
     def __init__(self, mix: Mapping[str, int], token: str) -> None:
         self.headers = {"Authorization": f"Bearer {token}"}
         self.mark = f"load test {uuid.uuid4()}"
-        """The name of every resource of this run."""
+        """Name of every resource of this run."""
         self.resources: deque[str] = deque()
-        """Ids of those that no request is about."""
+        """IDs of resources that no request uses at the moment."""
         self.stage = Stage(0, None, 1)
         self._mix = mix
         self._deck: list[str] = []
 
     def draw(self) -> str:
-        """Return the next operation: as a card from a deck that holds the mix once.
+        """Return the next operation, drawn from a shuffled deck that contains the mix once.
 
-        A deck keeps to the mix within a few requests, so that the number of resources does not wander off as it would
-        with independent draws.
+        A deck keeps to the mix within a few requests, so the number of resources does not drift as it would with
+        independent draws.
         """
         if not self._deck:
             self._deck = [operation for operation, count in self._mix.items() for _ in range(count)]
@@ -49,20 +49,20 @@ class Traffic:
 
 
 class Caller(FastHttpUser):
-    """Sends requests at the stage's rate, or as fast as they are answered."""
+    """Sends requests at the stage's rate, or back to back."""
 
     traffic: Traffic
-    # Locust's own default accepts any certificate.
+    # Locust's default accepts any certificate.
     insecure = False
     connection_timeout = network_timeout = ANSWER_SECONDS
 
     def on_start(self) -> None:
-        """Take a moment of one's own within the second, so that callers do not send in step."""
+        """Start at a random moment within the interval, so that callers do not send in step."""
         self._due = time.perf_counter() + random.random() * self._interval()
         gevent.sleep(self._due - time.perf_counter())
 
     def wait_time(self) -> float:
-        """Return the seconds until the next request is due; one that is late is sent at once, and not made up for."""
+        """Return the seconds until the next request is due. A late one is sent at once, without catching up."""
         now = time.perf_counter()
         self._due = max(self._due + self._interval(), now)
         return self._due - now
@@ -79,7 +79,7 @@ class Caller(FastHttpUser):
         if operation == "list":
             self._send(operation, "GET", RESOURCES)
         elif operation == "create":
-            # Without an Idempotency-Key: what it leaves in the table could not be deleted afterwards.
+            # No Idempotency-Key, because the item that it leaves in the table could not be deleted afterwards.
             created = self._send(operation, "POST", RESOURCES, json=traffic.describe_resource())
             if created is not None:
                 traffic.resources.append(str(created["id"]))
@@ -87,7 +87,7 @@ class Caller(FastHttpUser):
             self._send_about(operation, traffic.resources.popleft())
 
     def _send_about(self, operation: str, resource: str) -> None:
-        """Send a request about a resource, which no other caller deletes meanwhile."""
+        """Send a request about a resource that no other caller deletes meanwhile."""
         path = f"{RESOURCES}/{resource}"
         if operation == "delete":
             self._send(operation, "DELETE", path)
@@ -103,7 +103,7 @@ class Caller(FastHttpUser):
     def _send(
         self, operation: str, method: str, path: str, json: Mapping[str, object] | None = None
     ) -> Mapping[str, object] | None:
-        """Send a request, and return what it is answered with, or None where it failed or has no content."""
+        """Send a request and return its JSON response; None if it failed or has no content."""
         expected = _STATUSES[operation]
         with self.client.request(
             method,

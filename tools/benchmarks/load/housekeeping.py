@@ -1,4 +1,4 @@
-"""What comes before and after a run: resources to ask for, and none of them left behind."""
+"""Creates resources before a run and deletes all of them after it."""
 
 from collections.abc import Iterator
 from http import HTTPStatus
@@ -13,22 +13,22 @@ _AT_ONCE = 8
 
 
 class Housekeeping:
-    """Makes and deletes the resources of a run, with requests that are not counted."""
+    """Creates and deletes a run's resources with requests that are not counted."""
 
     def __init__(self, url: str, traffic: Traffic) -> None:
         self._url = f"{url}{RESOURCES}"
         self._traffic = traffic
         self._session = requests.Session()
-        # Neither a proxy nor a netrc's password of the environment.
+        # Ignores the environment's proxy and netrc.
         self._session.trust_env = False
         self._session.headers.update(traffic.headers)
         self._oldest = ""
 
     def check_access(self) -> None:
-        """Ask for a page.
+        """Request a page.
 
         Raises:
-            BenchmarkError: nothing answers, or the token is refused.
+            BenchmarkError: nothing answers, or the token is rejected.
         """
         answer = self._send("GET", self._url, params={"limit": "1"})
         if answer.status_code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
@@ -40,10 +40,10 @@ class Housekeeping:
             raise BenchmarkError(f"{self._url} answers {answer.status_code}, so it is not this API or not well.")
 
     def create_resources(self, count: int) -> None:
-        """Make the resources that are there before the first request is counted.
+        """Create the resources that a run starts with.
 
         Raises:
-            BenchmarkError: one cannot be made; those that were are deleted.
+            BenchmarkError: a resource cannot be created; the others are deleted.
         """
         try:
             for created in Pool(_AT_ONCE).imap_unordered(self._create, range(count)):
@@ -54,13 +54,13 @@ class Housekeeping:
             raise
 
     def delete_resources(self) -> int:
-        """Delete every resource of this run, also one whose answer was lost, and return how many cannot be deleted."""
+        """Delete every resource of this run, including those with lost responses, and return how many remain."""
         Pool(_AT_ONCE).map(self._delete, list(self._traffic.resources))
         self._traffic.resources.clear()
         return Pool(_AT_ONCE).map(self._delete, list(self._find_resources())).count(False)
 
     def _find_resources(self) -> Iterator[str]:
-        """Return the ids of those that are still there; newest first, so none comes after one older than the run."""
+        """Return the IDs of remaining resources. Pages are newest first, so the search ends at the run's start."""
         parameters = {"limit": "100"}
         while True:
             answer = self._send("GET", self._url, params=parameters)

@@ -1,4 +1,4 @@
-"""What a run has measured: the time and the fault of every request, summed up by route, by stage and over time."""
+"""Times and failures of a run's requests, summed up by route, stage and time."""
 
 from array import array
 from bisect import bisect_left
@@ -10,7 +10,7 @@ from math import ceil
 
 @dataclass(frozen=True)
 class Figures:
-    """Some requests, summed up; times in milliseconds, None where there are no requests."""
+    """Summary of some requests; times are in milliseconds, or None without requests."""
 
     requests: int
     errors: int
@@ -26,18 +26,18 @@ class Figures:
 
 @dataclass
 class _Samples:
-    # Arrays: a soak of a day has millions of requests.
+    # Arrays, because a day's soak has millions of requests.
     ends: array[float] = field(default_factory=lambda: array("d"))
     milliseconds: array[float] = field(default_factory=lambda: array("d"))
     failed_ends: array[float] = field(default_factory=lambda: array("d"))
 
 
 class Measurements:
-    """Takes each request as it ends; times are in seconds since the first stage began."""
+    """Records requests as they end; times are seconds since the first stage began."""
 
     def __init__(self) -> None:
         self.problems: Counter[str] = Counter()
-        """How often each route failed in which way."""
+        """Counts of failures by route and cause."""
         self._samples: dict[str, _Samples] = {}
 
     @property
@@ -53,20 +53,20 @@ class Measurements:
             self.problems[f"{route}: {problem}"] += 1
 
     def sum_up(self, route: str | None = None, start: float = 0, end: float = float("inf")) -> Figures:
-        """Sum up the requests that ended from `start` until before `end`, of one route or of all."""
+        """Sum up the requests that ended from `start` until before `end`, for one route or all."""
         chosen = self._samples.values() if route is None else [self._samples[route]]
         times: list[float] = []
         errors = 0
         for samples in chosen:
-            # In the order in which they ended.
+            # In the order of their ends.
             times += samples.milliseconds[bisect_left(samples.ends, start) : bisect_left(samples.ends, end)]
             errors += bisect_left(samples.failed_ends, end) - bisect_left(samples.failed_ends, start)
         times.sort()
-        return Figures(len(times), errors, *(_quantile(times, of) for of in (0.5, 0.9, 0.99, 1)))
+        return Figures(len(times), errors, *(_quantile(times, entry) for entry in (0.5, 0.9, 0.99, 1)))
 
 
 def _quantile(ordered: Sequence[float], share: float) -> float | None:
-    """Return the least value that `share` of all do not exceed (the nearest rank)."""
+    """Return a percentile by nearest rank."""
     if not ordered:
         return None
     return ordered[max(0, ceil(share * len(ordered)) - 1)]

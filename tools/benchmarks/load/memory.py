@@ -1,4 +1,4 @@
-"""How much memory a local engine's processes take while it is under load."""
+"""Memory of a local engine's processes under load."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -17,11 +17,11 @@ class MemoryFigures:
     """The memory of one kind of process.
 
     Attributes:
-        processes: at the start and at the end.
-        start: MB of one, on average.
-        end: likewise.
-        most: likewise.
-        slope: MB a minute of one, on average, over the second half of the run.
+        processes: number at the start and at the end.
+        start: average MB of a process at the start.
+        end: average MB at the end.
+        most: highest average MB.
+        slope: average growth of a process in the second half of the run, in MB a minute.
     """
 
     processes: tuple[int, int]
@@ -33,9 +33,9 @@ class MemoryFigures:
 
 @dataclass
 class MemorySamples:
-    """What was seen, by kind of process; memory as MB of one process, on average.
+    """Samples by kind of process, as average MB of one process.
 
-    The engine starts more processes of a function as requests meet, so that the sum grows where no process does.
+    The engine starts more processes for concurrent requests, so the sum would grow without any process growing.
     """
 
     seconds: list[float] = field(default_factory=list)
@@ -43,14 +43,14 @@ class MemorySamples:
     processes: dict[str, list[int]] = field(default_factory=lambda: {kind: [] for kind in KINDS})
 
     def add(self, second: float, engine: psutil.Process) -> None:
-        """Look at an engine's processes now; where it has ended, nothing is added."""
+        """Sample an engine's processes; does nothing if the engine has ended."""
         sizes: defaultdict[str, list[int]] = defaultdict(list)
         try:
             for process in (engine, *engine.children(recursive=True)):
                 kind = "engine" if process == engine else _read_kind(process)
                 sizes[kind].append(process.memory_info().rss)
         except psutil.Error:
-            # A function's process may end meanwhile; the next look is as good.
+            # A function's process may have ended meanwhile; the next sample will do.
             return
         self.seconds.append(second)
         for kind in KINDS:
@@ -58,7 +58,7 @@ class MemorySamples:
             self.processes[kind].append(len(sizes[kind]))
 
     def sum_up(self) -> Mapping[str, MemoryFigures]:
-        """Return the figures of each kind; nothing where there are too few samples for a slope."""
+        """Return the figures of each kind; empty if there are too few samples for a slope."""
         half = len(self.seconds) // 2
         minutes = [second / 60 for second in self.seconds[half:]]
         if len(minutes) < 2:
@@ -76,10 +76,10 @@ class MemorySamples:
 
 
 def find_engine(port: int) -> psutil.Process | None:
-    """Return the process of the local engine that serves a port of this machine, or None where there is none."""
+    """Return the process of the local engine that serves a port, or None."""
     for process in psutil.process_iter(["cmdline"]):
         command: Sequence[str] = process.info["cmdline"] or ()
-        if ("-m", "local", "run") in zip(command, command[1:], command[2:], strict=False):
+        if ("-m", "local_engine", "run") in zip(command, command[1:], command[2:], strict=False):
             ports = [after for option, after in pairwise(command) if option == "--port"]
             if (ports or ["3000"])[-1] == str(port):
                 return process

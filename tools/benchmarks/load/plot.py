@@ -1,4 +1,4 @@
-"""Draws a run over time as an SVG of its own, in the style of the cold starts' plot."""
+"""Draws a run over time as an SVG in the style of the cold-start plot."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from math import ceil
 from tools.benchmarks.cold_start.plot import GAP, HEAD, MARGIN, STYLE, WIDTH
 from tools.benchmarks.load.run import Run
 
-LEFT, HEIGHT, FOOT = 64, 120, 24  # of the axis' numbers, of a panel's drawing, and of the seconds below it
+LEFT, HEIGHT, FOOT = 64, 120, 24  # width of the axis labels, height of a panel, and of the seconds below it
 _BUCKETS = 120
 _LINES = """
     .line { fill: none; stroke-width: 1.5; }
@@ -33,7 +33,7 @@ class Series:
 
 
 def draw_plot(run: Run) -> str:
-    """Return panels of latency, of requests and errors, and, where it was looked at, of memory."""
+    """Return panels for latency, for requests and errors and, if sampled, for memory."""
     panels = [
         ("Latency, ms", _read_latencies(run)),
         ("Requests a second", _read_rates(run)),
@@ -58,23 +58,26 @@ def draw_plot(run: Run) -> str:
 
 def _read_latencies(run: Run) -> list[Series]:
     width = run.seconds / _BUCKETS
-    figures = [(of + 0.5, run.measurements.sum_up(start=of * width, end=(of + 1) * width)) for of in range(_BUCKETS)]
+    figures = [
+        (entry + 0.5, run.measurements.sum_up(start=entry * width, end=(entry + 1) * width))
+        for entry in range(_BUCKETS)
+    ]
     return [
-        Series("p50", [(middle * width, of.median) for middle, of in figures if of.median is not None]),
-        Series("p99", [(middle * width, of.p99) for middle, of in figures if of.p99 is not None]),
+        Series("p50", [(middle * width, entry.median) for middle, entry in figures if entry.median is not None]),
+        Series("p99", [(middle * width, entry.p99) for middle, entry in figures if entry.p99 is not None]),
     ]
 
 
 def _read_rates(run: Run) -> list[Series]:
-    # Whole seconds, so that a bucket's edge does not cut through the callers' rhythm.
+    # Whole seconds, so that buckets match the callers' rhythm.
     width = float(ceil(run.seconds / _BUCKETS))
     figures = [
         ((number + 0.5) * width, run.measurements.sum_up(start=number * width, end=(number + 1) * width))
         for number in range(int(run.seconds / width))
     ]
     return [
-        Series("requests", [(middle, of.requests / width) for middle, of in figures]),
-        Series("errors", [(middle, of.errors / width) for middle, of in figures]),
+        Series("requests", [(middle, entry.requests / width) for middle, entry in figures]),
+        Series("errors", [(middle, entry.errors / width) for middle, entry in figures]),
     ]
 
 

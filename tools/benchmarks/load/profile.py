@@ -1,4 +1,4 @@
-"""A load profile: which requests are sent, how many, and for how long."""
+"""Load profiles: the mix of requests, their rate and duration."""
 
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -14,12 +14,12 @@ OPERATIONS = {
     "update": "PUT /api/v1/resources/{id}",
     "delete": "DELETE /api/v1/resources/{id}",
 }
-"""The route of each kind of request that a profile can name."""
+"""Routes by the names that a profile uses."""
 MOST_USERS = 2000
 
 
 class ProfileError(BenchmarkError):
-    """A profile cannot be used; the message is a sentence that names the file and the key."""
+    """A profile is invalid; the message names the file and the key."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class Stage:
     """A part of a run.
 
     Attributes:
-        seconds: how long it lasts.
-        rate: requests a second; None where every user sends the next request as one is answered.
-        users: who send at once.
+        seconds: duration.
+        rate: requests per second; None if users send requests back to back.
+        users: number of concurrent users.
     """
 
     seconds: float
@@ -42,16 +42,16 @@ class Stage:
 
 @dataclass(frozen=True)
 class Profile:
-    """What a run sends.
+    """A run's load and limits.
 
     Attributes:
-        name: of its file.
-        title: in a report.
-        mix: how often each of `OPERATIONS` comes, relative to the others.
-        stages: one after the other.
-        resources: that are there before the first request is counted.
-        allowed_errors: share of the requests that may fail, from 0 to 1.
-        allowed_growth: MB a minute by which a process may grow, where memory can be measured; None for any.
+        name: name of its file.
+        title: title in a report.
+        mix: relative frequency of each of `OPERATIONS`.
+        stages: the stages in order.
+        resources: number of resources at the start.
+        allowed_errors: share of requests that may fail, from 0 to 1.
+        allowed_growth: MB a minute that a local process may grow; None for no limit.
     """
 
     name: str
@@ -71,7 +71,7 @@ def load_profile(file: Path) -> Profile:
     """Read a profile.
 
     Raises:
-        ProfileError: the file is missing, is no TOML, or a key of it does not fit.
+        ProfileError: the file is missing, not TOML, or has an invalid key.
     """
     try:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
@@ -112,7 +112,7 @@ def _read_mix(content: object) -> Mapping[str, int]:
     if not isinstance(content, dict):
         raise ValueError(f"it needs a [mix] of {', '.join(OPERATIONS)}")
     _refuse_unknown(content, OPERATIONS, "mix.")
-    mix = {name: int(_read_number(f"mix.{name}", of, 0, 1000, whole=True)) for name, of in content.items()}
+    mix = {name: int(_read_number(f"mix.{name}", entry, 0, 1000, whole=True)) for name, entry in content.items()}
     if not any(mix.values()):
         raise ValueError("mix has no request that comes more often than never")
     if mix.get("delete", 0) > mix.get("create", 0):
@@ -130,7 +130,7 @@ def _read_stage(key: str, content: object) -> Stage:
     if "users" in content:
         return Stage(seconds, None, int(_read_number(f"{key}.users", content["users"], 1, MOST_USERS, whole=True)))
     rate = _read_number(f"{key}.rate", content["rate"], 0.1, MOST_USERS)
-    # A request a second each: a user whose request takes less than that falls not behind.
+    # One request per second each: a user keeps up if a request takes less than a second.
     return Stage(seconds, rate, max(1, round(rate)))
 
 

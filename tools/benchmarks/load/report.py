@@ -1,4 +1,4 @@
-"""What a run has shown, as Markdown."""
+"""A run's report in Markdown."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -14,13 +14,13 @@ _MOST_PROBLEMS = 10
 
 
 def format_report(run: Run, conditions: Mapping[str, str], plot: str, command: str) -> str:
-    """Return the report, a page of its own.
+    """Return the report as a page.
 
     Args:
-        run: what was measured.
-        conditions: on which machine and when, by name.
-        plot: the name of the plot's file, beside the page.
-        command: that makes it.
+        run: the run.
+        conditions: machine and date, by name.
+        plot: file name of the plot.
+        command: command that produces the page.
     """
     text = Template(_PAGE.read_text(encoding="utf-8")).substitute(
         title=run.profile.title,
@@ -35,14 +35,14 @@ def format_report(run: Run, conditions: Mapping[str, str], plot: str, command: s
         memory=_format_memory(run.memory.sum_up()),
         conditions="\n".join(f"| {name} | {value} |" for name, value in conditions.items()),
     )
-    # A section that has nothing to say leaves no gap.
+    # Empty sections leave no gap.
     while "\n\n\n" in text:
         text = text.replace("\n\n\n", "\n\n")
     return text
 
 
 def format_routes(run: Run) -> str:
-    """Return the table by route, all requests last."""
+    """Return the table by route, with all requests last."""
     rows = [(f"`{route}`", run.measurements.sum_up(route)) for route in run.measurements.routes]
     rows.append(("all", run.measurements.sum_up()))
     return "\n".join(
@@ -73,7 +73,7 @@ def _format_stages(run: Run) -> str:
     ends = [start for start, _ in run.stages[1:]]
     rows = []
     for (start, stage), end in zip(run.stages, [*ends, run.seconds], strict=True):
-        # What was on its way when the last stage ended belongs to it.
+        # Requests in flight at the end belong to the last stage.
         until = end if end < run.seconds else float("inf")
         figures = run.measurements.sum_up(start=start, end=until)
         rows.append(f"| {stage.describe()}, {stage.seconds:g} s | {_format_figures(figures, end - start)} |")
@@ -100,7 +100,7 @@ def _format_memory(kinds: Mapping[str, MemoryFigures]) -> str:
             "",
             "| processes | how many, start and end | start | end | most | MB a minute |",
             "|---|---:|---:|---:|---:|---:|",
-            *(f"| {kind} | {_format_memory_figures(of)} |" for kind, of in kinds.items()),
+            *(f"| {kind} | {_format_memory_figures(entry)} |" for kind, entry in kinds.items()),
         ]
     )
 

@@ -1,4 +1,4 @@
-"""Runs a profile's stages with Locust, and says every few seconds how it goes."""
+"""Runs a profile's stages with Locust and reports progress every few seconds."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -19,13 +19,13 @@ _MEMORY_SECONDS = 2.0
 
 @dataclass
 class Run:
-    """What a run has shown so far.
+    """A run and its results.
 
     Attributes:
-        profile: that was run.
-        stages: those that began, with the second at which each did.
-        seconds: how long it took.
-        is_complete: whether no stage was cut short.
+        profile: the profile.
+        stages: the stages that began, with the second at which each began.
+        seconds: duration.
+        is_complete: whether all stages ran to their end.
     """
 
     profile: Profile
@@ -37,14 +37,14 @@ class Run:
 
     @property
     def growing(self) -> Sequence[str]:
-        """The kinds of processes that grew more than the profile allows."""
+        """Kinds of processes that grew more than the profile allows."""
         most = self.profile.allowed_growth
         figures = self.memory.sum_up() if most is not None else {}
-        return [kind for kind, of in figures.items() if most is not None and of.slope > most]
+        return [kind for kind, entry in figures.items() if most is not None and entry.slope > most]
 
     @property
     def has_failed(self) -> bool:
-        """Whether more went wrong than the profile allows."""
+        """Whether errors or growth exceed what the profile allows."""
         total = self.measurements.sum_up()
         return not total.requests or total.error_share > self.profile.allowed_errors or bool(self.growing)
 
@@ -58,15 +58,15 @@ def run_profile(
     stop: Event,
     show: Callable[[str], None],
 ) -> Run:
-    """Send what a profile says, and return what was measured.
+    """Run a profile and return the results.
 
     Args:
-        url: of the API.
-        profile: to run.
-        traffic: that the callers share.
-        engine: whose memory is looked at; None for a deployed API.
-        stop: ends the run early.
-        show: takes a line of progress.
+        url: URL of the API.
+        profile: the profile.
+        traffic: state that the callers share.
+        engine: process whose memory is sampled; None for a deployed API.
+        stop: ends the run early when set.
+        show: is called with a line of progress.
     """
     run = Run(profile)
     environment = Environment(user_classes=[Caller], host=url, stop_timeout=ANSWER_SECONDS)
@@ -103,7 +103,7 @@ def _watch(
     stop: Event,
     show: Callable[[str], None],
 ) -> None:
-    """Wait for a stage's end, and meanwhile show progress and look at memory."""
+    """Wait for a stage's end; meanwhile show progress and sample memory."""
     now = time.perf_counter()
     end, next_look = now + seconds, now
     next_line = now + PROGRESS_SECONDS - (now - began) % PROGRESS_SECONDS

@@ -1,4 +1,4 @@
-"""`make bench-local`: the local engine beside `sam local start-api`, on the same local AWS services, in one run."""
+"""`make bench-local`: measures the local engine and `sam local start-api` with the same AWS services in one run."""
 
 import contextlib
 import json
@@ -39,12 +39,12 @@ REPORT = ROOT / "docs/benchmarks/local-engine.md"
 
 @dataclass(frozen=True)
 class Case:
-    """A stack with the one request of it that is measured.
+    """A stack and its measured request.
 
     Attributes:
-        has_table: whether the stack has a table, and an authorizer.
-        counts: requests in a round, by number of clients and then by server: enough for some seconds of each.
-        least_ratios: by number of clients, see `Measurement.least_ratio`.
+        has_table: whether the stack has a table and an authorizer.
+        counts: requests in a round, by number of clients and by server; enough for some seconds.
+        least_ratios: `Measurement.least_ratio` by number of clients.
     """
 
     name: str
@@ -76,8 +76,8 @@ CASES = (
 
 
 def main() -> int:
-    """Measure, print and write the report; 1 where a ratio falls short, 2 where nothing could be measured."""
-    # A shell that starts this in the background has SIGINT ignored, which the servers would inherit.
+    """Measure, print and write the report; return 1 if a ratio is missed, 2 if nothing could be measured."""
+    # A shell that starts this in the background ignores SIGINT, and the servers would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
@@ -102,7 +102,7 @@ def main() -> int:
 
 def _measure() -> list[Measurement]:
     measurements: list[Measurement] = []
-    # The issuer goes by the port of `sam local`, so both stacks are served there, one after the other.
+    # The issuer's name contains the port of `sam local`, so both stacks use the same port in turn.
     sam_port = free_port()
     with run_backend(sam_port) as backend:
         for case in CASES:
@@ -116,7 +116,7 @@ def _measure() -> list[Measurement]:
 def _compare_answers(requests: Mapping[str, Request]) -> None:
     answers = {server: json.loads(fetch_body(request)) for server, request in requests.items()}
     if answers[ENGINE] != answers[SAM_LOCAL]:
-        raise BenchmarkError(f"The servers do not answer alike, so their speed cannot be compared: {answers}")
+        raise BenchmarkError(f"The servers give different responses, so their speed cannot be compared: {answers}")
 
 
 @contextlib.contextmanager
@@ -128,8 +128,9 @@ def _run_servers(case: Case, sam_port: int, backend: Backend) -> Iterator[dict[s
         run_engine(case.template, case.name, ports[ENGINE], backend, *arguments),
         run_sam_local(built, case.name, ports[SAM_LOCAL], backend),
     ):
+        issuers = {ENGINE: case.template, SAM_LOCAL: ECHO_STACK}  # the backend runs the latter
         yield {
-            server: Request(port, case.path, mint_token(port, USER) if case.has_table else None)
+            server: Request(port, case.path, mint_token(port, USER, issuers[server]) if case.has_table else None)
             for server, port in ports.items()
         }
 
@@ -137,12 +138,12 @@ def _run_servers(case: Case, sam_port: int, backend: Backend) -> Iterator[dict[s
 def _measure_case(case: Case, requests: Mapping[str, Request]) -> list[Measurement]:
     measurements = [Measurement(case.name, clients, case.least_ratios.get(clients)) for clients in case.counts]
     for number in range(ROUNDS):
-        # Each server goes first in every other round.
+        # The servers take turns in going first.
         servers = (ENGINE, SAM_LOCAL) if number % 2 == 0 else (SAM_LOCAL, ENGINE)
         for measured in measurements:
             for server in servers:
-                # The first round starts containers and processes, and after each change of server or clients
-                # caches are cold.
+                # The first round starts containers and processes, and caches are cold after each change of server
+                # or clients.
                 send_load(requests[server], measured.clients, measured.clients * (5 if number == 0 else 1))
                 count = case.counts[measured.clients][server]
                 load = send_load(requests[server], measured.clients, count)
@@ -156,7 +157,7 @@ def _measure_case(case: Case, requests: Mapping[str, Request]) -> list[Measureme
 
 
 def _write_items() -> Path:
-    """Write the items of one user in the form that `--seed` reads, and return the file."""
+    """Write one user's items in the format of `--seed`, and return the file."""
     items = [
         {
             "pk": {"S": f"user#{USER}"},

@@ -1,7 +1,7 @@
-"""Sends one request over and over, from several clients at once, and takes the time of each.
+"""Sends one request repeatedly from several clients, and measures each response time.
 
-One process, one thread and bare sockets: a request costs it some 30 µs of processor time, so that on a small machine
-it leaves the processors to the server that is measured.
+It uses one thread and plain sockets. A request takes about 30 µs of processor time, which leaves a small machine's
+processors to the measured server.
 """
 
 import http.client
@@ -15,12 +15,12 @@ _CHUNK = 64 * 1024
 
 
 class LoadError(Exception):
-    """A request was not answered as it should be; the message is a sentence for the user."""
+    """A request failed; the message is for the user."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """A GET that is answered with 200 by the server at a port of this machine."""
+    """A GET request to a port of this machine, whose response is 200."""
 
     port: int
     path: str
@@ -35,19 +35,19 @@ class Request:
 
 @dataclass(frozen=True)
 class Load:
-    """What was measured, in seconds."""
+    """Measured times in seconds."""
 
     latencies: list[float]
     duration: float
     processor_time: float
-    """Of this process."""
+    """Processor time of this process."""
 
 
 def fetch_body(request: Request) -> bytes:
-    """Send a request once and return the content of the answer.
+    """Send a request once and return the response's content.
 
     Raises:
-        LoadError: the answer is no 200, or there is none within a minute.
+        LoadError: there is no response with status 200 within a minute.
     """
     headers = {"Authorization": f"Bearer {request.token}"} if request.token else {}
     connection = http.client.HTTPConnection("127.0.0.1", request.port, timeout=ANSWER_SECONDS)
@@ -67,15 +67,15 @@ def fetch_body(request: Request) -> bytes:
 
 
 def send_load(request: Request, clients: int, count: int) -> Load:
-    """Send a request `count` times; each client sends its next one when it has the answer to the last.
+    """Send a request `count` times; each client waits for a response before its next request.
 
     Args:
         request: what to send.
-        clients: how many connections there are.
-        count: of all clients together.
+        clients: number of connections.
+        count: number of requests of all clients.
 
     Raises:
-        LoadError: an answer is no 200, or there is none within a minute.
+        LoadError: a response is not 200, or there is none within a minute.
     """
     latencies: list[float] = []
     left = count
@@ -110,7 +110,7 @@ def send_load(request: Request, clients: int, count: int) -> Load:
 
 
 class _Client:
-    """One connection, kept open as long as the server agrees."""
+    """A connection, kept open as long as the server allows."""
 
     def __init__(self, request: Request, selector: selectors.BaseSelector) -> None:
         self._request = request
@@ -127,7 +127,7 @@ class _Client:
         self._transmit()
 
     def receive(self) -> bool:
-        """Take what has arrived, and return whether the answer is complete."""
+        """Read what has arrived, and return whether the response is complete."""
         assert self._socket
         try:
             chunk = self._socket.recv(_CHUNK)
@@ -137,7 +137,7 @@ class _Client:
         head, separator, body = self._received.partition(b"\r\n\r\n")
         status, headers = _parse_head(head) if separator else (0, {})
         if not chunk and not self._received:
-            # The server has closed an idle connection just when this one was about to use it.
+            # The server closed an idle connection just before this request.
             self.close()
             self._transmit()
             return False
@@ -172,8 +172,8 @@ class _Client:
         self._socket.sendall(self._message)
 
     def _acknowledge(self) -> None:
-        # A server that sends head and body apart, with Nagle's algorithm on, waits in between for an acknowledgement,
-        # which Linux delays by 40 ms. That would be time of the client, and is not to be held against the server.
+        # With Nagle's algorithm, a server that sends head and body separately waits for an acknowledgement, which Linux
+        # delays by 40 ms. The client causes that delay, so it must not count against the server.
         if self._socket and hasattr(socket, "TCP_QUICKACK"):
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 

@@ -12,12 +12,12 @@ ENGINE, SAM_LOCAL = "local engine", "sam local"
 
 @dataclass
 class Measurement:
-    """One request at one number of clients, on both servers."""
+    """One request with a number of clients, on both servers."""
 
     request: str
     clients: int
     least_ratio: float | None
-    """How many times `sam local`'s throughput the engine must reach; None where nothing is asked."""
+    """Multiple of `sam local`'s throughput that the engine must reach, or None."""
     rounds: dict[str, list[Load]] = field(default_factory=lambda: {ENGINE: [], SAM_LOCAL: []})
 
     @property
@@ -29,11 +29,11 @@ class Measurement:
         return self.least_ratio is None or self.ratio >= self.least_ratio
 
     def throughput(self, server: str) -> float:
-        """Return requests a second: the median of the rounds."""
+        """Return requests per second, as the median of the rounds."""
         return statistics.median(_throughput(load) for load in self.rounds[server])
 
     def percentile(self, server: str, share: float) -> float:
-        """Return a percentile of the times of all rounds' requests, in milliseconds, by nearest rank."""
+        """Return a percentile of all response times in milliseconds, by nearest rank."""
         latencies = sorted(latency for load in self.rounds[server] for latency in load.latencies)
         return latencies[max(0, math.ceil(share * len(latencies)) - 1)] * 1000
 
@@ -59,7 +59,7 @@ def format_table(measurements: Sequence[Measurement]) -> str:
 
 
 def client_share(measurements: Sequence[Measurement]) -> float:
-    """Return the largest share of one processor that the measuring process took in a round."""
+    """Return the largest share of a processor that this process used in a round."""
     loads = (load for measured in measurements for loads in measured.rounds.values() for load in loads)
     return max(load.processor_time / load.duration for load in loads)
 

@@ -1,4 +1,4 @@
-"""Starts the servers that are measured, and what they need, and stops them."""
+"""Starts and stops the measured servers and their dependencies."""
 
 import contextlib
 import functools
@@ -26,7 +26,7 @@ ECHO_STACK = Path(__file__).parent / "stack/template.yaml"
 START_SECONDS = 90
 STOP_SECONDS = 30
 _SAM = [sys.executable, "-m", "samcli"]
-# Named, because sam looks for it beside the template.
+# Explicit, because sam looks for it beside the template.
 _SAM_OPTIONS = ["--config-file", str(ROOT / "samconfig.toml"), "--parameter-overrides", f"Architecture={ARCHITECTURE}"]
 
 
@@ -39,7 +39,7 @@ class Backend:
 
 
 def describe_container_engine() -> str:
-    """Return name and version of the engine that `sam local` will use.
+    """Return name and version of the container engine that `sam local` uses.
 
     Raises:
         BenchmarkError: there is none.
@@ -51,13 +51,13 @@ def describe_container_engine() -> str:
 
 @contextlib.contextmanager
 def run_backend(sam_port: int) -> Iterator[Backend]:
-    """Run `python -m local_engine backend` without tables, which the engines make, for the `sam local` on a port.
+    """Run the local engine's backend for `sam local`. The engine creates the tables.
 
     Args:
-        sam_port: which the issuer of the tokens that it accepts is named after.
+        sam_port: port of `sam local`, which is part of the issuer's name.
     """
     backend = Backend(free_port(), free_port())
-    command = [sys.executable, "-m", "local", "backend", "--template", str(ECHO_STACK), "--port", str(sam_port)]
+    command = [sys.executable, "-m", "local_engine", "backend", "--template", str(ECHO_STACK), "--port", str(sam_port)]
     command += ["--services-port", str(backend.services_port), "--issuer-port", str(backend.issuer_port)]
     with _run(command, "backend", f"http://127.0.0.1:{backend.issuer_port}/.well-known/openid-configuration"):
         yield backend
@@ -65,8 +65,8 @@ def run_backend(sam_port: int) -> Iterator[Backend]:
 
 @contextlib.contextmanager
 def run_engine(template: Path, name: str, port: int, backend: Backend, *arguments: str) -> Iterator[None]:
-    """Run what `make run` runs, with the services of a backend."""
-    command = [sys.executable, "-m", "local", "run", "--template", str(template), "--port", str(port)]
+    """Run the local engine with a backend's AWS services."""
+    command = [sys.executable, "-m", "local_engine", "run", "--template", str(template), "--port", str(port)]
     command += ["--services", f"http://127.0.0.1:{backend.services_port}", *arguments]
     with _run(command, f"engine-{name}", f"http://127.0.0.1:{port}/"):
         yield
@@ -74,7 +74,7 @@ def run_engine(template: Path, name: str, port: int, backend: Backend, *argument
 
 @contextlib.contextmanager
 def run_sam_local(built_template: Path, name: str, port: int, backend: Backend) -> Iterator[None]:
-    """Run `sam local start-api`, whose containers are kept warm, with the services and the issuer of a backend."""
+    """Run `sam local start-api` with warm containers and a backend's AWS services and issuer."""
     variables = (ROOT / "tools/sam_local.json").read_text()
     for usual, actual in ((SERVICES_PORT, backend.services_port), (ISSUER_PORT, backend.issuer_port)):
         variables = variables.replace(f":{usual}", f":{actual}")
@@ -87,13 +87,14 @@ def run_sam_local(built_template: Path, name: str, port: int, backend: Backend) 
 
 
 def issuer_arguments(port: int) -> list[str]:
-    """Return the arguments of `run` that have the project's own stack accept the local issuer of a port."""
+    """Return arguments that make the project's stack accept the local issuer at a port."""
     return ["--parameters", f"Issuer={issuer_url(port)}", f"Audience={AUDIENCE}"]
 
 
-def mint_token(port: int, subject: str) -> str:
-    command = [sys.executable, "-m", "local", "token", "--port", str(port), "--sub", subject]
-    command += ["--scopes", "read:resources"]
+def mint_token(port: int, subject: str, template: Path) -> str:
+    """Return a token for the API at a port, signed by the issuer that serves a template."""
+    command = [sys.executable, "-m", "local_engine", "token", "--port", str(port), "--sub", subject]
+    command += ["--scopes", "read:resources", "--template", str(template)]
     return subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
 
@@ -111,7 +112,7 @@ def _container_engine() -> docker.DockerClient:
 
 
 def _pull_option() -> list[str]:
-    # An image that is here already is not asked for again.
+    # Does not pull an image that is already present.
     tags = [tag for image in _container_engine().images.list() for tag in image.tags]
     is_here = any(tag.endswith(f"/lambda/python:3.13-{ARCHITECTURE}") for tag in tags)
     return ["--skip-pull-image"] if is_here else []
@@ -119,10 +120,10 @@ def _pull_option() -> list[str]:
 
 @contextlib.contextmanager
 def _run(command: Sequence[str], name: str, url: str) -> Iterator[None]:
-    """Run a server from its first answer at a URL on, whatever the answer, and stop it as Ctrl-C would."""
+    """Run a server for the block, from its first response at a URL on, and stop it with SIGINT."""
     log = WORK_DIRECTORY / f"{name}.log"
     with log.open("w") as output:
-        # A session of its own: Ctrl-C ends the benchmark, which then stops its servers in order.
+        # In its own session, because Ctrl-C ends the benchmark, which then stops its servers in order.
         process = subprocess.Popen(
             command, cwd=ROOT, stdout=output, stderr=output, env=tool_environment(), start_new_session=True
         )

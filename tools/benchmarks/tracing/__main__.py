@@ -1,4 +1,4 @@
-"""`make bench-traces`: what tracing costs the function of the list, with this project's own and with OpenTelemetry."""
+"""`make bench-traces`: measures what tracing costs the list function, with this project's code and OpenTelemetry."""
 
 import argparse
 import contextlib
@@ -34,7 +34,7 @@ REPORT = ROOT / "docs/benchmarks/tracing.md"
 ITEMS = 20
 WARM_UP = 30
 TRACE_ID = "1-67a1b2c3-0123456789abcdef01234567"
-BLOCK = 20  # invocations of one candidate before it is the next one's turn
+BLOCK = 20  # invocations of a candidate before the next one's turn
 IMPORT = "from serverless_api.telemetry.tracing import TableCall\n"
 UNTRACED = """
 
@@ -48,7 +48,7 @@ class TableCall:
 
 @dataclass(frozen=True)
 class Candidate:
-    """One of those that are measured, as it is deployed, and where its traces go."""
+    """A candidate as it is deployed, and the receivers of its traces."""
 
     name: str
     function: Function
@@ -69,7 +69,7 @@ def remove_tracing(packages: Path) -> None:
 
 
 def keep_tracing(_: Path) -> None:
-    """Measure it as it is."""
+    """Leave the layer as it is."""
 
 
 def use_candidate(name: str) -> Callable[[Path], None]:
@@ -97,13 +97,13 @@ CHANGES: Mapping[str, Callable[[Path], None]] = {
 
 
 def main() -> int:
-    """Measure, print and write the report; 1 where a bound is not kept, 2 where nothing could be measured."""
+    """Measure, print and write the report; return 1 if a limit is exceeded, 2 if nothing could be measured."""
     parser = argparse.ArgumentParser(prog="make bench-traces", description=__doc__)
     parser.add_argument("--environments", type=int, default=8, help="of each candidate (default: %(default)s)")
     parser.add_argument("--requests", type=int, default=300, help="of each kind and environment (default: %(default)s)")
     parser.add_argument("--starts", type=int, default=20, help="of an interpreter, to import (default: %(default)s)")
     arguments = parser.parse_args()
-    # A shell that starts this in the background has SIGINT ignored.
+    # A shell that starts this in the background ignores SIGINT.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
@@ -120,7 +120,7 @@ def main() -> int:
         ):
             launcher = Launcher(python, table, processors)
             candidates = _make_candidates(project, beside, elsewhere)
-            figures = {of.name: Figures(of.zipped_bytes) for of in candidates}
+            figures = {entry.name: Figures(entry.zipped_bytes) for entry in candidates}
             for number in range(arguments.starts + 1):
                 print(f"\rImports {number} of {arguments.starts}", end="", flush=True)
                 for candidate in candidates:
@@ -178,26 +178,26 @@ def _make_candidates(project: Function, beside: Sinks, elsewhere: Sinks) -> list
 def _measure_environments(
     candidates: Sequence[Candidate], figures: Mapping[str, Figures], launcher: Launcher, requests: int
 ) -> None:
-    """Start an environment of each candidate, and let them take turns."""
+    """Start an environment of each candidate and invoke them in turns."""
     events = {sampled: _make_event(sampled) for sampled in (True, False)}
     with contextlib.ExitStack() as stack:
         emulators: dict[str, Emulator] = {}
-        for of in candidates:
-            emulator = stack.enter_context(launcher.start(replace(of.function, handler="traced_app.handler")))
-            before = of.sinks.count_traces()
+        for entry in candidates:
+            emulator = stack.enter_context(launcher.start(replace(entry.function, handler="traced_app.handler")))
+            before = entry.sinks.count_traces()
             _invoke(emulator, events[True], times=1)
-            figures[of.name].first.append(emulator.processor_seconds())
+            figures[entry.name].first.append(emulator.processor_seconds())
             _invoke(emulator, events[True], WARM_UP)
-            # What was sent is taken a moment later.
+            # The sinks receive a moment later.
             time.sleep(0.1)
-            arrived = of.sinks.count_traces() - before
-            if arrived != (0 if of.name in (NONE, OFF) else WARM_UP + 1):
-                raise BenchmarkError(f"{of.name}: {arrived} traces have arrived of {WARM_UP + 1} requests.")
-            emulators[of.name] = emulator
+            arrived = entry.sinks.count_traces() - before
+            if arrived != (0 if entry.name in (NONE, OFF) else WARM_UP + 1):
+                raise BenchmarkError(f"{entry.name}: {arrived} traces have arrived of {WARM_UP + 1} requests.")
+            emulators[entry.name] = emulator
         spent: dict[tuple[str, bool], list[float]] = {(name, sampled): [] for name in emulators for sampled in events}
         blocks = max(requests // BLOCK, 1)
         for number in range(blocks):
-            # In changing order: what has run before on the processor has filled its caches.
+            # In varying order, because the previous candidate has filled the processor's caches.
             for name, emulator in random.sample(list(emulators.items()), len(emulators)):
                 for sampled in (True, False) if number % 2 else (False, True):
                     before_block = emulator.processor_seconds()

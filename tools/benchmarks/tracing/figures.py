@@ -1,4 +1,4 @@
-"""What has been measured of each candidate, divided by what the function costs without any tracing."""
+"""Figures of each candidate, relative to the function without tracing."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -13,14 +13,14 @@ IMPORT_BOUND, WARM_BOUND = 1.03, 1.02
 
 @dataclass
 class Figures:
-    """All that is known of one candidate; times are processor seconds of the function's process.
+    """One candidate's figures; times are processor seconds of the function's process.
 
     Attributes:
-        zipped_bytes: of its layer.
-        imports: of importing the function's module, one for each start of an interpreter.
-        first: from the start to the first answer, one for each start; sampled.
-        sampled: of a warm list that is sampled, a median of blocks for each environment.
-        unsampled: of one that is not.
+        zipped_bytes: size of its layer.
+        imports: imports of the function's module, one for each start of an interpreter.
+        first: from the start to the first response of a sampled request, one for each start.
+        sampled: sampled warm lists, a median of blocks for each environment.
+        unsampled: unsampled warm lists.
     """
 
     zipped_bytes: int
@@ -31,8 +31,8 @@ class Figures:
 
 
 def find_ratio(values: Sequence[float], floor: Sequence[float]) -> tuple[float, float, float]:
-    """Return the quartiles of the ratios of values that were measured beside each other: second, first, third."""
-    ratios = [value / of for value, of in zip(values, floor, strict=True)]
+    """Return the quartiles of the ratios of paired values: second, first, third."""
+    ratios = [value / entry for value, entry in zip(values, floor, strict=True)]
     first, second, third = statistics.quantiles(ratios, n=4)
     return second, first, third
 
@@ -43,14 +43,14 @@ def format_table(figures: Mapping[str, Figures]) -> str:
         "| | import | to the first answer | warm list, sampled | warm list, not sampled | layer, KB |",
         "|---|---:|---:|---:|---:|---:|",
     ]
-    for name, of in figures.items():
+    for name, entry in figures.items():
         cells = [
-            _format_cell(of.imports, floor.imports, 1, name),
-            _format_cell(of.first, floor.first, 1, name),
-            _format_cell(of.sampled, floor.sampled, 3, name),
-            _format_cell(of.unsampled, floor.unsampled, 3, name),
+            _format_cell(entry.imports, floor.imports, 1, name),
+            _format_cell(entry.first, floor.first, 1, name),
+            _format_cell(entry.sampled, floor.sampled, 3, name),
+            _format_cell(entry.unsampled, floor.unsampled, 3, name),
         ]
-        lines.append(f"| {name} | " + " | ".join(cells) + f" | {of.zipped_bytes / 1024:,.0f} |")
+        lines.append(f"| {name} | " + " | ".join(cells) + f" | {entry.zipped_bytes / 1024:,.0f} |")
     return "\n".join(lines)
 
 
@@ -63,12 +63,12 @@ def _format_cell(values: Sequence[float], floor: Sequence[float], digits: int, n
 
 
 def find_excesses(figures: Mapping[str, Figures]) -> list[str]:
-    """Return a sentence for each bound that this project does not keep."""
+    """Return a sentence for each limit that this project exceeds."""
     own, floor = figures[OWN], figures[NONE]
     bounds = (
         ("importing the function's module", own.imports, floor.imports, IMPORT_BOUND),
         ("a warm list that is sampled", own.sampled, floor.sampled, WARM_BOUND),
         ("a warm list that is not sampled", own.unsampled, floor.unsampled, WARM_BOUND),
     )
-    ratios = [(what, find_ratio(values, of)[0], bound) for what, values, of, bound in bounds]
+    ratios = [(what, find_ratio(values, entry)[0], bound) for what, values, entry, bound in bounds]
     return [f"{what}: {ratio:.3f} is over {bound:g}." for what, ratio, bound in ratios if ratio > bound]

@@ -1,6 +1,6 @@
-"""What takes the traces while they are measured: a daemon for datagrams and a collector for HTTP, which count them.
+"""Receivers of traces that count them: a daemon for datagrams and a collector for HTTP.
 
-In a process of their own: which processor a datagram's reader has decides what sending it costs.
+They run in their own process, because the reader's processor affects the cost of sending a datagram.
 """
 
 import contextlib
@@ -19,13 +19,13 @@ from tools.benchmarks.machine import ROOT
 
 @dataclass(frozen=True)
 class Sinks:
-    """Where traces are sent."""
+    """Addresses of the receivers."""
 
     daemon_port: int
     collector_port: int
 
     def count_traces(self) -> int:
-        """Return how many datagrams and requests have arrived so far."""
+        """Return the number of datagrams and requests so far."""
         connection = http.client.HTTPConnection("127.0.0.1", self.collector_port, timeout=10)
         try:
             connection.request("GET", "/")

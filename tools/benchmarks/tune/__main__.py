@@ -87,8 +87,8 @@ def main() -> int:
         Tuned(function, operation, sizes, recommend(sizes, terms).memory)
         for (function, operation), sizes in measured.items()
     ]
-    for of in tuned:
-        print(f"\n{of.function}\n{_format_sizes(of, terms)}")
+    for entry in tuned:
+        print(f"\n{entry.function}\n{_format_sizes(entry, terms)}")
     _write(tuned, terms, Repetitions(arguments.starts, arguments.requests), conditions)
     write_inputs(arguments.arn_prefix, SIZES)
     return 0
@@ -172,7 +172,7 @@ def _format_sizes(tuned: Tuned, terms: Terms) -> str:
 def _write(tuned: Sequence[Tuned], terms: Terms, repetitions: Repetitions, conditions: Mapping[str, str]) -> None:
     page = Template((Path(__file__).parent / "page.md").read_text(encoding="utf-8"))
     text = page.substitute(
-        tables="\n\n".join(f"## {of.function}\n\n{_format_sizes(of, terms)}" for of in tuned),
+        tables="\n\n".join(f"## {entry.function}\n\n{_format_sizes(entry, terms)}" for entry in tuned),
         starts=repetitions.starts,
         requests=repetitions.requests,
         first=f"{terms.first:g}",

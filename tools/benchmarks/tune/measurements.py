@@ -1,4 +1,4 @@
-"""A function at several memory sizes: what was measured, what it would cost, and which size is recommended."""
+"""A function at several memory sizes: figures, cost and recommendation."""
 
 import math
 import statistics
@@ -11,15 +11,15 @@ from tools.benchmarks.cost.prices import Prices
 
 @dataclass(frozen=True)
 class Terms:
-    """On which a size is judged.
+    """Criteria for a size.
 
     Attributes:
-        first: seconds that the first answer of a new environment may take.
-        warm: seconds that 95 of 100 warm answers may take.
-        prices: of a region.
-        architecture: `arm64` or `x86_64`, whose prices hold.
+        first: limit for the first response of a new environment, in seconds.
+        warm: limit for the 95th percentile of warm responses, in seconds.
+        prices: prices of a region.
+        architecture: `arm64` or `x86_64`.
         waiting: seconds that a request waits for the table, which answers at once here.
-        cold_share: of the requests, that start an environment.
+        cold_share: share of cold starts.
     """
 
     first: float
@@ -36,10 +36,10 @@ class Size:
 
     Attributes:
         memory: MB.
-        first: seconds to the first answer, of each start.
-        warm: seconds to each later answer.
-        processor: seconds of processor time of one warm request.
-        start: seconds of processor time to the first answer, of each start.
+        first: seconds to the first response, for each start.
+        warm: seconds to each later response.
+        processor: processor seconds of a warm request.
+        start: processor seconds to the first response, for each start.
     """
 
     memory: int
@@ -58,15 +58,15 @@ class Size:
 
     @property
     def warm_95(self) -> float:
-        """The time that 95 of 100 warm answers keep."""
+        """95th percentile of warm responses."""
         return sorted(self.warm)[math.ceil(0.95 * len(self.warm)) - 1]
 
     def keeps(self, terms: Terms) -> bool:
-        """Return whether the size is as quick as it has to be."""
+        """Return whether the size meets the limits."""
         return self.first_median <= terms.first and self.warm_95 + terms.waiting <= terms.warm
 
     def charge_million(self, terms: Terms) -> float:
-        """Return the dollars of Lambda for a million requests."""
+        """Return Lambda's cost of a million requests in dollars."""
         seconds = count_billed_seconds(statistics.mean(self.warm) + terms.waiting)
         used = count_gigabyte_seconds(1e6, seconds, self.memory)
         used += count_gigabyte_seconds(1e6 * terms.cold_share, count_billed_seconds(self.first_median), self.memory)
@@ -75,12 +75,12 @@ class Size:
 
 
 def predict_warm(size: Size, full: Size) -> float:
-    """Return the warm time that `make cost` would take for a size, from what was measured with a whole processor."""
+    """Return the warm duration that `make cost` assumes for a size, from the figures of a full processor."""
     return scale_to_memory(full.processor, max(0.0, full.warm_median - full.processor), size.memory)
 
 
 def recommend(sizes: Sequence[Size], terms: Terms) -> Size:
-    """Return the cheapest size that is quick enough, or where none is the one with the quickest first answer."""
+    """Return the cheapest size that meets the limits, or else the one with the fastest first response."""
     keeping = [size for size in sizes if size.keeps(terms)]
     if not keeping:
         return min(sizes, key=lambda size: size.first_median)

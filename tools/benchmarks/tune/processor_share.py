@@ -1,8 +1,8 @@
-"""Gives processes a share of a processor, as Lambda does by memory size: a quota of time in each period.
+"""Limits processes to a share of a processor, as Lambda does by memory size.
 
-Lambda promises processor time in proportion to memory, one vCPU at 1769 MB, and does not document the mechanism. The
-kernel's bandwidth control is the usual one, and is used here: a request that needs less than a period's quota is not
-slowed down at all, which a model that divides the processor evenly does not show.
+Lambda allocates processor time in proportion to memory, one vCPU at 1769 MB, and does not document the mechanism. This
+module uses the kernel's bandwidth control, a quota in each period: a request that needs less than a period's quota is
+not slowed down at all.
 """
 
 import contextlib
@@ -27,23 +27,23 @@ class ProcessorShare:
         self._directory = directory
 
     def add(self, pid: int) -> None:
-        """Limit a process, and those that it starts from now on."""
+        """Limit a process and those that it starts from now on."""
         (self._directory / "cgroup.procs").write_text(str(pid))
 
     def remove(self, pid: int) -> None:
-        """Limit a process no longer."""
+        """Stop limiting a process."""
         (self._directory.parent / "cgroup.procs").write_text(str(pid))
 
 
 @contextlib.contextmanager
 def limit_processor(memory: int) -> Iterator[ProcessorShare]:
-    """Make a control group with the share that a memory size has.
+    """Create a control group with a memory size's share.
 
     Args:
-        memory: MB; from 1769 on, the share is one whole processor.
+        memory: MB; from 1769 on, the share is one full processor.
 
     Raises:
-        BenchmarkError: this system has no control groups, or this user may not make one.
+        BenchmarkError: the system has no control groups, or the user may not create one.
     """
     quota = round(PERIOD * min(1.0, memory / FULL_PROCESSOR))
     is_version_1 = (_VERSION_1 / "cpu.cfs_quota_us").exists() or (_VERSION_1 / "cgroup.procs").exists()
@@ -69,7 +69,7 @@ def limit_processor(memory: int) -> Iterator[ProcessorShare]:
 
 
 def _remove_group(directory: Path) -> None:
-    """Remove a control group as soon as the kernel has done with its processes, which were killed."""
+    """Remove a control group once the kernel is done with its killed processes."""
     deadline = time.monotonic() + 5
     while True:
         try:

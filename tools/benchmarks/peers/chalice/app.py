@@ -41,7 +41,7 @@ def list_resources():
 
 @app.route("/api/v1/resources", methods=["POST"], authorizer=authorizer)
 def create_resource():
-    # Chalice itself answers 400 where the body is not JSON.
+    # Chalice itself answers 400 if the body is not JSON.
     fields = app.current_request.json_body
     problem = find_problem(fields)
     if problem:

@@ -39,7 +39,7 @@ def list_resources():
 
 @app.post("/api/v1/resources")
 def create_resource():
-    # Flask itself answers 400 where the body is not JSON.
+    # Flask itself answers 400 if the body is not JSON.
     fields = request.get_json()
     problem = find_problem(fields)
     if problem:

@@ -1,4 +1,4 @@
-"""Powertools' HTTP resolver with validation, and the Logger and Tracer that its documentation's examples wear."""
+"""Powertools' HTTP resolver with validation, Logger and Tracer, as in the examples of its documentation."""
 
 import base64
 import json

@@ -1,6 +1,6 @@
-"""What `sam init` starts with, and the table as AWS's tutorial of an HTTP API with DynamoDB reaches it.
+"""The application of `sam init`, with the table of AWS's tutorial for an HTTP API with DynamoDB.
 
-The code of the application that the SAM CLI carries answers "hello world"; `requests` is in its requirements.
+The original answers "hello world" and has `requests` in its requirements.
 """
 
 import base64

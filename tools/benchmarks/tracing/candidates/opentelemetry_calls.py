@@ -1,4 +1,4 @@
-"""The spans of the two candidates that have OpenTelemetry's SDK; goes into the layer beside them."""
+"""Spans of the two candidates with OpenTelemetry's SDK."""
 
 import os
 
@@ -8,7 +8,7 @@ from serverless_api.environment import settings
 
 
 def make_table_call(tracer, flush=None):
-    """Return what stands for `tracing.TableCall`; `flush` is called after each call that is recorded."""
+    """Return a replacement for `tracing.TableCall`, which calls `flush` after each recorded call."""
 
     class Span:
         def __init__(self, operation, retries):

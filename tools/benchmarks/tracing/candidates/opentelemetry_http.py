@@ -1,4 +1,4 @@
-"""OpenTelemetry's SDK with its OTLP/HTTP exporter, to a collector beside the function, flushed before the answer.
+"""OpenTelemetry's SDK with its OTLP/HTTP exporter to a local collector, flushed before the response.
 
 Replaces `serverless_api.telemetry.tracing`. A list makes one call, so flushing after each call flushes once for each
 invocation. Without it the spans would stay until the environment runs again, or forever.

@@ -1,4 +1,4 @@
-"""OpenTelemetry's SDK, each span sent to the X-Ray daemon as AWS's own distribution for Lambda does it.
+"""OpenTelemetry's SDK, sending each span to the X-Ray daemon as AWS's distribution for Lambda does.
 
 Replaces `serverless_api.telemetry.tracing`. The datagram is OTLP in base64 after `T1S`, as the OTLP/UDP exporter of the
 AWS Distro for OpenTelemetry writes it; AWS's documentation does not describe it.

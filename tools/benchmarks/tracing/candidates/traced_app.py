@@ -1,6 +1,6 @@
-"""The function's handler, with the tracing header that Lambda passes on and its emulator does not.
+"""The function's handler with the tracing header, which Lambda passes on and the emulator does not.
 
-The time that this takes is awslambdaric's in Lambda, and the same for every candidate.
+In Lambda, awslambdaric does this; it takes the same time for every candidate.
 """
 
 import os

@@ -203,8 +203,8 @@ class Evaluator:
             self._named.remove(logical_id)
         if isinstance(name, str):
             return name
-        # CloudFormation puts the stack's name in front of every generated name. Tables, queues and the rest do without it
-        # here, where one stack runs; of functions, policies and searches refer to the prefix.
+        # CloudFormation starts every generated name with the stack's. Here only functions do: policies and dashboards
+        # find a stack's functions by that prefix.
         is_function = resource.get("Type") == "AWS::Lambda::Function"
         return "-".join((*([STACK_NAME] if is_function else []), *self._place, logical_id))
 
