@@ -14,9 +14,11 @@ TIME_LAPSE = ("--minute", str(MINUTE_SECONDS))
 @pytest.fixture(scope="module")
 def stand() -> Iterator[Stand]:
     # Twelve clients can drive an account with ten environments to its limit.
-    with write_variant(AccountConcurrency="10") as template:
-        with start_stand(*TIME_LAPSE, template=template, ColdStart="warm") as stand:
-            yield stand
+    with (
+        write_variant(AccountConcurrency="10") as template,
+        start_stand(*TIME_LAPSE, template=template, ColdStart="warm") as stand,
+    ):
+        yield stand
 
 
 @pytest.fixture(scope="module")

@@ -46,8 +46,8 @@ def find_sent(budget: Mapping[str, Any], dollars: float) -> set[str]:
 def test_a_month_that_costs_more_than_was_meant_is_told(share: float, sent: set[str]) -> None:
     month = count_month()
     resources = translate_stack(MonthlyBudget=str(round(month * share, 2))).resources
-    assert find_sent(resources["Budget"].properties, month) == sent
+    assert find_sent(resources["Operations/Budget"].properties, month) == sent
 
 
 def test_there_is_no_budget_by_default() -> None:
-    assert "Budget" not in translate_stack().resources
+    assert "Operations/Budget" not in translate_stack().resources

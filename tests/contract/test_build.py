@@ -1,38 +1,46 @@
-"""What `sam build` makes of the template."""
+"""What `sam build` makes of the layer and the functions."""
 
-from tests.support.stack import ROOT
+from pathlib import Path
+
+from tests.support.stack import ROOT, list_routes
+
+LAYER = ROOT / "layers" / "shared"
 
 
-def test_the_layer_holds_the_package_with_the_models_as_files(build):
-    package = build / "SharedLayer" / "python" / "serverless_api"
-    assert (
-        package.joinpath("endpoint.py").read_bytes() == (ROOT / "layers/shared/serverless_api/endpoint.py").read_bytes()
-    )
-    models = package / "models"
-    assert not models.is_symlink()
-    for model in (ROOT / "models").glob("*.json"):
-        built = models / model.name
-        assert built.read_bytes() == model.read_bytes()
-        assert not built.is_symlink()
+def find_sources(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*.py"))}
+
+
+def test_the_layer_holds_each_package_as_it_is(build):
+    packages = {path.parent for path in LAYER.glob("*/__init__.py")}
+    for package in packages:
+        assert find_sources(build / "SharedLayer" / "python" / package.name) == find_sources(package)
+
+
+def test_the_layer_holds_the_models_as_they_are(build):
+    models = build / "SharedLayer" / "python" / "models"
+    built = {path.relative_to(models): path.read_bytes() for path in models.rglob("*.json")}
+    sources = ROOT / "models"
+    assert built == {path.relative_to(sources): path.read_bytes() for path in sources.rglob("*.json")}
+
+
+def test_the_build_holds_no_symbolic_links(build):
+    assert not [path for path in build.rglob("*") if path.is_symlink()]
 
 
 def test_the_layer_holds_no_sdk_and_nothing_slow(build):
     packages = {path.name for path in (build / "SharedLayer" / "python").iterdir()}
     assert "aws_lambda_powertools" in packages
-    assert not packages & {"boto3", "botocore", "s3transfer", "pydantic", "aws_xray_sdk", "local", "tests", "functions"}
+    assert not packages & {"boto3", "botocore", "s3transfer", "pydantic", "aws_xray_sdk"}
+    assert not packages & {path.name for path in ROOT.iterdir() if path.is_dir()} - {"models"}
 
 
 def test_the_hook_holds_the_fixtures_as_files(build):
     fixtures = {path.name: path.read_bytes() for path in (ROOT / "events").glob("*.json")}
-    built = list((build / "VerifyVersions/events").iterdir())
-    assert {path.name: path.read_bytes() for path in built} == fixtures
-    assert not [path for path in built if path.is_symlink()]
+    assert {path.name: path.read_bytes() for path in (build / "VerifyVersions/events").iterdir()} == fixtures
 
 
-def test_a_function_holds_its_handler_alone(build):
-    for folder in (ROOT / "functions").iterdir():
-        if folder.joinpath("app.py").exists():
-            name = "".join(part.capitalize() for part in folder.name.split("_"))
-            files = {path.name for path in (build / name).rglob("*") if path.is_file() and path.suffix != ".pyc"}
-            # One function has the event fixtures beside it.
-            assert files <= {"app.py", "requirements.txt"} | {path.name for path in folder.glob("events/*.json")}
+def test_the_function_of_a_route_holds_its_own_modules_alone(build):
+    for route in list_routes():
+        built = {path.name for path in (build / route.function).rglob("*") if path.is_file() and path.suffix != ".pyc"}
+        assert built - {"requirements.txt"} == {path.name for path in route.folder.glob("*.py")}

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from tests.support.gateway import ENVIRONMENT
-from tests.support.stack import find_resources
+from tests.support.stack import ROOT, find_resources, list_routes, list_templates
 
-# What every function of a route imports, by top-level modules. Whoever adds one adds it to every cold start.
+# What the house imports for a route, by top-level modules: each one is part of every cold start. A noun's own imports
+# are not in this list; see `test_a_noun_adds_little_to_a_cold_start`.
 STANDARD_LIBRARY = {
     "__future__", "_ast", "_bisect", "_blake2", "_colorize", "_compression", "_contextvars", "_datetime", "_decimal",
     "_hashlib", "_json", "_opcode", "_opcode_metadata", "_random", "_socket", "_ssl", "_string", "_struct",
@@ -26,7 +28,7 @@ STANDARD_LIBRARY = {
     "ssl", "string", "struct", "textwrap", "threading", "token", "tokenize", "traceback", "types", "typing", "urllib",
     "warnings", "weakref", "zlib",
 }  # fmt: skip
-PACKAGES = {"app", "aws_lambda_powertools", "botocore", "jmespath", "serverless_api", "typing_extensions"}
+PACKAGES = {"aws_lambda_powertools", "botocore", "jmespath", "serverless_api", "typing_extensions"}
 POWERTOOLS = {
     "logging",
     "metrics",
@@ -38,26 +40,28 @@ POWERTOOLS = {
     "warnings",
     "exceptions",
 }
-# Of the layer's own package, what each of them imports beside what all of them do.
-OWN = {
-    "credentials", "dynamodb", "endpoint", "errors", "exchange", "gateway_event", "idempotency", "identity",
-    "json_text", "observability", "requests", "resilience", "resources", "responses", "settings", "table",
-    "tracing", "validation", "warm_up",
+# Slow to import, and never needed for a route.
+HEAVY = {
+    "asyncio", "boto3", "ctypes", "multiprocessing", "pydantic", "requests", "sqlite3", "tkinter", "unittest",
+    "urllib3", "xml", "xmlrpc",
 }  # fmt: skip
-ROUTES = [
-    name for name, of in find_resources("AWS::Serverless::Function").items() if "AutoPublishAlias" in of["Properties"]
-]
+MOST_MODULES_OF_A_NOUN = 20
+"""How many modules a noun's package may add to those of the house, the standard library's included."""
 
+FUNCTION = "AWS::Serverless::Function"
+ROUTES = sorted({route.function for route in list_routes()})
+
+IMPORT_APP = "import app; assert callable(app.handler)"
+IMPORT_HOUSE = "from serverless_api import Collection, Request, Response, endpoint"
 MEASURE = """
 import json, sys
 compiled = []
 before = set(sys.modules)
 sys.addaudithook(lambda event, arguments: compiled.append(str(arguments[1])) if event == "compile" else None)
-import app
-# Parts of dataclasses and named tuples are made from text at run time; files are what is meant.
+%s
+# Dataclasses and named tuples compile parts of themselves at run time; only files count.
 files = [name for name in compiled if name.startswith("/")]
-modules = {name: getattr(module, "__file__", None) for name, module in list(sys.modules.items()) if name not in before}
-print(json.dumps({"compiled": files, "modules": modules, "handler": callable(app.handler)}))
+print(json.dumps({"compiled": files, "modules": [name for name in sys.modules if name not in before]}))
 """
 
 
@@ -74,19 +78,11 @@ def opt(build, tmp_path_factory):
         path.chmod(0o755)
 
 
-def start(build, opt, function, script=MEASURE, **environment):
-    """Import a function's handler in a process of its own and return what it prints."""
-    variables = ENVIRONMENT | {
-        "USER_POOL_ID": "pool",
-        "CLIENT_ID": "client",
-        "CLIENT_SCOPE": "a",
-        "TOKEN_ENDPOINT": "https://a",
-    }
-    variables |= {"WARM_FUNCTIONS": "arn"}
-    path = os.pathsep.join([str(build / function), str(opt / "python")])
+def start(folder, opt, code=IMPORT_APP, **environment):
+    """Run code in a process of its own beside a function's modules, and return what it compiled and imported."""
     done = subprocess.run(
-        [sys.executable, "-B", "-c", script],
-        env={**variables, **environment, "PYTHONPATH": path},
+        [sys.executable, "-B", "-c", MEASURE % code],
+        env={**ENVIRONMENT, **environment, "PYTHONPATH": os.pathsep.join([str(folder), str(opt / "python")])},
         cwd=opt,
         capture_output=True,
         text=True,
@@ -97,34 +93,85 @@ def start(build, opt, function, script=MEASURE, **environment):
     return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize("function", find_resources("AWS::Serverless::Function"))
-def test_nothing_of_the_layer_is_compiled_at_a_start(build, opt, function):
-    started = start(build, opt, function)
-    assert started["handler"]
-    # The function's own dozen lines are compiled: Lambda has them as they are.
-    assert {Path(name).name for name in started["compiled"] if str(build) in name} == {"app.py"}
-    assert not [name for name in started["compiled"] if str(build) not in name]
+@pytest.fixture(scope="session")
+def house(build, opt):
+    """The modules that the house imports for any route."""
+    return set(start(build / ROUTES[0], opt, IMPORT_HOUSE)["modules"])
+
+
+def find_tops(modules):
+    return {name.partition(".")[0] for name in modules}
+
+
+def read_variables():
+    """A value for each environment variable that functions have of their own: a number from a mapping, or a URL."""
+    functions = [each for name in list_templates() for each in find_resources(FUNCTION, name).values()]
+    variables = [each["Properties"].get("Environment", {}).get("Variables", {}) for each in functions]
+    return {
+        name: "1" if "Fn::FindInMap" in value else "https://example.com/"
+        for each in variables
+        for name, value in each.items()
+        if name != "ENRICHMENT_URL"
+    }
+
+
+def test_nothing_of_the_layer_is_compiled_at_a_start(build, opt):
+    folders = [path.parent for path in build.rglob("app.py")]
+    assert len(folders) == len(list(ROOT.glob("functions/*/app.py")))
+    for folder in folders:
+        compiled = start(folder, opt, **read_variables())["compiled"]
+        # Lambda has the function's own modules as they are, without bytecode.
+        assert str(folder / "app.py") in compiled
+        assert {Path(name).parent for name in compiled} == {folder}
+
+
+def test_the_house_imports_nothing_unneeded(house):
+    tops = find_tops(house)
+    needed = STANDARD_LIBRARY | PACKAGES
+    assert not tops - needed, f"the house imports at each cold start what it did not: {sorted(tops - needed)}"
+    assert tops >= PACKAGES, f"no longer imported, take it off the list: {sorted(PACKAGES - tops)}"
+    powertools = {name.split(".")[1] for name in house if name.startswith("aws_lambda_powertools.")}
+    assert powertools <= POWERTOOLS
+    # Powertools asks botocore for its name alone; a client of it would cost more than all else together.
+    assert not [name for name in house if name.startswith(("botocore.client", "botocore.session"))]
 
 
 @pytest.mark.parametrize("function", ROUTES)
-def test_nothing_unneeded_is_imported(build, opt, function):
-    modules = start(build, opt, function)["modules"]
-    tops = {name.partition(".")[0] for name in modules}
-    needed = STANDARD_LIBRARY | PACKAGES
-    assert not tops - needed, f"{function} imports at its start what it did not: {sorted(tops - needed)}"
-    assert tops >= PACKAGES, f"no longer imported, take it off the list: {sorted(PACKAGES - tops)}"
-    own = {name.split(".")[1] for name in modules if name.startswith("serverless_api.")}
-    assert own == OWN
-    powertools = {name.split(".")[1] for name in modules if name.startswith("aws_lambda_powertools.")}
-    assert powertools <= POWERTOOLS
-    # Powertools asks botocore for its name alone; a client of it would cost more than all else together.
-    assert not [name for name in modules if name.startswith(("botocore.client", "botocore.session", "boto3"))]
+def test_a_route_imports_the_house_and_its_noun(build, opt, house, function):
+    modules = set(start(build / function, opt)["modules"])
+    assert house <= modules
+    own = {path.stem for path in (build / function).glob("*.py")}
+    source = (build / function / "app.py").read_text(encoding="utf-8")
+    nouns = {noun for noun in find_packages() if re.search(rf"^(from|import) {noun}\b", source, re.MULTILINE)}
+    # Powertools and the SDK load nothing more for a noun, nor does the house.
+    added = {name for name in modules - house if not find_tops([name]) & (own | nouns | sys.stdlib_module_names)}
+    assert added == set()
+
+
+@pytest.mark.parametrize("function", ROUTES)
+def test_a_noun_adds_little_to_a_cold_start(build, opt, house, function):
+    added = set(start(build / function, opt)["modules"]) - house
+    assert not find_tops(added) & HEAVY
+    assert len(added) <= MOST_MODULES_OF_A_NOUN, sorted(added)
+
+
+def find_packages():
+    """The nouns' packages."""
+    return {path.parent.name for path in (ROOT / "layers/shared").glob("*/__init__.py")} - {"serverless_api"}
+
+
+@pytest.mark.parametrize("name", ["logger", "read_setting", "fetch_json", "WARM_UP_EVENT"])
+def test_a_background_function_pays_only_for_what_it_imports(build, opt, house, name):
+    modules = set(start(build / ROUTES[0], opt, f"from serverless_api import {name}")["modules"])
+    rooms = {module.split(".")[1] for module in modules if module.startswith("serverless_api.")}
+    assert len(rooms) <= 2
+    assert len(modules) < len(house)
 
 
 @pytest.mark.parametrize("function", ROUTES)
 def test_hooks_for_snapshots_are_there_where_there_are_snapshots(build, opt, function):
-    modules = start(build, opt, function, AWS_LAMBDA_INITIALIZATION_TYPE="snap-start")["modules"]
-    assert {"snapshot_restore_py", "serverless_api.http.snapshot"} <= modules.keys()
+    modules = start(build / function, opt, AWS_LAMBDA_INITIALIZATION_TYPE="snap-start")["modules"]
+    assert {"snapshot_restore_py", "serverless_api.http.snapshot"} <= set(modules)
 
 
 def test_the_layer_is_small(build):

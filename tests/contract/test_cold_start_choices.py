@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.permissions import find_refusals, find_translated, read_role, translate_stack
+from tests.support.permissions import find_refusals, find_translated, list_names, read_role, translate_stack
 from tests.support.stack import list_routes, load_template
 from tests.support.templates import load_variant, read_settings
 
@@ -18,7 +18,8 @@ def find(choice, kind):
 
 def list_frozen(choice):
     functions = find(choice, "AWS::Lambda::Function")
-    return {name for name, of in functions.items() if of.get("SnapStart", {}).get("ApplyOn") == "PublishedVersions"}
+    frozen = {name for name, of in functions.items() if of.get("SnapStart", {}).get("ApplyOn") == "PublishedVersions"}
+    return list_names(frozen)
 
 
 def list_provisioned(choice):
@@ -42,8 +43,7 @@ def test_nothing_costs_money_at_rest_by_default():
 def test_each_choice_is_about_the_same_functions():
     names = {arn.split(":")[-2] for arn in list_warmed()}
     assert list_frozen("snapstart") == list_provisioned("provisioned")
-    assert names == {translate_stack().functions[function].name for function in list_frozen("snapstart")}
-    assert list_frozen("snapstart") < FUNCTIONS
+    assert names == list_frozen("snapstart") < list_names(FUNCTIONS)
 
 
 @pytest.mark.parametrize("choice", CHOICES)
@@ -58,7 +58,7 @@ def test_a_function_has_a_snapshot_or_provisioned_environments_and_never_both(ch
 @pytest.mark.parametrize("choice", CHOICES)
 def test_the_gateway_calls_aliases(choice):
     aliases = find(choice, "AWS::Lambda::Alias")
-    assert {alias["FunctionName"] for alias in aliases.values()} == FUNCTIONS
+    assert {alias["FunctionName"] for alias in aliases.values()} == list_names(FUNCTIONS)
     assert {alias["Name"] for alias in aliases.values()} == {"live"}
     (api,) = find(choice, "AWS::ApiGatewayV2::Api").values()
     uris = [
@@ -73,7 +73,7 @@ def test_the_gateway_calls_aliases(choice):
 
 def test_provisioned_environments_follow_business_hours_and_use():
     targets = find("provisioned", "AWS::ApplicationAutoScaling::ScalableTarget")
-    names = {translate_stack().functions[function].name for function in list_provisioned("provisioned")}
+    names = list_provisioned("provisioned")
     assert {target["ResourceId"] for target in targets.values()} == {f"function:{name}:live" for name in names}
     least, most = read_settings()["ProvisionedConcurrency"]["dev"], READINESS["MaxProvisionedConcurrency"]["dev"]
     for target in targets.values():

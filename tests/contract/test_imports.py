@@ -1,20 +1,33 @@
-"""Who may import whom."""
+"""Who may import whom, by rules that hold for any function, noun and module."""
 
 import ast
+import re
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.support.stack import ROOT
+from tests.support.gateway import import_functions
+from tests.support.stack import ROOT, list_routes
 
-PACKAGE = ROOT / "layers" / "shared" / "serverless_api"
-MODULES = sorted(PACKAGE.rglob("*.py"))
-HANDLERS = sorted((ROOT / "functions").rglob("*.py"))
+LAYER = ROOT / "layers" / "shared"
+HOUSE = LAYER / "serverless_api"
+HOUSE_MODULES = sorted(HOUSE.rglob("*.py"))
+ROOMS = {path.parent.name for path in HOUSE.glob("*/__init__.py")}
+NOUNS = {path.parent.name for path in LAYER.glob("*/__init__.py")} - {HOUSE.name}
+NOUN_MODULES = sorted(path for noun in NOUNS for path in (LAYER / noun).rglob("*.py"))
+FUNCTION_MODULES = sorted((ROOT / "functions").rglob("*.py"))
+# Lambda's runtime has the SDK, and Powertools is in the layer.
+INSTALLED = {"aws_lambda_powertools", "boto3", "botocore", "urllib3"}
+SLOW = {"aws_xray_sdk", "pydantic", "requests"}
+
+
+def by_path(path: Path) -> str:
+    return str(path.relative_to(ROOT))
 
 
 def find_imports(path: Path) -> set[str]:
-    """Every module that a file imports, at its top or in a function, as `a.b`; types for the checker left out."""
+    """Every module or name that a file imports, anywhere in it, as `a.b`; except imports for the type checker."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
@@ -25,73 +38,151 @@ def find_imports(path: Path) -> set[str]:
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert not node.level, f"{path} imports relatively"
-            found |= {node.module or ""} | {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
     return found
 
 
-def name_of(path: Path) -> str:
-    return ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
+def find_packages(path: Path) -> set[str]:
+    return {name.partition(".")[0] for name in find_imports(path)} - sys.stdlib_module_names
 
 
-@pytest.mark.parametrize("path", HANDLERS, ids=lambda path: path.parent.name)
-def test_a_function_imports_the_layers_package_and_pythons_own(path):
-    assert {name.split(".")[0] for name in find_imports(path)} - sys.stdlib_module_names == {"serverless_api"}
+def read_public_names() -> set[str]:
+    with import_functions():
+        import serverless_api
+
+        return set(serverless_api.__all__)
 
 
-@pytest.mark.parametrize("path", HANDLERS, ids=lambda path: path.parent.name)
-def test_a_function_is_about_twenty_lines(path):
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 30
+def test_each_public_name_of_the_house_is_there_and_documented():
+    with import_functions():
+        import serverless_api
+
+        assert set(serverless_api.__all__) == set(serverless_api._HOME_OF)
+        assert serverless_api.__all__ == sorted(serverless_api.__all__, key=lambda name: (name.upper() != name, name))
+        for name in serverless_api.__all__:
+            value = getattr(serverless_api, name)
+            assert not callable(value) or value.__doc__, name
+        with pytest.raises(AttributeError, match="no attribute 'missing'"):
+            _ = serverless_api.missing
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_the_package_imports_no_function_test_or_engine_and_nothing_slow(path):
-    names = find_imports(path)
-    assert not {name.split(".")[0] for name in names} & {"functions", "local", "tests", "pydantic", "aws_xray_sdk"}
-    assert "boto3.resource" not in names
-    assert not [name for name in names if name.startswith("aws_lambda_powertools.tracing")]
-    assert not [name for name in names if name.startswith("aws_lambda_powertools.event_handler")]
-    assert "boto3.resource(" not in path.read_text(encoding="utf-8")
+@pytest.mark.parametrize("path", FUNCTION_MODULES, ids=by_path)
+def test_a_function_imports_the_layer_and_its_own_modules(path):
+    own = {module.stem for module in path.parent.glob("*.py")}
+    assert find_packages(path) <= {HOUSE.name} | NOUNS | INSTALLED | own
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "local").rglob("*.py")), ids=lambda path: path.stem)
-def test_the_engine_knows_nothing_of_the_package(path):
-    assert not {name.split(".")[0] for name in find_imports(path)} & {"serverless_api", "functions", "tests"}
+@pytest.mark.parametrize("route", list_routes(), ids=lambda route: route.key)
+def test_a_route_imports_nothing_beyond_the_layer(route):
+    own = {module.stem for module in route.folder.glob("*.py")}
+    for path in route.folder.rglob("*.py"):
+        assert find_packages(path) <= {HOUSE.name} | NOUNS | own
 
 
-def test_imports_within_the_package_run_one_way():
-    names = {name_of(path) for path in MODULES}
-    graph = {name_of(path): find_imports(path) & names - {name_of(path), "serverless_api"} for path in MODULES}
-    done: set[str] = set()
-    while graph.keys() - done:
-        ready = {name for name in graph.keys() - done if graph[name] <= done}
-        assert ready, f"these import one another: {sorted(graph.keys() - done)}"
-        done |= ready
+@pytest.mark.parametrize("route", list_routes(), ids=lambda route: route.key)
+def test_the_handler_of_a_route_is_about_twenty_lines(route):
+    assert len((route.folder / "app.py").read_text(encoding="utf-8").splitlines()) <= 25
 
 
-# From the top down: a module imports those below it alone. Each module of the request path stands in one of them.
-LAYERS = [
-    {"endpoint"},
-    {"requests", "responses", "identity", "introspection", "gateway_event", "validation", "snapshot", "warm_up"},
-    {"resources", "enrichment", "idempotency"},
-    {"table"},
-    {"dynamodb", "credentials", "exchange", "json_text", "errors"},
-    {"resilience.circuit_breaker", "resilience.retry", "resilience.deadline"},
-    {"tracing", "observability"},
-    {"settings"},
-]
-# They are no part of a route's request.
-ASIDE = {"batch", "client_secret_rotation", "smoke", "version_verification", "warming"}
+@pytest.mark.parametrize("path", NOUN_MODULES, ids=by_path)
+def test_a_noun_imports_the_house_and_itself(path):
+    noun = path.relative_to(LAYER).parts[0]
+    assert find_packages(path) <= {HOUSE.name, noun} | INSTALLED
 
 
-def test_every_module_has_its_place():
-    names = {name_of(path).removeprefix("serverless_api.") for path in MODULES} - {"serverless_api", "resilience"}
-    assert names == set().union(*LAYERS) | ASIDE
+@pytest.mark.parametrize("path", [*FUNCTION_MODULES, *NOUN_MODULES], ids=by_path)
+def test_only_public_names_of_the_house_are_imported(path):
+    names = {name.partition(".")[2] for name in find_imports(path) if name.partition(".")[0] == HOUSE.name}
+    assert names <= read_public_names()
 
 
-def test_imports_within_the_package_run_down():
-    for level, names in enumerate(LAYERS):
-        above = set().union(*LAYERS[:level])
-        for name in names:
-            path = PACKAGE / f"{name.replace('.', '/')}.py"
-            imported = {each.removeprefix("serverless_api.") for each in find_imports(path)}
-            assert not imported & above, f"{name} imports upwards"
+@pytest.mark.parametrize("path", HOUSE_MODULES, ids=by_path)
+def test_the_house_imports_no_noun_function_or_test_and_nothing_slow(path):
+    assert find_packages(path) <= {HOUSE.name, "aws_lambda_powertools", "snapshot_restore_py"}
+    parts = {
+        part for name in find_imports(path) if name.startswith("aws_lambda_powertools.") for part in name.split(".")
+    }
+    assert not parts & {"tracing", "event_handler", "parser", "validation"}
+
+
+@pytest.mark.parametrize("path", [*FUNCTION_MODULES, *NOUN_MODULES], ids=by_path)
+def test_nothing_slow_is_imported(path):
+    assert not find_packages(path) & SLOW
+    assert "boto3.resource" not in path.read_text(encoding="utf-8")
+
+
+def find_room_imports() -> dict[str, set[str]]:
+    """The other rooms that each room imports."""
+    graph: dict[str, set[str]] = {room: set() for room in ROOMS}
+    for path in HOUSE_MODULES:
+        room = path.relative_to(HOUSE).parts[0]
+        if room in ROOMS:
+            imported = {name.split(".")[1] for name in find_imports(path) if name.startswith(f"{HOUSE.name}.")}
+            assert imported <= ROOMS, f"{by_path(path)} imports {imported - ROOMS}, not from a room"
+            graph[room] |= imported - {room}
+    return graph
+
+
+def sort_by_dependency(graph: dict[str, set[str]]) -> list[str]:
+    """The nodes of a graph, each after all that it depends on."""
+    done: list[str] = []
+    while len(done) < len(graph):
+        ready = sorted(node for node in graph.keys() - set(done) if graph[node] <= set(done))
+        assert ready, f"these import one another: {sorted(graph.keys() - set(done))}"
+        done += ready
+    return done
+
+
+def test_imports_between_rooms_run_one_way():
+    order = sort_by_dependency(find_room_imports())
+    # The documented order: http → storage, resilience → telemetry → environment.
+    documented = re.findall(r"`(\w+)`", (HOUSE / "__init__.py").read_text(encoding="utf-8").split("one way:")[1])
+    assert set(documented[: len(ROOMS)]) == ROOMS
+    graph = find_room_imports()
+    for level, room in enumerate(documented[: len(ROOMS)]):
+        assert not graph[room] & set(documented[:level]), f"{room} imports upwards; imports allow the order {order}"
+
+
+def test_imports_between_modules_run_one_way():
+    def name_of(path: Path) -> str:
+        return ".".join(path.relative_to(LAYER).with_suffix("").parts).removesuffix(".__init__")
+
+    modules = {name_of(path): find_imports(path) for path in HOUSE_MODULES}
+
+    def find_module(name: str) -> str:
+        return name if name in modules else name.rpartition(".")[0]
+
+    sort_by_dependency(
+        {name: {find_module(each) for each in found} & modules.keys() - {name} for name, found in modules.items()}
+    )
+
+
+def split_words(text: str) -> set[str]:
+    """The words of a text in lower case, with identifiers taken apart: `maxItems`, `MAX_ITEMS` and `max items`."""
+    return {word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", text)}
+
+
+def find_domain_names() -> set[str]:
+    """What the nouns' packages declare: environment variables, and the names of metrics and dependencies."""
+    names = set()
+    for path in NOUN_MODULES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in {"Metric", "Dependency"}:
+                names |= {argument.value for argument in node.args if isinstance(argument, ast.Constant)}
+            if isinstance(node, ast.Constant) and re.fullmatch(r"[A-Z]+(_[A-Z]+)+", str(node.value)):
+                names.add(node.value)
+    return names
+
+
+@pytest.mark.parametrize("path", HOUSE_MODULES, ids=by_path)
+def test_the_house_names_no_noun(path):
+    text = path.read_text(encoding="utf-8")
+    assert not split_words(text) & NOUNS, "the plural of a noun, in code or prose"
+    assert not [name for name in find_domain_names() if re.search(rf"\b{name}\b", text, re.IGNORECASE)]
+    singulars = {noun.removesuffix("s") for noun in NOUNS}
+    # In prose the singular may be an ordinary word ("in order to"), so only the code counts.
+    tree = ast.parse(text)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            node.value = ast.Constant("")
+    assert not split_words(ast.unparse(tree)) & singulars

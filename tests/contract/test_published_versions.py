@@ -131,13 +131,15 @@ def read_versions(stack):
     layer = json.dumps(find_layer(stack), sort_keys=True)
     versions = {}
     for logical_id, resource in resources.items():
-        if resource.type != "AWS::Lambda::Version" or resource.properties["FunctionName"] not in FUNCTIONS:
+        name = logical_id.partition("Version")[0]
+        if resource.type != "AWS::Lambda::Version" or name not in FUNCTIONS:
             continue
-        function = resources[resource.properties["FunctionName"]].properties
+        function = resources[name].properties
+        assert resource.properties["FunctionName"] == stack.functions[name].name
         assert function["Layers"] == [resource.properties["Description"]], "a version is described by its layer"
         configuration = {name: value for name, value in function.items() if name not in UNPUBLISHED}
         # "Update requires: Replacement" is true of each property of AWS::Lambda::Version that is used here.
-        versions[resource.properties["FunctionName"]] = ((configuration, layer), (logical_id, layer))
+        versions[name] = ((configuration, layer), (logical_id, layer))
     assert set(versions) == set(FUNCTIONS)
     return versions
 

@@ -7,6 +7,8 @@ import pytest
 from tests.support.stack import ROOT, list_routes, list_templates, load_template
 
 TEMPLATE_LINES = 600
+ROUTES = 5
+"""Those that `TEMPLATE_LINES` has room for; each further one has 30 lines."""
 NESTED_LINES = 400
 FUNCTION_LINES = 16
 PARAMETERS = 12
@@ -32,7 +34,9 @@ def find_blocks(path):
 
 @pytest.mark.parametrize("template", list_templates())
 def test_a_template_reads_in_one_sitting(template):
-    assert count_lines(ROOT / template) <= (TEMPLATE_LINES if template == "template.yaml" else NESTED_LINES)
+    further_routes = max(len(list_routes()) - ROUTES, 0)
+    most = TEMPLATE_LINES + 30 * further_routes if template == "template.yaml" else NESTED_LINES
+    assert count_lines(ROOT / template) <= most
 
 
 @pytest.mark.parametrize("template", list_templates())

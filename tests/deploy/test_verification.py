@@ -1,7 +1,6 @@
 """The pre-traffic hook with the rights of its own role: it tries versions that are deployed and reports the result.
 
-The emulator has no CodeDeploy. The hook is invoked as CodeDeploy invokes it, and a strict stub answers and keeps what it
-reports.
+The emulator has no CodeDeploy: the hook is invoked as CodeDeploy does it, and a strict stub keeps its reports.
 """
 
 import shutil

@@ -1,4 +1,4 @@
-"""What the experiments are made with, and the table of what they show."""
+"""The stand for the experiments, and the table of their results."""
 
 from collections.abc import Iterator
 
@@ -18,7 +18,7 @@ def stand() -> Iterator[Stand]:
 
 
 class Report:
-    """The table at the end of the run: what each experiment showed."""
+    """The table of results at the end of the run."""
 
     def __init__(self, rows: list[tuple[str, str]]) -> None:
         self._rows = rows

@@ -1,4 +1,4 @@
-"""Functions in processes of their own with an environment of the test's choice, as execution environments are."""
+"""The function that creates resources, in separate processes with a test's environment, as in Lambda."""
 
 import json
 import multiprocessing
@@ -7,17 +7,19 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from tests.support.gateway import ENVIRONMENT, Context, Gateway
-from tests.support.stack import ROOT
+from tests.support.resources import BODY, RESOURCES
+from tests.support.stack import ROOT, find_route
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one create was answered, and after how many seconds."""
+    """The answer to one create, and after how many seconds it came."""
 
     status: int
     document: dict[str, Any]
@@ -29,7 +31,7 @@ class Outcome:
 
 
 class CreatingProcess:
-    """An environment of the function that creates resources."""
+    """An execution environment of the function that creates resources."""
 
     def __init__(self, environment: Mapping[str, str], log: Path) -> None:
         self._log = log
@@ -41,16 +43,16 @@ class CreatingProcess:
         theirs.close()
 
     def start_creates(self, count: int) -> None:
-        """Have resources created, without waiting for it."""
+        """Start creating resources, without waiting."""
         self._connection.send(count)
 
     def read_outcomes(self) -> list[Outcome]:
-        """Wait for what `start_creates` started."""
+        """Wait for what `start_creates` has started."""
         outcomes: list[Outcome] = self._connection.recv()
         return outcomes
 
     def read_log(self) -> list[dict[str, Any]]:
-        """Return the records that the function has logged."""
+        """Return the function's log records."""
         return [json.loads(line) for line in self._log.read_text().splitlines() if line.startswith('{"level"')]
 
     def stop(self) -> None:
@@ -63,8 +65,9 @@ def _serve(connection: Connection, environment: Mapping[str, str], log: str) -> 
     os.environ.update(environment)
     sys.stdout = Path(log).open("w", buffering=1)  # noqa: SIM115 - open as long as the process runs
     sys.path[:0] = [str(ROOT / "layers/shared")]
-    from functions.create_resource.app import handler
-
+    route = find_route(f"POST {RESOURCES}")
+    assert route
+    handler = import_module(f"functions.{route.folder.name}.app").handler
     gateway = Gateway({})
     try:
         while count := connection.recv():
@@ -74,7 +77,7 @@ def _serve(connection: Connection, environment: Mapping[str, str], log: str) -> 
 
 
 def _create(handler: Any, gateway: Gateway) -> Outcome:
-    event = gateway.make_event("POST", "/api/v1/resources", body={"name": "thing", "type": "A"})
+    event = gateway.make_event("POST", RESOURCES, body=BODY)
     started = time.perf_counter()
     answer = handler(event, Context())
     return Outcome(answer["statusCode"], json.loads(answer["body"]), time.perf_counter() - started)

@@ -1,8 +1,7 @@
-"""A user who knows what must be there: sends requests and checks each answer against what came before.
+"""A user who knows what must be stored: sends requests and checks each answer against those before it.
 
-Nobody else writes this user's resources, so that every answer is known beforehand. Where a write is answered with 503
-nobody knows whether it was carried out; the user then does what callers are told to do, waits for as long as
-`Retry-After` says and sends it again until it is answered.
+Nobody else writes this user's items, so every answer is known beforehand. If a write gets a 503, nobody knows whether
+it was carried out: the user waits as long as `Retry-After` says and sends it again until it is answered.
 """
 
 import random
@@ -12,22 +11,38 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.support.api_client import RESOURCES, Answer, ApiClient
+from tests.support.api_client import Answer, ApiClient
+from tests.support.items import read_items
+from tests.support.resources import RESOURCES
+
+# The noun that the model is of. A team that renames it edits these lines and `make_body`.
+COLLECTION = RESOURCES
+FIELDS = ("name", "type", "metadata")
+UNIQUE_FIELD = "name"
+
+
+def make_body(numbers: random.Random, unique: str) -> dict[str, Any]:
+    """A valid body with a text of its own."""
+    body: dict[str, Any] = {"name": unique, "type": numbers.choice("ABC")}
+    if numbers.random() < 0.5:
+        body["metadata"] = {"unique": unique, "text": "x" * numbers.randrange(200)}
+    return body
+
 
 MOST_REPEATS = 60
 ACTIONS = {"create": 30, "read": 25, "update": 20, "list": 10, "delete": 10, "replay": 5}
-"""How often each is chosen, of a hundred."""
+"""How often each is chosen, in percent."""
 
 
 @dataclass
 class Tally:
-    """What the requests of an experiment were answered.
+    """The answers to the requests of an experiment.
 
     Attributes:
-        right: as the model expects.
-        unavailable: 503 with `Retry-After`, of the functions' own.
+        right: those that the model expects.
+        unavailable: 503 with `Retry-After`, from a function.
         wrong: all others, described.
-        repeats: how often a request was sent again; these are counted nowhere else.
+        repeats: how often a request was sent again; not counted elsewhere.
         seconds: how long each answer took.
     """
 
@@ -53,14 +68,14 @@ class Tally:
 
 @dataclass
 class _Known:
-    """A resource as it was answered last."""
+    """An item as of its last answer."""
 
     document: dict[str, Any]
     etag: str
 
 
 class ModelledUser:
-    """Sends random requests, the same ones for the same seed, and keeps the state that they must lead to."""
+    """Sends random requests, the same for the same seed, and tracks the state that they must lead to."""
 
     def __init__(self, client: ApiClient, seed: int) -> None:
         self.tally = Tally()
@@ -83,11 +98,11 @@ class ModelledUser:
             getattr(self, f"_{action}")()
 
     def check_end(self) -> None:
-        """Compare all that is there with all that must be: nothing lost, nothing doubled."""
+        """Compare what is stored with what must be: nothing lost, nothing duplicated."""
         while self._unsettled:
             self._settle_create(*self._unsettled.pop(), MOST_REPEATS)
-        assert self._client.list_all() == self._list_expected(), (
-            f"{self._client.subject}: what is kept is not what was answered"
+        assert self._client.list_all(COLLECTION) == self._list_expected(), (
+            f"{self._client.subject}: what is stored is not what was answered"
         )
 
     def _list_expected(self) -> list[dict[str, Any]]:
@@ -96,7 +111,7 @@ class ModelledUser:
     def _create(self) -> None:
         body = self._make_body()
         headers = {"Idempotency-Key": f"key-{self._number}"}
-        answer = self._client.send("POST", RESOURCES, body, headers)
+        answer = self._client.send("POST", COLLECTION, body, headers)
         is_right = answer.status == 201 and _matches(answer, body)
         self._count(answer, is_right, f"create {body}")
         if is_right:
@@ -109,12 +124,12 @@ class ModelledUser:
         """Send a create again until it is answered, or leave it for the end."""
         for _ in range(repeats):
             self.tally.repeats += 1
-            answer = self._client.send("POST", RESOURCES, body, headers)
+            answer = self._client.send("POST", COLLECTION, body, headers)
             if answer.status == 201:
                 assert _matches(answer, body), answer
                 self._keep(answer, body, headers)
                 return
-            # Where the first request's process got no answer, its claim holds for another while: 409.
+            # If the first request's process got no answer, its claim holds for a while longer: 409.
             assert answer.is_unavailable or (answer.status == 409 and answer.retry_after), answer
             time.sleep(answer.retry_after)
         self._unsettled.append((body, headers))
@@ -126,26 +141,26 @@ class ModelledUser:
 
     def _replay(self) -> None:
         headers, body, first = self._random.choice(self._created)
-        answer = self._client.send("POST", RESOURCES, body, headers)
+        answer = self._client.send("POST", COLLECTION, body, headers)
         self._count(answer, answer.status == 201 and answer.document == first, f"replay of {first}")
 
     def _read(self) -> None:
         if self._deleted and self._random.random() < 0.2:
-            answer = self._client.send("GET", f"{RESOURCES}/{self._random.choice(self._deleted)}")
-            self._count(answer, answer.status == 404, "read of what is deleted")
+            answer = self._client.send("GET", f"{COLLECTION}/{self._random.choice(self._deleted)}")
+            self._count(answer, answer.status == 404, "read of a deleted item")
         elif self._known:
             known = self._known[self._pick()]
-            answer = self._client.send("GET", f"{RESOURCES}/{known.document['id']}")
+            answer = self._client.send("GET", f"{COLLECTION}/{known.document['id']}")
             right = answer.status == 200 and answer.document == known.document and answer.headers["etag"] == known.etag
             self._count(answer, right, f"read of {known}")
         else:
             self._list()
 
     def _list(self) -> None:
-        answer = self._client.send("GET", f"{RESOURCES}?limit=100")
-        unsettled = {body["name"] for body, _ in self._unsettled}
+        answer = self._client.send("GET", f"{COLLECTION}?limit=100")
+        unsettled = {body[UNIQUE_FIELD] for body, _ in self._unsettled}
         is_right = answer.status == 200 and self._list_expected() == [
-            document for document in answer.document["resources"] if document["name"] not in unsettled
+            document for document in read_items(answer.document) if document[UNIQUE_FIELD] not in unsettled
         ]
         self._count(answer, is_right, "list")
 
@@ -154,8 +169,8 @@ class ModelledUser:
         resource_id = known.document["id"]
         body = self._make_body()
         headers = {"If-Match": known.etag} if self._random.random() < 0.5 else {}
-        path = f"{RESOURCES}/{resource_id}"
-        answer = self._write("PUT", path, body, headers, lambda of: of.status == 200 and _matches(of, body))
+        path = f"{COLLECTION}/{resource_id}"
+        answer = self._write("PUT", path, body, headers, lambda answer: answer.status == 200 and _matches(answer, body))
         if answer is not None:
             assert answer.document["createdAt"] == known.document["createdAt"]
             self._known[resource_id] = _Known(answer.document, answer.headers["etag"])
@@ -164,11 +179,11 @@ class ModelledUser:
         resource_id = self._pick()
         etag = self._known.pop(resource_id).etag
         headers = {"If-Match": etag} if self._random.random() < 0.5 else {}
-        self._write("DELETE", f"{RESOURCES}/{resource_id}", None, headers, lambda of: of.status == 204)
+        self._write("DELETE", f"{COLLECTION}/{resource_id}", None, headers, lambda answer: answer.status == 204)
         self._deleted.append(resource_id)
 
     def _write(self, method: str, path: str, body: Any, headers: Mapping[str, str], is_right: Any) -> Answer | None:
-        """Send a write and return the answer that settles it, or None where it was wrong."""
+        """Send a write and return the answer that settles it, or None if it was wrong."""
         answer = self._client.send(method, path, body, headers)
         self._count(answer, is_right(answer), f"{method} {path} {body} {dict(headers)}")
         if not answer.is_unavailable:
@@ -196,10 +211,7 @@ class ModelledUser:
 
     def _make_body(self) -> dict[str, Any]:
         self._number += 1
-        body: dict[str, Any] = {"name": f"{self._client.subject} {self._number}", "type": self._random.choice("ABC")}
-        if self._random.random() < 0.5:
-            body["metadata"] = {"number": self._number, "text": "x" * self._random.randrange(200)}
-        return body
+        return make_body(self._random, f"{self._client.subject} {self._number}")
 
     def _pick(self) -> str:
         return self._random.choice(sorted(self._known))
@@ -207,4 +219,4 @@ class ModelledUser:
 
 def _matches(answer: Answer, body: Mapping[str, Any]) -> bool:
     document = answer.document
-    return {name: document.get(name) for name in ("name", "type", "metadata")} == {"metadata": None, **body}
+    return {name: document.get(name) for name in FIELDS} == dict.fromkeys(FIELDS) | dict(body)

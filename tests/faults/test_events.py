@@ -1,4 +1,4 @@
-"""Events that no gateway should send: whatever arrives, a handler answers."""
+"""Events that no gateway should send: a handler answers every one."""
 
 import multiprocessing
 from collections.abc import Iterator, Mapping
@@ -11,7 +11,7 @@ from tests.faults.event_process import Outcome, send_events
 from tests.support.stack import Route, list_routes
 from tests.support.stand import Stand
 
-# The events of all routes are waited for together; a slow machine only takes longer.
+# The events of all routes run together, so the first test waits for most of them.
 pytestmark = pytest.mark.timeout(1200)
 
 EVENTS = 20_000
@@ -20,7 +20,7 @@ EVENTS = 20_000
 @pytest.fixture(scope="module")
 def outcomes(stand: Stand) -> Iterator[Mapping[str, Future[Outcome]]]:
     environment = {"TABLE_NAME": "Table", "AWS_ENDPOINT_URL": stand.services.endpoint}
-    # A process for each route, since an environment belongs to one function.
+    # A process for each route, because an environment belongs to one function.
     with ProcessPoolExecutor(2, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as processes:
         yield {route.key: processes.submit(send_events, route, EVENTS, SEED, environment) for route in list_routes()}
 

@@ -1,4 +1,4 @@
-"""Creates that are sent several times at once while the processes that carry them out are killed."""
+"""Creates sent several times at once while the processes that carry them out are killed."""
 
 import os
 import random
@@ -10,19 +10,22 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.faults.conftest import SEED, Report
-from tests.support.api_client import RESOURCES, Answer, ApiClient
+from tests.support.api_client import Answer, ApiClient
+from tests.support.resources import BODY, RESOURCES
+from tests.support.stack import list_routes
 from tests.support.stand import Stand
 
+CREATE = next(route for route in list_routes() if route.key == f"POST {RESOURCES}")
 CREATES = 500
 CLIENTS = 16
 USERS = 5
-# A claim whose process was killed runs out after 30 s; the next request with its key then takes it over.
+# The claim of a killed process expires after 30 s; then the next request with its key takes it over.
 MOST_ROUNDS = 60
 
 
 @dataclass
 class _Create:
-    """A create and the documents that its copies were answered with."""
+    """A create, and the documents in the answers to its copies."""
 
     user: int
     body: dict[str, Any]
@@ -31,7 +34,7 @@ class _Create:
 
 
 class _Killer:
-    """Kills a process of the function after a random number of answers."""
+    """Kills one of the function's processes after a random number of answers."""
 
     def __init__(self, stand: Stand) -> None:
         self.kills = 0
@@ -46,7 +49,7 @@ class _Killer:
             if self._left:
                 return
             self._left = self._random.randint(10, 40)
-            processes = sorted(self._stand.find_function_processes("create_resource"))
+            processes = sorted(self._stand.find_function_processes(CREATE.folder.name))
             if processes:
                 os.kill(self._random.choice(processes), signal.SIGKILL)
                 self.kills += 1
@@ -55,7 +58,7 @@ class _Killer:
 def test_creates_while_processes_are_killed(stand: Stand, report: Report) -> None:
     numbers = random.Random(SEED)
     creates = [
-        _Create(index % USERS, {"name": f"thing {index}", "type": "A"}, f"create-{index}") for index in range(CREATES)
+        _Create(index % USERS, {**BODY, "name": f"thing {index}"}, f"create-{index}") for index in range(CREATES)
     ]
     pending = [create for create in creates for _ in range(numbers.randint(1, 4))]
     copies = len(pending)
@@ -80,16 +83,15 @@ def test_creates_while_processes_are_killed(stand: Stand, report: Report) -> Non
                 if answer.status == 201:
                     create.documents.append(answer.document)
                 else:
-                    # 500 is the gateway's word for a process that was killed.
+                    # 500 is the gateway's answer for a killed process.
                     assert answer.status in (409, 500, 503), answer
                     unanswered.append(create)
             pending = unanswered
             if not pending:
                 break
             time.sleep(1)
-    kept = [
-        document for number in range(USERS) for document in ApiClient(stand.url, f"user-killed-{number}").list_all()
-    ]
+    users = [ApiClient(stand.url, f"user-killed-{number}") for number in range(USERS)]
+    kept = [document for user in users for document in user.list_all(RESOURCES)]
     report.add(
         f"{CREATES} creates, each sent 1 to 4 times at once with its key ({copies:,} requests), processes killed",
         f"{len(kept)} resources",

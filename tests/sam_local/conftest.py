@@ -4,7 +4,6 @@ import json
 import os
 import platform
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -12,15 +11,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import docker
 import httpx
 import pytest
 from docker.errors import DockerException
 
+from local_engine.issuer import AUDIENCE, issuer_url, load_signing_key, mint_token
+from local_engine.testing import child_environment, engine_command, free_port
 from tests.support.missing import skip_or_fail
+from tests.support.stack import ROOT, list_scopes
 
-ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60
 STOP_SECONDS = 30
 ARCHITECTURE = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
@@ -37,9 +39,17 @@ class SamLocal:
     env_vars: Path
     options: Sequence[str]
 
-    def mint_token(self, *arguments: str) -> str:
-        command = [sys.executable, "-m", "local_engine", "token", "--port", str(self.port), *arguments]
-        return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
+    def mint_token(self, subject: str = "someone", expires: int = 3600, **claims: Any) -> str:
+        """A token of the backend's issuer, with every scope unless the claims say otherwise."""
+        return mint_token(
+            load_signing_key(ROOT),
+            issuer=issuer_url(self.port),
+            audience=AUDIENCE,
+            subject=subject,
+            scopes=list_scopes(),
+            expires_in=expires,
+            claims=claims,
+        )
 
     def invoke(self, function: str, event: Path) -> dict[str, object]:
         command = [*SAM, "local", "invoke", function, "--event", str(event), "--env-vars", str(self.env_vars)]
@@ -50,16 +60,16 @@ class SamLocal:
 
 @pytest.fixture(scope="session")
 def engine_options() -> list[str]:
-    """What the machine's container engine asks of `sam local`; without an engine the tests are skipped."""
+    """The options of `sam local` for the machine's container engine; without an engine the tests are skipped."""
     try:
         client = docker.from_env()
         client.ping()
     except DockerException as error:
         skip_or_fail(f"no container engine answers, and sam local runs functions in containers: {error}")
-    # sam looks for it beside the template, which lies in a folder of its own here.
+    # By default, sam looks for it beside the template, which is in another folder here.
     options = ["--config-file", str(ROOT / "samconfig.toml")]
     options += ["--parameter-overrides", f"Architecture={ARCHITECTURE}"]
-    # Where the image is not here yet, sam pulls it.
+    # Without the image, sam pulls it.
     if any(tag.endswith(f"/lambda/python:3.13-{ARCHITECTURE}") for image in client.images.list() for tag in image.tags):
         options.append("--skip-pull-image")
     return options
@@ -70,28 +80,18 @@ def sam_local(engine_options: list[str], tmp_path_factory: pytest.TempPathFactor
     directory = tmp_path_factory.mktemp("sam")
     build = [*SAM, "build", "--build-dir", str(directory / "build"), "--no-cached", *engine_options[:4]]
     subprocess.run(build, cwd=ROOT, check=True, env=_environment())
-    port, services_port, issuer_port = _free_ports(3)
+    port, services_port, issuer_port = free_port(), free_port(), free_port()
     env_vars = directory / "env.json"
     env_vars.write_text(_with_ports((ROOT / "tools/sam_local.json").read_text(), services_port, issuer_port))
-    issuer = f"Issuer=http://127.0.0.1:{port}/_local/issuer"
-    backend = [
-        sys.executable,
-        "-m",
-        "local_engine",
-        "backend",
-        "--port",
-        str(port),
-        "--seed",
-        "examples/resources.json",
-    ]
+    backend = engine_command("backend", "--port", str(port), "--seed", "examples/resources.json")
     backend += ["--services-port", str(services_port), "--issuer-port", str(issuer_port)]
-    backend += ["--parameters", issuer, "Audience=local"]
+    backend += ["--parameters", f"Issuer={issuer_url(port)}", f"Audience={AUDIENCE}"]
     template = directory / "build/template.yaml"
     start_api = [*SAM, "local", "start-api", "--port", str(port), "--env-vars", str(env_vars)]
     start_api += ["--template", str(template), *engine_options]
-    issuer_url = f"http://127.0.0.1:{issuer_port}/.well-known/openid-configuration"
+    discovery_url = f"http://127.0.0.1:{issuer_port}/.well-known/openid-configuration"
     with (
-        _run_server(backend, directory / "backend.log", issuer_url),
+        _run_server(backend, directory / "backend.log", discovery_url),
         _run_server(start_api, directory / "start_api.log", f"http://127.0.0.1:{port}/"),
     ):
         yield SamLocal(f"http://127.0.0.1:{port}", port, template, env_vars, engine_options)
@@ -135,15 +135,7 @@ def _with_ports(text: str, services_port: int, issuer_port: int) -> str:
     return text.replace(":4566", f":{services_port}").replace(":4567", f":{issuer_port}")
 
 
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [listener.getsockname()[1] for listener in sockets]
-    for listener in sockets:
-        listener.close()
-    return ports
-
-
 def _environment() -> dict[str, str]:
     # `sam build` looks for the interpreter and pip of the runtime on PATH.
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return {**os.environ, "PATH": path, "SAM_CLI_TELEMETRY": "0"}
+    return {**child_environment(), "PATH": path, "SAM_CLI_TELEMETRY": "0"}

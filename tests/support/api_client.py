@@ -1,4 +1,4 @@
-"""Calls the API as its users do: over HTTP, with a token, and again where it is told to come back."""
+"""Calls the API as its users do: over HTTP, with a token, and again if told to come back."""
 
 import http.client
 import json
@@ -7,18 +7,18 @@ import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
 from local_engine.issuer import AUDIENCE, issuer_url, load_signing_key, mint_token
-
-RESOURCES = "/api/v1/resources"
-SCOPES = ("read:resources", "write:resources")
+from tests.support.items import read_items
+from tests.support.stack import ROOT, Route, list_routes, list_scopes
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back, and after how many seconds; header names in lower case."""
+    """The answer, and after how many seconds it came; header names in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -31,12 +31,12 @@ class Answer:
 
     @property
     def is_unavailable(self) -> bool:
-        """Whether it is the functions' own «come back later», and not the gateway's or half of one."""
+        """Whether a function says to come back later, rather than the gateway, and says all of it."""
         return self.status == 503 and set(self.document) == {"error", "requestId"} and self.retry_after >= 1
 
     @property
     def retry_after(self) -> int:
-        """Seconds; 0 where the answer does not say."""
+        """Seconds; 0 if the answer does not say."""
         return int(self.headers.get("retry-after", 0))
 
 
@@ -49,7 +49,7 @@ class ApiClient:
         self.subject = subject
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         self._token = mint_token(
-            load_signing_key(), issuer=issuer_url(port), audience=AUDIENCE, subject=subject, scopes=SCOPES
+            load_signing_key(ROOT), issuer=issuer_url(port), audience=AUDIENCE, subject=subject, scopes=list_scopes()
         )
 
     def send(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Answer:
@@ -69,24 +69,24 @@ class ApiClient:
             time.perf_counter() - started,
         )
 
-    def list_all(self) -> list[dict[str, Any]]:
-        """Return all resources of the user, page by page."""
+    def list_all(self, path: str) -> list[dict[str, Any]]:
+        """Return all items of the user in a collection, page by page."""
         found: list[dict[str, Any]] = []
         query = "?limit=7"
         while True:
-            answer = self.send("GET", RESOURCES + query)
+            answer = self.send("GET", path + query)
             if answer.is_unavailable:
                 time.sleep(answer.retry_after)
                 continue
             assert answer.status == 200, answer
-            found += answer.document["resources"]
+            found += read_items(answer.document)
             if "nextToken" not in answer.document:
                 return found
             query = f"?limit=7&nextToken={answer.document['nextToken']}"
 
 
 def make_id() -> str:
-    """An id as the API gives them, of no resource."""
+    """An ID as the API assigns them, of no item."""
     digits = secrets.token_hex(16)
     return f"{digits[:8]}-{digits[8:12]}-7{digits[13:16]}-8{digits[17:20]}-{digits[20:]}"
 
@@ -95,11 +95,12 @@ def make_next_token() -> str:
     return urlsafe_b64encode(bytes.fromhex(make_id().replace("-", ""))).decode().rstrip("=")
 
 
-KINDS: Sequence[Callable[[ApiClient], Answer]] = (
-    lambda client: client.send("POST", RESOURCES, {"name": "one", "type": "A"}, {"Idempotency-Key": make_id()}),
-    lambda client: client.send("GET", f"{RESOURCES}/{make_id()}"),
-    lambda client: client.send("PUT", f"{RESOURCES}/{make_id()}", {"name": "one", "type": "A"}),
-    lambda client: client.send("DELETE", f"{RESOURCES}/{make_id()}"),
-    lambda client: client.send("GET", f"{RESOURCES}?nextToken={make_next_token()}"),
-)
-"""A request of each route, each time another one."""
+def _call(route: Route, client: ApiClient) -> Answer:
+    path = route.path.format(**dict.fromkeys(route.path_parameters, make_id()))
+    query = f"?nextToken={make_next_token()}" if route.takes("nextToken") else ""
+    headers = {"Idempotency-Key": make_id()} if route.takes("Idempotency-Key") else {}
+    return client.send(route.method, path + query, route.body, headers)
+
+
+KINDS: Sequence[Callable[[ApiClient], Answer]] = tuple(partial(_call, route) for route in list_routes())
+"""A request of each route, each time another one; those about an item find none."""

@@ -92,6 +92,8 @@ def list_attacks(route: Route) -> dict[str, Attack]:
     places = list_places(route)
     texts = [place for place in places if place.is_free_text]
     objects = [place for place in places if place.is_free_object]
+    if route.model is None:
+        return {}
     attacks = {**_break_document(route), **_break_model(route, places)}
     for name, (fragment, expected) in TEXTS.items():
         attacks[f"{name} in a text"] = _place(route, texts, fragment, expected)

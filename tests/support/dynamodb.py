@@ -1,4 +1,4 @@
-"""DynamoDB over real HTTP, with faults at the moments that a test chooses."""
+"""DynamoDB over real HTTP, with faults that a test schedules."""
 
 import json
 import socket
@@ -24,15 +24,15 @@ class Refusal:
 
 
 class Drop:
-    """The connection ends before anything is done."""
+    """The connection ends before the request is performed."""
 
 
 class LoseAnswer:
-    """The request is carried out and the connection ends before the answer."""
+    """The request is performed, and the connection ends before the response."""
 
 
 class Hang:
-    """The request is not carried out, and nothing is said."""
+    """The request is not performed and gets no response."""
 
 
 type Fault = Refusal | Drop | LoseAnswer | Hang | None
@@ -52,7 +52,7 @@ class DynamoDB:
 
         class RequestHandler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
-            # Head and body in one packet: the second would wait for the receipt of the first.
+            # Head and body in one packet: a second packet would wait for the acknowledgment of the first.
             wbufsize = -1
 
             def do_POST(self) -> None:
@@ -77,18 +77,18 @@ class DynamoDB:
         self._thread.join()
 
     def fail(self, operation: str, *faults: Fault) -> None:
-        """Let the next requests for `operation` meet these faults, one each; None lets one through."""
+        """Apply one of these faults to each of the next requests for `operation`; None lets one through."""
         self._faults.extend((operation, fault) for fault in faults)
 
     def before(self, operation: str, act: Callable[[], None]) -> None:
-        """Do something just before the next request for `operation` is carried out."""
+        """Do something just before the next request for `operation` is performed."""
         self._interludes[operation] = act
 
     def _next_fault(self, operation: str) -> Fault:
         with self._lock:
             self.operations.append(operation)
-            for index, (of, fault) in enumerate(self._faults):
-                if of == operation:
+            for index, (name, fault) in enumerate(self._faults):
+                if name == operation:
                     del self._faults[index]
                     return fault
         return None

@@ -29,13 +29,13 @@ ENVIRONMENT = {
     "TABLE_NAME": "resources",
     "TOKEN_INTROSPECTION_URL": "",
 }
-"""What a deployed function finds in its environment."""
+"""The environment variables of a deployed function."""
 
 ALL_SCOPES = tuple(sorted({route.scopes[0] for route in list_routes()}))
 """Every scope of the template, in the spelling of an external issuer."""
 
 MAX_PAYLOAD = 6_291_556
-"""How many bytes Lambda takes from a function («Lambda quotas», AWS Lambda Developer Guide)."""
+"""Maximum size of a response in bytes («Lambda quotas», AWS Lambda Developer Guide)."""
 
 OURS = {"functions", *(path.parent.name for path in (ROOT / "layers" / "shared").glob("*/__init__.py"))}
 """The top-level packages that a cold start imports: the functions, and each package of the layer."""
@@ -59,7 +59,7 @@ class Context:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the gateway would pass on to the caller; header names in lower case."""
+    """The response as the gateway would pass it on, with header names in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -70,12 +70,12 @@ class Answer:
 
     @property
     def problems(self) -> dict[str, str]:
-        """The faulty parts that the answer names."""
+        """The invalid parts that the response names."""
         return {detail["field"]: detail["problem"] for detail in self.json().get("details", ())}
 
 
 class CurrentStdout:
-    """Whatever standard output is at the moment: the logger keeps the stream that it finds when it is made."""
+    """The current standard output, because the logger keeps the stream that it finds when it is created."""
 
     @property
     def _stream(self) -> TextIO:
@@ -93,7 +93,7 @@ STDOUT = CurrentStdout()
 
 @contextmanager
 def import_functions(environment: Mapping[str, str | None] | None = None) -> Iterator[Mapping[str, Handler]]:
-    """The handlers by route, imported anew in an environment with `environment` as well, as a cold start does.
+    """The handlers by route, imported anew as in a cold start, with additional environment variables.
 
     A value of None takes a variable away.
     """
@@ -120,7 +120,7 @@ def _is_ours(module: str) -> bool:
 
 
 class Gateway:
-    """The API as its caller sees it behind a JWT authorizer that has accepted the caller's token."""
+    """The API behind a JWT authorizer that has accepted the caller's token."""
 
     def __init__(self, handlers: Mapping[str, Handler]) -> None:
         self._handlers = handlers
@@ -149,9 +149,9 @@ class Gateway:
         return self.invoke(event)
 
     def invoke(self, event: Mapping[str, Any]) -> Answer:
-        """Pass an event to the function of its route and read the answer as the gateway does."""
+        """Pass an event to the function of its route and read the response as the gateway does."""
         answer = self._handlers[event["routeKey"]](event, Context())
-        # Lambda carries the answer as JSON in UTF-8: what cannot be written so never reaches the gateway.
+        # Lambda carries the response as JSON in UTF-8; anything else never reaches the gateway.
         payload = json.dumps(answer, allow_nan=False, ensure_ascii=False).encode()
         assert len(payload) <= MAX_PAYLOAD
         answer = json.loads(payload)

@@ -1,4 +1,4 @@
-"""An HTTP server on the loopback interface that answers with the bytes that a test gives it, or does worse."""
+"""HTTP server on the loopback interface that sends the bytes that a test gives it, or misbehaves."""
 
 import contextlib
 import json
@@ -26,7 +26,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """Bytes to send, and whether the connection then stays, is closed or reset, or nothing more is ever said."""
+    """Bytes to send, and what follows: the connection stays, is closed, is reset, or hangs."""
 
     content: bytes
     then: str = "stay"
@@ -36,7 +36,7 @@ type Answer = Callable[[Request], Reply]
 
 
 def make_reply(content: Any, status: int = 200, headers: Mapping[str, str] | None = None, then: str = "stay") -> Reply:
-    """Return a whole response, with DynamoDB's checksum; `content` is bytes, or becomes JSON."""
+    """Return a complete response with DynamoDB's checksum; `content` is bytes or a JSON value."""
     body = content if isinstance(content, bytes) else json.dumps(content).encode()
     all_headers = {"Content-Length": str(len(body)), "x-amz-crc32": str(crc32(body)), **(headers or {})}
     head = "".join(f"{name}: {value}\r\n" for name, value in all_headers.items())
@@ -45,7 +45,7 @@ def make_reply(content: Any, status: int = 200, headers: Mapping[str, str] | Non
 
 @dataclass
 class Server:
-    """Gives each request to `answer`, and keeps it; each connection has a thread."""
+    """Records each request and passes it to `answer`; each connection has a thread."""
 
     answer: Answer
     tls: ssl.SSLContext | None = None
@@ -66,7 +66,7 @@ class Server:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # An accept() that waits ends when its socket is shut down, not when it is closed.
+        # A waiting accept() ends when its socket is shut down, not when it is closed.
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         with self._lock:
@@ -114,7 +114,7 @@ class Server:
         length = int(headers.get("Content-Length", 0))
         request = Request(number, words[0], words[1], headers, stream.read(length))
         if len(request.body) < length or "Host" not in headers:
-            return False  # the client gave up in the middle
+            return False  # the client gave up halfway
         self.requests.append(request)
         reply = self.answer(request)
         connection.sendall(reply.content)

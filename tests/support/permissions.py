@@ -1,7 +1,7 @@
 """What the functions' roles in the templates allow."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
@@ -75,6 +75,11 @@ def find_translated(kind: str, **parameters: str) -> dict[str, Any]:
     """The properties of the stack's resources of one type, by logical ID."""
     resources = translate_stack(**parameters).resources
     return {name: resource.properties for name, resource in resources.items() if resource.type == kind}
+
+
+def list_names(functions: Iterable[str]) -> set[str]:
+    """The physical names of functions, by their logical IDs."""
+    return {translate_stack(ColdStart="warm").functions[function].name for function in functions}
 
 
 def find_refusals(**parameters: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""The X-Ray daemon, as far as functions see it: a UDP port that takes documents."""
+"""Stand-in for the X-Ray daemon: a UDP port that takes documents."""
 
 import json
 import re
@@ -11,7 +11,7 @@ HEADER = b'{"format": "json", "version": 1}\n'
 MAX_DOCUMENT = 64 * 1024
 
 # «AWS X-Ray segment documents», AWS X-Ray Developer Guide: the fields of a subsegment that is sent separately, and the
-# longest values of those that are text. `retries` is in no list there, but in what the X-Ray SDKs send.
+# longest values of text fields. `retries` is not listed there, but the X-Ray SDKs send it.
 REQUIRED = {"id", "name", "start_time", "end_time", "trace_id", "parent_id", "type"}
 OPTIONAL = {"namespace", "http", "aws", "error", "throttle", "fault"}
 AWS = {"operation", "region", "request_id", "table_name", "retries"}
@@ -33,7 +33,7 @@ class Daemon:
         self._socket.close()
 
     def take(self, number: int) -> list[dict[str, Any]]:
-        """Return the next documents, each of them checked."""
+        """Return the next documents, each one checked."""
         self._socket.settimeout(10)
         return [check(self._socket.recv(65_536)) for _ in range(number)]
 
@@ -49,7 +49,7 @@ class Daemon:
 
 
 def check(datagram: bytes) -> dict[str, Any]:
-    """Return the document of a datagram, if it is as it has to be."""
+    """Return the document of a datagram, after checking it."""
     assert datagram.startswith(HEADER)
     assert len(datagram) <= MAX_DOCUMENT
     document: dict[str, Any] = json.loads(datagram.removeprefix(HEADER))
@@ -79,5 +79,5 @@ def check(datagram: bytes) -> dict[str, Any]:
 
 
 def sample(environment: pytest.MonkeyPatch, header: str) -> None:
-    """Let the next invocations have a tracing header, as the runtime does it."""
+    """Give the next invocations a tracing header, as the runtime does."""
     environment.setenv("_X_AMZN_TRACE_ID", header)

@@ -1,4 +1,4 @@
-"""The functions behind a gateway, their table in moto, and no way out to any network."""
+"""The functions behind a gateway, with their table in moto and without network access."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,7 @@ import pytest
 from tests.support.dynamodb import DynamoDB
 from tests.support.gateway import ENVIRONMENT, Handler, import_functions
 from tests.support.resources_api import ResourcesApi
-from tests.support.stack import find_resources
+from tests.support.tables import create_table
 from tests.unit.http.issuer import Issuer
 
 
@@ -23,14 +23,14 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest.fixture(scope="session")
 def aws() -> Iterator[str]:
-    """The URL of moto in this process."""
+    """The URL of the moto server in this process."""
     with DynamoDB() as service:
         yield service.url
 
 
 @pytest.fixture(scope="session", autouse=True)
 def credentials() -> Iterator[None]:
-    """Credentials that open nothing; a function reads them when it first calls AWS."""
+    """Dummy credentials; a function reads them when it first calls AWS."""
     with pytest.MonkeyPatch.context() as environment:
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             environment.setenv(name, ENVIRONMENT[name])
@@ -43,11 +43,15 @@ def handlers(aws: str) -> Iterator[Mapping[str, Handler]]:
         yield handlers
 
 
+@pytest.fixture(scope="session")
+def client(aws: str, credentials: None) -> Any:
+    return boto3.Session().client("dynamodb", region_name=ENVIRONMENT["AWS_REGION"], endpoint_url=aws)
+
+
 @pytest.fixture
-def table(aws: str) -> Iterator[Any]:
-    """A client of the functions' table, which is new and empty."""
-    client = boto3.Session().client("dynamodb", region_name=ENVIRONMENT["AWS_REGION"], endpoint_url=aws)
-    create_table(client)
+def table(client: Any) -> Iterator[Any]:
+    """A client of the functions' table, new and empty."""
+    create_table(client, ENVIRONMENT["TABLE_NAME"])
     yield client
     client.delete_table(TableName=ENVIRONMENT["TABLE_NAME"])
 
@@ -59,7 +63,7 @@ def api(handlers: Mapping[str, Handler], table: Any) -> ResourcesApi:
 
 @pytest.fixture
 def dynamodb(table: Any) -> Iterator[DynamoDB]:
-    """The same table over real HTTP, from a service that can be told to fail."""
+    """The same table over real HTTP, from a service that fails on demand."""
     with DynamoDB() as service:
         yield service
 
@@ -72,7 +76,7 @@ def remote_api(dynamodb: DynamoDB) -> Iterator[ResourcesApi]:
 
 
 class Clock:
-    """The time that the functions read, which a test can move on."""
+    """The time that the functions read; a test can advance it."""
 
     def __init__(self) -> None:
         self._ahead = 0
@@ -94,10 +98,3 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def issuer() -> Iterator[Issuer]:
     with Issuer() as issuer:
         yield issuer
-
-
-def create_table(client: Any) -> None:
-    """Create the table as template.yaml describes it."""
-    properties = find_resources("AWS::DynamoDB::Table")["Table"]["Properties"]
-    taken = ("AttributeDefinitions", "KeySchema", "BillingMode")
-    client.create_table(TableName=ENVIRONMENT["TABLE_NAME"], **{name: properties[name] for name in taken})

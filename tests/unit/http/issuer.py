@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 
 
 class Issuer:
-    """Knows the tokens in `claims`; all others are not active."""
+    """Knows the tokens in `claims`; all others are inactive."""
 
     def __init__(self) -> None:
         self.claims: dict[str, dict[str, Any]] = {}

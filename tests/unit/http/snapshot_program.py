@@ -24,7 +24,7 @@ from functions.list_resources import app as list_  # noqa: E402
 from serverless_api.storage import table  # noqa: E402
 from tests.support.gateway import Context  # noqa: E402
 
-# Not whole in this file's own text, so that what is found is no copy of the pattern.
+# Split, so that the search does not find its own pattern.
 CANARY = re.compile(b"c4nary" + rb"-of-[a-z-]+")
 
 
@@ -40,7 +40,7 @@ def main() -> None:
 
 
 def find_canaries() -> list[str]:
-    """Every canary in this process's writable memory, freed objects included as long as nothing overwrote them."""
+    """Every canary in this process's writable memory, including freed objects that nothing has overwritten."""
     gc.collect()
     found = set()
     with Path("/proc/self/mem").open("rb", buffering=0) as memory:
@@ -64,7 +64,7 @@ def count_sockets() -> int:
 
 
 def restore(state: Any) -> dict[str, Any]:
-    """Go on in a process of its own, as a restored environment does, and return what it did."""
+    """Continue in a new process, as a restored environment does, and return its report."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -84,7 +84,7 @@ def restore(state: Any) -> dict[str, Any]:
 
 def act(state: Any) -> dict[str, Any]:
     modules = set(sys.modules)
-    # A fork is given other random numbers by Python itself, and a restored environment is not.
+    # Python reseeds a fork, but nothing reseeds a restored environment.
     random.setstate(state)
     run_after_restore()
     with contextlib.redirect_stdout(io.StringIO()):
@@ -102,7 +102,7 @@ def act(state: Any) -> dict[str, Any]:
 
 def read_event(name: str) -> dict[str, Any]:
     event = json.loads((ROOT / "events" / f"{name}.json").read_text(encoding="utf-8"))
-    # Each create is one of its own.
+    # Each create is separate.
     event["headers"].pop("idempotency-key", None)
     return event
 

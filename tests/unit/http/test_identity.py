@@ -114,7 +114,7 @@ def test_nothing_is_written_without_the_scope(api):
 
 @pytest.fixture
 def sam_local(issuer, dynamodb):
-    """The API as `sam local` runs it, with the issuer to ask."""
+    """The API as `sam local` runs it, with an issuer."""
     issuer.claims["good"] = {"sub": "alice", "scope": "read:resources"}
     settings = {"AWS_SAM_LOCAL": "true", "TOKEN_INTROSPECTION_URL": issuer.url, "AWS_ENDPOINT_URL": dynamodb.url}
     with import_functions(settings) as handlers:

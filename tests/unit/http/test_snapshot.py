@@ -1,4 +1,4 @@
-"""SnapStart: one environment is frozen and becomes several, each of them one of its own."""
+"""SnapStart: one snapshot is restored as several unique environments."""
 
 import json
 import os
@@ -15,7 +15,7 @@ import pytest
 from tests.support.dynamodb import DynamoDB
 from tests.support.gateway import ENVIRONMENT
 from tests.support.http_server import Reply, Request, Server, make_reply
-from tests.unit.conftest import create_table
+from tests.support.tables import create_table
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
@@ -24,7 +24,7 @@ TOKEN = "c4nary-of-the-session-token"
 
 
 class Recorder:
-    """DynamoDB, its requests kept; and the endpoint at which a function under SnapStart gets its credentials."""
+    """DynamoDB with a record of its requests, and the credentials endpoint of a function under SnapStart."""
 
     def __init__(self) -> None:
         self.keys = 0
@@ -42,7 +42,7 @@ class Recorder:
             aws_secret_access_key="testing",
         )
         self._client = client
-        create_table(client)
+        create_table(client, ENVIRONMENT["TABLE_NAME"])
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -90,7 +90,7 @@ def run_program(dynamodb: str, credentials: str, **more: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def run() -> Any:
-    """What the program did, and what was asked of DynamoDB and of the endpoint for credentials meanwhile."""
+    """The program's report, and the requests that DynamoDB and the credentials endpoint got."""
     with Recorder() as recorder:
         report = run_program(recorder.dynamodb.url, recorder.credentials.url)
         yield report, recorder
@@ -99,14 +99,14 @@ def run() -> Any:
 def test_no_credential_is_in_what_is_frozen(run: Any) -> None:
     report, _ = run
     assert report["frozen"]["canaries"] == []
-    # The search finds what is there: each restored environment has fetched its credentials.
+    # The search works: each restored environment has fetched its credentials.
     assert all(set(restored["canaries"]) == {SECRET, TOKEN} for restored in report["restored"])
 
 
 def test_no_connection_is_in_what_is_frozen(run: Any) -> None:
     report, recorder = run
     assert report["frozen"]["sockets"] == 0
-    # One was opened and closed again before the snapshot, without a request; then each environment had one of its own.
+    # One opened and closed before the snapshot, without a request; then one for each environment.
     assert recorder.dynamodb.connections == 3
     assert len({request.connection for request in recorder.dynamodb.requests}) == 2
 
@@ -133,6 +133,6 @@ def test_the_first_requests_after_a_restore_import_nothing(run: Any) -> None:
 
 
 def test_a_snapshot_is_taken_without_a_network_too() -> None:
-    # Nobody listens on port 9, the one of RFC 863 that discards.
+    # Nothing listens on port 9 (discard, RFC 863).
     report = run_program("http://127.0.0.1:9", "http://127.0.0.1:9")
     assert report["frozen"]["sockets"] == 0

@@ -11,7 +11,7 @@ from serverless_api.storage.json_text import parse_json
 
 names = st.sampled_from(["a", "b", "c", "d e", "ü"])
 sizes = st.integers(0, 4)
-# Halves are exact in binary as well, so that jsonschema's floats mean the same.
+# Halves are exact in binary, so jsonschema's floats have the same value.
 numbers = st.integers(-5, 5) | st.integers(-10, 10).map(lambda n: n / 2)
 strings = st.text("abü😀1", max_size=5)
 scalars = st.none() | st.booleans() | numbers | strings

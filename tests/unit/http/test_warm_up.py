@@ -1,4 +1,4 @@
-"""Environments that are kept warm: what the functions answer, and what the function that asks them sees."""
+"""Warm-up events: the answers of the functions, and the function that sends the events."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def test_a_warm_up_is_answered_before_anything_else(
         capfd.readouterr()
         assert handlers[route.key]({"warmUp": True}, Context()) == {"environment": "2026/01/05/[$LATEST]one"}
     assert dynamodb.operations == []
-    # Neither a line of the log nor a metric, which are lines too.
+    # Neither a log line nor a metric.
     assert capfd.readouterr().out == ""
 
 
@@ -43,7 +43,7 @@ def test_no_request_is_taken_for_a_warm_up(api: ResourcesApi) -> None:
 
 
 class Lambda:
-    """Invokes functions for real, each in as many environments as are busy at once; or fails as it is told to."""
+    """Invokes functions, each in as many environments as are busy at once, or fails as the test says."""
 
     def __init__(self, handler: Callable[[], Any], at_once: int) -> None:
         self._handler = handler
@@ -81,7 +81,7 @@ def test_as_many_environments_as_wanted_answer_at_the_same_time(handlers: Any) -
     service = Lambda(lambda: handlers["GET /api/v1/resources"]({"warmUp": True}, Context()), at_once=6)
     with Server(service.answer) as server, import_warm_functions(server.url, "3") as handler:
         assert handler({}, Context()) == dict.fromkeys(ARNS, 3)
-    # Where all have answered, no further round is needed.
+    # If all have answered, no further round is needed.
     assert sorted(service.invoked) == sorted(ARNS * 3)
 
 

@@ -12,7 +12,7 @@ CLOSED, OPEN, HALF_OPEN = CircuitState.CLOSED, CircuitState.OPEN, CircuitState.H
 
 @dataclass
 class Stand:
-    """A breaker on a clock that the test turns, and what it has told of its state."""
+    """A circuit breaker with a fake clock, and a record of its transitions."""
 
     now: float = 1_000.0
     transitions: list[tuple[CircuitState, CircuitState]] = field(default_factory=list)

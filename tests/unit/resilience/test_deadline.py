@@ -1,8 +1,11 @@
 import select
 import signal
 import socket
+import sys
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
@@ -171,3 +174,40 @@ def test_the_current_deadline_is_the_invocations_own(silent_socket):
     with pytest.raises(DeadlineExceeded):
         invoke()
     assert current_deadline().remaining == float("inf")
+
+
+@contextmanager
+def attach_debugger() -> Iterator[None]:
+    """Register as a debugger that uses sys.monitoring."""
+    sys.monitoring.use_tool_id(sys.monitoring.DEBUGGER_ID, "debugger")
+    try:
+        yield
+    finally:
+        sys.monitoring.free_tool_id(sys.monitoring.DEBUGGER_ID)
+
+
+def test_time_stands_still_while_a_debugger_is_attached():
+    invocation, attempt = Deadline(4 * SHORT), Deadline(SHORT)
+    with invocation.enforce():
+        with attach_debugger(), attempt.enforce():
+            time.sleep(5 * SHORT)
+        # The debugger is gone and has cost the invocation no time.
+        time.sleep(SHORT)
+        assert attempt.remaining == invocation.remaining == float("inf")
+        started = time.monotonic()
+        with pytest.raises(DeadlineExceeded), invocation.shorten(4 * SHORT).enforce():
+            time.sleep(LONG)
+        assert time.monotonic() - started > 3 * SHORT
+
+
+def test_a_trace_function_that_is_not_a_debuggers_stops_no_time():
+    def trace(frame: object, event: str, argument: object) -> None:
+        return None
+
+    tracer = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        with pytest.raises(DeadlineExceeded), Deadline(SHORT).enforce():
+            time.sleep(LONG)
+    finally:
+        sys.settrace(tracer)

@@ -23,7 +23,7 @@ class Clock:
 
 @dataclass
 class Call:
-    """Fails as often as it is told to."""
+    """Fails a given number of times."""
 
     failures: int
     error: Exception = field(default_factory=lambda: RetryableError("busy"))

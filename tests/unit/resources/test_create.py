@@ -219,7 +219,7 @@ def test_a_resource_over_400_kb_is_too_large(api, character, headers):
     assert refused.status == 413
     assert "400 KB" in refused.json()["error"]
     assert api.page().json()["count"] == 0
-    # The very same key works for a smaller body at once.
+    # The same key works for a smaller body immediately.
     accepted = api.create(json.dumps(body(390), ensure_ascii=False), headers=headers)
     assert accepted.status == 201
     assert api.read(accepted.json()["id"]).body == accepted.body

@@ -1,4 +1,4 @@
-"""The enrichment hook, seen from the API's caller and from the service that is asked."""
+"""The enrichment hook, as seen by the API's caller and by the service."""
 
 import json
 import socket
@@ -32,7 +32,7 @@ def run_api(aws: str, url: str, **settings: str) -> Iterator[ResourcesApi]:
 
 @pytest.fixture
 def run(aws: str, table: Any) -> Callable[..., Any]:
-    """Runs the API with a service that answers as the test says; the service, then the API."""
+    """Runs the API with a service that answers as the test says; yields the service and the API."""
 
     @contextmanager
     def run(answer: Answer, **settings: str) -> Iterator[tuple[Server, ResourcesApi]]:
@@ -169,7 +169,7 @@ def test_a_service_that_drips_or_says_nothing_costs_no_more_than_its_time(aws, t
         created = api.create()
         seconds = time.monotonic() - started
     assert (created.status, is_enriched(created)) == (201, False)
-    # Without the limit it would be a thousand bytes at ten a second, or until the invocation's end.
+    # Without the limit it would take a thousand bytes at ten a second, or the whole invocation.
     assert seconds < 10
     assert "EnrichmentsMissed" in capsys.readouterr().out
 
@@ -204,7 +204,7 @@ def test_plain_http_to_a_public_address_is_refused(aws, table, monkeypatch, addr
     connected = []
     monkeypatch.setattr("socket.getaddrinfo", resolve_to)
     connect = socket.socket.connect
-    monkeypatch.setattr("socket.socket.connect", lambda of, to: (connected.append(to[0]), connect(of, to))[1])
+    monkeypatch.setattr("socket.socket.connect", lambda own, to: (connected.append(to[0]), connect(own, to))[1])
     with run_api(aws, "http://enrichment.example.com/enrich") as api:
         created = api.create()
     assert (created.status, is_enriched(created)) == (201, False)
@@ -213,7 +213,7 @@ def test_plain_http_to_a_public_address_is_refused(aws, table, monkeypatch, addr
 
 @contextmanager
 def drip(first_line: bytes) -> Iterator[str]:
-    """A service that sends a line at once, and then a byte every now and then, or nothing where the line is empty."""
+    """A service that sends a line and then a byte now and then, or nothing at all if the line is empty."""
     stopped = threading.Event()
     threads = []
 

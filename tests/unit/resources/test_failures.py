@@ -57,7 +57,7 @@ def test_a_table_that_does_not_answer_is_waited_for_in_vain(remote_api, dynamodb
 
 @pytest.mark.allow_hosts(["127.0.0.1"])
 def test_a_table_that_cannot_be_reached_is_a_503():
-    # Port 9 (discard) of the loopback interface: nothing listens there.
+    # Nothing listens on port 9 (discard) of the loopback interface.
     with import_functions({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}) as handlers:
         assert_unavailable(ResourcesApi(handlers).page())
 

@@ -100,7 +100,7 @@ def test_an_invalid_body_uses_no_key_up(api):
 
 
 def test_a_request_that_is_still_running_is_not_run_twice(remote_api, api, dynamodb, clock):
-    # The first request claims the key; then the table is down, so that it can neither write nor give the claim back.
+    # The first request claims the key. Then the table is down, so it can neither write nor release the claim.
     dynamodb.fail("TransactWriteItems", *DOWN)
     dynamodb.fail("DeleteItem", *DOWN)
     assert remote_api.create(headers=KEY).status == 503
@@ -110,7 +110,7 @@ def test_a_request_that_is_still_running_is_not_run_twice(remote_api, api, dynam
     assert set(answer.json()) == {"error", "requestId"}
     assert api.create({"name": "other", "type": "B"}, headers=KEY).status == 422
     assert count(api) == 0
-    # A claim outlives the longest run of a function, and no more: who asks then takes it over.
+    # A claim barely outlives the longest run of a function; the next request then takes it over.
     clock.advance(20)
     assert api.create(headers=KEY).status == 409
     clock.advance(15)

@@ -151,7 +151,7 @@ def test_idempotency_keys_are_not_listed(api):
 
 @pytest.mark.parametrize("limit", ["1", "3", "4", "100"])
 def test_large_resources_are_all_listed_in_pages_that_fit(api, limit):
-    # Twelve of 300 KB: over DynamoDB's 1 MB a query and Lambda's 6 MB an answer, once they are quoted.
+    # Twelve items of 300 KB exceed DynamoDB's 1 MB per query and, quoted, Lambda's 6 MB per response.
     text = '"' * 150_000
     ids = [api.create({"name": "large", "type": "A", "metadata": {"text": text}}).json()["id"] for _ in range(12)]
     pages = walk(api, query={"limit": limit})

@@ -1,4 +1,4 @@
-"""Writes whose answer is lost are found to be done when they are tried again."""
+"""Writes whose answer was lost are recognized as done when they are retried."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Whatever is written between the reads of two pages, every page is exact."""
+"""Every page is exact, whatever is written between two of them."""
 
 import itertools
 import json
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 subjects = itertools.count()
 writes = st.lists(st.sampled_from(["create", "create once"]) | st.integers(0, 30), max_size=3)
-# Each example has a caller of its own, whose partition is empty.
+# Each example has its own caller with an empty partition.
 one_table = settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -33,7 +33,7 @@ def test_every_page_is_exact_while_others_write(api, total, limit, interludes):
     while True:
         page = api.page(query=query, **caller).json()
         shown = [resource["id"] for resource in page["resources"]]
-        # Everything that is there now and older than what was seen, newest first, up to the limit.
+        # Everything that exists now and is older than the last item seen, newest first, up to the limit.
         due = [each for each in reversed(existing) if not seen or each < seen[-1]]
         assert shown == due[:limit]
         assert ("nextToken" in page) == (len(due) > limit)

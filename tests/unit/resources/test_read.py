@@ -34,7 +34,7 @@ def test_another_callers_resource_is_not_found(api, method):
     stranger = getattr(api, method)(resource_id, subject="bob")
     unknown = getattr(api, method)(UNKNOWN, subject="bob")
     assert stranger.status == 404
-    # Nothing tells that the id exists at all.
+    # Nothing reveals that the ID exists.
     assert stranger.json()["error"] == unknown.json()["error"]
     assert api.read(resource_id, subject="alice").body == created.body
 

@@ -88,7 +88,7 @@ def test_an_invalid_update_changes_nothing(api):
 def test_an_update_over_400_kb_is_too_large(api):
     created = api.create()
     answer = api.update(created.json()["id"], {"name": "x", "type": "A", "metadata": {"text": "x" * 410_000}})
-    # Moto, unlike DynamoDB, keeps what it refuses, so that nothing can be said of the resource afterwards.
+    # Unlike DynamoDB, moto stores what it rejects, so the resource cannot be checked afterwards.
     assert (answer.status, "400 KB" in answer.json()["error"]) == (413, True)
 
 

@@ -1,4 +1,4 @@
-"""The DynamoDB client beside boto3 in front of moto, and in front of servers that misbehave; all over real HTTP."""
+"""The DynamoDB client compared with boto3 on moto, and against misbehaving servers; all over real HTTP."""
 
 import contextlib
 import datetime
@@ -41,7 +41,7 @@ from tests.support.http_server import Answer, Reply, Request, Server, make_reply
 pytestmark = [pytest.mark.enable_socket, pytest.mark.timeout(60)]
 
 REGION = "eu-central-1"
-TIMEOUT = 20.0  # seconds; long enough never to be met
+TIMEOUT = 20.0  # seconds; long enough never to be reached
 KEYS = ("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "IQoJb3JpZ2luX2VjE+/==")
 VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
@@ -56,7 +56,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextlib.contextmanager
 def serve(answer: Answer, path: str = "") -> Iterator[tuple[Server, DynamoDB]]:
-    """Give a server and a client of it."""
+    """Yield a server and its client."""
     with Server(answer) as server:
         client = DynamoDB(REGION, server.url + path)
         yield server, client
@@ -79,7 +79,7 @@ def script(*replies: Reply | Callable[[Request], Reply]) -> Answer:
 
 
 def call_echo(client: DynamoDB) -> None:
-    """Make a call and check that the answer is its own."""
+    """Make a call and check that it gets its own answer."""
     unique = {"TableName": uuid.uuid4().hex}
     assert client.call("GetItem", unique, TIMEOUT).document == {"Echo": unique}
 
@@ -87,7 +87,7 @@ def call_echo(client: DynamoDB) -> None:
 def sign_with_botocore(request: Request, url: str, keys: tuple[str, str, str] = KEYS) -> str:
     """Return the `Authorization` that botocore gives to `request`."""
     names = request.headers["authorization"].partition("SignedHeaders=")[2].partition(",")[0].split(";")
-    # Those two botocore adds by itself.
+    # botocore adds these two itself.
     headers = {name: request.headers[name] for name in names if name not in ("x-amz-date", "x-amz-security-token")}
     copy = AWSRequest(request.method, url + request.target, headers, request.body)
     moment = datetime.datetime.strptime(request.headers["x-amz-date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=datetime.UTC)
@@ -96,7 +96,7 @@ def sign_with_botocore(request: Request, url: str, keys: tuple[str, str, str] = 
     return str(copy.headers["Authorization"])
 
 
-# Beside boto3
+# Comparison with boto3
 
 KEY = {"pk": {"S": "user#1"}, "sk": {"S": "item#07"}}
 ITEM = {
@@ -205,7 +205,7 @@ def test_same_as_boto3(moto: Server, case: str) -> None:
             return (error.code, error.message, error.response.status), body
 
     def play(ask: Callable[[], tuple[Any, Any]]) -> tuple[Any, Request, Any]:
-        """Return what is answered, what was sent, and what is in the table afterwards."""
+        """Return the answer, the request and the table's content afterwards."""
         with contextlib.suppress(boto.exceptions.ResourceNotFoundException):
             boto.delete_table(TableName="resources")
         boto.create_table(TableName="resources", **TABLE)
@@ -229,7 +229,7 @@ def test_same_as_boto3(moto: Server, case: str) -> None:
 
 
 def test_cases_cover_what_they_should(moto: Server) -> None:
-    """Were moto to accept everything, comparing errors would prove nothing."""
+    """If moto accepted everything, comparing errors would prove nothing."""
     client = DynamoDB(REGION, moto.url)
     with pytest.raises(DynamoDBError) as refused:
         client.call("GetItem", {"TableName": "missing", "Key": KEY}, TIMEOUT)
@@ -314,7 +314,7 @@ def test_signature(monkeypatch: pytest.MonkeyPatch, path: str, token: str) -> No
 
 
 def test_signature_at_a_fixed_time() -> None:
-    """The whole value, so that no change of botocore's signer and this one together goes unseen."""
+    """Compare the whole value, to notice a change of both signers."""
     headers = {
         "content-type": "application/x-amz-json-1.0",
         "host": "dynamodb.us-east-1.amazonaws.com",
@@ -446,7 +446,7 @@ def test_answer_that_nobody_asked_for_is_not_read() -> None:
 @pytest.mark.parametrize("then", ["close", "reset"])
 @pytest.mark.parametrize("reused", [False, True])
 def test_request_is_sent_once_only(then: str, reused: bool) -> None:
-    """Whether it was carried out cannot be known, so trying again is for the caller to decide."""
+    """Nobody knows whether it was performed, so the caller must decide whether to retry."""
     with serve(script(*[echo] * reused, Reply(b"", then))) as (server, client):
         if reused:
             call_echo(client)
@@ -543,7 +543,7 @@ def test_checksum_is_optional_and_chunks_are_read() -> None:
 
 
 class Interrupted(BaseException):
-    """What a signal's handler raises when the time of an invocation is up."""
+    """Raised by a signal handler when the invocation's time is up."""
 
 
 def test_signal_in_the_middle_of_a_call() -> None:
@@ -564,7 +564,7 @@ def test_signal_in_the_middle_of_a_call() -> None:
             with pytest.raises(Interrupted) as interrupted:
                 client.call("PutItem", {"late": True}, TIMEOUT)
             may_answer.set()
-            # At once, and not when the traceback that holds the connection is forgotten.
+            # Immediately, not when the traceback that holds the connection is freed.
             assert server.closed.wait(10)
             assert interrupted.tb
             call_echo(client)
@@ -574,11 +574,11 @@ def test_signal_in_the_middle_of_a_call() -> None:
         signal.signal(signal.SIGUSR1, before)
 
 
-# What http.client leaves half made complains when it is collected.
+# Half-initialized objects of http.client warn when they are collected.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("again", [False, True], ids=["once", "again_while_cleaning_up"])
 def test_interruption_at_any_line_of_a_call(again: bool) -> None:
-    """At each line in turn that a call executes, in the client and in http.client, a handler raises."""
+    """A signal handler raises at each line of a call in turn, in the client and in http.client."""
     files = ("storage/dynamodb.py", "storage/fetch.py", "http/client.py")
     thread, first, executed = threading.get_ident(), 0, 0
 
@@ -625,7 +625,7 @@ def test_client_is_not_changed_by_the_request_it_carries() -> None:
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A certificate for 127.0.0.1 that nobody vouches for, and its key."""
+    """A self-signed certificate for 127.0.0.1, and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "loopback")])
     now = datetime.datetime.now(datetime.UTC)
@@ -694,7 +694,7 @@ def test_keys_that_change_in_the_environment(monkeypatch: pytest.MonkeyPatch) ->
 
 
 class ContainerEndpoint:
-    """Credentials as Lambda offers them with SnapStart, new ones each time."""
+    """The credentials endpoint that Lambda offers with SnapStart; returns new credentials each time."""
 
     def __init__(self) -> None:
         self.life = datetime.timedelta(hours=6)

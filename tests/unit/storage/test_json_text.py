@@ -15,12 +15,12 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
     max_leaves=20,
 )
-# Numbers as they may be written (RFC 8259, section 6).
+# Spellings of numbers (RFC 8259, section 6).
 written_numbers = st.from_regex(r"-?(0|[1-9][0-9]{0,40})(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,4})?", fullmatch=True)
 
 
 def with_exact_numbers(value):
-    """The value with each number as its sign, digits and exponent, since 1.0 == 1.00 == True."""
+    """The value with each number as sign, digits and exponent, because 1.0 == 1.00 == True."""
     if isinstance(value, bool):
         return ("boolean", value)
     if isinstance(value, int | Decimal):
@@ -47,11 +47,11 @@ def test_what_is_written_is_json_to_anyone(value):
 @given(written_numbers)
 def test_a_number_keeps_its_value_and_its_digits(text):
     parsed = parse_json(text)
-    # A whole number has no negative zero; in every other case the very digits stay.
+    # A whole number has no negative zero; otherwise every digit stays.
     expected = Decimal(text) if any(sign in text for sign in ".eE") else Decimal(int(text))
     assert with_exact_numbers(parsed) == expected.as_tuple()
     again = parse_json(dump_json(parsed))
-    # Zero is the one number whose sign means nothing.
+    # Only the sign of zero means nothing.
     assert again == 0 if expected == 0 else with_exact_numbers(again) == expected.as_tuple()
 
 

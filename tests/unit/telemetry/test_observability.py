@@ -1,4 +1,4 @@
-"""What a request leaves behind: one summary in the log, one line of metrics."""
+"""The log summary and the metrics of a request."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ TRACE = "Root=1-67891233-abcdef012345678912345678;Parent=53995c3f42cd8ad8;Sample
 
 @contextmanager
 def start_api(url, **environment):
-    """The API in an environment that has not served yet."""
+    """The API in an environment that has not served a request."""
     with import_functions({"AWS_ENDPOINT_URL": url, **environment}) as handlers:
         yield ResourcesApi(handlers)
 
@@ -27,7 +27,7 @@ def read_lines(capsys):
 
 
 def read_request(capsys):
-    """The summary and the metrics of the one request since the last call."""
+    """The summary and the metrics of the only request since the last call."""
     lines = read_lines(capsys)
     (summary,) = [line for line in lines if line.get("message") == "Request answered"]
     (metrics,) = [line for line in lines if "_aws" in line]
@@ -72,7 +72,7 @@ def test_the_correlation_id_goes_on_to_the_enrichment_service(aws, table):
     with Server(lambda _: make_reply({})) as server, start_api(aws, ENRICHMENT_URL=server.url) as api:
         api.create(headers={"X-Correlation-Id": "order-7"})
         api.create()
-    first, second = ({name.lower(): value for name, value in of.headers.items()} for of in server.requests)
+    first, second = ({name.lower(): value for name, value in request.headers.items()} for request in server.requests)
     assert first["x-correlation-id"] == "order-7"
     assert second["x-correlation-id"].startswith("request-")
 
@@ -134,12 +134,17 @@ def test_a_request_is_counted_by_its_route_and_for_the_service(api, capsys, send
     summary, metrics = read_request(capsys)
     (directive,) = metrics["_aws"]["CloudWatchMetrics"]
     assert directive["Namespace"] == "ServerlessApi/test"
-    # Each combination of values is a metric to pay for, so these and no others.
+    # Each combination of values is a metric to pay for, so only these.
     assert sorted(map(sorted, directive["Dimensions"])) == [["route", "service"], ["service"]]
     assert (metrics["service"], metrics["route"]) == ("resources-api", summary["route"])
     assert metrics["Requests"] == [1.0]
     assert metrics["Latency"][0] > 0
-    counted = {of["Name"] for of in directive["Metrics"]} - {"Requests", "Latency", "ColdStarts", "ResourcesRetrieved"}
+    counted = {metric["Name"] for metric in directive["Metrics"]} - {
+        "Requests",
+        "Latency",
+        "ColdStarts",
+        "ResourcesRetrieved",
+    }
     assert counted == kinds
     assert all(metrics[kind] == [1.0] for kind in kinds)
 
@@ -190,7 +195,7 @@ def test_some_requests_log_at_level_debug_as_a_whole(aws, table, capsys, monkeyp
 
 
 def test_lambdas_own_level_does_not_make_every_line_appear(aws, table, capsys):
-    # With sampling Lambda lets DEBUG pass, and tells it in this variable.
+    # With sampling, Lambda passes DEBUG and says so in this variable.
     with start_api(aws, DEBUG_SAMPLE_RATE="0.000001", AWS_LAMBDA_LOG_LEVEL="DEBUG") as api:
         api.page()
     assert {line["level"] for line in read_lines(capsys) if "level" in line} == {"INFO"}

@@ -1,4 +1,4 @@
-"""What the X-Ray daemon gets of a request: each call to the table and to another service, and nothing else."""
+"""Subsegments sent to the X-Ray daemon: one for each call to the table or another service, and nothing else."""
 
 import json
 import socket
@@ -52,9 +52,9 @@ def test_each_table_call_is_a_subsegment_of_the_functions_segment(api: Resources
     assert api.update(created.json()["id"]).status == 200
     assert api.delete(created.json()["id"]).status == 204
     documents = daemon.take_all()
-    operations = [of["aws"]["operation"] for of in documents]
+    operations = [document["aws"]["operation"] for document in documents]
     assert operations == ["PutItem", "Query", "GetItem", "UpdateItem", "DeleteItem"]
-    assert len({of["id"] for of in documents}) == len(documents)
+    assert len({document["id"] for document in documents}) == len(documents)
     for document in documents:
         assert (document["trace_id"], document["parent_id"]) == (TRACE, SEGMENT)
         assert (document["name"], document["namespace"]) == ("DynamoDB", "aws")
@@ -66,13 +66,13 @@ def test_each_table_call_is_a_subsegment_of_the_functions_segment(api: Resources
 
 
 def test_the_request_id_is_the_one_that_support_asks_for(table: Any, aws: str, daemon: Daemon) -> None:
-    # moto gives none over HTTP; DynamoDB's has 52 letters and digits.
+    # moto sends none over HTTP; DynamoDB's has 52 letters and digits.
     hostile = 'a"b\\c' + "x" * 1000
     for given, found in (("K" * 52, "K" * 52), (hostile, hostile[:250])):
         answer = make_reply({"Items": []}, headers={"x-amzn-RequestId": given})
         with Server(lambda _, answer=answer: answer) as server, run_api(server.url, daemon.address) as api:
             assert api.page().status == 200
-        assert [of["aws"]["request_id"] for of in daemon.take_all()] == [found]
+        assert [document["aws"]["request_id"] for document in daemon.take_all()] == [found]
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_a_retry_is_its_own_subsegment(api: ResourcesApi, dynamodb: DynamoDB, da
     assert failed.get("http") == (None if status is None else {"response": {"status": status}})
     assert failed.keys() & {"error", "throttle", "fault"} == flags
     assert not done.keys() & {"error", "throttle", "fault"}
-    assert [of["aws"]["retries"] for of in (failed, done)] == [0, 1]
+    assert [document["aws"]["retries"] for document in (failed, done)] == [0, 1]
     assert failed["end_time"] <= done["start_time"]
 
 
@@ -153,7 +153,7 @@ def test_off_is_off(dynamodb: DynamoDB, daemon: Daemon, change: dict[str, Any]) 
 
 @contextmanager
 def record_sockets() -> Iterator[list[int]]:
-    """The kinds of all sockets that are made."""
+    """Record the kind of each socket that is created."""
     kinds: list[int] = []
     make = socket.socket.__init__
 
@@ -181,7 +181,7 @@ def test_traces_are_on_where_nothing_is_said(dynamodb: DynamoDB, daemon: Daemon,
 )
 def test_a_daemon_that_is_not_there_harms_no_request(dynamodb: DynamoDB, daemon: Daemon, address: str) -> None:
     with run_api(dynamodb.url, address) as api:
-        # The first datagram is answered by «nobody listens here», which the second one meets.
+        # The second datagram meets the error that the first one caused: port unreachable.
         assert [api.page().status for _ in range(3)] == [200] * 3
 
 
@@ -203,7 +203,7 @@ def test_a_daemon_that_does_not_read_is_not_waited_for(dynamodb: DynamoDB, daemo
         from serverless_api.telemetry import tracing
         from serverless_api.telemetry.tracing import TableCall
 
-        # More than the receiver's buffer holds.
+        # More than fits in the receiver's buffer.
         for _ in range(5_000):
             with TableCall("GetItem", 0):
                 pass
@@ -263,12 +263,12 @@ def test_each_downstream_call_is_a_subsegment(aws: str, table: Any, daemon: Daem
         url = f"{server.url}/a-secret/path?key=another-secret#and-more"
         with run_api(aws, daemon.address, ENRICHMENT_URL=url) as api:
             assert "enrichment" in api.create().json()["metadata"]
-    documents = [of for of in daemon.take_all() if of["namespace"] == "remote"]
-    assert [of["name"] for of in documents] == [f"127.0.0.1:{server.port}"] * 2
-    assert [of["http"]["request"] for of in documents] == [{"method": "POST", "url": f"{server.url}/"}] * 2
-    assert [of["http"]["response"]["status"] for of in documents] == [503, 200]
-    assert [of.keys() & {"error", "throttle", "fault"} for of in documents] == [{"fault"}, set()]
-    assert all((of["trace_id"], of["parent_id"]) == (TRACE, SEGMENT) for of in documents)
+    documents = [document for document in daemon.take_all() if document["namespace"] == "remote"]
+    assert [document["name"] for document in documents] == [f"127.0.0.1:{server.port}"] * 2
+    assert [document["http"]["request"] for document in documents] == [{"method": "POST", "url": f"{server.url}/"}] * 2
+    assert [document["http"]["response"]["status"] for document in documents] == [503, 200]
+    assert [document.keys() & {"error", "throttle", "fault"} for document in documents] == [{"fault"}, set()]
+    assert all((document["trace_id"], document["parent_id"]) == (TRACE, SEGMENT) for document in documents)
 
 
 @pytest.mark.parametrize(
@@ -285,7 +285,7 @@ def test_each_downstream_call_is_a_subsegment(aws: str, table: Any, daemon: Daem
 def test_a_downstream_call_that_fails_is_flagged(aws, table, daemon, answer, status, flags) -> None:
     with Server(lambda _: answer) as server, run_api(aws, daemon.address, ENRICHMENT_URL=server.url) as api:
         assert api.create().status == 201
-    document = next(of for of in daemon.take_all() if of["namespace"] == "remote")
+    document = next(document for document in daemon.take_all() if document["namespace"] == "remote")
     assert document["http"].get("response") == (None if status is None else {"status": status})
     assert document.keys() & {"error", "throttle", "fault"} == flags
 

@@ -121,7 +121,8 @@ def read_stack(parameters: Mapping[str, str], path: Path = ROOT / "template.yaml
         template = _load(path, tuple(sorted(parameters.items())))
         if not template.apis:
             raise BenchmarkError("The template has no HTTP API.")
-        routes = {route.key: route.function_name for route in read_routes(template.apis[0].document)}
+        logical_ids = {function.name: logical_id for logical_id, function in template.functions.items()}
+        routes = {route.key: logical_ids[route.function_name] for route in read_routes(template.apis[0].document)}
     except (TemplateError, UnservableRoute) as error:
         raise BenchmarkError(str(error)) from error
     (stage,) = _find(template, "AWS::ApiGatewayV2::Stage").values()
@@ -167,10 +168,11 @@ def _count_metrics(alarm: Mapping[str, Any], routes: int) -> int:
     return sum("MetricStat" in metric for metric in metrics) + queried * routes or 1
 
 
-def _read_function(template: Template, name: str) -> Function:
-    properties = template.resources[name].properties
+def _read_function(template: Template, logical_id: str) -> Function:
+    properties = template.resources[logical_id].properties
+    name = template.functions[logical_id].name
     return Function(
-        name=name,
+        name=logical_id,
         memory=int(properties.get("MemorySize", 128)),
         architecture=(properties.get("Architectures") or ["x86_64"])[0],
         traced=(properties.get("TracingConfig") or {}).get("Mode") == "Active",

@@ -85,6 +85,7 @@ def _read_choice(name: str, choices: tuple[str, ...]) -> str:
 
 TABLE_NAME = read_setting("TABLE_NAME")
 REGION = read_setting("AWS_REGION")
+FUNCTION_NAME = os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "")
 SERVICE_NAME = read_setting("POWERTOOLS_SERVICE_NAME")
 METRICS_NAMESPACE = read_setting("POWERTOOLS_METRICS_NAMESPACE")
 LOG_LEVEL = _read_choice("POWERTOOLS_LOG_LEVEL", ("INFO", "DEBUG", "WARN", "ERROR"))

@@ -24,7 +24,8 @@ from serverless_api.environment import settings
 for _name in ("boto3", "botocore", "urllib3"):
     logging.getLogger(_name).setLevel(logging.INFO)
 
-logger = Logger(service=settings.SERVICE_NAME, use_rfc3339=True, utc=True)
+# All functions log into one group, so each line names its function.
+logger = Logger(service=settings.SERVICE_NAME, use_rfc3339=True, utc=True, function=settings.FUNCTION_NAME)
 _log = logging.getLogger(settings.SERVICE_NAME)
 _LEVEL = logging.getLevelNamesMapping()[settings.LOG_LEVEL]
 # Powertools takes Lambda's level, which is lower than the wanted one if metrics or sampled requests need it.

@@ -206,9 +206,12 @@ class FunctionPool:
             await process.start()
         except (FunctionError, OSError) as error:
             self._discard(process)
+            # The system refuses to start a process if, for example, the function's folder is gone.
+            fault = error if isinstance(error, FunctionError) else _unstartable(error)
             if (waiting := self._next_waiting()) is not None:
-                # The system refuses to start a process if, for example, the function's folder is gone.
-                waiting.set_exception(error if isinstance(error, FunctionError) else _unstartable(error))
+                waiting.set_exception(fault)
+            else:
+                self._observer.fault_found(self.function.logical_id, str(fault))
             # Otherwise the requests behind this one would wait forever.
             if not self._processes:
                 self._start_process()

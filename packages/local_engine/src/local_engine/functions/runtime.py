@@ -56,9 +56,9 @@ def main() -> None:
     for descriptor in (connection.fileno(), lifeline):
         os.set_inheritable(descriptor, False)
     _thread.start_new_thread(_die_with_engine, (lifeline,))
+    sys.path[:0] = json.loads(sys.argv[3])
     if len(sys.argv) > 4:
         _wait_for_debugger(int(sys.argv[4]))
-    sys.path[:0] = json.loads(sys.argv[3])
     # As in Lambda, the root logger has a handler before the function's module is imported.
     logging.basicConfig(stream=sys.stdout, format="[%(levelname)s] %(message)s", level=logging.WARNING)
     try:
@@ -85,7 +85,7 @@ def main() -> None:
 
 
 def _wait_for_debugger(port: int) -> None:
-    import debugpy  # type: ignore[import-not-found]  # noqa: PLC0415, T100 - only under --debug
+    import debugpy  # noqa: PLC0415, T100 - only under --debug
 
     address = ("127.0.0.1", port)
     # The adapter of a process that has just been replaced may still have the port. debugpy itself does not wait.

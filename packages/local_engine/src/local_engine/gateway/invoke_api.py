@@ -12,6 +12,7 @@ import json
 import time
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -47,6 +48,7 @@ class InvokeApi:
     def __init__(self, send_message: SendMessage, observer: Observer) -> None:
         self._observer = observer
         self._functions: Mapping[str, FunctionPool] = {}
+        self._names: Mapping[str, str] = {}
         self._stack: Stack
         self._queue = EventQueue(self._find_pool, send_message, observer)
         self._router = Router([Route("/2015-03-31/functions/{name}/invocations", self._answer, methods=["POST"])])
@@ -54,6 +56,7 @@ class InvokeApi:
     def serve(self, stack: Stack, functions: Mapping[str, FunctionPool]) -> None:
         """Serve a stack instead of the one before. `functions` is by the functions' names."""
         self._stack, self._functions = stack, functions
+        self._names = {pool.function.logical_id: name for name, pool in functions.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -109,6 +112,8 @@ class InvokeApi:
                 f"1 validation error detected: Value {text!r} at 'functionName' failed to satisfy constraint: "
                 "Member must be a function's name, ARN or partial ARN",
             )
+        # A logical ID will do for a name, as it does with `sam local`.
+        function = replace(function, name=self._names.get(function.name, function.name))
         if qualifier := request.query_params.get("Qualifier"):
             if function.qualifier not in (None, qualifier):
                 raise _Refusal(
@@ -117,7 +122,7 @@ class InvokeApi:
                     "The derived qualifier from the function name does not match the specified qualifier.",
                     Type="User",
                 )
-            function = FunctionName(function.name, qualifier, function.is_here)
+            function = replace(function, qualifier=qualifier)
         version = find_version(self._stack, function) if function.is_here and function.name in self._functions else None
         if version is None:
             raise _Refusal(404, "ResourceNotFoundException", f"Function not found: {function.arn}", Type="User")

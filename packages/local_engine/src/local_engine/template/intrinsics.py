@@ -182,7 +182,7 @@ class Evaluator:
                 self._depend_on(name)
             properties: dict[str, Any] = self.evaluate(resource.get("Properties") or {})
         name_property = _NAME_PROPERTIES.get(resource.get("Type"), "")
-        if self._place and name_property:
+        if (self._place or resource.get("Type") == "AWS::Lambda::Function") and name_property:
             properties.setdefault(name_property, self.resource_name(logical_id))
         return properties
 
@@ -190,7 +190,7 @@ class Evaluator:
         """Return a resource's physical name.
 
         That is the name in its properties, or else its logical ID after those of the nested applications that lead
-        to it: `Identity-UserPool`.
+        to it: `Identity-UserPool`. A function's name starts with the stack's.
         """
         resource = self._resources[logical_id]
         name_property = _NAME_PROPERTIES.get(resource.get("Type"), "")
@@ -201,7 +201,12 @@ class Evaluator:
             name = self.evaluate((resource.get("Properties") or {}).get(name_property))
         finally:
             self._named.remove(logical_id)
-        return name if isinstance(name, str) else "-".join((*self._place, logical_id))
+        if isinstance(name, str):
+            return name
+        # CloudFormation starts every generated name with the stack's. Here only functions do: policies and dashboards
+        # find a stack's functions by that prefix.
+        is_function = resource.get("Type") == "AWS::Lambda::Function"
+        return "-".join((*([STACK_NAME] if is_function else []), *self._place, logical_id))
 
     def reference(self, logical_id: str) -> Any:
         """Return what `Ref` gives for a resource."""

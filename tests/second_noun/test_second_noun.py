@@ -1,0 +1,151 @@
+"""A second noun touches no file of the house and no test, and every check covers it.
+
+The project's own tests run in a copy of it that has the noun `orders`.
+"""
+
+import difflib
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from xml.etree import ElementTree
+
+import boto3
+import pytest
+
+from local_engine.issuer import AUDIENCE, issuer_url
+from local_engine.testing import EngineProcess, free_port
+from tests.second_noun.noun import list_new_files
+from tests.support.gateway import ENVIRONMENT
+from tests.support.stack import ROOT
+
+pytestmark = pytest.mark.timeout(600)
+
+MOST_FILES, MOST_LINES = 14, 300
+ROUTES = ("GET /api/v1/orders", "POST /api/v1/orders", "GET /api/v1/orders/{id}")
+# In a copy's test run: each test of the noun, and those that are about no noun in particular.
+SELECTION = "orders or order or not (resources or resource)"
+# Tests whose subject is the repository or the build, which a noun does not change.
+LEFT_OUT = (
+    "tests/contract/test_build.py",
+    "tests/contract/test_published_versions.py",
+    "tests/contract/test_continuous_integration.py",
+    "tests/unit/test_cost.py",
+)
+
+
+def run(project: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    paths = os.pathsep.join(str(project / name) for name in ("layers/shared", "packages/local_engine/src"))
+    # Not what this run measures and distributes.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("COV_", "PYTEST_"))}
+    return subprocess.run(
+        [sys.executable, *command],
+        cwd=project,
+        env=environment | {"PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def results(project: Path) -> Mapping[str, bool]:
+    """Whether each test of the copy ran rather than being skipped, by its file and name; all that ran passed."""
+    report = project / "report.xml"
+    folders = [f"tests/{name}" for name in ("contract", "unit", "api", "security")]
+    ignored = [f"--ignore={name}" for name in LEFT_OUT]
+    options = ["-q", "-p", "no:cacheprovider", f"--junitxml={report}", "-k", SELECTION]
+    done = run(project, "-m", "pytest", *options, *ignored, *folders)
+    assert done.returncode == 0, done.stdout[-10_000:] + done.stderr
+    cases = ElementTree.parse(report).iter("testcase")
+    return {f"{case.get('classname')}::{case.get('name')}": case.find("skipped") is None for case in cases}
+
+
+def find(results: Mapping[str, bool], test: str, route: str) -> list[str]:
+    """The runs of a test for a route, which is in the test's ID."""
+    own = (name for name in results if name.startswith(f"{test}["))
+    return [name for name in own if results[name] and f"{route}-" in name.replace("]", "-")]
+
+
+def test_it_costs_few_files_and_lines(project: Path) -> None:
+    new = {str(name): len((project / name).read_text().splitlines()) for name in list_new_files()}
+    changed = {}
+    for path in project.rglob("*"):
+        name = path.relative_to(project)
+        if path.is_file() and str(name) not in new and "__pycache__" not in name.parts and name.suffix != ".xml":
+            lines = path.read_bytes().splitlines()
+            before = (ROOT / name).read_bytes().splitlines()
+            if lines != before:
+                changed[str(name)] = sum(
+                    late - early
+                    for kind, _, _, early, late in difflib.SequenceMatcher(None, before, lines).get_opcodes()
+                    if kind != "equal"
+                )
+    cost = new | changed
+    for name, lines in cost.items():
+        print(f"{lines:>5}  {name}")
+    print(f"{sum(cost.values()):>5}  lines in {len(cost)} files")
+    assert changed.keys() == {"template.yaml", "stacks/identity.yaml"}
+    assert len(cost) <= MOST_FILES
+    assert sum(cost.values()) <= MOST_LINES
+
+
+@pytest.mark.parametrize(
+    "test",
+    [
+        "tests.security.test_matrix::test_route",
+        "tests.security.test_tokens::test_token",
+        "tests.security.test_functions::test_identity",
+        "tests.api.test_contract::test_the_answer_is_as_the_document_describes_it",
+        "tests.api.test_schema::test_every_operation_was_carried_out",
+        "tests.contract.test_routes::test_a_route_accepts_both_spellings_of_its_functions_scope",
+        "tests.unit.test_version_verification::test_a_version_that_works_may_serve_and_leaves_nothing_behind",
+    ],
+)
+def test_every_route_is_covered(results: Mapping[str, bool], test: str) -> None:
+    for route in ROUTES:
+        assert find(results, test, route), f"{test} does not run for {route}"
+
+
+@pytest.mark.parametrize(
+    ("test", "route"),
+    [
+        ("tests.security.test_content::test_body", "POST /api/v1/orders"),
+        ("tests.security.test_content::test_limit", "GET /api/v1/orders"),
+        ("tests.security.test_requests::test_smuggled_request", "POST /api/v1/orders"),
+        ("tests.security.test_users::test_anothers_item_by_its_id", "GET /api/v1/orders/{id}"),
+        ("tests.security.test_users::test_forged_next_token", "GET /api/v1/orders"),
+        ("tests.security.test_users::test_key_injected_through_an_id", "GET /api/v1/orders/{id}"),
+        ("tests.security.test_users::test_anothers_idempotency_key", "POST /api/v1/orders"),
+        ("tests.api.test_concurrency::test_many_requests_with_one_key_create_one_item", "POST /api/v1/orders"),
+        ("tests.api.test_concurrency::test_pages_are_exact_while_others_write", "GET /api/v1/orders"),
+    ],
+)
+def test_attacks_reach_the_routes_that_they_are_about(results: Mapping[str, bool], test: str, route: str) -> None:
+    assert find(results, test, route)
+
+
+def test_tests_for_every_noun_ran(results: Mapping[str, bool]) -> None:
+    for test in (
+        "tests.security.test_logs::test_the_engine_writes_nothing_that_was_sent_in_confidence",
+        "tests.security.test_traces::test_traces_hold_nothing_that_was_sent_in_confidence",
+        "tests.security.test_document::test_each_attack_has_a_row",
+        "tests.api.test_schema::test_every_answer_is_one_that_the_document_describes",
+    ):
+        assert results[test], f"{test} was skipped"
+
+
+def test_the_smoke_test_calls_every_route_and_leaves_nothing_behind(project: Path) -> None:
+    port = free_port()
+    parameters = ["--parameters", f"Issuer={issuer_url(port)}", f"Audience={AUDIENCE}"]
+    with EngineProcess(project / "template.yaml", *parameters, port=port) as engine:
+        done = run(project, "-m", "tools.smoke", "--url", engine.url)
+        assert done.returncode == 0, done.stdout + done.stderr
+        session = boto3.Session(aws_access_key_id="local", aws_secret_access_key="local")
+        client = session.client("dynamodb", region_name=ENVIRONMENT["AWS_REGION"], endpoint_url=engine.services)
+        items = client.scan(TableName="Table")["Items"]
+    assert all(route in done.stdout for route in ROUTES)
+    # A used idempotency key expires by itself.
+    assert [item for item in items if "expiresAt" not in item] == []
