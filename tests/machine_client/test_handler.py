@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.machine_client.cognito import CLIENT_ID, SCOPE, USER_POOL_ID
+from tests.support.cognito import CLIENT_ID, SCOPE, USER_POOL_ID
 from tests.support.functions import import_function
 from tests.support.secret_rotation_aws import AWS, CREDENTIALS, STEPS, Answer, Request, Server
 from tests.support.stack import ROOT

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tests.machine_client.cognito import CLIENT_ID
+from tests.support.cognito import CLIENT_ID
 from tests.support.secret_rotation_aws import AWS, STEPS, Fault, Function, Request
 
 KILLED = -signal.SIGKILL

@@ -9,7 +9,7 @@ import pytest
 
 from examples.machine_client.machine_client import MachineClient
 from local_engine.testing import EngineProcess, poll
-from tests.machine_client.cognito import CLIENT_ID
+from tests.support.cognito import CLIENT_ID
 from tests.support.secret_rotation_aws import AWS, STEPS, Fault, Function
 from tests.support.stack import ROOT
 

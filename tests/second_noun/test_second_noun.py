@@ -24,15 +24,10 @@ pytestmark = pytest.mark.timeout(600)
 
 MOST_FILES, MOST_LINES = 14, 300
 ROUTES = ("GET /api/v1/orders", "POST /api/v1/orders", "GET /api/v1/orders/{id}")
-# In a copy's test run: each test of the noun, and those that are about no noun in particular.
-SELECTION = "orders or order or not (resources or resource)"
-# Tests whose subject is the repository or the build, which a noun does not change.
-LEFT_OUT = (
-    "tests/contract/test_build.py",
-    "tests/contract/test_published_versions.py",
-    "tests/contract/test_continuous_integration.py",
-    "tests/unit/test_cost.py",
-)
+# Each run's folders, and the names of its tests: those of the noun, and those that are about no noun in particular.
+RUNS = {"contract api security": "order or not resource", "unit": "order"}
+# Tests whose subject a noun does not change: what is built and published, workflows, sixty other routes.
+LEFT_OUT = ("test_build", "test_published_versions", "test_continuous_integration", "test_sixty_routes")
 
 
 def run(project: Path, *command: str) -> subprocess.CompletedProcess[str]:
@@ -53,14 +48,16 @@ def run(project: Path, *command: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module")
 def results(project: Path) -> Mapping[str, bool]:
     """Whether each test of the copy ran rather than being skipped, by its file and name; all that ran passed."""
-    report = project / "report.xml"
-    folders = [f"tests/{name}" for name in ("contract", "unit", "api", "security")]
-    ignored = [f"--ignore={name}" for name in LEFT_OUT]
-    options = ["-q", "-p", "no:cacheprovider", f"--junitxml={report}", "-k", SELECTION]
-    done = run(project, "-m", "pytest", *options, *ignored, *folders)
-    assert done.returncode == 0, done.stdout[-10_000:] + done.stderr
-    cases = ElementTree.parse(report).iter("testcase")
-    return {f"{case.get('classname')}::{case.get('name')}": case.find("skipped") is None for case in cases}
+    ran = {}
+    for folders, names in RUNS.items():
+        report = project / "report.xml"
+        options = ["-q", "-p", "no:cacheprovider", f"--junitxml={report}", "-k", names]
+        ignored = [f"--ignore=tests/contract/{name}.py" for name in LEFT_OUT]
+        done = run(project, "-m", "pytest", *options, *ignored, *(f"tests/{folder}" for folder in folders.split()))
+        assert done.returncode == 0, done.stdout[-10_000:] + done.stderr
+        for case in ElementTree.parse(report).iter("testcase"):
+            ran[f"{case.get('classname')}::{case.get('name')}"] = case.find("skipped") is None
+    return ran
 
 
 def find(results: Mapping[str, bool], test: str, route: str) -> list[str]:
@@ -135,6 +132,13 @@ def test_tests_for_every_noun_ran(results: Mapping[str, bool]) -> None:
         "tests.api.test_schema::test_every_answer_is_one_that_the_document_describes",
     ):
         assert results[test], f"{test} was skipped"
+
+
+def test_it_is_in_the_projects_style(project: Path) -> None:
+    files = [str(name) for name in list_new_files() if name.suffix == ".py"]
+    for command in (("check",), ("format", "--check")):
+        done = run(project, "-m", "ruff", *command, *files)
+        assert done.returncode == 0, done.stdout
 
 
 def test_the_smoke_test_calls_every_route_and_leaves_nothing_behind(project: Path) -> None:

@@ -19,7 +19,7 @@ from moto.moto_server.werkzeug_app import create_backend_app
 from moto.secretsmanager.models import secretsmanager_backends
 from werkzeug.test import Client
 
-from tests.machine_client.cognito import CLIENT_ID, SCOPE, USER_POOL_ID, Cognito, Refused, write_error
+from tests.support.cognito import CLIENT_ID, SCOPE, USER_POOL_ID, Cognito, Refused, write_error
 from tests.support.stack import ROOT, find_resources
 
 ACCOUNT, REGION = "123456789012", "us-east-1"

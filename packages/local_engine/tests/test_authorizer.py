@@ -58,7 +58,7 @@ def test_no_token_is_401(client: httpx.Client, headers: dict[str, str]) -> None:
     assert (response.status_code, response.json()) == (401, {"message": "Unauthorized"})
 
 
-def test_one_scope_of_the_route_suffices_and_none_is_403(engine: EngineProcess, client: httpx.Client) -> None:
+def test_one_scope_of_the_route_suffices_and_no_scope_is_403(engine: EngineProcess, client: httpx.Client) -> None:
     answer = client.get("/scoped", headers=bearer(engine, "--scopes", "all more"))
     assert answer.json()["authorizer"]["jwt"]["scopes"] == ["all", "more"]
     response = client.get("/scoped", headers=bearer(engine, "--scopes", "more"))

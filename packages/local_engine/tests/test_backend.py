@@ -1,4 +1,4 @@
-"""`python -m local_engine backend`: reachable for containers, closed to other machines, gone after Ctrl-C."""
+"""`local-engine backend`: reachable for containers, closed to other machines, gone after Ctrl-C."""
 
 import asyncio
 import ipaddress
@@ -108,7 +108,7 @@ def test_a_taken_port_is_named() -> None:
 @pytest.mark.parametrize(
     ("peer", "status"), [("127.0.0.1", 200), ("10.88.0.7", 200), ("10.89.0.7", 403), ("192.0.2.1", 403), ("::1", 200)]
 )
-def test_callers_outside_the_containers_network_are_refused(peer: str, status: int) -> None:
+def test_callers_outside_the_container_network_get_403(peer: str, status: int) -> None:
     async def answer(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b""})

@@ -1,4 +1,4 @@
-"""Transactions leave behind what moto's own would have left."""
+"""Transactions leave the same state as moto's own."""
 
 import contextlib
 import random
@@ -63,7 +63,7 @@ def _describe(backend: DynamoDBBackend) -> tuple[Any, Any]:
 
 
 @pytest.mark.parametrize("names", KEY_SCHEMAS)
-def test_transactions_leave_what_motos_own_would_leave(names: list[str]) -> None:
+def test_transactions_leave_the_same_state_as_motos_own(names: list[str]) -> None:
     theirs, ours = _make_backend(names), _make_backend(names)
     numbers = random.Random(1)
     refused = 0

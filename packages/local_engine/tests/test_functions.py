@@ -1,11 +1,13 @@
 """Functions that misbehave, run at the same time, and change."""
 
+import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import pytest
+from conftest import STACKS
 
 from local_engine.testing import EngineProcess, is_running, poll, processes_below
 
@@ -146,8 +148,11 @@ def test_edits_of_the_template_take_effect_on_the_next_request(echo_copy: Path) 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signal_ends_everything_at_once(number: int) -> None:
-    template = Path(__file__).parent / "stacks" / "misbehaving" / "template.yaml"
-    with EngineProcess(template) as engine, engine.client() as client, ThreadPoolExecutor(1) as executor:
+    with (
+        EngineProcess(STACKS / "misbehaving" / "template.yaml") as engine,
+        engine.client() as client,
+        ThreadPoolExecutor(1) as executor,
+    ):
         child = int(client.get("/child").text)
         executor.submit(lambda: httpx.get(f"{engine.url}/hang", timeout=30, trust_env=False)).add_done_callback(
             lambda hanging: hanging.exception()
@@ -160,8 +165,11 @@ def test_signal_ends_everything_at_once(number: int) -> None:
 
 
 def test_killed_engine_leaves_no_process(tmp_path: Path) -> None:
-    template = Path(__file__).parent / "stacks" / "misbehaving" / "template.yaml"
-    with EngineProcess(template) as engine, engine.client() as client, ThreadPoolExecutor(1) as executor:
+    with (
+        EngineProcess(STACKS / "misbehaving" / "template.yaml") as engine,
+        engine.client() as client,
+        ThreadPoolExecutor(1) as executor,
+    ):
         executor.submit(
             lambda: httpx.get(f"{engine.url}/slow", params={"folder": str(tmp_path)}, timeout=30, trust_env=False)
         ).add_done_callback(lambda slow: slow.exception())
@@ -171,6 +179,15 @@ def test_killed_engine_leaves_no_process(tmp_path: Path) -> None:
         engine.process.kill()
         engine.process.wait()
         poll(lambda: not any(map(is_running, below)), "a process is left")
+
+
+def test_a_daemon_of_a_function_does_not_hold_up_the_end() -> None:
+    with EngineProcess(STACKS / "misbehaving" / "template.yaml") as engine, engine.client() as client:
+        daemon = int(client.get("/daemon").text)
+        try:
+            assert engine.stop() == 0
+        finally:
+            os.kill(daemon, signal.SIGKILL)
 
 
 def test_folder_that_is_gone_is_500_until_it_is_back(echo_copy: Path) -> None:

@@ -1,4 +1,4 @@
-"""The gateway as a client sees it, with stacks that have nothing to do with this project's API."""
+"""The gateway as a client sees it."""
 
 import base64
 import re
@@ -96,7 +96,7 @@ def test_headers_over_10240_bytes_are_431(echo: httpx.Client) -> None:
         ["Host: other"],
     ],
 )
-def test_ambiguous_framing_is_refused(echo: httpx.Client, lines: Sequence[str]) -> None:
+def test_ambiguous_framing_is_rejected(echo: httpx.Client, lines: Sequence[str]) -> None:
     head = "\r\n".join(["POST / HTTP/1.1", "Host: a", *lines, "", "0\r\n\r\n"])
     with socket.create_connection((echo.base_url.host, echo.base_url.port or 80), timeout=20) as connection:
         connection.sendall(head.encode())
@@ -122,13 +122,13 @@ def test_the_most_specific_route_wins(
     assert answer["layers"] == ["packed", "plain"]
 
 
-def test_a_greedy_variable_takes_what_no_other_route_does(shop: httpx.Client) -> None:
+def test_a_greedy_variable_matches_last(shop: httpx.Client) -> None:
     assert shop.delete("/v2/items/17").json() == {"caught": "items/17", "method": "DELETE"}
     assert shop.get("/v2/x/y%20z/").json() == {"caught": "x/y z/", "method": "GET"}
 
 
 @pytest.mark.parametrize("path", ["/v2", "/v2/", "/items/17", "/", "/v22/items/17"])
-def test_what_no_route_takes_is_404(shop: httpx.Client, path: str) -> None:
+def test_unknown_route_is_404(shop: httpx.Client, path: str) -> None:
     response = shop.get(path)
     assert (response.status_code, response.json()) == (404, {"message": "Not Found"})
     assert response.headers["apigw-requestid"]
@@ -223,7 +223,7 @@ def test_function_sees_lambdas_environment_and_not_the_developers(shop: httpx.Cl
     assert not [path for path in answer["path"][3:] if "local_engine" in path]
 
 
-def test_start_tells_what_is_served(shop_engine: EngineProcess) -> None:
+def test_start_lists_routes_and_pages(shop_engine: EngineProcess) -> None:
     assert "GET /items/{id}" in shop_engine.output
     assert f"curl {shop_engine.url}/v2" in shop_engine.output
     assert f"{shop_engine.url}/_local/docs" in shop_engine.output

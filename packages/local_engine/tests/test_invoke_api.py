@@ -1,4 +1,4 @@
-"""Lambda's Invoke API of the local engine, as boto3 uses it: what a function answers, and what becomes of events."""
+"""Lambda's Invoke API, called with boto3: results, errors and asynchronous events."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -136,7 +136,7 @@ def test_dry_run_runs_nothing(functions: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("payload", [b"{", b"NaN", b"\xff", '{"a": 1}'.encode("utf-16"), b"[" * 100_000])
-def test_what_is_no_json_is_refused(functions: Any, payload: bytes) -> None:
+def test_invalid_json_is_rejected(functions: Any, payload: bytes) -> None:
     response = _refusal(functions, "Worker", Payload=payload)
     assert response["ResponseMetadata"]["HTTPStatusCode"] == 400
     assert response["Error"]["Code"] == "InvalidRequestContentException"
@@ -145,14 +145,14 @@ def test_what_is_no_json_is_refused(functions: Any, payload: bytes) -> None:
 @pytest.mark.parametrize(("kind", "limit"), [("RequestResponse", 6 * 1024 * 1024), ("Event", 1024 * 1024)])
 def test_limits_of_the_payload(functions: Any, kind: str, limit: int) -> None:
     largest = b'"' + b"x" * (limit - 2) + b'"'
-    # The function does not take text, so that what is let through comes to nothing.
+    # The function fails on text, so an accepted payload has no effect.
     assert functions.invoke(FunctionName="Worker", InvocationType=kind, Payload=largest)["StatusCode"] in (200, 202)
     response = _refusal(functions, "Worker", InvocationType=kind, Payload=largest + b" ")
     assert response["ResponseMetadata"]["HTTPStatusCode"] == 413
     assert response["Error"]["Code"] == "RequestTooLargeException"
 
 
-def test_unknown_invocation_type_is_refused(functions: Any) -> None:
+def test_unknown_invocation_type_is_rejected(functions: Any) -> None:
     assert _refusal(functions, "Worker", InvocationType="Maybe")["Error"]["Code"] == "ValidationException"
 
 
@@ -252,7 +252,7 @@ def test_function_that_may_not_run_gives_its_events_up(
     engine.wait_for_line(r"cannot be sent to arn:aws:sns:.*: the local engine sends to SQS queues only\.")
 
 
-def test_who_is_no_aws_client_is_refused(engine: EngineProcess, tmp_path: Path) -> None:
+def test_unsigned_requests_are_rejected(engine: EngineProcess, tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     event = json.dumps({"runs": str(runs)})
     with engine.client() as client:
@@ -261,13 +261,13 @@ def test_who_is_no_aws_client_is_refused(engine: EngineProcess, tmp_path: Path) 
             assert response.status_code == 403
             assert response.headers["x-amzn-errortype"] == "MissingAuthenticationTokenException"
         assert not runs.exists()
-        # The same request is served where it is signed, so it is the signature that was missing.
+        # Signed, the same request succeeds, so the signature was missing.
         assert client.post(INVOKE_WORKER, content=event, headers=SIGNED).status_code == 200
         assert runs.exists()
 
 
 @pytest.mark.parametrize("origin", ["https://elsewhere.example", "null", "the engine's own"])
-def test_pages_are_refused(engine: EngineProcess, tmp_path: Path, origin: str) -> None:
+def test_web_pages_are_rejected(engine: EngineProcess, tmp_path: Path, origin: str) -> None:
     runs = tmp_path / "runs"
     headers = {"Origin": engine.url if origin == "the engine's own" else origin}
     with engine.client() as client:

@@ -26,7 +26,7 @@ AUDIENCE = "local"
 
 
 class Client(httpx.Client):
-    """Calls an issuer whose key and secret lie in a directory of their own."""
+    """Calls an issuer with its own state directory."""
 
     issuer: str
     directory: Path
@@ -62,7 +62,7 @@ def credentials(client: Client) -> tuple[str, str]:
     return CLIENT_ID, load_client_secret(client.directory)
 
 
-def test_discovery_leads_to_what_it_names(client: Client) -> None:
+def test_discovery_names_working_endpoints(client: Client) -> None:
     document = client.get(f"{client.issuer}/.well-known/openid-configuration").json()
     assert document["issuer"] == client.issuer
     assert client.get(document["jwks_uri"]).status_code == 200
@@ -151,14 +151,14 @@ def test_starts_at_once_agree_on_one_key(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "new" / ".local").iterdir()] == ["issuer-key.pem"]
 
 
-def test_a_spoilt_key_is_named(tmp_path: Path) -> None:
+def test_an_invalid_key_is_named(tmp_path: Path) -> None:
     (tmp_path / ".local").mkdir()
-    (tmp_path / ".local" / "issuer-key.pem").write_text("spoilt")
+    (tmp_path / ".local" / "issuer-key.pem").write_text("invalid")
     with pytest.raises(StateError, match=r"issuer-key.pem is not an RSA private key. Delete it"):
         load_signing_key(tmp_path)
 
 
-def test_a_directory_that_cannot_be_is_named(tmp_path: Path) -> None:
+def test_an_unusable_directory_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StateError, match="cannot be used"):
         load_signing_key(tmp_path / "file")
@@ -201,7 +201,7 @@ def test_token_command_replaces_and_removes_claims(tmp_path: Path) -> None:
         (["--scope", "a"], "unrecognized arguments"),
     ],
 )
-def test_token_command_names_what_does_not_fit(arguments: list[str], problem: str) -> None:
+def test_token_command_names_invalid_arguments(arguments: list[str], problem: str) -> None:
     answer = run_engine("token", *arguments)
     assert answer.returncode == 2
     assert answer.stdout == ""

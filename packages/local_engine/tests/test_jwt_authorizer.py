@@ -69,7 +69,7 @@ class Issuer:
     def sign_payload(
         self, payload: bytes, key: str = "first", algorithm: str = "RS256", headers: Mapping[str, Any] | None = None
     ) -> str:
-        # Without jwt.encode, which refuses some of the claims that are tried here.
+        # Not jwt.encode, which rejects some of these claims.
         return jwt.PyJWS().encode(payload, _key(key), algorithm, headers={"kid": key, **(headers or {})})
 
     def _answer(self, path: str) -> bytes:
@@ -129,7 +129,7 @@ def test_rsa_algorithms_are_accepted(issuer: Issuer, algorithm: str) -> None:
         {"nbf": 0},
     ],
 )
-def test_what_a_valid_token_may_carry(issuer: Issuer, claims: dict[str, Any]) -> None:
+def test_claims_of_valid_tokens(issuer: Issuer, claims: dict[str, Any]) -> None:
     assert _authorize(issuer, issuer.sign(**claims)).claims["sub"] == "demo"
 
 
@@ -195,7 +195,7 @@ def test_no_token_is_unauthorized_without_an_error(issuer: Issuer, authorization
         ({"iat": 10**400}, "the token was issued in the future"),
     ],
 )
-def test_a_token_whose_claims_do_not_hold_is_unauthorized(issuer: Issuer, claims: dict[str, Any], reason: str) -> None:
+def test_a_token_with_invalid_claims_is_unauthorized(issuer: Issuer, claims: dict[str, Any], reason: str) -> None:
     with pytest.raises(Unauthorized) as refused:
         _authorize(issuer, issuer.sign(**claims), "read")
     expected = f'Bearer scope="read" error="invalid_token" error_description="{reason}"'
@@ -220,7 +220,7 @@ def _hostile_tokens(issuer: Issuer) -> dict[str, str]:
     def foreign_token(**headers: Any) -> str:
         return jwt.encode(claims, _key("foreign"), "RS256", headers={"kid": "first", **headers})
 
-    # By hand: PyJWT refuses to use a PEM as an HMAC secret, an attacker does not.
+    # Signed by hand: PyJWT rejects a PEM as an HMAC secret, but an attacker would use it.
     hmac_input = f"{encode(b'{"alg":"HS256","kid":"first"}')}.{payload}"
     return {
         "not a token": "garbage",

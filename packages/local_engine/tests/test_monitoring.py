@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 from conftest import aws_client
 
-from local_engine.testing import EngineProcess, poll, run_engine
+from local_engine.testing import EngineProcess, poll, run_engine, serve
 
 STACK = Path(__file__).parent / "stacks" / "monitored" / "template.yaml"
 API = {"ApiId": "Api"}
@@ -41,7 +41,7 @@ class Counts:
         self._before = self._read()
 
     def grown(self, namespace: str, name: str, dimensions: dict[str, str]) -> tuple[float, float]:
-        """Returns what was added to sum and count."""
+        """Return the growth of sum and count."""
         key = (namespace, name, *sorted(dimensions.items()))
         now, before = self._read().get(key), self._before.get(key)
         values = [(entry or {"sum": 0, "count": 0}) for entry in (now, before)]
@@ -150,7 +150,7 @@ def test_table_is_counted_as_far_as_it_was_asked(engine: EngineProcess, client: 
     dynamodb = aws_client("dynamodb", engine.services)
     counts = Counts(client)
     key = {"pk": {"S": "1"}}
-    # Moto tells of some requests' capacity also where it is not asked.
+    # Moto reports the capacity of some requests unasked.
     values = {":one": {"N": "1"}}
     dynamodb.update_item(TableName="items", Key=key, UpdateExpression="SET n = :one", ExpressionAttributeValues=values)
     asked = dynamodb.put_item(TableName="items", Item=key, ReturnConsumedCapacity="TOTAL")
@@ -187,13 +187,22 @@ def test_faulty_minute_is_a_sentence(minute: str) -> None:
     assert (result.returncode, "number of seconds" in result.stderr) == (2, True)
 
 
-def test_engine_goes_on_where_services_have_no_activity(engine: EngineProcess) -> None:
-    # The engine itself answers there with something else.
-    with EngineProcess(
-        STACK.parent.parent / "echo" / "template.yaml", "--minute", "0.2", "--services", engine.url
-    ) as other:
-        time.sleep(1)
-        with other.client() as client:
-            assert client.get("/").status_code == 200
-            assert client.get("/_local/metrics.json").json()["metrics"]
-        assert "Traceback" not in other.output
+def test_services_without_activity_do_no_harm() -> None:
+    asked: list[str] = []
+
+    async def answer(scope: Any, _: Any, send: Any) -> None:
+        asked.append(scope["path"])
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": [b"[]", b"no JSON", b'{"requests": [1]}'][len(asked) % 3]})
+
+    template = STACK.parent.parent / "echo" / "template.yaml"
+    with (
+        serve(lambda _: answer) as url,
+        EngineProcess(template, "--minute", "0.2", "--services", url) as engine,
+        engine.client() as client,
+    ):
+        assert client.get("/").status_code == 200
+        poll(lambda: len(asked) >= 4, "the services were not asked")
+        assert set(asked) == {"/_local/activity"}
+        assert client.get("/_local/metrics.json").json()["metrics"]
+        assert "Traceback" not in engine.output

@@ -1,4 +1,4 @@
-"""The local AWS services: what a template declares exists, and DynamoDB behaves as the functions rely on."""
+"""The local AWS services: declared resources exist, and DynamoDB behaves as functions expect."""
 
 import base64
 import contextlib
@@ -112,7 +112,7 @@ def test_a_rule_sends_events_to_its_queue(services: Services) -> None:
     assert json.loads(attributes["RedrivePolicy"])["deadLetterTargetArn"].endswith(":Failed")
 
 
-def test_a_long_poll_holds_up_nobody(services: Services, dynamodb: Any) -> None:
+def test_a_long_poll_does_not_block_other_requests(services: Services, dynamodb: Any) -> None:
     queues = aws_client("sqs", services.endpoint)
     url = queues.get_queue_url(QueueName="Failed")["QueueUrl"]
     with ThreadPoolExecutor(1) as background:
@@ -121,7 +121,7 @@ def test_a_long_poll_holds_up_nobody(services: Services, dynamodb: Any) -> None:
         assert not waiting.done()
 
 
-def test_what_was_answered_is_not_kept(services: Services, dynamodb: Any) -> None:
+def test_responses_are_not_kept(services: Services, dynamodb: Any) -> None:
     # What moto's own dashboard shows is all that its models are kept for.
     for number in range(3):
         dynamodb.put_item(TableName="Items", Item=_item(f"kept{number}"))
@@ -131,7 +131,7 @@ def test_what_was_answered_is_not_kept(services: Services, dynamodb: Any) -> Non
     assert kept["dynamodb"]["StreamRecord"] == []
 
 
-def test_a_resource_that_is_refused_is_named(services: Services, stack: Stack) -> None:
+def test_a_rejected_resource_is_named(services: Services, stack: Stack) -> None:
     with pytest.raises(ServicesError, match=r"reject CreateTable .*\bItems\b"):
         create_resources(stack, services.endpoint)
 
@@ -155,7 +155,7 @@ def test_example_items(services: Services, dynamodb: Any, tmp_path: Path) -> Non
         ('{"Items": [{"PutRequest": {"Item": {}}}]}', "reject BatchWriteItem"),
     ],
 )
-def test_example_items_that_do_not_fit(services: Services, tmp_path: Path, content: str | None, problem: str) -> None:
+def test_invalid_example_items(services: Services, tmp_path: Path, content: str | None, problem: str) -> None:
     file = tmp_path / "items.json"
     if content is not None:
         file.write_text(content)
@@ -198,7 +198,7 @@ def test_reading_while_others_write(dynamodb: Any) -> None:
 
 
 def test_a_page_ends_at_one_megabyte(dynamodb: Any) -> None:
-    """The least that «Query» in the DynamoDB API reference promises of pagination."""
+    """Pagination as "Query" in the DynamoDB API Reference promises it."""
     for number in range(4):
         dynamodb.put_item(
             TableName="Items", Item={"pk": {"S": "big"}, "sk": {"S": str(number)}, "text": {"S": "x" * 390_000}}
@@ -209,7 +209,7 @@ def test_a_page_ends_at_one_megabyte(dynamodb: Any) -> None:
     assert (first["Count"], rest["Count"]) == (2, 2)
 
 
-def test_an_item_over_the_limit_is_refused(dynamodb: Any) -> None:
+def test_an_item_over_the_limit_is_rejected(dynamodb: Any) -> None:
     with pytest.raises(dynamodb.exceptions.ClientError, match="Item size has exceeded the maximum allowed size"):
         dynamodb.put_item(TableName="Items", Item=_item("huge", text={"S": "x" * 410_000}))
 

@@ -109,7 +109,7 @@ Rules:
         "!Not [!Or [!Equals [!Ref Name, z], !Equals [!Ref Name, y]]]",
     ],
 )
-def test_parameters_that_a_rule_of_the_template_refuses(template: Path, assertion: str) -> None:
+def test_parameters_that_a_rule_rejects(template: Path, assertion: str) -> None:
     template.write_text(FUNCTION + RULES.replace("ASSERT", assertion))
     assert "y is for others" in refuse(template, "--parameters", "Name=y")
     # Its condition does not hold for the default; a later fault shows that the rules have been passed.

@@ -255,6 +255,7 @@ class _Process:
         self._is_debugged = function.logical_id == settings.debugged
         self._process: asyncio.subprocess.Process | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._pipes: list[asyncio.ReadTransport] = []
         self._reader: asyncio.StreamReader
         self._writer: asyncio.StreamWriter
 
@@ -270,7 +271,7 @@ class _Process:
         """
         function = self._function
         ours, theirs = socket.socketpair()
-        with theirs:
+        with theirs, contextlib.ExitStack() as outputs:
             self._reader, self._writer = await asyncio.open_connection(sock=ours)
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -284,22 +285,15 @@ class _Process:
                 json.dumps([str(directory) for directory in _search_path(function)]),
                 *((str(self._settings.debug_port),) if self._is_debugged else ()),
                 stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
+                stdout=await self._open_output(outputs),
+                stderr=await self._open_output(outputs),
                 cwd=function.code_directory,
                 env=_environment(function, self._settings.endpoint, self._settings.lambda_endpoint),
                 pass_fds=(theirs.fileno(), self._settings.lifeline),
                 # A process group of its own: Ctrl-C is for the engine, and the function's own children die with it.
                 start_new_session=True,
             )
-        self._tasks = [
-            asyncio.create_task(self._watch(self._process)),
-            *(
-                asyncio.create_task(self._copy_lines(stream))
-                for stream in (self._process.stdout, self._process.stderr)
-                if stream is not None
-            ),
-        ]
+        self._tasks.append(asyncio.create_task(self._watch(self._process)))
         kind, payload = await self._receive(_INITIALIZATION_SECONDS + function.timeout, "Initialization")
         if kind != READY:
             raise _read_error("cannot be imported", payload)
@@ -339,6 +333,8 @@ class _Process:
             await self._process.wait()
         for task in self._tasks:
             task.cancel()
+        for pipe in self._pipes:
+            pipe.close()
 
     async def _receive(self, seconds: float, what: str) -> tuple[bytes, bytes]:
         """Read the process's next message. If it is late, the process ends, except under a debugger."""
@@ -355,6 +351,21 @@ class _Process:
             status = await self._process.wait() if self._process is not None else 0
             end = _describe_end(status)
             raise FunctionError(f"The process {end}.", "Runtime.ExitError", f"Runtime {end}") from None
+
+    async def _open_output(self, outputs: contextlib.ExitStack) -> int:
+        """Return the writing end of a pipe whose lines are reported; `outputs` closes it.
+
+        asyncio's own pipes would make `Process.wait` wait for all who hold them, such as a daemon of the function.
+        """
+        reading, writing = os.pipe()
+        outputs.callback(os.close, writing)
+        stream = asyncio.StreamReader()
+        pipe, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(reading, "rb", 0)
+        )
+        self._pipes.append(pipe)
+        self._tasks.append(asyncio.create_task(self._copy_lines(stream)))
+        return writing
 
     async def _watch(self, process: asyncio.subprocess.Process) -> None:
         # A child of the function may keep the socket open, so a closed socket is not enough.

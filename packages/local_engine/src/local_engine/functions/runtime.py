@@ -88,19 +88,24 @@ def _wait_for_debugger(port: int) -> None:
     import debugpy  # noqa: PLC0415, T100 - only under --debug
 
     address = ("127.0.0.1", port)
-    # The adapter of a process that has just been replaced may still have the port. debugpy itself does not wait.
-    while True:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(address)
-            except OSError:
-                time.sleep(0.1)
-            else:
-                break
+    # The debugger of a replaced process keeps the port until it disconnects. debugpy itself does not wait.
+    if not _is_free(address):
+        print(f"Port {port} is in use, perhaps by a debugger that is still connected. Waiting for it", flush=True)
+        while not _is_free(address):
+            time.sleep(0.1)
     debugpy.listen(address)  # noqa: T100
     print(f"Waiting for a debugger at 127.0.0.1:{port}", flush=True)
     debugpy.wait_for_client()  # noqa: T100
+
+
+def _is_free(address: tuple[str, int]) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(address)
+        except OSError:
+            return False
+    return True
 
 
 def _die_with_engine(lifeline: int) -> None:

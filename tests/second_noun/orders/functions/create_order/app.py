@@ -1,7 +1,6 @@
 """POST /api/v1/orders: creates an order, once per Idempotency-Key."""
 
 from orders import orders
-
 from serverless_api import Request, Response, endpoint
 
 

@@ -1,7 +1,6 @@
 """GET /api/v1/orders/{id}: returns an order, unless the caller has its current version."""
 
 from orders import orders
-
 from serverless_api import Request, Response, endpoint
 
 

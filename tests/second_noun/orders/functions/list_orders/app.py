@@ -1,7 +1,6 @@
 """GET /api/v1/orders: returns a page of the caller's orders, newest first."""
 
 from orders import orders
-
 from serverless_api import Request, Response, endpoint
 
 
