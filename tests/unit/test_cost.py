@@ -39,6 +39,7 @@ from tools.benchmarks.machine import ROOT, BenchmarkError
 from tools.benchmarks.tune.measurements import Size, Terms, recommend
 from tools.benchmarks.tune.power_tuning import list_fixtures, make_input
 
+pytestmark = pytest.mark.slow
 ALARM = "AWS::CloudWatch::Alarm"
 PRICES = load_prices("us-east-1")
 PROFILES = sorted((ROOT / "tools/benchmarks/traffic").glob("*.toml"))
