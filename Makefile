@@ -57,7 +57,7 @@ check: .venv/dev
 	@.venv/bin/ruff check --quiet
 	@.venv/bin/mypy
 	@$(if $(filter unknown template.yaml stacks/% models/%,$(changed)),.venv/bin/cfn-lint $(templates))
-	@$(python) -m pytest --quiet --numprocesses 2 --dist worksteal tests/unit tests/contract tests/api
+	@HYPOTHESIS_PROFILE=quick $(python) -m pytest --quiet --numprocesses 2 --dist worksteal -m "not slow" tests/unit tests/contract tests/api
 
 ## test: run all tests
 .PHONY: test

@@ -60,7 +60,9 @@ def test_each_step_may_run_twice(aws: AWS, function: Function) -> None:
             assert known_to_cognito(aws) == known
             assert aws.find_version("AWSPENDING") == pending
         assert gives_token(aws, aws.read())
-    # Secrets Manager may also begin anew with a version that is current already.
+    # Secrets Manager may also start again with a version that is already current.
+    version = aws.find_version("AWSCURRENT")
+    assert version
     for step in STEPS:
         assert function.run(step, version) == 0
         assert aws.find_version("AWSCURRENT") == version

@@ -156,7 +156,7 @@ class Server:
 
             do_GET = do_POST  # noqa: N815
 
-            def log_message(self, *_: Any) -> None:
+            def log_message(self, *_: Any, **__: Any) -> None:
                 pass
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), RequestHandler)
@@ -231,13 +231,16 @@ class Function:
                 stderr=log,
                 text=True,
             )
+        assert self._host.stdin
+        assert self._host.stdout
+        self._events, self._answers = self._host.stdin, self._host.stdout
         assert self._read_line() == "ready"
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._host.stdin.close()
+        self._events.close()
         self._host.wait(10)
-        self._host.stdout.close()
+        self._answers.close()
         self._server.__exit__()
 
     def run(self, step: str, version: str, fault: Fault | None = None) -> int:
@@ -245,8 +248,8 @@ class Function:
         self.calls, self._fault = [], fault
         self._started.clear()
         event = {"Step": step, "SecretId": self._aws.secret_id, "ClientRequestToken": version}
-        self._host.stdin.write(json.dumps(event) + "\n")
-        self._host.stdin.flush()
+        self._events.write(json.dumps(event) + "\n")
+        self._events.flush()
         self._process_id = int(self._read_line())
         self._started.set()
         return int(self._read_line())
@@ -274,6 +277,6 @@ class Function:
         return None if kind else answer
 
     def _read_line(self) -> str:
-        line = self._host.stdout.readline().strip()
+        line = self._answers.readline().strip()
         assert line, self._log.read_text()
         return line

@@ -39,6 +39,7 @@ from tools.benchmarks.machine import ROOT, BenchmarkError
 from tools.benchmarks.tune.measurements import Size, Terms, recommend
 from tools.benchmarks.tune.power_tuning import list_fixtures, make_input
 
+pytestmark = pytest.mark.slow
 ALARM = "AWS::CloudWatch::Alarm"
 PRICES = load_prices("us-east-1")
 PROFILES = sorted((ROOT / "tools/benchmarks/traffic").glob("*.toml"))
@@ -248,6 +249,7 @@ def test_provisioned_concurrency_stands_in_business_hours_alone():
     with write_variant(**hours) as template:
         provisioned = read_stack({"ColdStart": "provisioned"}, template).functions["GET /api/v1/resources"].provisioned
     nights = {("MON", 22), ("MON", 23), ("TUE", 0), ("TUE", 1), ("WED", 22), ("WED", 23), ("THU", 0), ("THU", 1)}
+    assert provisioned
     assert provisioned.hours == nights
     assert (provisioned.least, provisioned.most, provisioned.target) == (2, 10, 0.7)
 

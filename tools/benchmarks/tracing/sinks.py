@@ -69,7 +69,7 @@ def main() -> None:
             self.end_headers()
             self.wfile.write(content)
 
-        def log_message(self, *_: object) -> None:
+        def log_message(self, *_: object, **__: object) -> None:
             pass
 
     daemon = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
