@@ -22,7 +22,7 @@ UNIQUE_FIELD = "name"
 
 
 def make_body(numbers: random.Random, unique: str) -> dict[str, Any]:
-    """A valid body with a text of its own."""
+    """A valid body that contains a unique text."""
     body: dict[str, Any] = {"name": unique, "type": numbers.choice("ABC")}
     if numbers.random() < 0.5:
         body["metadata"] = {"unique": unique, "text": "x" * numbers.randrange(200)}

@@ -1,4 +1,4 @@
-"""`sam build && sam local start-api` and `sam local invoke`, where introspection does the authorizer's work."""
+"""`sam build && sam local start-api` and `sam local invoke`, with introspection in place of the authorizer."""
 
 from functools import partial
 from typing import Any

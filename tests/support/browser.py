@@ -1,4 +1,4 @@
-"""A real browser, where the machine has one."""
+"""A real browser, if the machine has one."""
 
 import shutil
 from collections.abc import Iterator
@@ -11,8 +11,8 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 
 @contextmanager
 def open_browser() -> Iterator[Browser]:
-    """Chromium without a window."""
-    # Without a sandbox, which root in a container does not get; nothing but the engine's own pages is opened.
+    """Headless Chromium."""
+    # Root in a container gets no sandbox. Tests open only the engine's own pages.
     quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=quiet)

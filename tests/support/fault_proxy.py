@@ -1,11 +1,11 @@
-"""A proxy between the functions and what they call, with faults: late, refused, cut off or no answers.
+"""A proxy between the functions and the services they call that injects faults: late, truncated and lost answers.
 
-Written here because no maintained tool that installs from PyPI does it: mitmproxy could, but demands other versions of
-cryptography and click than the rest of the project; Toxiproxy is a Go program and, like `faulty` and `vaurien`, knows
-bytes and no requests, so it can neither answer as a throttled DynamoDB nor lose the answer of a request that was done.
+No maintained tool on PyPI does this. mitmproxy could, but it needs other versions of cryptography and click than the
+rest of the project. Toxiproxy is a Go program that knows bytes rather than requests, as are `faulty` and `vaurien`: it can neither
+answer like a throttled DynamoDB nor lose the answer to a request that was carried out.
 
-A fault is drawn from the seed and the number of the request, so that a run meets the same faults in the same order. The
-proxy never forwards a request whose client has gone: what was given up on is not carried out later.
+The seed and the number of the request decide its fault, so a run repeats the same faults in the same order. The proxy
+never forwards a request whose client has hung up, so an abandoned request is not carried out later.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ class Fault(StrEnum):
 
 
 type FaultPlan = Callable[[int], Fault | None]
-"""The fault of a request, by its number from 0; None for none."""
+"""The fault of a request by its number, from 0; None for no fault."""
 
 
 def no_faults(_number: int) -> Fault | None:
@@ -54,7 +54,7 @@ def always(fault: Fault) -> FaultPlan:
 
 
 def draw_faults(seed: int, rate: float, faults: Sequence[Fault]) -> FaultPlan:
-    """Each request meets one of `faults` with the probability `rate`."""
+    """Each request meets one of the faults with a probability."""
 
     def draw(number: int) -> Fault | None:
         numbers = random.Random(f"{seed}/{number}")
@@ -79,13 +79,13 @@ class _Message:
 
 
 class FaultProxy:
-    """An HTTP proxy on a free port of the loopback interface, in a thread of its own.
+    """An HTTP proxy on a free port of the loopback interface, in a separate thread.
 
     Attributes:
-        plan: the faults; another one takes effect with the next request.
-        met: how often each fault was met.
-        requests: how many requests arrived.
-        repeats: how many of them were the same as an earlier one, byte for byte but for their headers.
+        plan: the faults; a new plan takes effect with the next request.
+        met: how often each fault occurred.
+        requests: the number of requests.
+        repeats: the number of requests with the same operation and body as an earlier one.
     """
 
     def __init__(self, upstream: str) -> None:
@@ -100,7 +100,7 @@ class FaultProxy:
         self.forget()
 
     def forget(self) -> None:
-        """Count anew."""
+        """Reset the counters."""
         self._seen.clear()
         self.met: Counter[Fault] = Counter()
         self.requests = 0
@@ -143,7 +143,7 @@ class FaultProxy:
             self._connections.discard(task)
 
     async def _serve(self, connection: "_Connection", request: _Message) -> None:
-        # The engine asks for the services' metrics now and then, which is no call of a function.
+        # The engine itself reads the services' metrics; only functions send POST.
         fault = None if request.head.startswith(b"GET ") else self._count(request)
         match fault:
             case Fault.RESET_BEFORE:
@@ -180,7 +180,7 @@ class FaultProxy:
                 await connection.send(content)
 
     def _count(self, request: _Message) -> Fault | None:
-        # Of the target too, which names DynamoDB's operation.
+        # The target names DynamoDB's operation.
         digest = sha256(request.header("x-amz-target").encode() + request.body).digest()
         self.repeats += digest in self._seen
         self._seen.add(digest)
@@ -192,7 +192,7 @@ class FaultProxy:
 
 
 class _Connection:
-    """One client's connection, and the one to the service that its requests are forwarded over."""
+    """A client's connection, and the connection to the service over which its requests are forwarded."""
 
     def __init__(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, upstream: tuple[str | None, int | None]
@@ -203,16 +203,16 @@ class _Connection:
         self._upstream: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def wait_until_gone(self, seconds: float | None) -> None:
-        """Wait, and raise `ConnectionAbortedError` as soon as the client hangs up."""
+        """Wait; raise `ConnectionAbortedError` as soon as the client hangs up."""
         try:
-            # A client that waits for its answer sends nothing: whatever can be read is the end.
+            # A client that waits for its answer sends nothing, so anything readable is the end.
             await asyncio.wait_for(self._reader.read(1), seconds)
         except TimeoutError:
             return
         raise ConnectionAbortedError
 
     async def forward(self, request: _Message) -> _Message:
-        """Have the request carried out and return the answer."""
+        """Forward the request and return the answer."""
         if self._upstream is None:
             self._upstream = await asyncio.open_connection(*self._address)
         if self._reader.at_eof() or self._writer.is_closing():

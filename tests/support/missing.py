@@ -1,4 +1,4 @@
-"""What a machine may lack."""
+"""Programs that a machine may lack."""
 
 import os
 from typing import NoReturn
@@ -7,7 +7,7 @@ import pytest
 
 
 def skip_or_fail(reason: str) -> NoReturn:
-    """Skip what needs it on a developer's machine; fail in CI, where nobody would see that it was not tried."""
+    """Skip the test on a developer's machine; fail it in CI, where a skipped test would go unnoticed."""
     if os.environ.get("CI") in ("true", "1"):
         pytest.fail(reason)
     pytest.skip(reason)
