@@ -1,8 +1,8 @@
 """A proxy between the functions and the services they call that injects faults: late, truncated and lost answers.
 
 No maintained tool on PyPI does this. mitmproxy could, but it needs other versions of cryptography and click than the
-rest of the project. Toxiproxy is a Go program that knows bytes rather than requests, as are `faulty` and `vaurien`: it can neither
-answer like a throttled DynamoDB nor lose the answer to a request that was carried out.
+rest of the project. Toxiproxy is a Go program. Like `faulty` and `vaurien`, it knows bytes rather than requests, so it
+can neither answer like a throttled DynamoDB nor lose the answer to a request that was carried out.
 
 The seed and the number of the request decide its fault, so a run repeats the same faults in the same order. The proxy
 never forwards a request whose client has hung up, so an abandoned request is not carried out later.

@@ -13,12 +13,12 @@ from tests.support.fault_proxy import FaultPlan, FaultProxy, no_faults
 from tests.support.stack import ROOT
 
 PROCESSES = 3
-"""Of each function, at the most."""
+"""Maximum for each function."""
 
 
 @dataclass(frozen=True)
 class Stand:
-    """What the experiments are made with."""
+    """A running API, with the proxy and the services behind it."""
 
     engine: EngineProcess
     proxy: FaultProxy
@@ -30,7 +30,7 @@ class Stand:
 
     @contextmanager
     def faults(self, plan: FaultPlan) -> Iterator[None]:
-        """Have the table fail by a plan for the block."""
+        """Inject faults by a plan for the block."""
         self.proxy.plan = plan
         try:
             yield
@@ -38,7 +38,7 @@ class Stand:
             self.proxy.plan = no_faults
 
     def find_function_processes(self, folder: str = "functions/") -> set[int]:
-        """Return the processes that run functions; those of one of them by the name of its folder."""
+        """Return the processes that run functions, or one function by the name of its folder."""
         command = ["ps", "-ww", "-eo", "pid=,ppid=,args="]
         listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         rows = [line.split(maxsplit=2) for line in listed.splitlines()]
