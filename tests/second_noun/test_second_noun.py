@@ -33,7 +33,7 @@ LEFT_OUT = ("test_build", "test_published_versions", "test_continuous_integratio
 def run(project: Path, *command: str) -> subprocess.CompletedProcess[str]:
     paths = os.pathsep.join(str(project / name) for name in ("layers/shared", "packages/local_engine/src"))
     # Not what this run measures and distributes.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("COV_", "PYTEST_"))}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("COV", "PYTEST_"))}
     return subprocess.run(
         [sys.executable, *command],
         cwd=project,
