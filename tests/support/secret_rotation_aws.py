@@ -58,7 +58,7 @@ class AWS:
         self._lock = threading.RLock()
         self._moto = Client(create_backend_app("secretsmanager"))
         self.cognito = Cognito()
-        backend = secretsmanager_backends[ACCOUNT][REGION]
+        backend: Any = secretsmanager_backends[ACCOUNT][REGION]
         backend.reset()
         properties = find_resources("AWS::SecretsManager::Secret", IDENTITY)["MachineClientSecret"]["Properties"]
         backend.create_secret(
@@ -98,9 +98,9 @@ class AWS:
                 return Answer(400, write_error(error).encode())
 
     def begin_rotation(self) -> str:
-        """Do what RotateSecret does before it calls the function: a pending version without a value.
+        """Add a pending version without a value, as RotateSecret does before it calls the function.
 
-        Returns the version's id.
+        Returns the version's ID.
         """
         with self._lock:
             version = str(uuid.uuid4())
@@ -119,12 +119,15 @@ class AWS:
 
     def read(self, stage: str = "AWSCURRENT") -> dict[str, str]:
         with self._lock:
-            return json.loads(self._secret.versions[self.find_version(stage)]["secret_string"])
+            version = self.find_version(stage)
+            assert version
+            return json.loads(self._secret.versions[version]["secret_string"])
 
     def _complete_finish(self) -> None:
-        # What moto leaves undone when AWSCURRENT moves: it is what a reader gets who names no stage, and is pending no
-        # more («Rotation by Lambda function», AWS Secrets Manager User Guide).
+        # moto does not do this when AWSCURRENT moves: the version becomes the default, and is no longer pending
+        # ("Rotation by Lambda function", AWS Secrets Manager User Guide).
         current = self.find_version("AWSCURRENT")
+        assert current
         self._secret.set_default_version_id(current)
         stages = self._secret.versions[current]["version_stages"]
         if "AWSPENDING" in stages:
