@@ -3,19 +3,14 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-import pytest
-
 from tests.api.conftest import User
 from tests.support.bodies import make_other_body
+from tests.support.cases import each, takes
 from tests.support.items import create, find_path, read_items
 from tests.support.stack import Route, find_route, list_creators, select_routes
 
 
-def each(predicate):
-    return pytest.mark.parametrize("route", select_routes(predicate), ids=lambda route: route.key)
-
-
-@each(lambda route: route.takes("Idempotency-Key"))
+@takes("Idempotency-Key")
 def test_many_requests_with_one_key_create_one_item(user: User, route: Route) -> None:
     path, together = find_path(route, user.send), threading.Barrier(16)
 

@@ -1,24 +1,14 @@
 """The contract of every route over real HTTP, as the API's document, its models and its fixtures state it."""
 
-import pytest
 from jsonschema import Draft202012Validator
 
 from tests.api.conftest import Server, User
 from tests.support.bodies import make_other_body
+from tests.support.cases import ROUTES, each, takes
 from tests.support.items import call, create, find_path, read_items, read_state
-from tests.support.stack import Route, find_route, list_creators, list_routes, load_template, select_routes
+from tests.support.stack import Route, find_route, list_creators, list_routes, load_template
 
 ORIGIN = load_template()["Parameters"]["AllowedOrigin"]["Default"]
-
-ROUTES = pytest.mark.parametrize("route", list_routes(), ids=lambda route: route.key)
-
-
-def each(predicate):
-    return pytest.mark.parametrize("route", select_routes(predicate), ids=lambda route: route.key)
-
-
-def takes(name):
-    return each(lambda route: route.takes(name))
 
 
 @ROUTES

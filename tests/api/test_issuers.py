@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from tests.api.conftest import Server
-from tests.support.stack import Route, list_routes, select_routes
+from tests.support.cases import each
+from tests.support.stack import Route, list_routes
 
 # By the scope as an external issuer spells it, and as Cognito does.
 MACHINES: dict[str, Callable[[str, str], dict[str, Any]]] = {
@@ -19,9 +20,7 @@ MACHINES: dict[str, Callable[[str, str], dict[str, Any]]] = {
     "Auth0 with RBAC": lambda scope, _: {"scope": f"openid {scope}", "permissions": [scope, "read:others"]},
     "Okta": lambda scope, _: {"client_id": None, "cid": "0oa", "scope": None, "scp": ["openid", scope], "ver": 1},
 }
-COLLECTIONS = pytest.mark.parametrize(
-    "route", select_routes(lambda route: not route.path_parameters), ids=lambda route: route.key
-)
+COLLECTIONS = each(lambda route: not route.path_parameters)
 
 
 @pytest.mark.parametrize("make_claims", MACHINES.values(), ids=MACHINES)

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.api.conftest import Server
+from tests.support.cases import ROUTES
 from tests.support.stack import Route, list_routes
 
 # What the API's document cannot say.
@@ -74,7 +75,7 @@ def test_every_answer_is_one_that_the_document_describes(
     assert run[0].returncode == 0, run[0].stdout + run[0].stderr
 
 
-@pytest.mark.parametrize("route", list_routes(), ids=lambda route: route.key)
+@ROUTES
 def test_every_operation_was_carried_out(statuses: Counter[tuple[str, str, int]], route: Route) -> None:
     # Otherwise the run shows nothing: a token that lacks a scope gets a described answer too.
     pattern = re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(route.path))

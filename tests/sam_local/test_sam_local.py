@@ -7,14 +7,14 @@ import httpx
 import pytest
 
 from tests.sam_local.conftest import ROOT, SamLocal
+from tests.support.cases import ROUTES, each
 from tests.support.gateway import Answer
 from tests.support.items import call, create, find_path, read_items, read_state
 from tests.support.matrix import find_claims, list_cells
-from tests.support.stack import Route, list_creators, list_routes
+from tests.support.stack import Route, list_creators
 
 pytestmark = pytest.mark.timeout(600)
 
-ROUTES = pytest.mark.parametrize("route", list_routes(), ids=lambda route: route.key)
 BAD_TOKENS: dict[str, dict[str, Any]] = {
     "expired": {"expires": -1},
     "wrong audience": {"aud": "other"},
@@ -73,7 +73,7 @@ def test_every_route_by_every_kind_of_token(
         assert read_state(route, own, path) == before
 
 
-@pytest.mark.parametrize("route", list_creators(), ids=lambda route: route.key)
+@each(lambda route: route in list_creators())
 def test_a_created_item_is_the_users_own(client: httpx.Client, sam_local: SamLocal, route: Route) -> None:
     send = partial(_send, client, sam_local.mint_token())
     path = find_path(route, send)

@@ -1,6 +1,5 @@
 """Bodies, parameters and headers that try to break their reader, through the gateway and at the functions alone."""
 
-import itertools
 import json
 from decimal import Decimal
 from functools import partial
@@ -10,6 +9,7 @@ import pytest
 
 from tests.security.doors import Door
 from tests.support.bodies import Attack, list_attacks
+from tests.support.cases import combine, each
 from tests.support.items import call, find_path, read_state
 from tests.support.stack import SUCCESS, Route, list_creators, select_routes
 
@@ -17,15 +17,7 @@ WITH_BODY = select_routes(lambda route: route.model)
 READS = select_routes(lambda route: route.method == "GET" and route.creator)
 
 
-def combine(routes, attacks):
-    """Each route with each attack; the ID has the route's key, the attack's name and the expected answer."""
-    return [
-        pytest.param(route, *attack, id=f"{route.key}-{name}-{attack[-1]}")
-        for route, (name, attack) in itertools.product(routes, attacks.items())
-    ]
-
-
-@pytest.mark.parametrize("route", WITH_BODY, ids=lambda route: route.key)
+@each(lambda route: route.model)
 def test_the_fixture_has_every_property_of_its_model(route: Route) -> None:
     # Only then do the attacks reach each of them.
     assert route.model
@@ -60,24 +52,24 @@ def test_body(door: Door, attacker: str, route: Route, attack: Attack) -> None:
         assert route.page is None or answer.json() in after
 
 
+# A page of another origin may send some of these without a preflight.
+MEDIA_TYPES = (
+    "text/plain",
+    "application/x-www-form-urlencoded",
+    "application/xml",
+    "application/json; charset=utf-7",
+    "multipart/form-data; boundary=x",
+)
+
+
 @pytest.mark.parametrize(
     ("route", "content_type", "expected"),
     combine(
         WITH_BODY,
-        {
-            content_type: (content_type, 400)
-            for content_type in (
-                "text/plain",
-                "application/x-www-form-urlencoded",
-                "application/xml",
-                "application/json; charset=utf-7",
-                "multipart/form-data; boundary=x",
-            )
-        },
+        dict.fromkeys(MEDIA_TYPES, 400),
     ),
 )
 def test_media_type(door: Door, attacker: str, route: Route, content_type: str, expected: int) -> None:
-    # A page of another origin may send some of these without a preflight.
     send = partial(door.send, attacker)
     answer = call(route, send, headers={"Content-Type": content_type}, body=json.dumps(route.body))
     assert (answer.status, list(answer.problems)) == (expected, ["Content-Type"])
@@ -123,7 +115,7 @@ def test_location(door: Door, attacker: str, route: Route, headers: dict[str, st
     ("route", "name", "expected"),
     combine(
         READS,
-        {name: (name, SUCCESS) for name in ("X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override")},
+        dict.fromkeys(("X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"), SUCCESS),
     ),
 )
 def test_method_in_a_header(door: Door, attacker: str, route: Route, name: str, expected: str) -> None:

@@ -4,10 +4,10 @@ import httpx
 import pytest
 
 from tests.security.tokens import Forge
+from tests.support.cases import ROUTES, each
 from tests.support.stack import SUCCESS, Route, list_creators, list_routes, load_template, select_routes
 
 ALLOWED = load_template()["Parameters"]["AllowedOrigin"]["Default"]
-ROUTES = pytest.mark.parametrize("route", list_routes(), ids=lambda route: route.key)
 CREATORS = select_routes(lambda route: route in list_creators() and not route.path_parameters)
 OTHERS = {
     "another": "https://evil.example.com",
@@ -27,7 +27,7 @@ def list_permissions(answer: httpx.Response) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(("origin", "expected"), [(origin, SUCCESS) for origin in OTHERS])
-@pytest.mark.parametrize("route", CREATORS, ids=lambda route: route.key)
+@each(CREATORS.__contains__)
 def test_request_of_another_origin(
     client: httpx.Client, forge: Forge, route: Route, origin: str, expected: str
 ) -> None:
@@ -72,7 +72,7 @@ def test_preflight_allows_only_methods_that_routes_have(client: httpx.Client, ro
     assert {method.strip() for method in granted.split(",")} == {other.method for other in list_routes()}
 
 
-@pytest.mark.parametrize("route", CREATORS, ids=lambda route: route.key)
+@each(CREATORS.__contains__)
 def test_answer_to_the_allowed_origin_is_not_for_credentials(client: httpx.Client, forge: Forge, route: Route) -> None:
     headers = {"Origin": ALLOWED, "Authorization": f"Bearer {forge.mint()}"}
     answer = client.post(route.path, json=route.body, headers=headers)

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from tests.support.cases import ROUTES, each
 from tests.support.gateway import ENVIRONMENT, Gateway
 from tests.support.matrix import EVERY_SCOPE
-from tests.support.stack import ROOT, Route, list_routes, list_scopes, select_routes
+from tests.support.stack import ROOT, Route, list_routes, list_scopes
 
 GOOD = {"sub": "mallory", "scope": EVERY_SCOPE}
-ROUTES = pytest.mark.parametrize("route", list_routes(), ids=lambda route: route.key)
 
 type Event = dict[str, Any]
 
@@ -101,7 +101,7 @@ PARTS: dict[str, tuple[dict[str, Any], int]] = {
 @pytest.mark.parametrize(
     ("parts", "status"), [pytest.param(*attack, id=f"{name}-{attack[1]}") for name, attack in PARTS.items()]
 )
-@pytest.mark.parametrize("route", select_routes(lambda route: route.model), ids=lambda route: route.key)
+@each(lambda route: route.model)
 def test_event(functions: Gateway, route: Route, parts: Event, status: int) -> None:
     answer = functions.invoke({**functions.make_event(route.method, route.fill(), body=route.body), **parts})
     assert (answer.status, set(answer.json()) - {"details"}) == (status, {"error", "requestId"})

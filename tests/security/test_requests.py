@@ -8,6 +8,7 @@ from local_engine.testing import EngineProcess
 from tests.security.doors import GatewayDoor
 from tests.security.raw import exchange
 from tests.security.tokens import Forge
+from tests.support.cases import each
 from tests.support.items import read_state
 from tests.support.stack import SUCCESS, Route, list_creators, list_routes, select_routes
 
@@ -75,7 +76,7 @@ FRAMINGS: dict[str, tuple[list[str], str, int]] = {
     ("lines", "prefix", "status"),
     [pytest.param(*framing, id=f"{name}-{framing[2]}") for name, framing in FRAMINGS.items()],
 )
-@pytest.mark.parametrize("route", CREATORS, ids=lambda route: route.key)
+@each(CREATORS.__contains__)
 def test_smuggled_request(
     gateway: GatewayDoor,
     engine: EngineProcess,
@@ -95,14 +96,14 @@ def test_smuggled_request(
     assert read_state(route, partial(gateway.send, attacker), route.path) == []
 
 
-@pytest.mark.parametrize("route", CREATORS, ids=lambda route: route.key)
+@each(CREATORS.__contains__)
 def test_a_second_request_behind_a_whole_one(engine: EngineProcess, forge: Forge, attacker: str, route: Route) -> None:
     # Without this, the tests above would pass for a server that answers one request a connection.
     requests = write_create(route, forge.mint(attacker)) * 2 + write_end(route)
     assert exchange(engine.port, requests.encode()) == [route.success, route.success, 401]
 
 
-@pytest.mark.parametrize("route", PAGES, ids=lambda route: route.key)
+@each(PAGES.__contains__)
 def test_a_request_behind_one_without_a_token(engine: EngineProcess, forge: Forge, attacker: str, route: Route) -> None:
     good = write_request("GET", route.path, forge.mint(attacker))
     bare = f"GET {route.path} HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -157,7 +158,7 @@ TARGETS: dict[str, tuple[str, str, int]] = {
     ("method", "target", "status"),
     [pytest.param(*attack, id=f"{name}-{attack[2]}") for name, attack in TARGETS.items()],
 )
-@pytest.mark.parametrize("route", PAGES, ids=lambda route: route.key)
+@each(PAGES.__contains__)
 def test_target(engine: EngineProcess, forge: Forge, route: Route, method: str, target: str, status: int) -> None:
     parent, _, last = route.path.rpartition("/")
     target = target.format(path=route.path, parent=parent, last=last, upper=route.path.upper())
@@ -179,7 +180,7 @@ HEADERS: dict[str, tuple[str, str | int]] = {
 @pytest.mark.parametrize(
     ("header", "expected"), [pytest.param(*attack, id=f"{name}-{attack[1]}") for name, attack in HEADERS.items()]
 )
-@pytest.mark.parametrize("route", CREATORS, ids=lambda route: route.key)
+@each(CREATORS.__contains__)
 def test_header(
     gateway: GatewayDoor,
     engine: EngineProcess,

@@ -10,13 +10,13 @@ import pytest
 
 from tests.security.doors import GatewayDoor
 from tests.security.tokens import Forge
+from tests.support.cases import ROUTES, each
 from tests.support.gateway import Answer, Gateway, import_functions
 from tests.support.http_server import Server
 from tests.support.items import create, find_path, read_state
-from tests.support.stack import SUCCESS, Route, list_creators, list_routes
+from tests.support.stack import SUCCESS, Route, list_creators
 
 SUBJECT = "mallory"
-ROUTES = pytest.mark.parametrize("route", list_routes(), ids=lambda route: route.key)
 
 type Authorization = Callable[[Forge, str], str | Sequence[str] | None]
 """Makes the header's value for a route's scope: one, several, or None for no header."""
@@ -183,9 +183,7 @@ def test_token(
     assert elsewhere.connections == 0
 
 
-READS = pytest.mark.parametrize(
-    "route", [route for route in list_routes() if route.method == "GET"], ids=lambda route: route.key
-)
+READS = each(lambda route: route.method == "GET")
 
 
 @READS
@@ -224,7 +222,7 @@ SUBJECTS = {
 
 
 @pytest.mark.parametrize(("form", "expected"), [(form, SUCCESS) for form in SUBJECTS])
-@pytest.mark.parametrize("route", list_creators(), ids=lambda route: route.key)
+@each(lambda route: route in list_creators())
 def test_subject_with(gateway: GatewayDoor, route: Route, form: str, expected: str) -> None:
     send = partial(gateway.send, SUBJECTS[form])
     path = find_path(route, send)

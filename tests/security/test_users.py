@@ -14,6 +14,7 @@ import pytest
 
 from tests.security.doors import Door
 from tests.support.bodies import make_other_body
+from tests.support.cases import combine, each, takes
 from tests.support.gateway import Answer
 from tests.support.items import call, create, find_path, read_state
 from tests.support.stack import SUCCESS, Route, list_creators, select_routes
@@ -25,14 +26,6 @@ ITEM_ROUTES = select_routes(lambda route: route.creator)
 PAGES = select_routes(lambda route: route.takes("nextToken"))
 KEYED = select_routes(lambda route: route.takes("Idempotency-Key"))
 WITH_BODY = select_routes(lambda route: route.model)
-
-
-def combine(routes: tuple[Route, ...], expectations: Mapping[str, str | int]) -> list[Any]:
-    """Each route with each attack's name and expected answer, which end the test's ID."""
-    return [
-        pytest.param(route, name, expected, id=f"{route.key}-{name}-{expected}")
-        for route, (name, expected) in itertools.product(routes, expectations.items())
-    ]
 
 
 @dataclass(frozen=True)
@@ -116,11 +109,7 @@ def test_anothers_item_by_its_id(
     victim.assert_unharmed()
 
 
-@pytest.mark.parametrize(
-    "route",
-    select_routes(lambda route: route.takes("If-Match") or route.takes("If-None-Match")),
-    ids=lambda route: route.key,
-)
+@each(lambda route: route.takes("If-Match") or route.takes("If-None-Match"))
 def test_anothers_etag_on_ones_own_item(door: Door, victim: Victim, attacker: str, route: Route) -> None:
     send = partial(door.send, attacker)
     for name, expected in (("If-Match", 412), ("If-None-Match", route.success)):
@@ -128,7 +117,7 @@ def test_anothers_etag_on_ones_own_item(door: Door, victim: Victim, attacker: st
             assert call(route, send, headers={name: victim.tag}).status == expected
 
 
-@pytest.mark.parametrize("route", PAGES, ids=lambda route: route.key)
+@takes("nextToken")
 def test_anothers_next_token(door: Door, victim: Victim, attacker: str, route: Route) -> None:
     create(victim.creator, victim.send)
     token = victim.send("GET", victim.path, query={"limit": "1"}).json()["nextToken"]

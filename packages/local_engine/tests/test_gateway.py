@@ -207,14 +207,14 @@ def test_function_sees_lambdas_environment_and_not_the_developers(shop: httpx.Cl
     assert environment["TABLE"] == "Table"
     assert environment["GREETING"] == "hello"
     assert environment["AWS_ENDPOINT_URL"].startswith("http://127.0.0.1:")
-    assert environment["AWS_LAMBDA_FUNCTION_NAME"] == "Environment"
+    assert environment["AWS_LAMBDA_FUNCTION_NAME"] == "local-Environment"
     assert environment["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"] == "256"
     assert environment["_HANDLER"] == "app.lambda_handler"
     assert not {"DEVELOPERS_SECRET", "HOME", "VIRTUAL_ENV", "AWS_SAM_LOCAL"} & environment.keys()
-    assert context["function_name"] == "Environment"
-    assert context["invoked_function_arn"].endswith(":function:Environment")
+    assert context["function_name"] == "local-Environment"
+    assert context["invoked_function_arn"].endswith(":function:local-Environment")
     assert context["memory_limit_in_mb"] == "256"
-    assert context["log_group_name"] == "/aws/lambda/Environment"
+    assert context["log_group_name"] == "/aws/lambda/local-Environment"
     assert 0 < answer["remaining"] <= 10_000
     assert answer["path"][0].endswith("functions/environment")
     assert answer["path"][1].endswith("layers/packed/python")

@@ -71,15 +71,18 @@ def test_nothing_sent_is_an_empty_event(functions: Any) -> None:
 @pytest.mark.parametrize(
     ("name", "version", "arn"),
     [
-        ("Worker", "$LATEST", "Worker"),
-        ("Worker:live", "1", "Worker:live"),
-        ("Worker:1", "1", "Worker:1"),
-        ("Worker:$LATEST", "$LATEST", "Worker:$LATEST"),
-        ("123456789012:function:Worker", "$LATEST", "Worker"),
-        ("123456789012:function:Worker:live", "1", "Worker:live"),
-        (f"{ARN}Worker", "$LATEST", "Worker"),
-        (f"{ARN}Worker:live", "1", "Worker:live"),
+        ("local-Worker", "$LATEST", "local-Worker"),
+        ("local-Worker:live", "1", "local-Worker:live"),
+        ("local-Worker:1", "1", "local-Worker:1"),
+        ("local-Worker:$LATEST", "$LATEST", "local-Worker:$LATEST"),
+        ("123456789012:function:local-Worker", "$LATEST", "local-Worker"),
+        ("123456789012:function:local-Worker:live", "1", "local-Worker:live"),
+        (f"{ARN}local-Worker", "$LATEST", "local-Worker"),
+        (f"{ARN}local-Worker:live", "1", "local-Worker:live"),
         ("a-name_of-its-own", "$LATEST", "a-name_of-its-own"),
+        # Logical IDs, as `sam local` accepts them.
+        ("Worker:live", "1", "local-Worker:live"),
+        ("Renamed", "$LATEST", "a-name_of-its-own"),
     ],
 )
 def test_every_form_of_a_name(functions: Any, name: str, version: str, arn: str) -> None:
@@ -95,7 +98,7 @@ def test_qualifier_beside_the_name(functions: Any) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["NoSuch", "Renamed", "Worker:2", "Worker:other", "Retried:1", ARN.replace("us-east-1", "eu-west-1") + "Worker"],
+    ["NoSuch", "Worker:2", "Worker:other", "Retried:1", ARN.replace("us-east-1", "eu-west-1") + "Worker"],
 )
 def test_unknown_function_is_404(functions: Any, name: str) -> None:
     response = _refusal(functions, name)
@@ -122,8 +125,8 @@ def test_end_of_the_process_is_an_error_of_the_function(functions: Any) -> None:
 def test_functions_invoke_functions(engine: EngineProcess) -> None:
     with engine.client() as client:
         assert client.get("/call").json() == [
-            {"name": f"{ARN}Worker:live", "version": "1", "said": f"{ARN}Worker:live"},
-            {"name": f"{ARN}Worker:1", "version": "1", "said": f"{ARN}Worker:1"},
+            {"name": f"{ARN}local-Worker:live", "version": "1", "said": f"{ARN}local-Worker:live"},
+            {"name": f"{ARN}local-Worker:1", "version": "1", "said": f"{ARN}local-Worker:1"},
             {"name": "Worker", "version": "$LATEST", "said": "Worker"},
         ]
 
@@ -210,7 +213,7 @@ def test_destination_of_failures(functions: Any, receive: Callable[[str], dict[s
         "version": "1.0",
         "requestContext": {
             "requestId": request_id,
-            "functionArn": f"{ARN}RetriedOnce:$LATEST",
+            "functionArn": f"{ARN}local-RetriedOnce:$LATEST",
             "condition": "RetriesExhausted",
             "approximateInvokeCount": 2,
         },
@@ -237,7 +240,7 @@ def test_event_that_would_be_too_old_is_not_tried_again(
     _invoke(functions, "ShortLived:live", {"deed": "raise", "runs": str(runs)}, InvocationType="Event")
     context = json.loads(receive("Expired")["Body"])["requestContext"]
     assert (context["condition"], context["approximateInvokeCount"]) == ("EventAgeExceeded", 1)
-    assert context["functionArn"] == f"{ARN}ShortLived:live"
+    assert context["functionArn"] == f"{ARN}local-ShortLived:live"
     poll(lambda: len(others.read_text().split()) == 3, "the function itself was not tried again")
     assert len(runs.read_text().split()) == 1
 

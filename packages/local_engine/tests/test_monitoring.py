@@ -101,7 +101,7 @@ def test_throttled_request_is_no_invocation(client: httpx.Client) -> None:
     (name,) = {
         one["dimensions"]["FunctionName"]
         for one in client.get("/_local/metrics.json").json()["metrics"]
-        if one["dimensions"].get("FunctionName", "").startswith("Reports")
+        if one["dimensions"].get("FunctionName", "").startswith("local-Reports")
     }
     assert counts.grown("AWS/Lambda", "Throttles", {"FunctionName": name}) == (1, 1)
     assert counts.grown("AWS/Lambda", "Invocations", {"FunctionName": name}) == (0, 0)

@@ -28,7 +28,7 @@ def call_part(engine: EngineProcess, path: str = "/signed") -> httpx.Response:
 def test_a_parent_reads_outputs_of_its_children_and_theirs(engine: EngineProcess) -> None:
     with engine.client() as client:
         assert client.get("/").json() == {
-            "SIGNER": f"{ARN}Part-Signer",
+            "SIGNER": f"{ARN}local-Part-Signer",
             "INNER_QUEUE": "arn:aws:sqs:us-east-1:123456789012:Part-Inner-Results",
             "EXTRA": "none",
             "AUDIENCE": "developers!",
@@ -39,9 +39,9 @@ def test_a_parent_reads_outputs_of_its_children_and_theirs(engine: EngineProcess
 def test_a_nested_api_is_served_with_its_parents_values(engine: EngineProcess) -> None:
     assert call_part(engine).json() == {
         "signature": "signed",
-        "arn": f"{ARN}Part-Signer:live",
+        "arn": f"{ARN}local-Part-Signer:live",
         "TABLE": "Table",
-        "HELPER": f"{ARN}Helper:live",
+        "HELPER": f"{ARN}local-Helper:live",
         "WORDS": "hello world",
         "STACK": "local-Part",
     }
@@ -62,9 +62,9 @@ def test_alarms_and_dashboards_of_children_are_shown(engine: EngineProcess) -> N
 
 
 def test_a_nested_function_is_invoked_by_its_name(engine: EngineProcess) -> None:
-    answer = aws_client("lambda", f"{engine.url}/_local/lambda").invoke(FunctionName="Part-Signer:live")
+    answer = aws_client("lambda", f"{engine.url}/_local/lambda").invoke(FunctionName="local-Part-Signer:live")
     assert (answer["StatusCode"], answer["ExecutedVersion"]) == (200, "1")
-    engine.wait_for_line("POST .*Part-Signer.* 200 .* Part/Signer (cold|warm)")
+    engine.wait_for_line("POST .*local-Part-Signer.* 200 .* Part/Signer (cold|warm)")
 
 
 def test_an_application_from_elsewhere_is_not_run(engine: EngineProcess) -> None:
@@ -74,8 +74,8 @@ def test_an_application_from_elsewhere_is_not_run(engine: EngineProcess) -> None
 def test_conditions_and_no_value_in_globals() -> None:
     without, stack = load_template(TEMPLATE, {}), load_template(TEMPLATE, {"Extra": "yes"})
     assert "Extra/Signer" not in without.functions
-    assert stack.functions["Main"].environment["EXTRA"] == f"{ARN}Extra-Signer"
-    assert stack.functions["Extra/Signer"].environment["HELPER"] == f"{ARN}Helper:1"
+    assert stack.functions["Main"].environment["EXTRA"] == f"{ARN}local-Extra-Signer"
+    assert stack.functions["Extra/Signer"].environment["HELPER"] == f"{ARN}local-Helper:1"
     assert stack.functions["Extra/Signer"].environment["TABLE"].endswith(":table/Table")
     assert (without.functions["Main"].reserved_concurrency, stack.functions["Main"].reserved_concurrency) == (None, 7)
     assert stack.functions["Part/Signer"].reserved_concurrency is None

@@ -2,11 +2,14 @@
 
 import ast
 import importlib
+import re
 import subprocess
 import sys
+import tomllib
 import venv
 from collections import Counter
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import httpx
@@ -142,3 +145,10 @@ def test_the_wheel_serves_a_stack_with_all_its_files(installed: Path, monkeypatc
         for path in ("dashboard", "dashboard/dashboard.css", "dashboard/dashboard.js", "docs", "docs/swagger-ui.css"):
             assert client.get(f"/_local/{path}").status_code == 200, path
         assert isinstance(client, httpx.Client)
+
+
+def test_dependencies_have_the_versions_that_the_tests_run_with() -> None:
+    declared = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["dependencies"]
+    pins = [re.fullmatch(r"([\w-]+)(?:\[[\w,]+\])?==([\d.]+)", entry) for entry in declared]
+    assert pins
+    assert [(pin[1], pin[2]) for pin in pins if pin] == [(pin[1], version(pin[1])) for pin in pins if pin]

@@ -112,7 +112,7 @@ class InvokeApi:
                 f"1 validation error detected: Value {text!r} at 'functionName' failed to satisfy constraint: "
                 "Member must be a function's name, ARN or partial ARN",
             )
-        # A logical ID will do for a name, as it does with `sam local`.
+        # A logical ID is accepted as well, as by `sam local`.
         function = replace(function, name=self._names.get(function.name, function.name))
         if qualifier := request.query_params.get("Qualifier"):
             if function.qualifier not in (None, qualifier):
