@@ -1,7 +1,7 @@
-"""A program that calls the API as a machine: client credentials, with a secret that rotates.
+"""Calls the API as a machine: by client credentials, with a secret that rotates.
 
-Its environment: `API_URL`, `CLIENT_SECRET_ID` (name or ARN of the secret in Secrets Manager), and AWS credentials that
-may read that secret.
+The environment provides `API_URL`, `CLIENT_SECRET_ID` (name or ARN of the secret in Secrets Manager), and AWS
+credentials that may read the secret.
 """
 
 import json
@@ -20,10 +20,10 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 RENEW_BEFORE_EXPIRY = 30  # seconds
-TIMEOUT = (3.05, 35.0)  # seconds to connect and between bytes; the gateway itself answers within 30
+TIMEOUT = (3.05, 35.0)  # seconds to connect and between bytes; the gateway answers within 30
 
-# «Retry-After» is followed where an answer has it; API Gateway's own 429 and 503 have none, so those wait ever longer.
-# Every method is repeated: what this client posts carries an Idempotency-Key.
+# Retry-After is honoured. API Gateway's own 429 and 503 have none, so these back off exponentially. Every method is
+# retried, because this client's POST requests carry an Idempotency-Key.
 _RETRY = Retry(
     total=5,
     status_forcelist=(429, 503),
@@ -36,18 +36,18 @@ _RETRY = Retry(
 
 
 class SecretError(Exception):
-    """The secret cannot be used; the message is a sentence without it."""
+    """The secret cannot be used; the message does not contain it."""
 
 
 class MachineClient:
-    """Sends requests with a token of its own, which is got with a secret from Secrets Manager.
+    """Sends requests with a token that it gets with a secret from Secrets Manager.
 
-    The token is kept until shortly before it expires. Where the secret no longer works, or an answer is 401, both are
-    fetched again, once.
+    It keeps the token until shortly before its expiry. After a 401, or if the secret no longer works, it fetches both
+    again, once.
     """
 
     def __init__(self, secret_id: str) -> None:
-        """Prepare a client; nothing is sent yet.
+        """Prepare a client without sending anything.
 
         Args:
             secret_id: name or ARN of a secret with `clientId`, `clientSecret`, `tokenEndpoint` and `scope`.
@@ -57,26 +57,26 @@ class MachineClient:
         self._session: OAuth2Session | None = None
 
     def request(self, method: str, url: str, **options: Any) -> Response:
-        """Send a request and return the answer, whatever its status.
+        """Send a request and return the response, whatever its status.
 
         Args:
-            method: of HTTP.
-            url: of the API.
-            options: as `requests.Session.request` takes them.
+            method: HTTP method.
+            url: URL of the API.
+            options: options of `requests.Session.request`.
 
         Raises:
-            requests.RequestException: no answer, or none but 429 and 503.
-            authlib.integrations.base_client.OAuthError: the issuer refuses the secret that Secrets Manager has.
-            botocore.exceptions.ClientError: Secrets Manager refuses to give the secret.
+            requests.RequestException: there is no response.
+            authlib.integrations.base_client.OAuthError: the issuer rejects the current secret.
+            botocore.exceptions.ClientError: Secrets Manager refuses.
             botocore.exceptions.BotoCoreError: Secrets Manager does not answer.
-            SecretError: what it gives cannot be used.
+            SecretError: the secret is empty or unsafe to send.
         """
         is_new = self._session is None
         session = self._session or self._open_session()
         try:
             response: Response = session.request(method, url, **options)
         except OAuthError:
-            # The token had expired, and the secret has rotated twice since it was fetched.
+            # The token has expired, and the secret has rotated twice since it was fetched.
             if is_new:
                 raise
         else:
@@ -89,9 +89,9 @@ class MachineClient:
         """Fetch the secret, and a token with it."""
         secret = json.loads(self._secrets_manager.get_secret_value(SecretId=self._secret_id)["SecretString"])
         if "clientSecret" not in secret:
-            raise SecretError(f"{self._secret_id} holds no client secret yet; its first rotation writes it.")
+            raise SecretError(f"{self._secret_id} contains no client secret yet; its first rotation writes it.")
         if not _is_safe(secret["tokenEndpoint"]):
-            raise SecretError("The token endpoint is no https URL: the secret would cross the network unencrypted.")
+            raise SecretError("The token endpoint is not an https URL: the secret would cross the network unencrypted.")
         session = OAuth2Session(
             secret["clientId"],
             secret["clientSecret"],
@@ -117,11 +117,11 @@ def _is_safe(url: str) -> bool:
 
 
 def main() -> int:
-    """Create a resource and list those that the client has."""
+    """Create a resource and list the client's resources."""
     try:
         api_url, secret_id = os.environ["API_URL"], os.environ["CLIENT_SECRET_ID"]
     except KeyError as error:
-        print(f"{error.args[0]} is not set: see the README beside this program.", file=sys.stderr)
+        print(f"{error.args[0]} is not set; see README.md beside this program.", file=sys.stderr)
         return 2
     url = f"{api_url}/api/v1/resources"
     resource = {"name": "made by a machine", "type": "A"}

@@ -189,15 +189,14 @@ def _list_functions(stack_id: str) -> tuple[dict[str, str], dict[str, str]]:
     names, aliases = {}, {}
     for page in _cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack_id):
         for resource in page["StackResourceSummaries"]:
-            status = resource["ResourceStatus"]
+            name, status = resource.get("PhysicalResourceId", ""), resource["ResourceStatus"]
             # A new function has no alias yet, or may never get one.
             if status in ("CREATE_IN_PROGRESS", "CREATE_FAILED") or status.startswith("DELETE"):
                 continue
             if resource["ResourceType"] == "AWS::Lambda::Function":
-                names[resource["PhysicalResourceId"]] = _fold(resource["LogicalResourceId"])
+                names[name] = _fold(resource["LogicalResourceId"])
             elif resource["ResourceType"] == "AWS::Lambda::Alias":
-                arn = resource["PhysicalResourceId"]
-                aliases[arn.split(":")[-2]] = arn
+                aliases[name.split(":")[-2]] = name
     return names, aliases
 
 

@@ -31,7 +31,8 @@ def test_a_route_accepts_both_spellings_of_its_functions_scope(route):
     tree = ast.parse((route.folder / "app.py").read_text(encoding="utf-8"))
     (handler,) = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "handler"]
     (decorator,) = handler.decorator_list
-    (scope,) = [keyword.value.value for keyword in decorator.keywords if keyword.arg == "scope"]
+    assert isinstance(decorator, ast.Call)
+    (scope,) = [ast.literal_eval(keyword.value) for keyword in decorator.keywords if keyword.arg == "scope"]
     action, noun = scope.split(":")
     assert set(route.scopes) == {scope, f"{noun}/{action}"}
     assert action == ACTIONS[route.method]

@@ -142,7 +142,7 @@ class Deployment:
                     shown += f"{terminal.before}{terminal.after}"
                     terminal.sendline(list(answers.values())[found])
                     self.questions += 1
-                shown += terminal.before
+                shown += str(terminal.before)
             except BaseException:
                 process.kill()
                 raise

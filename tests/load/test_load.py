@@ -1,4 +1,4 @@
-"""`make load`, as its users run it: against the local engine, and against a server that fails."""
+"""`make load` as its users run it: against the local engine, and against a failing server."""
 
 import os
 import re
@@ -42,7 +42,7 @@ ROW = re.compile(r"^\| `?([^|`]+)`? \| (\d+) \| [\d.]+ \| (\d+) \|", re.MULTILIN
 
 
 def prepare(url: str, profile: str, folder: Path, **environment: str) -> tuple[list[str], dict[str, Any]]:
-    """The command of a run that writes its report into a folder, and how to start it."""
+    """The command of a run that writes its report into a folder, and the options to start it with."""
     file = folder / "profile.toml"
     file.write_text(profile)
     command = [
@@ -98,7 +98,7 @@ def test_a_run_reports_every_route_and_leaves_nothing_behind(engine: EngineProce
         requests, errors = rows[route.key]
         assert requests > 0
         assert errors == 0
-    # Not more than asked, where a slow machine may manage less.
+    # At most the requested rate; a slow machine may manage less.
     assert 0 < rows["20 requests/s, 6 s"][0] <= 6 * 20 + 20
     assert rows["2 users, 1 s"][0] > 0
     assert rows["all"][0] == sum(rows[route.key][0] for route in list_routes())
@@ -132,7 +132,7 @@ def test_an_interrupted_run_reports_what_it_has_and_leaves_nothing_behind(
 
 
 class FailingApi:
-    """An API that is well until it has what a run begins with; then reads fail, and answers are lost."""
+    """An API that works until it has the resources of a run's start; then reads fail and responses are lost."""
 
     def __init__(self) -> None:
         self.resources: dict[str, dict[str, str]] = {}
@@ -240,5 +240,5 @@ def test_a_stage_is_one_of_samconfig(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["steady", "soak", "spike"])
 def test_a_profile_that_comes_along_is_taken(tmp_path: Path, name: str) -> None:
     profile = (ROOT / f"tools/benchmarks/load/profiles/{name}.toml").read_text()
-    # It is read before anything is asked.
+    # It is read before any request is sent.
     assert "does not answer" in refuse(f"http://127.0.0.1:{free_port()}", profile, tmp_path, TOKEN="x")

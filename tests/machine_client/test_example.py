@@ -204,7 +204,7 @@ def test_secret_is_not_sent_unencrypted(environment: dict[str, str]) -> None:
     secrets_manager.create_secret(Name="unsafe", SecretString=json.dumps(value))
     result = run_program({**environment, "CLIENT_SECRET_ID": "unsafe"})
     assert result.returncode == 1
-    assert "no https URL" in result.stderr
+    assert "not an https URL" in result.stderr
     assert "s3cret" not in result.stderr
 
 

@@ -1,5 +1,6 @@
 """`sam build && sam local start-api` and `sam local invoke`, with introspection in place of the authorizer."""
 
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -24,7 +25,7 @@ BAD_TOKENS: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture(scope="module")
-def client(sam_local: SamLocal) -> httpx.Client:
+def client(sam_local: SamLocal) -> Iterator[httpx.Client]:
     # The first request to a function waits for its container.
     with httpx.Client(base_url=sam_local.url, timeout=60) as client:
         yield client

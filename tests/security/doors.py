@@ -1,6 +1,7 @@
 """Two ways to reach the functions with a valid token: over HTTP, and with the event that the gateway makes."""
 
 import json
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -13,6 +14,7 @@ from tests.support.stack import list_scopes
 
 
 class Door(Protocol):
+    @abstractmethod
     def send(
         self,
         subject: str,

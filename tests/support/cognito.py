@@ -1,7 +1,7 @@
 """The part of Cognito that a machine client's rotation uses.
 
-As the service model and the API Reference of Amazon Cognito user pools describe it: two secrets of a client at most,
-never less than one, the value told once when it is made, ids of the form `<client id>--<time>`.
+It follows the service model and the API Reference of Amazon Cognito user pools: a client has one or two secrets, a
+value is returned only when it is created, and IDs have the form `<client id>--<time>`.
 """
 
 import base64
@@ -61,7 +61,7 @@ class Cognito:
                 if len(self.secrets) == 2:
                     raise Refused("LimitExceededException")
                 secret = self._make_secret(parameters.get("ClientSecret"))
-                # A value that the caller brings is not told.
+                # A value that the caller provides is not returned.
                 told = {} if "ClientSecret" in parameters else {"ClientSecretValue": secret.value}
                 return {"ClientSecretDescriptor": {**secret.describe(), **told}}
             case "ListUserPoolClientSecrets":

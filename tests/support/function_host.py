@@ -1,7 +1,7 @@
-"""Runs a function as Lambda does, each event in a process of its own that a test can kill.
+"""Runs a function as Lambda does, each event in its own process, which a test can kill.
 
-Takes events on standard input, a line each. Writes two lines for each: the id of the process that has the event, and
-how it ended. The handler is imported once and its process forked, as from a snapshot, since importing takes a second.
+Reads one event per line from standard input. Writes two lines for each: the ID of its process, and the exit status. The
+handler is imported once and then forked, because importing takes a second.
 """
 
 import importlib
@@ -12,7 +12,7 @@ import sys
 import traceback
 from types import SimpleNamespace
 
-# As the runtime does where the template's LogLevel is DEBUG: whatever libraries log is written to the function's log.
+# As the runtime does at log level DEBUG: what libraries log goes to the function's log.
 logging.basicConfig(stream=sys.stderr)
 logging.getLogger().setLevel(logging.DEBUG)
 
@@ -22,7 +22,7 @@ for line in sys.stdin:
     process = os.fork()
     if process == 0:
         status = 0
-        # Standard output is the host's own, so the function's is the log.
+        # Standard output belongs to the host, so the function's goes to the log.
         sys.stdout.flush()
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
         try:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, TextIO
+from typing import Any
 from unittest.mock import patch
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -78,7 +78,7 @@ class CurrentStdout:
     """The current standard output, because the logger keeps the stream that it finds when it is created."""
 
     @property
-    def _stream(self) -> TextIO:
+    def _stream(self) -> Any:
         return sys.__stdout__ if sys.stdout is self else sys.stdout
 
     def write(self, text: str) -> int:

@@ -71,7 +71,8 @@ class RollOut:
         return None
 
     def _answer_code_deploy(self, operation: str, parameters: Mapping[str, Any]) -> Reply:
-        validate_parameters(parameters, _SERVICE.operation_model(operation).input_shape)
+        shape: Any = _SERVICE.operation_model(operation).input_shape
+        validate_parameters(parameters, shape)
         member = self.kind[0].lower() + self.kind[1:]
         # The revision's content is always missing in GetDeployment ("GetDeployment", AWS CodeDeploy API Reference).
         revision: dict[str, Any] = {"revisionType": self.kind, member: {"sha256": _DIGEST}}

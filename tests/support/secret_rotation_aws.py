@@ -1,4 +1,4 @@
-"""Secrets Manager and Cognito over HTTP, and the function that rotates a secret between them."""
+"""Secrets Manager and Cognito over HTTP, and the rotation function that calls them."""
 
 import json
 import os
@@ -52,13 +52,13 @@ class Answer:
 
 
 class AWS:
-    """Both services, with the stack's secret as CloudFormation makes it."""
+    """Both services, with the stack's secret as CloudFormation creates it."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._moto = Client(create_backend_app("secretsmanager"))
         self.cognito = Cognito()
-        backend = secretsmanager_backends[ACCOUNT][REGION]
+        backend: Any = secretsmanager_backends[ACCOUNT][REGION]
         backend.reset()
         properties = find_resources("AWS::SecretsManager::Secret", IDENTITY)["MachineClientSecret"]["Properties"]
         backend.create_secret(
@@ -79,7 +79,7 @@ class AWS:
         return str(self._secret.arn)
 
     def answer(self, request: Request) -> Answer:
-        """Carry out one request, and no other at the same time."""
+        """Run one request at a time."""
         with self._lock:
             if request.operation == "/oauth2/token":
                 status, content = self.cognito.give_token(request.headers["authorization"], request.body.decode())
@@ -98,9 +98,9 @@ class AWS:
                 return Answer(400, write_error(error).encode())
 
     def begin_rotation(self) -> str:
-        """Do what RotateSecret does before it calls the function: a pending version without a value.
+        """Add a pending version without a value, as RotateSecret does before it calls the function.
 
-        Returns the version's id.
+        Returns the version's ID.
         """
         with self._lock:
             version = str(uuid.uuid4())
@@ -119,12 +119,15 @@ class AWS:
 
     def read(self, stage: str = "AWSCURRENT") -> dict[str, str]:
         with self._lock:
-            return json.loads(self._secret.versions[self.find_version(stage)]["secret_string"])
+            version = self.find_version(stage)
+            assert version
+            return json.loads(self._secret.versions[version]["secret_string"])
 
     def _complete_finish(self) -> None:
-        # What moto leaves undone when AWSCURRENT moves: it is what a reader gets who names no stage, and is pending no
-        # more («Rotation by Lambda function», AWS Secrets Manager User Guide).
+        # moto does not do this when AWSCURRENT moves: the version becomes the default, and is no longer pending
+        # ("Rotation by Lambda function", AWS Secrets Manager User Guide).
         current = self.find_version("AWSCURRENT")
+        assert current
         self._secret.set_default_version_id(current)
         stages = self._secret.versions[current]["version_stages"]
         if "AWSPENDING" in stages:
@@ -132,12 +135,12 @@ class AWS:
 
 
 class Server:
-    """Serves `AWS` on a port of the loopback interface."""
+    """Serves `AWS` on a loopback port."""
 
     def __init__(self, answer: Callable[[Request], Answer | None]) -> None:
         class RequestHandler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
-            # Head and body in one packet: apart, each answer waits for the acknowledgement of its head.
+            # Head and body in one packet, because separate ones wait for an acknowledgement.
             wbufsize = -1
 
             def do_POST(self) -> None:
@@ -176,11 +179,11 @@ class Server:
 
 @dataclass(frozen=True)
 class Fault:
-    """What happens to one of the calls that a step makes.
+    """A fault at one of the calls that a step makes.
 
     Attributes:
-        call: which, by its number from 0 or as the first of an operation.
-        kind: `killed`, the function's process between this call and the next, or `answer lost`.
+        call: the call's number from 0, or an operation for its first call.
+        kind: `killed` (the function's process, before the next call) or `answer lost`.
     """
 
     call: int | str
@@ -188,7 +191,7 @@ class Fault:
 
 
 class Function:
-    """The rotation function in processes of its own, in front of the services."""
+    """The rotation function in its own processes, in front of the services."""
 
     def __init__(self, aws: AWS, log: Path) -> None:
         self._aws = aws
@@ -197,7 +200,7 @@ class Function:
         self._started = threading.Event()
         self._process_id = 0
         self.calls: list[str] = []
-        """What the last run called, in order."""
+        """Operations that the last run called, in order."""
 
     def __enter__(self) -> Self:
         self._server = Server(self._answer).__enter__()
@@ -244,7 +247,7 @@ class Function:
         self._server.__exit__()
 
     def run(self, step: str, version: str, fault: Fault | None = None) -> int:
-        """Send the event of a step; returns the process's exit status, the negative signal number if it was killed."""
+        """Send a step's event; returns the process's exit status, or the negative signal number if it was killed."""
         self.calls, self._fault = [], fault
         self._started.clear()
         event = {"Step": step, "SecretId": self._aws.secret_id, "ClientRequestToken": version}
@@ -255,7 +258,7 @@ class Function:
         return int(self._read_line())
 
     def rotate(self) -> str:
-        """A whole rotation without faults; returns its version."""
+        """Run a whole rotation without faults; returns its version."""
         version = self._aws.begin_rotation()
         for step in STEPS:
             assert self.run(step, version) == 0, self._log.read_text()
@@ -263,7 +266,7 @@ class Function:
 
     def _answer(self, request: Request) -> Answer | None:
         if request.operation == "/oauth2/token" and "user-agent" in request.headers:
-            # The function's token endpoint is everybody's; others, unlike the function, say who they are.
+            # All programs use the same token endpoint; the others, unlike the function, send a user agent.
             return self._aws.answer(request)
         call = len(self.calls)
         self.calls.append(request.operation)

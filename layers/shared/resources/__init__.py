@@ -29,7 +29,9 @@ class _Resources(Collection):
 
     def derive(self, draft: Entity) -> Mapping[str, JSONText]:
         """Return the enrichment, if a service is configured and answers."""
-        enrichment = request_enrichment(draft.to_document(), key=draft.version) if ENRICHMENT_URL else None
+        if not ENRICHMENT_URL:
+            return {}
+        enrichment = request_enrichment(draft.to_document(), key=draft.version)  # pyright: ignore[reportPossiblyUnboundVariable]
         return {} if enrichment is None else {"enrichment": enrichment}
 
     def show(self, attributes: Mapping[str, Any]) -> dict[str, Any]:

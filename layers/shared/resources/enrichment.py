@@ -20,6 +20,7 @@ from aws_lambda_powertools.utilities.circuit_breaker import (
 )
 from aws_lambda_powertools.utilities.circuit_breaker.persistence import CircuitBreakerDynamoDBPersistence
 from botocore.config import Config
+from urllib3.util import Url, parse_url
 
 from resources.settings import CIRCUIT_RESET_SECONDS, CIRCUIT_THRESHOLD, ENRICHMENT_SECONDS, ENRICHMENT_URL
 from serverless_api import (
@@ -55,11 +56,11 @@ class EnrichmentRefused(Exception):
     """The service answered without an enrichment; a retry would not help."""
 
 
-def _parse_url(url: str) -> urllib3.util.Url:
+def _parse_url(url: str) -> Url:
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username is not None:
         raise SettingError("ENRICHMENT_URL must be an https URL with a host and without credentials.")
-    return urllib3.util.parse_url(url)
+    return parse_url(url)
 
 
 _url = _parse_url(ENRICHMENT_URL)

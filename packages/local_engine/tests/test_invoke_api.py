@@ -50,7 +50,7 @@ def _invoke(functions: Any, name: str, event: dict[str, Any] | None = None, **op
     return {**answer, "Payload": json.loads(answer["Payload"].read() or "null")}
 
 
-def _refusal(functions: Any, name: str, **options: Any) -> dict[str, Any]:
+def _refusal(functions: Any, name: str, **options: Any) -> Any:
     with pytest.raises(ClientError) as refused:
         functions.invoke(FunctionName=name, **options)
     return refused.value.response

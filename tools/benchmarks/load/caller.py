@@ -115,6 +115,7 @@ class Caller(FastHttpUser):
             catch_response=True,
         ) as response:
             if response.status_code != expected:
-                response.failure(str(response.error) if response.status_code == 0 else f"{response.status_code}")
+                # Status 0 stands for a request without a response.
+                response.failure(str(response.status_code or getattr(response, "error", "")))
                 return None
             return response.json() if response.content else None

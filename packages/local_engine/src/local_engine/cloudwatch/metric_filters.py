@@ -136,7 +136,7 @@ class _Transformation:
     """Paths by dimension name."""
 
     def publish(self, event: Any, store: MetricStore) -> None:
-        value = self.value if isinstance(self.value, float) else _read_value(_find(event, self.value))
+        value = self.value if isinstance(self.value, int | float) else _read_value(_find(event, self.value))
         if value is None:
             return
         dimensions = {name: _text_of(_find(event, path)) for name, path in self.dimensions.items()}
@@ -237,7 +237,7 @@ def _find(event: Any, path: Sequence[str | int]) -> Any:
         is_item = isinstance(event, list) and isinstance(step, int) and step < len(event)
         if not is_item and not (isinstance(event, dict) and step in event):
             return _ABSENT
-        event = event[step]
+        event = event[step]  # pyright: ignore[reportCallIssue, reportArgumentType]
     return event
 
 

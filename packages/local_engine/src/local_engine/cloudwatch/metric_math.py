@@ -9,6 +9,7 @@ import itertools
 import math
 import operator
 import re
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -51,12 +52,15 @@ type Value = float | str | TimeSeries | list[TimeSeries]
 class Environment(Protocol):
     """Resolves the names in an expression."""
 
+    @abstractmethod
     def find(self, identifier: str) -> TimeSeries | list[TimeSeries]:
         """Return the metric or expression with an ID."""
 
+    @abstractmethod
     def metrics(self, part: str) -> list[TimeSeries]:
         """Return the metrics, without expressions, whose ID contains `part`."""
 
+    @abstractmethod
     def search(self, query: str, statistic: str, period: float | None) -> list[TimeSeries]:
         """Return the metrics that match a search; `period` in seconds, None for the graph's period."""
 
