@@ -2,12 +2,15 @@
 
 import json
 
+import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.api.conftest import Server, User
 from tests.support.items import call
 from tests.support.permissions import translate_stack
 from tests.support.stack import list_routes
+
+pytestmark = pytest.mark.slow
 
 (BODY,) = [
     json.loads(resource.properties["DashboardBody"])

@@ -14,6 +14,8 @@ from tests.api.conftest import Server
 from tests.support.cases import ROUTES
 from tests.support.stack import Route, list_routes
 
+pytestmark = pytest.mark.slow
+
 # What the API's document cannot say.
 SETTINGS = """
 # An HTTP API answers 404 if a path has no route for the method; it has no way to answer 405.

@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.support.stack import ROOT, list_routes
+
+pytestmark = pytest.mark.slow
 
 LAYER = ROOT / "layers" / "shared"
 

@@ -55,6 +55,8 @@ IMPORT_APP = "import app; assert callable(app.handler)"
 IMPORT_HOUSE = "from serverless_api import Collection, Request, Response, endpoint"
 MEASURE = """
 import json, sys
+
+pytestmark = pytest.mark.slow
 compiled = []
 before = set(sys.modules)
 sys.addaudithook(lambda event, arguments: compiled.append(str(arguments[1])) if event == "compile" else None)

@@ -17,6 +17,8 @@ from tests.support.permissions import translate_stack
 from tests.support.stack import list_routes, load_template
 from tests.support.templates import load_variant, read_settings
 
+pytestmark = pytest.mark.slow
+
 FUNCTIONS = [route.function for route in list_routes()]
 PARAMETERS = load_template()["Parameters"]
 # Another valid value of each parameter that has no list of them and is no number.

@@ -14,6 +14,8 @@ from samtranslator.yaml_helper import yaml_parse
 from tests.support.stack import ROOT, list_routes
 from tests.support.templates import translate_template
 
+pytestmark = pytest.mark.slow
+
 ROUTES = 60
 # «Lambda quotas», AWS Lambda Developer Guide.
 ENVIRONMENT_BYTES = 4096

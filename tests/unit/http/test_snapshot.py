@@ -17,7 +17,7 @@ from tests.support.gateway import ENVIRONMENT
 from tests.support.http_server import Reply, Request, Server, make_reply
 from tests.support.tables import create_table
 
-pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
+pytestmark = [pytest.mark.slow, pytest.mark.allow_hosts(["127.0.0.1"])]
 
 SECRET = "c4nary-of-the-secret-access-key"
 TOKEN = "c4nary-of-the-session-token"

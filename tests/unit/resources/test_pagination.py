@@ -4,8 +4,11 @@ import itertools
 import json
 from decimal import Decimal
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+pytestmark = pytest.mark.slow
 
 subjects = itertools.count()
 writes = st.lists(st.sampled_from(["create", "create once"]) | st.integers(0, 30), max_size=3)

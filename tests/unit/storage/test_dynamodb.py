@@ -38,7 +38,7 @@ from serverless_api.storage.credentials import Credentials, CredentialsError
 from serverless_api.storage.dynamodb import DynamoDB, DynamoDBError, find_endpoint, sign
 from tests.support.http_server import Answer, Reply, Request, Server, make_reply
 
-pytestmark = [pytest.mark.enable_socket, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.slow, pytest.mark.enable_socket, pytest.mark.timeout(60)]
 
 REGION = "eu-central-1"
 TIMEOUT = 20.0  # seconds; long enough never to be reached
