@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -108,10 +108,19 @@ class Deployment:
         return done.stdout
 
     def _deploy(self, *options: str, **parameters: str) -> subprocess.CompletedProcess[str]:
-        location = ["--template-file", str(self._template), "--stack-name", self.name]
+        location = ["--template-file", str(self._write_defaults(parameters)), "--stack-name", self.name]
         overrides = [f"{name}={value}" for name, value in parameters.items()]
         options = (*options, "--no-confirm-changeset", *(["--parameter-overrides", *overrides] if overrides else []))
         return _try(self.emulator, "deploy", *location, *options)
+
+    def _write_defaults(self, parameters: Mapping[str, str]) -> Path:
+        """The template with the parameters' values as defaults: AWS gives them to SAM's transform, the emulator doesn't."""
+        template = json.loads(self._template.read_text())
+        for name, value in parameters.items():
+            template["Parameters"][name]["Default"] = value
+        path = self._template.with_name(f"{self.name}.json")
+        path.write_text(json.dumps(template))
+        return path
 
     def deploy_guided(self, directory: Path) -> None:
         """Create the stack as a newcomer does, on a terminal: every question of `sam deploy --guided` gets its default.
