@@ -114,7 +114,7 @@ class Deployment:
         return _try(self.emulator, "deploy", *location, *options)
 
     def _write_defaults(self, parameters: Mapping[str, str]) -> Path:
-        """The template with the parameters' values as defaults: AWS gives them to SAM's transform, the emulator doesn't."""
+        """The template with other defaults, because the emulator doesn't pass parameters to SAM's transform."""
         template = json.loads(self._template.read_text())
         for name, value in parameters.items():
             template["Parameters"][name]["Default"] = value

@@ -12,6 +12,7 @@ import pytest
 
 from local_engine.issuer import load_client_secret
 from local_engine.testing import EngineProcess
+from tests.deploy.deployment import Deployment
 from tests.deploy.emulator import Emulator
 from tests.support.programs import run_engine_of, run_tool
 from tests.support.stack import ROOT
@@ -97,10 +98,11 @@ def test_a_stack_that_is_not_there_is_refused_with_a_sentence(account: Account) 
     assert "Traceback" not in output
 
 
-def test_only_a_stack_of_production_is_protected(account: Account) -> None:
+def test_only_a_stack_of_production_is_protected(account: Account, deployment: Deployment) -> None:
     cloudformation = account.emulator.client("cloudformation")
+    assert deployment.name == "serverless-api-dev"
+    account.create_stack("serverless-api-prod", SECRET)
     for stage in ("dev", "prod"):
-        account.create_stack(f"serverless-api-{stage}", SECRET)
         checked = run_tool("deploy", "check", "--stage", stage, **account.emulator.environment)
         assert (checked.returncode, checked.stderr) == (0, "")
         protected = run_tool("deploy", "protect", "--stage", stage, **account.emulator.environment)
