@@ -15,6 +15,8 @@ import pytest
 from tests.support.gateway import ENVIRONMENT
 from tests.support.stack import ROOT, find_resources, list_routes, list_templates
 
+pytestmark = pytest.mark.slow
+
 # What the house imports for a route, by top-level modules: each one is part of every cold start. A noun's own imports
 # are not in this list; see `test_a_noun_adds_little_to_a_cold_start`.
 STANDARD_LIBRARY = {
@@ -56,7 +58,6 @@ IMPORT_HOUSE = "from serverless_api import Collection, Request, Response, endpoi
 MEASURE = """
 import json, sys
 
-pytestmark = pytest.mark.slow
 compiled = []
 before = set(sys.modules)
 sys.addaudithook(lambda event, arguments: compiled.append(str(arguments[1])) if event == "compile" else None)

@@ -176,7 +176,10 @@ class Deployment:
             )
 
     def delete(self) -> None:
-        _run(self.emulator, "delete", "--stack-name", self.name, "--no-prompts", "--region", "us-east-1")
+        # Not by `sam delete`, which cannot read the addresses that the emulator gives nested templates.
+        cloudformation = self.emulator.client("cloudformation")
+        cloudformation.delete_stack(StackName=self.name)
+        cloudformation.get_waiter("stack_delete_complete").wait(StackName=self.name, WaiterConfig={"Delay": 1})
 
     @cached_property
     def resources(self) -> dict[str, Any]:
