@@ -116,10 +116,16 @@ def test_an_alarm_watches_every_route_of_the_gateway():
     assert TEMPLATE["Resources"]["Api"]["Properties"]["DefaultRouteSettings"]["DetailedMetricsEnabled"] is True
 
 
+@pytest.mark.parametrize("kind", ["AWS::DynamoDB::Table", "AWS::Cognito::UserPool"])
+def test_data_and_users_stay_when_the_stack_is_deleted(kind):
+    kept = [resource for template in list_templates() for resource in find_resources(kind, template).values()]
+    assert kept
+    assert all(resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == "Retain" for resource in kept)
+
+
 def test_the_table_keeps_what_it_is_given():
     ((name, table),) = find_resources("AWS::DynamoDB::Table").items()
     assert name == "Table"
-    assert (table["DeletionPolicy"], table["UpdateReplacePolicy"]) == ("Retain", "Retain")
     properties = table["Properties"]
     assert properties["BillingMode"] == "PAY_PER_REQUEST"
     assert [key["AttributeName"] for key in properties["KeySchema"]] == ["pk", "sk"]
