@@ -19,15 +19,15 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export SAM_CLI_TELEMETRY ?= 0
 export PYTHONPATH := $(CURDIR)/layers/shared:$(CURDIR)/packages/local_engine/src
 
-## run: serve the API at http://127.0.0.1:3000 (PORT= for another port) without Docker or an AWS account
+## run: serve the API at http://127.0.0.1:3000 without Docker or an AWS account (PORT= for another port, ARGS=--verbose)
 .PHONY: run
 run: .venv/run
-	@exec $(local) run $(served)
+	@exec $(local) run $(served) $(ARGS)
 
 ## debug: serve the API; FUNCTION= (such as ListResources) waits for a debugger on port 5678 (.vscode/launch.json attaches)
 .PHONY: debug
 debug: .venv/dev
-	@$(if $(FUNCTION),exec $(local) run --debug "$(FUNCTION)" $(served),echo "Set FUNCTION= to a function's logical ID, such as ListResources." >&2; exit 2)
+	@$(if $(FUNCTION),exec $(local) run --debug "$(FUNCTION)" $(served) $(ARGS),echo "Set FUNCTION= to a function's logical ID, such as ListResources." >&2; exit 2)
 
 ## token: print an access token (SUB=, SCOPES=, EXPIRES= in seconds, PORT= of the server)
 .PHONY: token

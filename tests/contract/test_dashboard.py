@@ -76,7 +76,7 @@ def test_a_metric_is_one_that_is_written(reference: Reference, own_metrics: set[
             return
         assert fnmatch.filter(own_metrics, reference.name)
         assert set(reference.dimensions) in ({"service"}, {"service", "route"})
-        assert reference.dimensions["service"] in (None, "resources-api")
+        assert reference.dimensions["service"] in (None, "api")
         assert reference.dimensions.get("route") in (None, *ROUTES)
         return
     names, dimension_sets = AWS[reference.namespace]

@@ -1,10 +1,14 @@
 """How new versions start to serve: what each stage does, what is tried before, and who may do what for it."""
 
+import json
+import re
+import tomllib
+
 import pytest
 
 from local_engine.template import ACCOUNT_ID, REGION
 from tests.support.permissions import find_translated
-from tests.support.stack import find_resources, list_routes, load_template
+from tests.support.stack import ROOT, find_resources, list_routes, load_template
 
 FUNCTIONS = {route.function for route in list_routes()}
 STAGES = load_template()["Parameters"]["Stage"]["AllowedValues"]
@@ -71,3 +75,11 @@ def test_failures_are_counted_where_a_function_that_fails_at_import_is_seen():
     metrics = find_translated("AWS::CloudWatch::Alarm")["FunctionsDegraded"]["Metrics"]
     watched = [entry["MetricStat"]["Metric"] for entry in metrics if "MetricStat" in entry]
     assert {"Namespace": transformation["MetricNamespace"], "MetricName": transformation["MetricName"]} in watched
+
+
+def test_a_stacks_name_is_short_enough_to_prefix_its_functions_names():
+    """CloudFormation shortens a generated name of more than 64 characters; roles find functions by the whole prefix."""
+    profiles = tomllib.loads((ROOT / "samconfig.toml").read_text(encoding="utf-8"))
+    names = re.findall(r'"stack_name": "([^"]+)"', json.dumps(profiles))
+    assert names
+    assert max(map(len, names)) <= 25

@@ -50,7 +50,7 @@ def import_handler(aws: AWS, services: Services, monkeypatch: pytest.MonkeyPatch
                 "CLIENT_ID": CLIENT_ID,
                 "CLIENT_SCOPE": SCOPE,
                 "POWERTOOLS_METRICS_NAMESPACE": "ServerlessApi/test",
-                "POWERTOOLS_SERVICE_NAME": "resources-api",
+                "POWERTOOLS_SERVICE_NAME": "api",
                 "TABLE_NAME": "resources",
                 "TOKEN_ENDPOINT": token_endpoint,
                 "USER_POOL_ID": USER_POOL_ID,

@@ -25,7 +25,7 @@ ENVIRONMENT = {
     "AWS_ENDPOINT_URL": "",
     "AWS_LAMBDA_FUNCTION_NAME": "under-test",
     "POWERTOOLS_METRICS_NAMESPACE": "ServerlessApi/test",
-    "POWERTOOLS_SERVICE_NAME": "resources-api",
+    "POWERTOOLS_SERVICE_NAME": "api",
     "TABLE_NAME": "resources",
     "TOKEN_INTROSPECTION_URL": "",
 }

@@ -225,7 +225,7 @@ class Function:
                     "PATH": os.environ["PATH"],
                     "POWERTOOLS_LOG_LEVEL": "DEBUG",
                     "POWERTOOLS_METRICS_NAMESPACE": "ServerlessApi/test",
-                    "POWERTOOLS_SERVICE_NAME": "resources-api",
+                    "POWERTOOLS_SERVICE_NAME": "api",
                     "PYTHONPATH": os.pathsep.join([str(code), str(ROOT / "layers/shared")]),
                     "TABLE_NAME": "resources",
                 },

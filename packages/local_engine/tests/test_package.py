@@ -89,7 +89,7 @@ def test_modules_have_names_of_their_own() -> None:
     assert [name for name, count in (names + rooms).items() if count > 1] == []
 
 
-@pytest.mark.parametrize("module", local_engine.__all__)
+@pytest.mark.parametrize("module", ["gateway", "issuer", "services", "template", "testing"])
 def test_public_modules_name_their_public_names(module: str) -> None:
     public = importlib.import_module(f"local_engine.{module}")
     assert public.__all__ == sorted(public.__all__, key=lambda name: (not name.isupper(), name[0].islower(), name))

@@ -136,7 +136,7 @@ def test_a_request_is_counted_by_its_route_and_for_the_service(api, capsys, send
     assert directive["Namespace"] == "ServerlessApi/test"
     # Each combination of values is a metric to pay for, so only these.
     assert sorted(map(sorted, directive["Dimensions"])) == [["route", "service"], ["service"]]
-    assert (metrics["service"], metrics["route"]) == ("resources-api", summary["route"])
+    assert (metrics["service"], metrics["route"]) == ("api", summary["route"])
     assert metrics["Requests"] == [1.0]
     assert metrics["Latency"][0] > 0
     counted = {metric["Name"] for metric in directive["Metrics"]} - {

@@ -15,7 +15,7 @@ RESOLVER = "Powertools resolver"
 FASTAPI = "FastAPI + Mangum"
 INPUT = {"name": "First resource", "type": "A", "metadata": {"colour": "blue", "weight": 12.5}}
 
-SERVICE = {"POWERTOOLS_SERVICE_NAME": "resources-api", "POWERTOOLS_METRICS_NAMESPACE": "ServerlessApi/dev"}
+SERVICE = {"POWERTOOLS_SERVICE_NAME": "api", "POWERTOOLS_METRICS_NAMESPACE": "ServerlessApi/dev"}
 
 
 @dataclass(frozen=True)

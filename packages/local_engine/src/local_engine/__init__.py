@@ -4,5 +4,3 @@ The command is `local-engine`. For Python, these modules are public, each with t
 `local_engine.template`, `local_engine.gateway`, `local_engine.services`, `local_engine.issuer` and
 `local_engine.testing`. Everything else may change.
 """
-
-__all__ = ["gateway", "issuer", "services", "template", "testing"]
