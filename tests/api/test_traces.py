@@ -10,6 +10,8 @@ from tests.support.stack import list_creators
 from tests.support.templates import write_variant
 from tests.support.xray_daemon import Daemon
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("traces", ["on", "off"])
 def test_each_request_is_a_separate_trace(traces: str) -> None:

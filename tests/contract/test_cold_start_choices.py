@@ -6,6 +6,8 @@ from tests.support.permissions import find_refusals, find_translated, list_names
 from tests.support.stack import list_routes, load_template
 from tests.support.templates import load_variant, read_settings
 
+pytestmark = pytest.mark.slow
+
 TEMPLATE = load_template()
 FUNCTIONS = {route.function for route in list_routes()}
 CHOICES = TEMPLATE["Parameters"]["ColdStart"]["AllowedValues"]

@@ -9,6 +9,8 @@ from tests.support.permissions import find_refusals
 from tests.support.stack import list_templates, load_template
 from tests.support.templates import translate_template
 
+pytestmark = pytest.mark.slow
+
 LOCAL_REGION = "us-east-1"
 
 # Resource types, each with those of a service where the name ends with "::", that hold or serve data in several regions

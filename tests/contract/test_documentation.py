@@ -46,6 +46,7 @@ def test_each_output_stands_in_the_reference():
     assert read_table(REFERENCE, "output").keys() == TEMPLATE["Outputs"].keys()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TEMPLATE["Parameters"])
 def test_a_parameter_changes_the_stack_or_what_is_refused(name):
     for value in ["eu-central-1"] if name == "AllowedRegions" else choose_other(name):

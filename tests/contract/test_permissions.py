@@ -108,6 +108,7 @@ def test_statements_allow_what_the_routes_functions_do(monkeypatch: pytest.Monke
     assert api.used == {function: set(read_role(function).resources) for function in FUNCTIONS.values()}
 
 
+@pytest.mark.slow
 def test_statements_allow_what_enriching_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     nobody = f"http://127.0.0.1:{free_port()}/"
     settings = {"ENRICHMENT_URL": nobody, "CIRCUIT_THRESHOLD": "1", "CIRCUIT_RESET_SECONDS": "1"}
@@ -125,6 +126,7 @@ def test_statements_allow_what_enriching_takes(monkeypatch: pytest.MonkeyPatch) 
     assert api.used == allowed
 
 
+@pytest.mark.slow
 def test_the_rotations_role_allows_what_a_rotation_does(tmp_path: Path) -> None:
     aws, used = AWS(), set()
     with Function(aws, tmp_path / "function.log") as function:

@@ -149,6 +149,7 @@ def test_idempotency_keys_are_not_listed(api):
     assert [len(page) for page in walk(api, query={"limit": "2"})] == [2, 1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", ["1", "3", "4", "100"])
 def test_large_resources_are_all_listed_in_pages_that_fit(api, limit):
     # Twelve items of 300 KB exceed DynamoDB's 1 MB per query and, quoted, Lambda's 6 MB per response.
@@ -160,6 +161,7 @@ def test_large_resources_are_all_listed_in_pages_that_fit(api, limit):
     assert max(map(len, pages)) <= int(limit)
 
 
+@pytest.mark.slow
 def test_pages_of_wide_characters_fit(api):
     text = "😀" * 95_000
     ids = [api.create({"name": "wide", "type": "A", "metadata": {"text": text}}).json()["id"] for _ in range(20)]

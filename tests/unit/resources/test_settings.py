@@ -7,6 +7,8 @@ import pytest
 from tests.support.gateway import ENVIRONMENT
 from tests.support.stack import ROOT
 
+pytestmark = pytest.mark.slow
+
 
 def start_function(**settings: str) -> subprocess.CompletedProcess[str]:
     """Import a function as a cold start does."""
