@@ -9,8 +9,6 @@ from tests.support.cases import each, takes
 from tests.support.items import create, find_path, read_items
 from tests.support.stack import Route, find_route, list_creators, select_routes
 
-pytestmark = pytest.mark.slow
-
 
 @takes("Idempotency-Key")
 def test_many_requests_with_one_key_create_one_item(user: User, route: Route) -> None:
