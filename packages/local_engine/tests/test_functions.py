@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from conftest import STACKS
+from conftest import STACKS, copy_stack
 
 from local_engine.testing import EngineProcess, is_running, poll, processes_below
 
@@ -144,6 +144,25 @@ def test_edits_of_the_template_take_effect_on_the_next_request(echo_copy: Path) 
         engine.wait_for_line("template.yaml, line 1.*not valid YAML")
         echo_copy.write_text(template)
         assert client.get("/x").json()["routeKey"] == "$default"
+
+
+def test_edits_of_an_included_file_reach_functions_that_read_it_at_their_start(tmp_path: Path) -> None:
+    template = copy_stack("guarded", tmp_path)
+    included = template.with_name("schemas.yaml")
+    source = template.parent / "functions" / "claims" / "app.py"
+    source.write_text(
+        f"text = open({str(included)!r}).read()\n"
+        "def lambda_handler(event, context):\n"
+        "    return {'size': len(text)}\n"
+    )
+    arguments = ["--parameters", "Issuer=http://127.0.0.1:3000/_local/issuer"]
+    with EngineProcess(template, *arguments) as engine, engine.client() as client:
+        before = client.get("/free").json()["size"]
+        included.write_text(f"{included.read_text()}# edited\n")
+        assert client.get("/free").json()["size"] == before + len("# edited\n")
+        included.write_text("[" * 5000)
+        assert client.get("/free").status_code == 200
+        engine.wait_for_line("nested too deeply|not valid YAML")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -101,3 +101,11 @@ def test_another_issuer_is_named() -> None:
         "type": "openIdConnect",
         "openIdConnectUrl": "https://issuer.example.com/.well-known/openid-configuration",
     }
+
+
+def test_a_foreign_name_for_this_machine_reads_no_token(engine: EngineProcess) -> None:
+    with engine.client() as client:
+        for host in ("rebound.example", f"rebound.example:{engine.port}"):
+            answer = client.get("/_local/docs", headers={"Host": host})
+            assert (answer.status_code, "token" in answer.text) == (400, False)
+        assert client.get("/_local/docs", headers={"Host": f"localhost:{engine.port}"}).status_code == 200

@@ -72,6 +72,9 @@ class Engine:
             times = _edit_times(self._sources)
             if times == self._edit_times:
                 return
+            edited = {
+                path for path, *pair in zip(self._sources, self._edit_times, times, strict=True) if len({*pair}) > 1
+            }
             # Set before the attempt, so that a faulty template is reported once.
             self._edit_times = times
             try:
@@ -80,7 +83,13 @@ class Engine:
                     raise TemplateError("The number of HTTP APIs has changed. Start the engine again.")
                 added = {name: entry for name, entry in stack.resources.items() if name not in old.resources}
                 await asyncio.to_thread(self._create_resources, replace(stack, resources=added))
-                retired = self._serve(stack)
+                # An included file may be a part of what functions are built from, as a request model is.
+                retired = self._serve(stack, keeps_pools=edited <= {old.path})
+            except RecursionError:
+                self._observer.notice_given(
+                    "The template or a file that it includes is nested too deeply.\nThe API stays as it was."
+                )
+                return
             except (TemplateError, ServicesError) as error:
                 if isinstance(error, TemplateError):
                     # The faulty file may be one that the old stack does not have.
@@ -90,9 +99,13 @@ class Engine:
             self._observer.notice_given(f"Reloaded {stack.path.name}.")
         await asyncio.gather(*(pool.retire() for pool in retired))
 
-    def _serve(self, stack: Stack) -> list[FunctionPool]:
+    def _serve(self, stack: Stack, *, keeps_pools: bool = True) -> list[FunctionPool]:
         """Put a stack into service and return the pools that it does not need."""
-        kept = {name: pool for name, pool in self._pools.items() if stack.functions.get(name) == pool.function}
+        kept = {
+            name: pool
+            for name, pool in self._pools.items()
+            if keeps_pools and stack.functions.get(name) == pool.function
+        }
         pools = {
             name: kept.get(name) or FunctionPool(function, self._settings) for name, function in stack.functions.items()
         }

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 import uvicorn
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.routing import Mount, Router
 
 from local_engine.cloudwatch.dashboard_page import create_dashboard_routes
@@ -222,11 +223,11 @@ def _create_local_application(
 ) -> AsgiApplication:
     issuer = issuer_url(port)
     scopes = sorted({scope for route in read_routes(api.document) for scope in route.scopes})
-    return Router(
-        [
-            Mount(ISSUER_PATH, create_issuer(issuer, scopes, project)),
-            *create_dashboard_routes(monitoring),
-            Mount(LAMBDA_PATH, invoke_api),
-            Mount("/", create_page(api.document, issuer, partial(mint_demo_token, port, project))),
-        ]
-    )
+    routes = [
+        Mount(ISSUER_PATH, create_issuer(issuer, scopes, project)),
+        *create_dashboard_routes(monitoring),
+        Mount(LAMBDA_PATH, invoke_api),
+        Mount("/", create_page(api.document, issuer, partial(mint_demo_token, port, project))),
+    ]
+    # The page holds a token: a foreign name that resolves to this machine (DNS rebinding) must not read it.
+    return TrustedHostMiddleware(Router(routes), [HOST, "localhost"], www_redirect=False)
