@@ -1,12 +1,12 @@
-"""What the pages say of parameters, settings, outputs, alarms and metrics is what the templates and functions have."""
+"""The documentation matches the templates, the functions, the Makefile and the repository's files."""
 
 import re
 
 import pytest
 
 from local_engine.template import ParametersRefused
-from tests.contract.test_published_versions import choose_other, give
 from tests.support.gateway import import_functions
+from tests.support.parameters import choose_other, give
 from tests.support.permissions import translate_stack
 from tests.support.stack import ROOT, find_resources, list_templates, load_template
 from tests.support.templates import read_settings
@@ -24,7 +24,7 @@ def read_table(page, heading):
     return {name: row[1:] for row in cells for name in re.findall(r"`(\w+)`", row[0])}
 
 
-def test_each_parameter_stands_in_the_reference_with_its_default():
+def test_each_parameter_is_in_the_reference_with_its_default():
     described = read_table(REFERENCE, "parameter")
     assert described.keys() == TEMPLATE["Parameters"].keys()
     for name, (text, _) in described.items():
@@ -33,7 +33,7 @@ def test_each_parameter_stands_in_the_reference_with_its_default():
 
 
 @pytest.mark.parametrize("template", list_templates())
-def test_each_setting_stands_in_the_reference_with_its_values(template):
+def test_each_setting_is_in_the_reference_with_its_values(template):
     described = read_table(REFERENCE.partition(f"### {template}\n")[2], "setting")
     settings = read_settings(template)
     assert described.keys() == settings.keys()
@@ -42,7 +42,7 @@ def test_each_setting_stands_in_the_reference_with_its_values(template):
         assert [cell.strip("`") for cell in described[name][:3]] == written, name
 
 
-def test_each_output_stands_in_the_reference():
+def test_each_output_is_in_the_reference():
     assert read_table(REFERENCE, "output").keys() == TEMPLATE["Outputs"].keys()
 
 
@@ -90,7 +90,7 @@ def test_each_alarm_has_its_paragraph_and_names_it():
     assert sections.keys() == named
 
 
-# Those of tools/benchmarks/ are forms of pages that stand elsewhere.
+# The Markdown files under tools/benchmarks/ are templates of generated pages.
 PAGES = [
     ROOT / "README.md",
     *(page for folder in ("docs", "examples", "packages") for page in ROOT.glob(f"{folder}/**/*.md")),

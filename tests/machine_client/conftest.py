@@ -26,7 +26,7 @@ def function(aws: AWS, log: Path) -> Iterator[Function]:
 
 @pytest.fixture
 def issuer(aws: AWS) -> Iterator[str]:
-    """Where programs find the user pool and Secrets Manager; the function that rotates has an entrance of its own."""
+    """URL of the user pool and Secrets Manager for programs. The rotation function uses its own server."""
     with Server(aws.answer) as server:
         aws.cognito.issuer = server.url
         yield server.url
