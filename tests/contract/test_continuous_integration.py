@@ -8,10 +8,10 @@ from functools import cache
 import pytest
 import yaml
 
+from tests.support.programs import list_make_targets
 from tests.support.stack import ROOT
 
 FILES = sorted((ROOT / ".github/workflows").glob("*.yml"))
-MAKE_TARGET = re.compile(r"^([a-z-]+):(?!=)", re.MULTILINE)
 # «Secure use reference», GitHub Docs: only a full commit hash is immutable; the comment says which release it is.
 PINNED = re.compile(r"uses: [\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$")
 READ = {"contents": "read"}
@@ -119,7 +119,7 @@ def test_a_job_that_makes_another_useless_ends_it_and_a_deployment_never_does(jo
 
 
 def test_a_step_runs_a_make_target_that_exists_and_nothing_else():
-    targets = set(MAKE_TARGET.findall((ROOT / "Makefile").read_text(encoding="utf-8")))
+    targets = list_make_targets()
     commands = [step["run"] for _, step in list_steps() if "run" in step]
     assert commands
     called = [re.fullmatch(r'make ([a-z-]+)( [A-Z]+=("\$[A-Z]+"|yes))*', command) for command in commands]

@@ -8,6 +8,7 @@ from local_engine.template import ParametersRefused
 from tests.support.gateway import import_functions
 from tests.support.parameters import choose_other, give
 from tests.support.permissions import translate_stack
+from tests.support.programs import list_make_targets
 from tests.support.stack import ROOT, find_resources, list_templates, load_template
 from tests.support.templates import read_settings
 
@@ -102,7 +103,14 @@ def find_anchors(page):
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def name_page(page):
+    return str(page.relative_to(ROOT))
+
+
+each_page = pytest.mark.parametrize("page", PAGES, ids=name_page)
+
+
+@each_page
 def test_a_link_leads_to_something(page):
     for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
         if "://" in target or target.startswith("{"):
@@ -111,3 +119,28 @@ def test_a_link_leads_to_something(page):
         linked = (page.parent / name).resolve() if name else page
         assert linked.exists(), f"{target} leads nowhere"
         assert not anchor or anchor in find_anchors(linked), f"{target} leads to no heading"
+
+
+FOLDERS = r"\.ci|\.github|docs|events|examples|functions|layers|models|packages|stacks|tests|tools"
+# The tutorials name files that the reader creates.
+TUTORIALS = {ROOT / "docs/add-a-noun.md", ROOT / "docs/add-an-endpoint.md"}
+
+
+def find_in_code(pattern, page):
+    """Return what matches in the page's code blocks and inline code."""
+    code = re.findall(r"```.*?```|`[^`]+`", page.read_text(encoding="utf-8"), re.DOTALL)
+    return [found for piece in code for found in re.findall(pattern, piece)]
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page not in TUTORIALS], ids=name_page)
+def test_a_path_exists(page):
+    # A package's page names files of the package, too.
+    project = next(folder for folder in page.parents if (folder / "pyproject.toml").exists())
+    paths = find_in_code(rf"(?<![\w/.-])(?:{FOLDERS})/[\w./*-]*", page)
+    missing = [path for path in paths if not (any(ROOT.glob(path)) or any(project.glob(path)))]
+    assert not missing
+
+
+@each_page
+def test_a_make_target_exists(page):
+    assert set(find_in_code(r"\bmake ([a-z][a-z-]*)", page)) <= list_make_targets()
