@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from examples.machine_client.machine_client import MachineClient
-from tests.support.secret_rotation_aws import AWS, CREDENTIALS, Function, Server
+from tests.support.http_server import Server
+from tests.support.secret_rotation_aws import AWS, CREDENTIALS, Function
 
 
 @pytest.fixture
