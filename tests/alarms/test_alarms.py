@@ -1,4 +1,4 @@
-"""Each alarm goes off by a fault, by its own rule, and is over when the fault is."""
+"""A real fault triggers each alarm, and the alarm clears when the fault ends."""
 
 import json
 import os
@@ -56,13 +56,13 @@ FAULTS = {
     Fault.THROTTLED: operations("ServerErrors", "CallersAffected", "TableThrottles", "CircuitOpened", "RouteFailures")
     | {"FunctionsDegraded"},
 }
-"""What the table does, and the alarms that it must set off."""
+"""Faults of the table, and the alarms that each must trigger."""
 MAY_FOLLOW = operations("ConcurrencyNearLimit", "CircuitOpened", "SlowAnswers", "ServerErrors")
-"""Set off by any of them: requests pile up, and slow ones end with a 503."""
+"""Any of them can trigger these: requests pile up, and slow ones end with a 503."""
 DEAD_LETTERS = "Operations/DeadLettersWaiting"
 WARMER = translate_stack(ColdStart="warm").functions["Readiness/WarmFunctions"].name
 DEFECTS = {"FunctionsDegraded", "Operations/RouteFailures"}
-"""The alarms on a function that fails or answers 500."""
+"""Alarms on a function that fails or answers 500."""
 
 
 def test_each_alarm_is_exercised_here() -> None:
@@ -72,26 +72,26 @@ def test_each_alarm_is_exercised_here() -> None:
     assert set(list_functions()) == ROUTED | BACKGROUND.keys()
 
 
-def test_no_alarm_goes_off_while_all_is_well(stand: Stand) -> None:
+def test_no_alarm_is_triggered_without_a_fault(stand: Stand) -> None:
     with send_requests(stand.url, clients=1):
         wait_until(stand, "OK", set(read_alarms(stand)))
-        # As long as the longest rule looks back.
+        # The longest evaluation period of any alarm.
         time.sleep(5 * MINUTE_SECONDS)
         assert {alarm["state"] for alarm in read_alarms(stand).values()} == {"OK"}
     assert not [line for line in stand.engine.lines if re.match(r"[0-9:]{8} ALARM ", line)]
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_of_the_table_sets_off_its_alarms(stand: Stand, fault: Fault) -> None:
+def test_a_fault_of_the_table_triggers_its_alarms(stand: Stand, fault: Fault) -> None:
     wait_until(stand, "OK", set(read_alarms(stand)))
     with stand.faults(always(fault)), send_requests(stand.url):
         wait_until(stand, "ALARM", FAULTS[fault])
-        gone_off = {name for name, alarm in read_alarms(stand).items() if alarm["state"] == "ALARM"}
-        assert gone_off - FAULTS[fault] <= MAY_FOLLOW
+        triggered = {name for name, alarm in read_alarms(stand).items() if alarm["state"] == "ALARM"}
+        assert triggered - FAULTS[fault] <= MAY_FOLLOW
     wait_until(stand, "OK", set(read_alarms(stand)))
 
 
-def test_a_defect_sets_off_the_alarms_of_every_route(stand: Stand) -> None:
+def test_a_defect_triggers_the_alarms_of_every_route(stand: Stand) -> None:
     wait_until(stand, "OK", set(read_alarms(stand)))
     with lost_table(stand), send_requests(stand.url, clients=5):
         wait_until(stand, "ALARM", DEFECTS)
@@ -100,14 +100,14 @@ def test_a_defect_sets_off_the_alarms_of_every_route(stand: Stand) -> None:
 
 
 def is_contributor(stand: Stand, route: str) -> bool:
-    """Whether the alarm on failing routes names a route in its reason."""
+    """Return whether the alarm on failing routes names a route in its reason."""
     method, path = route.split(" ")
     reason = read_alarms(stand)["Operations/RouteFailures"]["reason"]
     return bool(re.search(rf"{method}\W+{re.escape(path)}(?![\w/{{])", reason))
 
 
-def test_a_function_that_crashes_at_import_sets_off_the_alarms_of_its_route() -> None:
-    """It writes no metric and no log line; what the gateway logs of it takes the version back."""
+def test_a_function_that_crashes_at_import_triggers_the_alarms_of_its_route() -> None:
+    """It writes no metric and no log line: the alarm that rolls it back uses the gateway's access log."""
     route = find_route("GET /api/v1/resources")
     assert route
     with write_variant() as template:
@@ -124,15 +124,15 @@ def test_a_function_that_crashes_at_import_sets_off_the_alarms_of_its_route() ->
             assert user.send("GET", RESOURCES).status == 500
 
 
-def test_a_background_function_whose_processes_end_sets_off_its_alarm(whole_stack: Stand) -> None:
+def test_a_background_function_whose_processes_end_triggers_its_alarm(whole_stack: Stand) -> None:
     wait_until(whole_stack, "OK", set(read_alarms(whole_stack)))
-    # What they call says nothing, so that they are killed in the middle of their work.
+    # The services that they call do not answer, so the functions are killed in the middle of their work.
     with whole_stack.faults(always(Fault.SILENT)), kill_processes(whole_stack), invoke_functions(whole_stack):
         wait_until(whole_stack, "ALARM", set(BACKGROUND.values()))
     wait_until(whole_stack, "OK", set(BACKGROUND.values()))
 
 
-def test_an_event_that_no_function_takes_sets_off_the_alarm_of_its_queue(stand: Stand) -> None:
+def test_an_event_that_no_function_takes_triggers_the_alarm_of_its_queue(stand: Stand) -> None:
     wait_until(stand, "OK", {DEAD_LETTERS})
     with make_client(stand, "lambda") as functions, kill_processes(stand, "warm_functions"):
 
@@ -173,7 +173,7 @@ def test_each_metric_on_the_dashboard_is_written_in_a_run_with_faults(stand: Sta
             for namespace, name, dimensions in written
         )
     }
-    # Nobody enriches here (tests/unit/resilience), and DynamoDB itself throttles only in AWS.
+    # No enrichment service is configured here (see tests/unit/resilience), and DynamoDB itself throttles only in AWS.
     assert {name for name in left if "Enrichment" not in name} == {
         "AWS/DynamoDB ReadThrottleEvents",
         "AWS/DynamoDB WriteThrottleEvents",
@@ -182,7 +182,7 @@ def test_each_metric_on_the_dashboard_is_written_in_a_run_with_faults(stand: Sta
 
 @contextmanager
 def make_client(stand: Stand, service: str) -> Iterator[Any]:
-    """A client of boto3 for the functions of the stack, or for the services that they use."""
+    """Yield a boto3 client for the stack's functions, or for the services that they use."""
     client = boto3.client(
         service,
         region_name="us-east-1",
@@ -197,17 +197,18 @@ def make_client(stand: Stand, service: str) -> Iterator[Any]:
 
 @contextmanager
 def lost_table(stand: Stand) -> Iterator[None]:
-    """The table gone for the block, which no code expects; a new one comes after it."""
+    """Delete the table, which no code expects, and create a new one after the block."""
     with make_client(stand, "dynamodb") as dynamodb:
         dynamodb.delete_table(TableName="Table")
     yield
-    tables = {name: of for name, of in translate_stack().resources.items() if of.type == "AWS::DynamoDB::Table"}
-    create_resources(replace(translate_stack(), resources=tables), stand.services.endpoint)
+    stack = translate_stack()
+    tables = {name: item for name, item in stack.resources.items() if item.type == "AWS::DynamoDB::Table"}
+    create_resources(replace(stack, resources=tables), stand.services.endpoint)
 
 
 @contextmanager
 def invoke_functions(stand: Stand) -> Iterator[None]:
-    """Invoke every background function of the stack again and again, with its event."""
+    """Invoke every background function of the stack repeatedly, with its event."""
     with ExitStack() as running:
         for logical_id in BACKGROUND:
             event = (ROOT / "events" / f"{write_snake_case(logical_id)}.json").read_bytes()
@@ -218,13 +219,13 @@ def invoke_functions(stand: Stand) -> Iterator[None]:
 
 
 def write_snake_case(logical_id: str) -> str:
-    """The name of a function's folder and fixture."""
+    """Return the name of a function's folder and fixture."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", logical_id.rpartition("/")[2]).lower()
 
 
 @contextmanager
 def send_repeatedly(send: Callable[[], object]) -> Iterator[None]:
-    """Call `send` in a thread, again and again, for the block."""
+    """Call `send` repeatedly in a thread during the block."""
     stop = threading.Event()
 
     def repeat() -> None:

@@ -1,6 +1,6 @@
-"""The budget's notifications, by their own rules, for what `make cost` counts of a month's traffic.
+"""The budget sends its notifications for a month's bill as `make cost` calculates it.
 
-The engine plays no billing, so the month is counted and not lived through.
+The engine does not emulate billing, so the month is calculated and not simulated.
 """
 
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ def count_month() -> float:
 
 
 def find_sent(budget: Mapping[str, Any], dollars: float) -> set[str]:
-    """The kinds of the notifications that are sent where so much is spent, or forecast («AWS::Budgets::Budget»)."""
+    """Return the types of the notifications sent if so much is spent or forecast («AWS::Budgets::Budget»)."""
     sent = set()
     for entry in budget["NotificationsWithSubscribers"]:
         rule = entry["Notification"]
@@ -43,7 +43,7 @@ def find_sent(budget: Mapping[str, Any], dollars: float) -> set[str]:
 @pytest.mark.parametrize(
     ("share", "sent"), [(1.5, set()), (1.1, {"ACTUAL"}), (0.9, {"ACTUAL", "FORECASTED"})], ids=["well", "near", "over"]
 )
-def test_a_month_that_costs_more_than_was_meant_is_told(share: float, sent: set[str]) -> None:
+def test_a_month_over_budget_sends_notifications(share: float, sent: set[str]) -> None:
     month = count_month()
     resources = translate_stack(MonthlyBudget=str(round(month * share, 2))).resources
     assert find_sent(resources["Operations/Budget"].properties, month) == sent

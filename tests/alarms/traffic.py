@@ -1,4 +1,4 @@
-"""Requests of all kinds, sent for as long as a block lasts."""
+"""Traffic of all kinds of requests."""
 
 import http.client
 import itertools
@@ -15,7 +15,7 @@ PAUSE_SECONDS = 0.02
 
 @contextmanager
 def send_requests(url: str, clients: int = CLIENTS) -> Iterator[None]:
-    """Have so many clients send one request after the other, whatever comes of them."""
+    """Send requests from several clients during the block, whatever the answers are."""
     stop = threading.Event()
 
     def send(number: int) -> None:
@@ -26,13 +26,13 @@ def send_requests(url: str, clients: int = CLIENTS) -> Iterator[None]:
             try:
                 kind(user)
             except (OSError, http.client.HTTPException):
-                # The connection that is left is no use for the next request.
+                # The connection is unusable now.
                 user = ApiClient(url, f"user-{number}")
 
     threads = [threading.Thread(target=send, args=(number,)) for number in range(clients)]
     for thread in threads:
         thread.start()
-        # Not all at once: what they measure is to arrive in each minute.
+        # Staggered, so that each minute gets measurements.
         time.sleep(PAUSE_SECONDS)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Whom the alarms notify, and who may publish to their topics."""
+"""Topics that the alarms notify, and the services that may publish to them."""
 
 import pytest
 

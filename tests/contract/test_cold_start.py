@@ -82,7 +82,7 @@ def opt(build, tmp_path_factory):
 
 
 def start(folder, opt, code=IMPORT_APP, **environment):
-    """Run code in a process of its own beside a function's modules, and return what it compiled and imported."""
+    """Run code in a new process beside a function's modules, and return what it compiled and imported."""
     done = subprocess.run(
         [sys.executable, "-B", "-c", MEASURE % code],
         env={**ENVIRONMENT, **environment, "PYTHONPATH": os.pathsep.join([str(folder), str(opt / "python")])},
@@ -107,7 +107,7 @@ def find_tops(modules):
 
 
 def read_variables():
-    """A value for each environment variable that functions have of their own: a number from a mapping, or a URL."""
+    """Return a value for each environment variable that a function sets itself: a number from a mapping, or a URL."""
     functions = [each for name in list_templates() for each in find_resources(FUNCTION, name).values()]
     variables = [each["Properties"].get("Environment", {}).get("Variables", {}) for each in functions]
     return {

@@ -20,8 +20,11 @@ def find(choice, kind):
 
 def list_frozen(choice):
     functions = find(choice, "AWS::Lambda::Function")
-    frozen = {name for name, of in functions.items() if of.get("SnapStart", {}).get("ApplyOn") == "PublishedVersions"}
-    return list_names(frozen)
+    return list_names(
+        name
+        for name, function in functions.items()
+        if function.get("SnapStart", {}).get("ApplyOn") == "PublishedVersions"
+    )
 
 
 def list_provisioned(choice):
@@ -39,7 +42,9 @@ def test_nothing_costs_money_at_rest_by_default():
     assert not [name for name in translate_stack().resources if name.startswith("Readiness")]
     assert not list_frozen("none")
     assert not list_provisioned("none")
-    assert not [of for of in find("none", "AWS::Lambda::Function").values() if "ReservedConcurrentExecutions" in of]
+    assert not [
+        item for item in find("none", "AWS::Lambda::Function").values() if "ReservedConcurrentExecutions" in item
+    ]
 
 
 def test_each_choice_is_about_the_same_functions():
@@ -54,7 +59,7 @@ def test_a_function_has_a_snapshot_or_provisioned_environments_and_never_both(ch
     assert bool(list_provisioned(choice)) == (choice == "provisioned")
     functions = find(choice, "AWS::Lambda::Function").values()
     # SnapStart takes neither of these.
-    assert not [of for of in functions if of.keys() & {"EphemeralStorage", "FileSystemConfigs"}]
+    assert not [function for function in functions if function.keys() & {"EphemeralStorage", "FileSystemConfigs"}]
 
 
 @pytest.mark.parametrize("choice", CHOICES)

@@ -1,4 +1,4 @@
-"""The workflows of GitHub Actions: nothing in them lasts, moves or may do more than it needs to."""
+"""GitHub Actions workflows: pinned actions, minimal permissions, no long-lived credentials."""
 
 import re
 import shutil
@@ -8,20 +8,20 @@ from functools import cache
 import pytest
 import yaml
 
+from tests.support.programs import list_make_targets
 from tests.support.stack import ROOT
 
 FILES = sorted((ROOT / ".github/workflows").glob("*.yml"))
-MAKE_TARGET = re.compile(r"^([a-z-]+):(?!=)", re.MULTILINE)
 # «Secure use reference», GitHub Docs: only a full commit hash is immutable; the comment says which release it is.
 PINNED = re.compile(r"uses: [\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$")
 READ = {"contents": "read"}
-# «Configuring OpenID Connect in Amazon Web Services», GitHub Docs: with it a job may ask for a token of its own.
+# «Configuring OpenID Connect in Amazon Web Services», GitHub Docs: allows a job to request an OIDC token.
 DEPLOY = READ | {"id-token": "write"}
 
 
 @cache
 def load(file):
-    # «on» is no truth value here.
+    # BaseLoader, because YAML 1.1 reads the key `on` as true.
     return yaml.load(file.read_text(encoding="utf-8"), yaml.BaseLoader)
 
 
@@ -62,8 +62,8 @@ def test_a_workflow_may_read_and_nothing_else(file):
 
 
 @each_job
-def test_only_a_deployment_may_ask_for_a_token_of_its_own(job):
-    # What it does not say it has from its workflow.
+def test_only_a_deployment_may_request_an_oidc_token(job):
+    # A job without permissions inherits those of its workflow.
     assert job.get("permissions", READ) == (DEPLOY if is_deployment(job) else READ)
 
 
@@ -74,7 +74,7 @@ def test_deployments_come_from_main_only_after_all_checks_and_one_stage_after_th
     assert [jobs[name]["with"]["stage"] for name in stages] == stages
     assert jobs["dev"]["if"] == "github.event_name == 'push' && github.ref == 'refs/heads/main'"
     assert [jobs[name]["needs"] for name in stages] == [["lint", "test"], ["dev"], ["staging"]]
-    # Nothing runs in spite of what has failed or was skipped before.
+    # An `if` could run a stage although an earlier one failed or was skipped.
     assert not [name for name in ("staging", "prod") if "if" in jobs[name]]
     assert load(ROOT / ".github/workflows/deploy.yml")["jobs"]["deploy"]["environment"] == "${{ inputs.stage }}"
     profiles = (ROOT / "samconfig.toml").read_text(encoding="utf-8")
@@ -119,7 +119,7 @@ def test_a_job_that_makes_another_useless_ends_it_and_a_deployment_never_does(jo
 
 
 def test_a_step_runs_a_make_target_that_exists_and_nothing_else():
-    targets = set(MAKE_TARGET.findall((ROOT / "Makefile").read_text(encoding="utf-8")))
+    targets = list_make_targets()
     commands = [step["run"] for _, step in list_steps() if "run" in step]
     assert commands
     called = [re.fullmatch(r'make ([a-z-]+)( [A-Z]+=("\$[A-Z]+"|yes))*', command) for command in commands]

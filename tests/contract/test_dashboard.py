@@ -1,4 +1,4 @@
-"""Each metric on a dashboard or in an alarm is one that the functions or AWS write, with the dimensions that it has."""
+"""The functions or AWS write each metric on the dashboard and in the alarms, with the same dimensions."""
 
 import fnmatch
 import json
@@ -18,7 +18,7 @@ ROUTES = [route.key for route in list_routes()]
 REFERENCES = list_references(STACK)
 PANELS = {reference.place for reference in REFERENCES} - STACK.resources.keys()
 
-# What AWS writes, of what is used here.
+# The metrics and dimensions of AWS that the dashboard and the alarms use.
 AWS = {
     # «Monitor CloudWatch metrics for HTTP APIs in API Gateway», Amazon API Gateway Developer Guide.
     "AWS/ApiGateway": (
@@ -116,4 +116,5 @@ def test_the_dashboard_finds_routes_and_functions_by_itself() -> None:
     assert not [name for name in list_functions() if re.search(rf"\b{name}\b", text)]
     assert not [route for route in ROUTES if route in text]
     for name in ("ConcurrentExecutions", "Throttles", "Errors"):
-        assert [of for of in REFERENCES if of.place in PANELS and of.name == name and "FunctionName" in of.dimensions]
+        in_panels = [item for item in REFERENCES if item.place in PANELS and item.name == name]
+        assert any("FunctionName" in item.dimensions for item in in_panels)

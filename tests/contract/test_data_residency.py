@@ -29,7 +29,7 @@ TYPES_ELSEWHERE = {
     "AWS::RDS::GlobalCluster": "Aurora: Using Amazon Aurora Global Database",
     "AWS::S3::MultiRegionAccessPoint": "Amazon S3: Multi-Region Access Points",
 }
-# Properties, at any depth of a resource of a type, that have data copied or sent to another region.
+# Properties, at any depth, that copy or send data to another region, by resource type.
 PROPERTIES_ELSEWHERE = {
     ("AWS::Backup::BackupPlan", "CopyActions"): "AWS Backup: Creating backup copies across AWS Regions",
     ("AWS::Cognito::UserPool", "SnsRegion"): "Template Reference: AWS::Cognito::UserPool SmsConfiguration",
@@ -43,13 +43,13 @@ PROPERTIES_ELSEWHERE = {
 # REST APIs»); HTTP APIs are regional.
 REGIONAL_ENDPOINTS = {"AWS::ApiGateway::RestApi", "AWS::ApiGateway::DomainName"}
 REGION = re.compile(r"\b(?:af|ap|ca|cn|eu|il|me|mx|sa|us)(?:-gov|-iso[a-z]?)?-(?:[a-z]+)-\d\b")
-# A model id with such a beginning is answered by other regions too (Bedrock: «Supported Regions and models for
+# A model ID with such a prefix may be served from other regions too (Bedrock: «Supported Regions and models for
 # inference profiles»).
 INFERENCE_PROFILE = re.compile(r"(?:^|/)(?:apac|au|ca|eu|global|jp|us|us-gov)\.[a-z0-9]+\.[a-z]|:inference-profile/")
 
 
 def find_departures(resources):
-    """A sentence for everything in a translated template that lies outside the stack's region."""
+    """Return a sentence for each part of a translated template that leaves the stack's region."""
     found = []
     for name, resource in resources.items():
         kind, properties = resource["Type"], resource.get("Properties", {})

@@ -1,13 +1,14 @@
-"""What the pages say of parameters, settings, outputs, alarms and metrics is what the templates and functions have."""
+"""The documentation matches the templates, the functions, the Makefile and the repository's files."""
 
 import re
 
 import pytest
 
 from local_engine.template import ParametersRefused
-from tests.contract.test_published_versions import choose_other, give
 from tests.support.gateway import import_functions
+from tests.support.parameters import choose_other, give
 from tests.support.permissions import translate_stack
+from tests.support.programs import list_make_targets
 from tests.support.stack import ROOT, find_resources, list_templates, load_template
 from tests.support.templates import read_settings
 
@@ -24,7 +25,7 @@ def read_table(page, heading):
     return {name: row[1:] for row in cells for name in re.findall(r"`(\w+)`", row[0])}
 
 
-def test_each_parameter_stands_in_the_reference_with_its_default():
+def test_each_parameter_is_in_the_reference_with_its_default():
     described = read_table(REFERENCE, "parameter")
     assert described.keys() == TEMPLATE["Parameters"].keys()
     for name, (text, _) in described.items():
@@ -33,7 +34,7 @@ def test_each_parameter_stands_in_the_reference_with_its_default():
 
 
 @pytest.mark.parametrize("template", list_templates())
-def test_each_setting_stands_in_the_reference_with_its_values(template):
+def test_each_setting_is_in_the_reference_with_its_values(template):
     described = read_table(REFERENCE.partition(f"### {template}\n")[2], "setting")
     settings = read_settings(template)
     assert described.keys() == settings.keys()
@@ -42,7 +43,7 @@ def test_each_setting_stands_in_the_reference_with_its_values(template):
         assert [cell.strip("`") for cell in described[name][:3]] == written, name
 
 
-def test_each_output_stands_in_the_reference():
+def test_each_output_is_in_the_reference():
     assert read_table(REFERENCE, "output").keys() == TEMPLATE["Outputs"].keys()
 
 
@@ -91,7 +92,7 @@ def test_each_alarm_has_its_paragraph_and_names_it():
     assert sections.keys() == named
 
 
-# Those of tools/benchmarks/ are forms of pages that stand elsewhere.
+# The Markdown files under tools/benchmarks/ are templates of generated pages.
 PAGES = [
     ROOT / "README.md",
     *(page for folder in ("docs", "examples", "packages") for page in ROOT.glob(f"{folder}/**/*.md")),
@@ -103,7 +104,14 @@ def find_anchors(page):
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def name_page(page):
+    return str(page.relative_to(ROOT))
+
+
+each_page = pytest.mark.parametrize("page", PAGES, ids=name_page)
+
+
+@each_page
 def test_a_link_leads_to_something(page):
     for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
         if "://" in target or target.startswith("{"):
@@ -112,3 +120,28 @@ def test_a_link_leads_to_something(page):
         linked = (page.parent / name).resolve() if name else page
         assert linked.exists(), f"{target} leads nowhere"
         assert not anchor or anchor in find_anchors(linked), f"{target} leads to no heading"
+
+
+FOLDERS = r"\.ci|\.github|docs|events|examples|functions|layers|models|packages|stacks|tests|tools"
+# The tutorials name files that the reader creates.
+TUTORIALS = {ROOT / "docs/add-a-noun.md", ROOT / "docs/add-an-endpoint.md"}
+
+
+def find_in_code(pattern, page):
+    """Return what matches in the page's code blocks and inline code."""
+    code = re.findall(r"```.*?```|`[^`]+`", page.read_text(encoding="utf-8"), re.DOTALL)
+    return [found for piece in code for found in re.findall(pattern, piece)]
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page not in TUTORIALS], ids=name_page)
+def test_a_path_exists(page):
+    # A package's page names files of the package, too.
+    project = next(folder for folder in page.parents if (folder / "pyproject.toml").exists())
+    paths = find_in_code(rf"(?<![\w/.-])(?:{FOLDERS})/[\w./*-]*", page)
+    missing = [path for path in paths if not (any(ROOT.glob(path)) or any(project.glob(path)))]
+    assert not missing
+
+
+@each_page
+def test_a_make_target_exists(page):
+    assert set(find_in_code(r"\bmake ([a-z][a-z-]*)", page)) <= list_make_targets()

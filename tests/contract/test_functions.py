@@ -5,14 +5,14 @@ import re
 
 import pytest
 
-from tests.support.permissions import list_functions, translate_stack
+from tests.support.permissions import find_translated, list_functions, translate_stack
 from tests.support.stack import ROOT, find_resources, list_routes, list_templates, load_template
 from tests.support.templates import load_variant
 
 TEMPLATE = load_template()
 WHOLE = {"ColdStart": "warm"}
 ROUTED = {route.function for route in list_routes()}
-# What all functions have alike; the others differ in these where no request waits for them.
+# Properties that every routed function has in common. Background functions may differ.
 SHARED = {"Runtime", "MemorySize", "Timeout", "Tracing", "Architectures", "Layers", "Handler", "LoggingConfig"}
 SHARED |= {"PermissionsBoundary", "AutoPublishAlias", "DeploymentPreference"}
 functions = pytest.mark.parametrize("name", list_functions())
@@ -69,7 +69,7 @@ def test_lambda_lets_every_line_pass_that_the_functions_write(name, level, passe
 
 
 def test_every_log_group_has_a_retention():
-    groups = [of.properties for of in translate_stack().resources.values() if of.type == "AWS::Logs::LogGroup"]
+    groups = find_translated("AWS::Logs::LogGroup").values()
     assert groups
     assert all(group["RetentionInDays"] == 30 for group in groups)
 
@@ -98,9 +98,7 @@ def test_a_function_is_watched(name):
     if name in ROUTED:
         return
     physical = translate_stack(**WHOLE).functions[name].name
-    alarms = [
-        of.properties for of in translate_stack(**WHOLE).resources.values() if of.type == "AWS::CloudWatch::Alarm"
-    ]
+    alarms = find_translated("AWS::CloudWatch::Alarm", **WHOLE).values()
     watched = {
         (alarm.get("Namespace"), alarm.get("MetricName"), dimension["Value"])
         for alarm in alarms
@@ -203,7 +201,7 @@ def test_access_logs_are_lines_of_json(named, caller):
     text = stage.properties["AccessLogSettings"]["Format"]
     assert "\n" not in text.strip()
     line = json.loads(text)
-    # A value of the gateway is text without quotes, or "-".
+    # The gateway inserts values unquoted, and "-" for a missing one.
     assert json.loads(re.sub(r"\$context\.[A-Za-z.]+", "-", text)).keys() == line.keys()
     assert {"requestId", "status", "route", "integrationError", "authorizerError"} <= set(line)
     # The gateway cannot hash.

@@ -90,12 +90,12 @@ def _record(monkeypatch: pytest.MonkeyPatch, **environment: str) -> Iterator[tup
 
 
 def _use_every_route(api: RecordingGateway, dynamodb: DynamoDB) -> None:
-    """Have each function make every kind of call that it can make."""
+    """Make each function send every kind of call that it can."""
     for creator in list_creators():
         key = {"Idempotency-Key": "once"}
         first, again = call(creator, api.send, headers=key), call(creator, api.send, headers=key)
         assert (first.status, again.body) == (creator.success, first.body)
-        # A write that is refused gives its key back.
+        # A rejected write releases its idempotency key.
         dynamodb.fail("TransactWriteItems", TOO_LARGE)
         assert call(creator, api.send, headers={"Idempotency-Key": "refused"}).status == 413
     for route in list_routes():
@@ -110,9 +110,11 @@ def test_statements_allow_what_the_routes_functions_do(monkeypatch: pytest.Monke
 
 @pytest.mark.slow
 def test_statements_allow_what_enriching_takes(monkeypatch: pytest.MonkeyPatch) -> None:
-    nobody = f"http://127.0.0.1:{free_port()}/"
-    settings = {"ENRICHMENT_URL": nobody, "CIRCUIT_THRESHOLD": "1", "CIRCUIT_RESET_SECONDS": "1"}
-    allowed = {function: set(read_role(function, EnrichmentUrl=nobody).resources) for function in FUNCTIONS.values()}
+    unreachable = f"http://127.0.0.1:{free_port()}/"
+    settings = {"ENRICHMENT_URL": unreachable, "CIRCUIT_THRESHOLD": "1", "CIRCUIT_RESET_SECONDS": "1"}
+    allowed = {
+        function: set(read_role(function, EnrichmentUrl=unreachable).resources) for function in FUNCTIONS.values()
+    }
     with _record(monkeypatch, **settings) as (api, dynamodb):
         _use_every_route(api, dynamodb)
 
@@ -130,13 +132,13 @@ def test_statements_allow_what_enriching_takes(monkeypatch: pytest.MonkeyPatch) 
 def test_the_rotations_role_allows_what_a_rotation_does(tmp_path: Path) -> None:
     aws, used = AWS(), set()
     with Function(aws, tmp_path / "function.log") as function:
-        # In the first rotations Cognito has room for another secret; then one has to go.
+        # Cognito keeps two secrets a client, so a later rotation has to delete one first.
         for _ in range(3):
             version = aws.begin_rotation()
             for step in STEPS:
                 assert function.run(step, version) == 0
                 used |= set(function.calls)
-    used -= {"/oauth2/token"}  # takes the client's secret, and no right
+    used -= {"/oauth2/token"}  # authenticated with the client's secret, not by IAM
     assert used == {action.partition(":")[2] for action in read_role("Identity/RotateClientSecret").resources}
 
 
@@ -189,10 +191,10 @@ def test_a_failed_event_goes_to_the_dead_letter_queue_alone(function: str) -> No
 
 
 def has_failure_destination(function: str) -> bool:
-    """Whether Lambda sends a function's failed events on."""
+    """Return whether a function has a destination for failed events."""
     resources = translate_stack(**ALL_FUNCTIONS).resources
-    settings = [of.properties for of in resources.values() if of.type == "AWS::Lambda::EventInvokeConfig"]
-    return any(of["FunctionName"] == find_name(function, resources) for of in settings)
+    settings = [item.properties for item in resources.values() if item.type == "AWS::Lambda::EventInvokeConfig"]
+    return any(setting["FunctionName"] == find_name(function, resources) for setting in settings)
 
 
 @pytest.mark.parametrize("function", list_functions())

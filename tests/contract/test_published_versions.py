@@ -13,23 +13,14 @@ from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 from samtranslator.yaml_helper import yaml_parse
 
+from tests.support.parameters import PARAMETERS, choose_other, give
 from tests.support.permissions import translate_stack
-from tests.support.stack import list_routes, load_template
+from tests.support.stack import list_routes
 from tests.support.templates import load_variant, read_settings
 
 pytestmark = pytest.mark.slow
 
 FUNCTIONS = [route.function for route in list_routes()]
-PARAMETERS = load_template()["Parameters"]
-# Another valid value of each parameter that has no list of them and is no number.
-OTHER_TEXTS = {
-    "AllowedOrigin": "https://other.example.com",
-    "Issuer": "https://issuer.example.com/",
-    "Audience": "api",
-    "EnrichmentUrl": "https://enrich.example.com/",
-    "AlarmEmail": "operator@example.com",
-    "AllowedRegions": "us-east-1,eu-central-1",
-}
 # What belongs to a function as a whole and not to a version of it.
 UNPUBLISHED = {"ReservedConcurrentExecutions", "Tags"}
 
@@ -68,7 +59,7 @@ def package(build, tmp_path_factory):
 
 
 def list_versions(template):
-    """The logical id of each function's version, by the function; CloudFormation publishes where it is another one."""
+    """Return the logical ID of each function's version. CloudFormation publishes a version if it has changed."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("AWS_DEFAULT_REGION", "us-east-1")
         values = {name: parameter["Default"] for name, parameter in PARAMETERS.items()}
@@ -104,25 +95,9 @@ def test_the_code_of_a_function_publishes_that_function(build, package, tmp_path
     assert {function for function in FUNCTIONS if after[function] != before[function]} == {"GetResource"}
 
 
-def choose_other(name):
-    parameter = PARAMETERS[name]
-    if "AllowedValues" in parameter:
-        return [str(value) for value in parameter["AllowedValues"] if value != parameter["Default"]]
-    if parameter["Type"] == "Number":
-        return [str(min(parameter["Default"] + 1, parameter["MaxValue"]))]
-    return [OTHER_TEXTS[name]]
-
-
-def give(name, value):
-    """Parameters without and with another value of one; an issuer and its audience go together."""
-    issuer = {"Issuer": OTHER_TEXTS["Issuer"], "Audience": "others"}
-    before = issuer if name == "Audience" else {}
-    return before, (issuer if name in issuer else {}) | {name: value}
-
-
 def find_layer(stack):
-    layers = {name: of for name, of in stack.resources.items() if of.type == "AWS::Lambda::LayerVersion"}
-    (layer,) = [layer for name, layer in layers.items() if "/" not in name]
+    kind = "AWS::Lambda::LayerVersion"
+    (layer,) = [item for name, item in stack.resources.items() if item.type == kind and "/" not in name]
     return layer.properties
 
 

@@ -1,4 +1,4 @@
-"""What a reader has to hold in their head stays small."""
+"""Limits on the length of templates, functions and README, and on the number of parameters."""
 
 import re
 
@@ -8,7 +8,7 @@ from tests.support.stack import ROOT, list_routes, list_templates, load_template
 
 TEMPLATE_LINES = 600
 ROUTES = 5
-"""Those that `TEMPLATE_LINES` has room for; each further one has 30 lines."""
+"""The number of routes that `TEMPLATE_LINES` allows for. Each further route adds 30 lines."""
 NESTED_LINES = 400
 FUNCTION_LINES = 16
 PARAMETERS = 12

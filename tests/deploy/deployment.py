@@ -1,4 +1,4 @@
-"""A stack as `sam build` and `sam deploy` make it."""
+"""Stacks built and deployed by `sam build` and `sam deploy`."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from tests.deploy.emulator import Emulator
 from tests.support.permissions import list_functions
 from tests.support.stack import ROOT
 
-# What the emulator does not have: a change set with one of these fails.
+# The emulator rejects change sets with these types.
 _NOT_EMULATED = {
     "AWS::CloudWatch::CompositeAlarm",
     "AWS::CodeDeploy::Application",
@@ -34,7 +34,7 @@ _PROMPT_SECONDS = 120
 
 
 def build_template(emulator: Emulator, directory: Path) -> Path:
-    """Run `sam build` and return the template that `sam deploy` takes, without what the emulator does not have."""
+    """Run `sam build` and return its template without the resources that the emulator rejects."""
     _run(emulator, "build", "--build-dir", str(directory), "--no-cached")
     path = directory / "template.yaml"
     template = _leave_out(yaml_parse(path.read_text()))
@@ -47,13 +47,13 @@ def build_template(emulator: Emulator, directory: Path) -> Path:
 
 
 def is_emulated(kind: str, properties: dict[str, Any]) -> bool:
-    """Whether the emulator takes a resource; of alarms, it takes those on a metric and none on an expression."""
+    """Return whether the emulator accepts a resource. It accepts alarms on a metric, but not on an expression."""
     return kind not in _NOT_EMULATED and not (kind == "AWS::CloudWatch::Alarm" and "Metrics" in properties)
 
 
 def _leave_out(template: dict[str, Any]) -> dict[str, Any]:
-    """Take what is not emulated out of a template before SAM's transform, in the form that it has there."""
-    # SAM makes the application, and a group for each function, of this; the aliases then move at once, untried.
+    """Remove what is not emulated from a template, before SAM's transform."""
+    # SAM generates CodeDeploy's application and groups from this. Without it, aliases move at once, untested.
     template.get("Globals", {}).get("Function", {}).pop("DeploymentPreference", None)
     missing = ["ServerlessDeploymentApplication"]
     for name, resource in list(template["Resources"].items()):
@@ -62,7 +62,7 @@ def _leave_out(template: dict[str, Any]) -> dict[str, Any]:
         if not is_emulated(resource["Type"], resource.get("Properties", {})):
             del template["Resources"][name]
             missing.append(name)
-    # A role, the dashboard and a nested application name what is not there.
+    # A role, the dashboard and a nested application refer to removed resources.
     text = re.sub(rf"\$\{{({'|'.join(missing)})(\.\w+)?\}}", "not-emulated", json.dumps(template))
     text = re.sub(rf'\{{"Fn::GetAtt": \["({"|".join(missing)})", "\w+"\]\}}', '"not-emulated"', text)
     left: dict[str, Any] = json.loads(text)
@@ -70,7 +70,7 @@ def _leave_out(template: dict[str, Any]) -> dict[str, Any]:
 
 
 def _translate(template: dict[str, Any]) -> dict[str, Any]:
-    """Run SAM's transform of a nested application, which the emulator does not; local paths stay, for `sam deploy`."""
+    """Run SAM's transform, which the emulator skips for nested applications; keeps local paths for `sam deploy`."""
     paths = {}
     for name, resource in template["Resources"].items():
         for location in {"CodeUri", "ContentUri"} & resource.get("Properties", {}).keys():
@@ -93,10 +93,10 @@ class Deployment:
         self.name = name
         self._template = template
         self.questions = 0
-        """How many questions `deploy_guided` was asked."""
+        """Number of questions that `deploy_guided` answered."""
 
     def deploy(self, *options: str, **parameters: str) -> None:
-        """Create the stack, or update it in place; `options` are those of `sam deploy`."""
+        """Create the stack, or update it in place; `options` go to `sam deploy`."""
         done = self._deploy(*options, **parameters)
         assert done.returncode == 0, f"sam deploy failed:\n{done.stdout}"
         self._complete()
@@ -114,7 +114,7 @@ class Deployment:
         return _try(self.emulator, "deploy", *location, *options)
 
     def _write_defaults(self, parameters: Mapping[str, str]) -> Path:
-        """The template with other defaults, because the emulator doesn't pass parameters to SAM's transform."""
+        """Write the template with other defaults: the emulator does not pass parameters to SAM's transform."""
         template = json.loads(self._template.read_text())
         for name, value in parameters.items():
             template["Parameters"][name]["Default"] = value
@@ -123,15 +123,14 @@ class Deployment:
         return path
 
     def deploy_guided(self, directory: Path) -> None:
-        """Create the stack as a newcomer does, on a terminal: every question of `sam deploy --guided` gets its default.
+        """Create the stack with `sam deploy --guided` on a terminal, and accept every default.
 
-        One gets an answer: whether to deploy the change set that was shown, whose default is no.
-
-        The answers are kept in `directory`, in another samconfig.toml.
+        The question whether to deploy the change set gets a `y`, because its default is no. SAM saves the answers to a
+        copy of samconfig.toml in `directory`.
         """
         config = shutil.copy(ROOT / "samconfig.toml", directory / "samconfig.toml")
         arguments = ["deploy", "--guided", "--template-file", str(self._template), "--config-file", str(config)]
-        # A question is shown in colours, so what stands between its words is not spelt out.
+        # Questions are coloured: the pattern skips the control characters between words.
         answers = {r"Deploy this changeset[^\n]*\]: ": "y", r"\]: ": ""}
         ours, theirs = pty.openpty()
         with subprocess.Popen(
@@ -161,7 +160,7 @@ class Deployment:
         self._complete()
 
     def _complete(self) -> None:
-        """Set the roles' permissions boundaries, which the emulator enforces but does not take from a template."""
+        """Set the roles' permissions boundaries: the emulator enforces them, but ignores them in templates."""
         self.__dict__.pop("resources", None)
         iam = self.emulator.client("iam")
         boundaries = {name: entry for name, entry in self.resources.items() if name.endswith("Boundary")}
@@ -176,14 +175,14 @@ class Deployment:
             )
 
     def delete(self) -> None:
-        # Not by `sam delete`, which cannot read the addresses that the emulator gives nested templates.
+        # Not `sam delete`, which cannot parse the emulator's URLs of nested templates.
         cloudformation = self.emulator.client("cloudformation")
         cloudformation.delete_stack(StackName=self.name)
         cloudformation.get_waiter("stack_delete_complete").wait(StackName=self.name, WaiterConfig={"Delay": 1})
 
     @cached_property
     def resources(self) -> dict[str, Any]:
-        """The stack's resources by their logical IDs, those of a nested application as `Application/LogicalId`."""
+        """The stack's resources by logical ID, `Application/LogicalId` in a nested application."""
         return dict(self._list_resources(self.name))
 
     def _list_resources(self, stack: str, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -195,15 +194,15 @@ class Deployment:
                 yield from self._list_resources(resource["PhysicalResourceId"], f"{logical_id}/")
 
     def find(self, logical_id: str) -> str:
-        """The name or id that a resource has in AWS."""
+        """Return the physical ID of a resource."""
         return str(self.resources[logical_id]["PhysicalResourceId"])
 
     def invoke(self, function: str, event: dict[str, Any]) -> Any:
-        """What a function answers, by its logical id."""
+        """Invoke a function by its logical ID and return its answer."""
         return invoke_function(self.emulator, self.find(function), event)
 
     def list_keys(self) -> set[str]:
-        """The sort keys of all items in the stack's table."""
+        """Return the sort keys of all items in the stack's table."""
         answer = self.emulator.client("dynamodb").scan(TableName=self.find("Table"))
         return {item["sk"]["S"] for item in answer["Items"]}
 

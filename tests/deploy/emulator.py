@@ -1,4 +1,4 @@
-"""An emulator of AWS on the loopback interface, which enforces what IAM policies say."""
+"""Emulator of AWS on the loopback interface that enforces IAM policies."""
 
 import contextlib
 import os
@@ -22,7 +22,7 @@ REGION = "us-east-1"
 START_SECONDS = 60
 STOP_SECONDS = 20
 
-# Of the root user; nothing here may ever find the developer's own account.
+# The emulator's root user. The empty files keep the developer's own account out of reach.
 _CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "test",
     "AWS_SECRET_ACCESS_KEY": "test",
@@ -30,18 +30,20 @@ _CREDENTIALS = {
     "AWS_CONFIG_FILE": os.devnull,
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
 }
-# By these AWS SDKs find the service, whatever AWS_ENDPOINT_URL says: the functions declare that as empty («Service-
-# specific endpoints», AWS SDKs and Tools Reference Guide).
+# Services with an AWS_ENDPOINT_URL_<SERVICE> variable, which takes precedence over AWS_ENDPOINT_URL: the functions set
+# the latter to an empty string («Service-specific endpoints», AWS SDKs and Tools Reference Guide).
 _SERVICES_OF_FUNCTIONS = ("CLOUDFORMATION", "COGNITO_IDENTITY_PROVIDER", "DYNAMODB", "LAMBDA", "SECRETS_MANAGER")
 
 
 class Emulator:
-    """A running emulator; ends with the `with` block, and the functions' processes with it."""
+    """An emulator that runs during the `with` block; its functions' processes end with it."""
 
     def __init__(self, directory: Path, elsewhere: Mapping[str, str]) -> None:
-        """Prepare one that keeps what it writes in `directory`: its log, files of functions, objects of buckets.
+        """Prepare an emulator; the `with` block starts it.
 
-        `elsewhere` are the URLs of services that it does not have, by the names that SDKs have for them.
+        Args:
+            directory: for its log, the functions' files and the buckets' objects.
+            elsewhere: URLs of services that it does not emulate, by the service's name in `AWS_ENDPOINT_URL_<SERVICE>`.
         """
         self.log = directory / "emulator.log"
         self._elsewhere = elsewhere
@@ -86,11 +88,11 @@ class Emulator:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What sends a program that uses an AWS SDK here instead of to AWS."""
+        """Environment variables that direct an AWS SDK to the emulator."""
         return _inherited_environment() | _CREDENTIALS | {"AWS_ENDPOINT_URL": self.url}
 
     def client(self, service: str) -> Any:
-        """A client of boto3 for one service, as the root user."""
+        """Return a boto3 client for a service, as the root user."""
         return boto3.client(
             service,
             region_name=REGION,
@@ -111,7 +113,7 @@ class Emulator:
         raise AssertionError(f"the emulator did not start:\n{self.log.read_text()}")
 
     def _kill(self) -> None:
-        """End whatever is left of the emulator and the functions that it runs."""
+        """Kill the emulator and its functions, if any still run."""
         assert self._process
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)

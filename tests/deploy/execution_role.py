@@ -1,4 +1,4 @@
-"""What a function's execution role can really do: calls of AWS services with the role's own credentials."""
+"""Calls of AWS services with the credentials of a function's execution role."""
 
 import io
 import zipfile
@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from tests.deploy.deployment import Deployment, invoke_function
 from tests.deploy.emulator import REGION
 
-# A role can be assumed by Lambda alone, so its credentials come from a function.
+# Only Lambda can assume the role, so its credentials come from a function.
 _CODE = """
 import os
 
@@ -27,7 +27,7 @@ type Call = tuple[str, str, dict[str, Any]]
 
 
 class ExecutionRole:
-    """A role, by its credentials."""
+    """An execution role's credentials."""
 
     def __init__(self, url: str, credentials: list[str]) -> None:
         key, secret, token = credentials
@@ -35,7 +35,7 @@ class ExecutionRole:
         self._session = boto3.Session(key, secret, token, region_name=REGION)
 
     def may(self, call: Call) -> bool:
-        """Whether the role is allowed this call; what else comes of it does not matter."""
+        """Return whether the role is allowed a call; errors other than a denial count as allowed."""
         service, method, parameters = call
         client = self._session.client(service, endpoint_url=self._url, config=Config(retries={"total_max_attempts": 1}))
         try:
@@ -47,7 +47,7 @@ class ExecutionRole:
 
 @contextmanager
 def assume_role(deployment: Deployment, function: str) -> Iterator[ExecutionRole]:
-    """The execution role of a function of the stack, by its logical id."""
+    """Yield the execution role of a function, given its logical ID."""
     functions = deployment.emulator.client("lambda")
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as files:
@@ -69,7 +69,7 @@ _PARTITION = {"KeyConditionExpression": "pk = :pk", "ExpressionAttributeValues":
 
 
 def list_table_calls(table: str) -> dict[str, Call]:
-    """A call on a table for each action of DynamoDB that somebody may be granted by mistake."""
+    """Return a call on a table for each DynamoDB action that a role could be granted by mistake."""
     name = {"TableName": table}
     calls: dict[str, tuple[str, dict[str, Any]]] = {
         "BatchGetItem": ("batch_get_item", {"RequestItems": {table: {"Keys": [_KEY]}}}),
@@ -95,7 +95,7 @@ def list_table_calls(table: str) -> dict[str, Call]:
 
 
 def list_secret_calls(secret: str) -> dict[str, Call]:
-    """A call on a secret for each action of Secrets Manager, likewise."""
+    """Return a call on a secret for each Secrets Manager action that a role could be granted by mistake."""
     name = {"SecretId": secret}
     calls: dict[str, tuple[str, dict[str, Any]]] = {
         "DeleteSecret": ("delete_secret", name),
@@ -121,4 +121,4 @@ ACCOUNT_CALLS: dict[str, Call] = {
     "sqs:ListQueues": ("sqs", "list_queues", {}),
     "ssm:DescribeParameters": ("ssm", "describe_parameters", {}),
 }
-"""Calls that list what an account has, which no function does."""
+"""Calls that list an account's resources. No function sends one."""

@@ -126,7 +126,7 @@ def test_a_stack_is_updated_in_place_and_leaves_its_table_when_deleted(
     stacks = emulator.client("cloudformation").list_stacks(StackStatusFilter=["CREATE_COMPLETE", "UPDATE_COMPLETE"])
     assert deployment.name not in {stack["StackName"] for stack in stacks["StackSummaries"]}
     functions = emulator.client("lambda").list_functions()["Functions"]
-    assert not [of["FunctionName"] for of in functions if of["FunctionName"].startswith(f"{deployment.name}-")]
+    assert not [item for item in functions if item["FunctionName"].startswith(f"{deployment.name}-")]
     items = emulator.client("dynamodb").scan(TableName=table)["Items"]
     # The user pool is retained too (tests/contract), but the emulator deletes whatever a nested application has.
     assert keys <= {item["sk"]["S"] for item in items}

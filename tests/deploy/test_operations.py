@@ -1,7 +1,6 @@
-"""What is done to a deployed stack: the smoke test of it, and its protection.
+"""Smoke test and termination protection of deployed stacks.
 
-The emulator serves no HTTP API that SAM has made, so the stacks here hold nothing but outputs that lead to the
-local engine.
+The emulator does not serve HTTP APIs, so the outputs of the stacks here lead to the local engine.
 """
 
 import json
@@ -17,7 +16,7 @@ from tests.deploy.emulator import Emulator
 from tests.support.programs import run_engine_of, run_tool
 from tests.support.stack import ROOT
 
-# As the first rotation writes it, but for what the smoke test has from the outputs.
+# As the first rotation writes it, without the values that the smoke test reads from the outputs.
 SECRET = json.dumps({"clientSecret": load_client_secret()})
 
 
@@ -29,7 +28,7 @@ class Account:
         self._url = engine.url
 
     def create_stack(self, name: str, secret: str, *, has_user_pool: bool = True) -> str:
-        """A stack with the outputs of this template's; returns the ARN of its secret."""
+        """Create a stack with this template's outputs; returns the ARN of its secret."""
         arn: str = self.emulator.client("secretsmanager").create_secret(Name=name, SecretString=secret)["ARN"]
         issuer = f"{self._url}/_local/issuer"
         outputs = {"ApiUrl": self._url, "Issuer": issuer}

@@ -1,7 +1,7 @@
 """A user who knows what must be stored: sends requests and checks each answer against those before it.
 
-Nobody else writes this user's items, so every answer is known beforehand. If a write gets a 503, nobody knows whether
-it was carried out: the user waits as long as `Retry-After` says and sends it again until it is answered.
+Only this user writes its items, so every answer is known beforehand. A write that gets a 503 may have been performed or
+not: the user waits as long as `Retry-After` says and sends it again until it gets another answer.
 """
 
 import random

@@ -72,7 +72,7 @@ def test_circuit_of_several_processes(stand: Stand, report: Report, tmp_path: Pa
         for process in (*processes, *plain):
             cleanup.callback(process.stop)
 
-        assert all(outcome.is_enriched for of in create_at_once(processes, 5) for outcome in of)
+        assert all(outcome.is_enriched for series in create_at_once(processes, 5) for outcome in series)
         create_at_once(plain, 5)
         without_hook = _median_ms(create_at_once(plain, 50))
 
@@ -85,16 +85,18 @@ def test_circuit_of_several_processes(stand: Stand, report: Report, tmp_path: Pa
         seconds = time.monotonic() - started
         calls = downstream.requests
         probes = _count_probes(processes)
-        kept_open = [any("CircuitBreakerOpenError" in str(record) for record in of.read_log()) for of in processes]
+        kept_open = [
+            any("CircuitBreakerOpenError" in str(record) for record in process.read_log()) for process in processes
+        ]
 
         downstream.plan = no_faults
         poll(
-            lambda: all(of[-1].is_enriched for of in create_at_once(processes, 2)),
+            lambda: all(series[-1].is_enriched for series in create_at_once(processes, 2)),
             "the circuit does not close again",
             RECOVERY_SECONDS,
         )
         closed = sum(_count_transitions(process, "closed") for process in processes)
-        answers = [outcome for of in outcomes for outcome in of]
+        answers = [outcome for series in outcomes for outcome in series]
         report.add(
             f"downstream down, {PROCESSES} processes, {REQUESTS:,} requests",
             f"{sum(answer.status == 201 for answer in answers):,} resources created without enrichment",
@@ -120,4 +122,4 @@ def _count_transitions(process: CreatingProcess, state: str) -> int:
 
 
 def _median_ms(outcomes: Sequence[Sequence[Outcome]]) -> float:
-    return statistics.median(outcome.seconds for of in outcomes for outcome in of) * 1000
+    return statistics.median(outcome.seconds for series in outcomes for outcome in series) * 1000

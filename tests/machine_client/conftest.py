@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from examples.machine_client.machine_client import MachineClient
-from tests.support.secret_rotation_aws import AWS, CREDENTIALS, Function, Server
+from tests.support.http_server import Server
+from tests.support.secret_rotation_aws import AWS, CREDENTIALS, Function
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def function(aws: AWS, log: Path) -> Iterator[Function]:
 
 @pytest.fixture
 def issuer(aws: AWS) -> Iterator[str]:
-    """Where programs find the user pool and Secrets Manager; the function that rotates has an entrance of its own."""
+    """URL of the user pool and Secrets Manager for programs. The rotation function uses its own server."""
     with Server(aws.answer) as server:
         aws.cognito.issuer = server.url
         yield server.url

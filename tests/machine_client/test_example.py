@@ -37,7 +37,7 @@ def environment(engine: EngineProcess) -> dict[str, str]:
 
 
 class Gate:
-    """A proxy in front of the API that gives answers of its own first."""
+    """A proxy in front of the API that first gives its own answers."""
 
     def __init__(self, api: str) -> None:
         self.answers: list[tuple[int, dict[str, str]]] = []

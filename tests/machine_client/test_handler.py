@@ -9,7 +9,8 @@ import pytest
 
 from tests.support.cognito import CLIENT_ID, SCOPE, USER_POOL_ID
 from tests.support.functions import import_function
-from tests.support.secret_rotation_aws import AWS, CREDENTIALS, STEPS, Answer, Request, Server
+from tests.support.http_server import Reply, Request, Server, make_reply
+from tests.support.secret_rotation_aws import AWS, CREDENTIALS, STEPS, read_operation
 from tests.support.stack import ROOT
 
 type Run = Callable[[str, str], None]
@@ -20,10 +21,10 @@ class Services:
 
     def __init__(self, aws: AWS) -> None:
         self._aws = aws
-        self.token_answer: Answer | None = None
+        self.token_answer: Reply | None = None
 
-    def answer(self, request: Request) -> Answer:
-        if request.operation == "/oauth2/token" and self.token_answer:
+    def answer(self, request: Request) -> Reply:
+        if read_operation(request) == "/oauth2/token" and self.token_answer:
             return self.token_answer
         return self._aws.answer(request)
 
@@ -102,15 +103,15 @@ def test_new_secret_crosses_no_network_unencrypted(endpoint: str, aws: AWS, impo
 @pytest.mark.parametrize(
     ("answer", "problem"),
     [
-        (Answer(400, b'{"error": "invalid_client"}'), "status 400"),
-        (Answer(429, b"{}"), "status 429"),
-        (Answer(200, b"{}"), "status 200"),
-        (Answer(200, b"<html>"), "Unreadable response"),
-        (Answer(302, b"{}"), "status 302"),
+        (make_reply(b'{"error": "invalid_client"}', 400), "status 400"),
+        (make_reply(b"{}", 429), "status 429"),
+        (make_reply(b"{}", 200), "status 200"),
+        (make_reply(b"<html>", 200), "Unreadable response"),
+        (make_reply(b"{}", 302), "status 302"),
     ],
 )
 def test_secret_without_a_token_fails_the_step(
-    answer: Answer, problem: str, aws: AWS, services: Services, import_handler: Callable[..., Run]
+    answer: Reply, problem: str, aws: AWS, services: Services, import_handler: Callable[..., Run]
 ) -> None:
     run = import_handler()
     version = aws.begin_rotation()

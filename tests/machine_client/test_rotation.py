@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import pytest
 
 from tests.support.cognito import CLIENT_ID
-from tests.support.secret_rotation_aws import AWS, STEPS, Fault, Function, Request
+from tests.support.secret_rotation_aws import AWS, STEPS, Fault, Function
 
 KILLED = -signal.SIGKILL
 
@@ -18,8 +18,8 @@ KILLED = -signal.SIGKILL
 def gives_token(aws: AWS, secret: dict[str, str]) -> bool:
     credentials = base64.b64encode(f"{secret['clientId']}:{secret['clientSecret']}".encode()).decode()
     form = urlencode({"grant_type": "client_credentials", "scope": secret["scope"]})
-    request = Request("/oauth2/token", {"authorization": f"Basic {credentials}"}, form.encode())
-    return aws.answer(request).status == 200
+    status, _ = aws.cognito.give_token(f"Basic {credentials}", form)
+    return status == 200
 
 
 def known_to_cognito(aws: AWS) -> set[str]:

@@ -16,13 +16,13 @@ from tests.support.stack import ROOT
 
 @pytest.fixture
 def api(issuer: str) -> Iterator[str]:
-    """The API as the stack is, but that its user pool is the stand-in."""
+    """The stack's API with the emulated user pool as its issuer."""
     with EngineProcess(ROOT / "template.yaml", "--parameters", f"Issuer={issuer}", f"Audience={CLIENT_ID}") as engine:
         yield f"{engine.url}/api/v1/resources"
 
 
 class Caller:
-    """A program's loop in a thread: each request with a token of its own."""
+    """A program's loop in a thread, with a new token for each request."""
 
     def __init__(self, client: MachineClient, url: str) -> None:
         self._client, self._url = client, url

@@ -1,16 +1,16 @@
 """DynamoDB over real HTTP, with faults that a test schedules."""
 
 import json
-import socket
 import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
 from moto.moto_server.werkzeug_app import create_backend_app
 from werkzeug.test import Client
+
+from tests.support.http_server import Reply, Request, Server, make_reply
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,8 @@ class Hang:
     """The request is not performed and gets no response."""
 
 
+_CUT = Reply(b"", "close")
+
 type Fault = Refusal | Drop | LoseAnswer | Hang | None
 
 
@@ -48,33 +50,16 @@ class DynamoDB:
         self._moto = create_backend_app("dynamodb")
         self._stopped = threading.Event()
         self.operations: list[str] = []
-        service = self
-
-        class RequestHandler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            # Head and body in one packet: a second packet would wait for the acknowledgment of the first.
-            wbufsize = -1
-
-            def do_POST(self) -> None:
-                service._answer(self)
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), RequestHandler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._server = Server(self._answer)
+        self.url = self._server.url
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self._server.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stopped.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self._server.__exit__()
 
     def fail(self, operation: str, *faults: Fault) -> None:
         """Apply one of these faults to each of the next requests for `operation`; None lets one through."""
@@ -93,33 +78,21 @@ class DynamoDB:
                     return fault
         return None
 
-    def _answer(self, request: BaseHTTPRequestHandler) -> None:
-        body = request.rfile.read(int(request.headers["Content-Length"]))
+    def _answer(self, request: Request) -> Reply:
         operation = request.headers["X-Amz-Target"].partition(".")[2]
         self._interludes.pop(operation, lambda: None)()
         fault = self._next_fault(operation)
         if isinstance(fault, Hang):
             self._stopped.wait()
         if isinstance(fault, Hang | Drop):
-            self._cut(request)
-            return
+            return _CUT
         if isinstance(fault, Refusal):
             error = {"__type": f"com.amazonaws.dynamodb.v20120810#{fault.code}", "message": fault.message}
             status, content = fault.status, json.dumps({**error, **dict(fault.more)}).encode()
         else:
             with self._lock:
-                answer = Client(self._moto).post("/", data=body, headers=list(request.headers.items()))
+                answer = Client(self._moto).post("/", data=request.body, headers=list(request.headers.items()))
             status, content = answer.status_code, answer.get_data()
         if isinstance(fault, LoseAnswer):
-            self._cut(request)
-            return
-        request.send_response(status)
-        request.send_header("Content-Type", "application/x-amz-json-1.0")
-        request.send_header("Content-Length", str(len(content)))
-        request.end_headers()
-        request.wfile.write(content)
-
-    @staticmethod
-    def _cut(request: BaseHTTPRequestHandler) -> None:
-        request.close_connection = True
-        request.connection.shutdown(socket.SHUT_RDWR)
+            return _CUT
+        return make_reply(content, status, {"Content-Type": "application/x-amz-json-1.0"})

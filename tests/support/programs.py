@@ -1,6 +1,7 @@
 """The API as `make run` serves it, and the programs of `tools` as make starts them."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,10 @@ from tests.support.stack import ROOT
 
 RUN_SECONDS = 120
 PYTHONPATH = os.pathsep.join(str(ROOT / path) for path in ("layers/shared", "packages/local_engine/src"))
+
+
+def list_make_targets() -> set[str]:
+    return set(re.findall(r"^([a-z-]+):(?!=)", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
 
 
 def run_tool(module: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

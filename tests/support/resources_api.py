@@ -4,9 +4,6 @@ from typing import Any
 
 from tests.support.gateway import Answer, Gateway
 
-UNKNOWN_ID = "019ab0c1-7a3e-7c55-9d1f-3f2b8c6d4e10"
-"""A well-formed ID that no resource has."""
-
 
 class ResourcesApi(Gateway):
     """The gateway, with a method for each route of the resources."""

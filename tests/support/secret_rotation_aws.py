@@ -3,15 +3,12 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,6 +17,7 @@ from moto.secretsmanager.models import secretsmanager_backends
 from werkzeug.test import Client
 
 from tests.support.cognito import CLIENT_ID, SCOPE, USER_POOL_ID, Cognito, Refused, write_error
+from tests.support.http_server import Reply, Request, Server, make_reply
 from tests.support.stack import ROOT, find_resources
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
@@ -34,21 +32,8 @@ CREDENTIALS = {
 }
 
 
-@dataclass(frozen=True)
-class Request:
-    path: str
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def operation(self) -> str:
-        return self.headers.get("x-amz-target", self.path).rpartition(".")[2]
-
-
-@dataclass(frozen=True)
-class Answer:
-    status: int
-    content: bytes
+def read_operation(request: Request) -> str:
+    return str(request.headers.get("x-amz-target", request.target)).rpartition(".")[2]
 
 
 class AWS:
@@ -78,24 +63,25 @@ class AWS:
     def secret_id(self) -> str:
         return str(self._secret.arn)
 
-    def answer(self, request: Request) -> Answer:
+    def answer(self, request: Request) -> Reply:
         """Run one request at a time."""
+        operation = read_operation(request)
         with self._lock:
-            if request.operation == "/oauth2/token":
+            if operation == "/oauth2/token":
                 status, content = self.cognito.give_token(request.headers["authorization"], request.body.decode())
-                return Answer(status, json.dumps(content).encode())
-            if request.path.endswith("openid-configuration"):
-                return Answer(200, json.dumps(self.cognito.describe_issuer()).encode())
-            if request.path.endswith("jwks.json"):
-                return Answer(200, json.dumps(self.cognito.list_keys()).encode())
+                return make_reply(content, status)
+            if request.target.endswith("openid-configuration"):
+                return make_reply(self.cognito.describe_issuer())
+            if request.target.endswith("jwks.json"):
+                return make_reply(self.cognito.list_keys())
             if "secretsmanager" in request.headers["x-amz-target"]:
-                response = self._moto.post("/", data=request.body, headers=request.headers)
+                response = self._moto.post("/", data=request.body, headers=list(request.headers.items()))
                 self._complete_finish()
-                return Answer(response.status_code, response.data)
+                return make_reply(response.data, response.status_code)
             try:
-                return Answer(200, json.dumps(self.cognito.call(request.operation, json.loads(request.body))).encode())
+                return make_reply(self.cognito.call(operation, json.loads(request.body)))
             except Refused as error:
-                return Answer(400, write_error(error).encode())
+                return make_reply(write_error(error).encode(), 400)
 
     def begin_rotation(self) -> str:
         """Add a pending version without a value, as RotateSecret does before it calls the function.
@@ -132,49 +118,6 @@ class AWS:
         stages = self._secret.versions[current]["version_stages"]
         if "AWSPENDING" in stages:
             stages.remove("AWSPENDING")
-
-
-class Server:
-    """Serves `AWS` on a loopback port."""
-
-    def __init__(self, answer: Callable[[Request], Answer | None]) -> None:
-        class RequestHandler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            # Head and body in one packet, because separate ones wait for an acknowledgement.
-            wbufsize = -1
-
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                request = Request(self.path, {name.lower(): value for name, value in self.headers.items()}, body)
-                answered = answer(request)
-                if answered is None:
-                    self.close_connection = True
-                    self.connection.shutdown(socket.SHUT_RDWR)
-                    return
-                self.send_response(answered.status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(answered.content)))
-                self.end_headers()
-                self.wfile.write(answered.content)
-
-            do_GET = do_POST  # noqa: N815
-
-            def log_message(self, *_: Any, **__: Any) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), RequestHandler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
 
 
 @dataclass(frozen=True)
@@ -264,20 +207,21 @@ class Function:
             assert self.run(step, version) == 0, self._log.read_text()
         return version
 
-    def _answer(self, request: Request) -> Answer | None:
-        if request.operation == "/oauth2/token" and "user-agent" in request.headers:
+    def _answer(self, request: Request) -> Reply:
+        operation = read_operation(request)
+        if operation == "/oauth2/token" and "user-agent" in request.headers:
             # All programs use the same token endpoint; the others, unlike the function, send a user agent.
             return self._aws.answer(request)
         call = len(self.calls)
-        self.calls.append(request.operation)
+        self.calls.append(operation)
         kind = ""
-        if self._fault and self._fault.call in (call, request.operation):
+        if self._fault and self._fault.call in (call, operation):
             kind, self._fault = self._fault.kind, None
         answer = self._aws.answer(request)
         if kind == "killed":
             assert self._started.wait(10)
             os.kill(self._process_id, signal.SIGKILL)
-        return None if kind else answer
+        return Reply(b"", "close") if kind else answer
 
     def _read_line(self) -> str:
         line = self._answers.readline().strip()

@@ -23,7 +23,7 @@ def roll_out():
 
 @pytest.fixture
 def verify(copied_stack, roll_out):
-    """Runs the hook for a function in an engine of its own; returns what it reports, and what is logged."""
+    """Return a function that runs the hook in a new engine and returns its report and its log."""
 
     def run(function):
         roll_out.app_spec = write_app_spec(function, "1")

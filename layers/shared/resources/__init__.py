@@ -14,7 +14,7 @@ if ENRICHMENT_URL:
 class _Resources(Collection):
     """Resources: `name`, `type` and free-form `metadata`.
 
-    The enrichment is an attribute of its own and appears in the document as `metadata.enrichment`.
+    The enrichment is stored as a separate attribute and appears in the document as `metadata.enrichment`.
     """
 
     derived = ("enrichment",)

@@ -80,7 +80,7 @@ def test_a_lost_answer_makes_no_conflict_with_itself(remote_api, dynamodb):
 
 @operations
 @pytest.mark.parametrize("code", ["AccessDeniedException", "ResourceNotFoundException", "ValidationException"])
-def test_what_is_nobodys_fault_but_ours_is_a_500_without_its_cause(remote_api, dynamodb, operation, code, capsys):
+def test_an_internal_error_is_a_500_without_its_cause(remote_api, dynamodb, operation, code, capsys):
     dynamodb.fail(operation, Refusal(code, message="secret: the cause"))
     answer = CALLS[operation](remote_api)
     assert answer.status == 500

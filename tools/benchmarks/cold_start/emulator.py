@@ -72,7 +72,7 @@ def find_emulator() -> Path:
 
 
 class TableServer:
-    """The process that stands in for DynamoDB."""
+    """The process that emulates DynamoDB."""
 
     def __init__(self, port: int, authority: Path) -> None:
         self.port = port

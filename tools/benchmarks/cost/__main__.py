@@ -33,7 +33,7 @@ def main() -> int:
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the bills, as SVG")
     parser.add_argument("--write", action="store_true", help=f"write {PAGE.relative_to(ROOT)} and its plot")
     arguments = parser.parse_args()
-    # The translator warns about metrics that nobody collects.
+    # The translator warns about metrics that are not collected.
     logging.getLogger("samtranslator").setLevel(logging.ERROR)
     try:
         parameters = dict(_split_parameter(entry) for entry in arguments.parameters)

@@ -165,7 +165,7 @@ class DynamoDB:
         # Wall-clock time: other clocks may stand still while the environment is frozen.
         if kept and kept.sock and 0 <= time.time() - self._last_used < _LONGEST_IDLE:
             # Between two calls only the connection's end can have arrived. Check before sending the request: afterwards
-            # nobody could tell whether the request was performed.
+            # it would be unknown whether the request was performed.
             arrived = select.poll()
             arrived.register(kept.sock, select.POLLIN)
             if not arrived.poll(0):

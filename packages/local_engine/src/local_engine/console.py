@@ -95,7 +95,7 @@ class Console(Observer):
             self.show(self._prefix(function.logical_id) + shown)
 
     def show_alarm(self, name: str, state: str, reason: str) -> None:
-        """Write the line of an alarm that went off or cleared."""
+        """Write the line of an alarm that was triggered or cleared."""
         self.show(f"{time.strftime('%H:%M:%S')} {self._paint(state, 31 if state == 'ALARM' else 32)} {name}: {reason}")
 
     def _prefix(self, function: str) -> str:

@@ -32,7 +32,7 @@ class Monitoring(Observer):
 
         Args:
             endpoint: URL of the AWS services.
-            show_alarm: called when an alarm goes off or clears, with its name, state and reason.
+            show_alarm: called when an alarm is triggered or clears, with its name, state and reason.
             show_notice: called with a sentence about a part of the stack that is not monitored.
             minute_seconds: length of a minute, in seconds.
         """

@@ -1,1 +1,1 @@
-"""Lambda functions in processes of their own, and asynchronous invocation."""
+"""Lambda functions in separate processes, and asynchronous invocation."""

@@ -1,4 +1,4 @@
-"""Runs Lambda functions in processes of their own, as many at once as there are requests."""
+"""Runs Lambda functions in separate processes, as many at once as there are requests."""
 
 import asyncio
 import contextlib
@@ -290,7 +290,7 @@ class _Process:
                 cwd=function.code_directory,
                 env=_environment(function, self._settings.endpoint, self._settings.lambda_endpoint),
                 pass_fds=(theirs.fileno(), self._settings.lifeline),
-                # A process group of its own: Ctrl-C is for the engine, and the function's own children die with it.
+                # Its own process group: Ctrl-C reaches only the engine, and the function's children end with it.
                 start_new_session=True,
             )
         self._tasks.append(asyncio.create_task(self._watch(self._process)))

@@ -36,7 +36,7 @@ Scope = MutableMapping[str, Any]
 
 
 class Rejection(Exception):
-    """The gateway responds with an error of its own."""
+    """The gateway responds with its own error."""
 
     def __init__(self, status: int, message: str, headers: Headers | None = None) -> None:
         super().__init__(message)

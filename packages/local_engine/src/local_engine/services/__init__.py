@@ -1,4 +1,4 @@
-"""AWS services in a process of their own: DynamoDB, SQS, EventBridge and Secrets Manager."""
+"""AWS services in a separate process: DynamoDB, SQS, EventBridge and Secrets Manager."""
 
 from local_engine.services.aws_services import (
     SERVICES_PORT,
