@@ -68,6 +68,11 @@ class Route:
         """The fixture's path parameters: IDs that nothing has, unless a test creates it."""
         return self.load_event().get("pathParameters", {})
 
+    def matches(self, method: str, path: str) -> bool:
+        """Whether the gateway may send this route a request: a parameter matches any one segment."""
+        pattern = "[^/]+".join(re.escape(text) for text in re.split(r"\{\w+\}", self.path))
+        return method == self.method and re.fullmatch(pattern, path) is not None
+
     def takes(self, name: str) -> bool:
         """Whether the document gives the operation a query parameter or header with this name."""
         return any(name == parameter["name"] for parameter in self.operation.get("parameters", ()))

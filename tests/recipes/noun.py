@@ -4,6 +4,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.recipes.changes import insert_block
+
 FILES = Path(__file__).parent / "orders"
 # The line before which a block goes, by the template and the block's file.
 BLOCKS = {
@@ -37,10 +39,7 @@ def add_noun(project: Path) -> None:
         (project / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(FILES / name, project / name)
     for (template, block), anchor in BLOCKS.items():
-        lines = (project / template).read_text().splitlines(keepends=True)
-        (place,) = [index for index, line in enumerate(lines) if line.startswith(anchor)]
-        lines[place:place] = [read_block(block)]
-        (project / template).write_text("".join(lines))
+        insert_block(project / template, anchor, read_block(block))
     for (template, old), new in CHANGES.items():
         text = (project / template).read_text()
         assert old in text

@@ -1,9 +1,8 @@
-"""A second noun touches no file of the house and no test, and every check covers it.
+"""An endpoint and a second noun touch no file of the house and no test, and every check covers them.
 
-The project's own tests run in a copy of it that has the noun `orders`.
+The project's own tests run in a copy of it that has both.
 """
 
-import difflib
 import os
 import subprocess
 import sys
@@ -16,18 +15,26 @@ import pytest
 
 from local_engine.issuer import AUDIENCE, issuer_url
 from local_engine.testing import EngineProcess, free_port
-from tests.second_noun.noun import list_new_files
+from tests.recipes.changes import Cost
 from tests.support.gateway import ENVIRONMENT
-from tests.support.stack import ROOT
 
 pytestmark = pytest.mark.timeout(600)
 
-MOST_FILES, MOST_LINES = 14, 300
-ROUTES = ("GET /api/v1/orders", "POST /api/v1/orders", "GET /api/v1/orders/{id}")
-# Each run's folders, and the names of its tests: those of the noun, and those that are about no noun in particular.
-RUNS = {"contract api security": "order or not resource", "unit": "order"}
-# Tests whose subject a noun does not change: what is built and published, workflows, sixty other routes.
-LEFT_OUT = ("test_build", "test_published_versions", "test_continuous_integration", "test_sixty_routes")
+MOST_FILES = {"endpoint": 4, "noun": 14}
+MOST_LINES = {"endpoint": 120, "noun": 300}
+ENDPOINT = "GET /api/v1/resources/types"
+ROUTES = (ENDPOINT, "GET /api/v1/orders", "POST /api/v1/orders", "GET /api/v1/orders/{id}")
+# Of the API and security tests, those of the new routes and those that are about no noun in particular.
+TESTS = (
+    "tests/contract", "tests/api", "tests/security", "tests/unit/test_orders.py", "tests/unit/test_cost.py",
+    "tests/unit/test_smoke.py", "tests/unit/test_version_verification.py",
+)  # fmt: skip
+NAMES = "(contract or unit or order or types or not resource)"
+# Slow tests whose subject neither recipe changes: what is built, workflows, traces, the enrichment and the rotation.
+FILES_LEFT_OUT = (
+    "contract/test_build", "contract/test_cold_start", "contract/test_continuous_integration", "api/test_traces",
+)  # fmt: skip
+NAMES_LEFT_OUT = ("test_it_lints", "enriching", "rotation", "simulated", "plot", "one_byte", "the_code_of_a_function")
 
 
 def run(project: Path, *command: str) -> subprocess.CompletedProcess[str]:
@@ -48,16 +55,22 @@ def run(project: Path, *command: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module")
 def results(project: Path) -> Mapping[str, bool]:
     """Whether each test of the copy ran rather than being skipped, by its file and name; all that ran passed."""
-    ran = {}
-    for folders, names in RUNS.items():
-        report = project / "report.xml"
-        options = ["-q", "-p", "no:cacheprovider", f"--junitxml={report}", "-k", names]
-        ignored = [f"--ignore=tests/contract/{name}.py" for name in LEFT_OUT]
-        done = run(project, "-m", "pytest", *options, *ignored, *(f"tests/{folder}" for folder in folders.split()))
-        assert done.returncode == 0, done.stdout[-10_000:] + done.stderr
-        for case in ElementTree.parse(report).iter("testcase"):
-            ran[f"{case.get('classname')}::{case.get('name')}"] = case.find("skipped") is None
-    return ran
+    report = project / "report.xml"
+    options = [
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        f"--junitxml={report}",
+        "-k",
+        f"{NAMES} and not ({' or '.join(NAMES_LEFT_OUT)})",
+    ]
+    ignored = [f"--ignore=tests/{name}.py" for name in FILES_LEFT_OUT]
+    done = run(project, "-m", "pytest", *options, *ignored, *TESTS)
+    assert done.returncode == 0, done.stdout[-10_000:] + done.stderr
+    return {
+        f"{case.get('classname')}::{case.get('name')}": case.find("skipped") is None
+        for case in ElementTree.parse(report).iter("testcase")
+    }
 
 
 def find(results: Mapping[str, bool], test: str, route: str) -> list[str]:
@@ -66,27 +79,25 @@ def find(results: Mapping[str, bool], test: str, route: str) -> list[str]:
     return [name for name in own if results[name] and f"{route}-" in name.replace("]", "-")]
 
 
-def test_it_costs_few_files_and_lines(project: Path) -> None:
-    new = {str(name): len((project / name).read_text().splitlines()) for name in list_new_files()}
-    changed = {}
-    for path in project.rglob("*"):
-        name = path.relative_to(project)
-        if path.is_file() and str(name) not in new and "__pycache__" not in name.parts and name.suffix != ".xml":
-            lines = path.read_bytes().splitlines()
-            before = (ROOT / name).read_bytes().splitlines()
-            if lines != before:
-                changed[str(name)] = sum(
-                    late - early
-                    for kind, _, _, early, late in difflib.SequenceMatcher(None, before, lines).get_opcodes()
-                    if kind != "equal"
-                )
-    cost = new | changed
-    for name, lines in cost.items():
-        print(f"{lines:>5}  {name}")
-    print(f"{sum(cost.values()):>5}  lines in {len(cost)} files")
-    assert changed.keys() == {"template.yaml", "stacks/identity.yaml"}
-    assert len(cost) <= MOST_FILES
-    assert sum(cost.values()) <= MOST_LINES
+@pytest.mark.parametrize(
+    ("recipe", "templates"), [("endpoint", {"template.yaml"}), ("noun", {"template.yaml", "stacks/identity.yaml"})]
+)
+def test_it_costs_few_files_and_lines(
+    costs: Mapping[str, Mapping[str, Cost]], recipe: str, templates: set[str]
+) -> None:
+    files = costs[recipe]
+    for name, cost in files.items():
+        print(f"{cost.lines:>5} lines  {'new file' if cost.new else f'{cost.hunks} hunks':>8}  {name}")
+    print(f"{sum(cost.lines for cost in files.values()):>5} lines in {len(files)} files")
+    assert {name for name, cost in files.items() if not cost.new} == templates
+    assert len(files) <= MOST_FILES[recipe]
+    assert sum(cost.lines for cost in files.values()) <= MOST_LINES[recipe]
+
+
+def test_the_endpoint_costs_few_lines_of_the_template(costs: Mapping[str, Mapping[str, Cost]]) -> None:
+    cost = costs["endpoint"]["template.yaml"]
+    assert cost.hunks <= 3
+    assert cost.lines <= 30
 
 
 @pytest.mark.parametrize(
@@ -117,6 +128,7 @@ def test_every_route_is_covered(results: Mapping[str, bool], test: str) -> None:
         ("tests.security.test_users::test_key_injected_through_an_id", "GET /api/v1/orders/{id}"),
         ("tests.security.test_users::test_anothers_idempotency_key", "POST /api/v1/orders"),
         ("tests.api.test_concurrency::test_many_requests_with_one_key_create_one_item", "POST /api/v1/orders"),
+        ("tests.contract.test_routes::test_an_event_is_one_of_its_route", ENDPOINT),
         ("tests.api.test_concurrency::test_pages_are_exact_while_others_write", "GET /api/v1/orders"),
     ],
 )
@@ -129,15 +141,17 @@ def test_tests_for_every_noun_ran(results: Mapping[str, bool]) -> None:
         "tests.security.test_logs::test_the_engine_writes_nothing_that_was_sent_in_confidence",
         "tests.security.test_traces::test_traces_hold_nothing_that_was_sent_in_confidence",
         "tests.security.test_document::test_each_attack_has_a_row",
+        "tests.api.test_count_types::test_resources_are_counted_by_type",
+        "tests.unit.test_orders::test_an_order_comes_back_digit_by_digit",
         "tests.api.test_schema::test_every_answer_is_one_that_the_document_describes",
     ):
         assert results[test], f"{test} was skipped"
 
 
-def test_it_is_in_the_projects_style(project: Path) -> None:
-    files = [str(name) for name in list_new_files() if name.suffix == ".py"]
+def test_it_is_in_the_projects_style(project: Path, costs: Mapping[str, Mapping[str, Cost]]) -> None:
+    names = [name for files in costs.values() for name in files if name.endswith(".py")]
     for command in (("check",), ("format", "--check")):
-        done = run(project, "-m", "ruff", *command, *files)
+        done = run(project, "-m", "ruff", *command, *names)
         assert done.returncode == 0, done.stdout
 
 
