@@ -120,13 +120,13 @@ deploy: .venv/dev
 	@$(python) -m tools.deploy protect --stage "$(STAGE)"
 	@$(MAKE) --no-print-directory smoke STAGE="$(STAGE)"
 
+# The API to call: of a deployed stack, or the one that `make run` serves.
+target = $(if $(STAGE),--stage "$(STAGE)",$(if $(STACK),--stack "$(STACK)",--url "$(or $(URL),http://127.0.0.1:$(PORT))"))
+
 ## smoke: send a request to every route and clean up (URL= of `make run`, or STAGE= or STACK= of a deployed stack)
 .PHONY: smoke
 smoke: .venv/dev
-	@$(python) -m tools.smoke $(if $(URL),--url "$(URL)") $(if $(STAGE),--stage "$(STAGE)") $(if $(STACK),--stack "$(STACK)")
-
-# The API to load: of a deployed stack, or the one that `make run` serves.
-target = $(if $(STAGE),--stage "$(STAGE)",$(if $(STACK),--stack "$(STACK)",--url "$(or $(URL),http://127.0.0.1:$(PORT))"))
+	@$(python) -m tools.smoke $(target)
 
 ## load: send load to `make run`, or to STAGE= or STACK= (PROFILE= of tools/benchmarks/load/profiles, ARGS=--help)
 .PHONY: load

@@ -142,6 +142,7 @@ def workflow(tmp_path):
     return tmp_path / ".github/workflows/ci.yml"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("old", "new"),
     [

@@ -215,7 +215,8 @@ class Gateway:
 
 
 def _match(method: str, path: str) -> tuple[str, dict[str, str]]:
-    for route in list_routes():
+    # A literal path comes before one with parameters, as at the gateway.
+    for route in sorted(list_routes(), key=lambda route: route.path.count("{")):
         pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]*)", re.escape(route.path))
         found = re.fullmatch(pattern, path)
         if found and route.method == method:
