@@ -19,7 +19,7 @@ from tests.support.http_server import Reply, Request, Server, make_reply
 from tests.support.roll_out_aws import EVENT, STACK_ID, RollOut, list_resources, write_app_spec
 from tests.support.stack import ROOT, Route, list_routes
 
-pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
+pytestmark = [pytest.mark.slow, pytest.mark.allow_hosts(["127.0.0.1"])]
 FUNCTIONS = {route.function: f"api-{route.function}-A1B2C3" for route in list_routes()}
 CRASH = make_reply({"errorMessage": "No module named 'gone'"}, headers={"X-Amz-Function-Error": "Unhandled"})
 

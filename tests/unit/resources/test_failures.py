@@ -6,6 +6,8 @@ from tests.support.dynamodb import Drop, Hang, LoseAnswer, Refusal
 from tests.support.gateway import import_functions
 from tests.support.resources_api import ResourcesApi
 
+pytestmark = pytest.mark.slow
+
 RESOURCE = "019ab0c1-7a3e-7c55-9d1f-3f2b8c6d4e10"
 CALLS = {
     "Query": lambda api: api.page(),

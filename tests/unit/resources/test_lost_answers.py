@@ -4,6 +4,8 @@ import pytest
 
 from tests.support.dynamodb import LoseAnswer, Refusal
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("faults", [[LoseAnswer()], [LoseAnswer(), Refusal("ThrottlingException")]])
 def test_a_delete_that_was_done_is_no_404(remote_api, dynamodb, faults):

@@ -16,7 +16,7 @@ from tests.support.http_server import Reply, Server, make_reply
 from tests.support.resources_api import ResourcesApi
 from tests.support.xray_daemon import Daemon, sample
 
-pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
+pytestmark = [pytest.mark.slow, pytest.mark.allow_hosts(["127.0.0.1"])]
 
 TRACE, SEGMENT = "1-67a1b2c3-0123456789abcdef01234567", "53995c3f42cd8ad8"
 SAMPLED = f"Root={TRACE};Parent={SEGMENT};Sampled=1"
