@@ -1,4 +1,4 @@
-"""The pre-traffic hook with the rights of its own role: it tries versions that are deployed and reports the result.
+"""The pre-traffic hook under its execution role: it tries versions that are deployed and reports the result.
 
 The emulator has no CodeDeploy: the hook is invoked as CodeDeploy does it, and a strict stub keeps its reports.
 """

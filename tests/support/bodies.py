@@ -119,7 +119,7 @@ def list_possible_attacks() -> Iterator[tuple[str, str | int]]:
 
 def _place(route: Route, places: Iterable[Place], fragment: str, expected: str | int) -> Attack:
     contents = (write(route, place, fragment) for place in places)
-    # A lone surrogate in a fragment stands for the bytes of its own encoding.
+    # A lone surrogate in a fragment stands for the bytes of its encoding.
     return Attack(tuple((content.encode("utf-8", "surrogatepass"), None) for content in contents), expected)
 
 

@@ -80,7 +80,7 @@ class TableServer:
         self._context = ssl.create_default_context(cafile=str(authority))
 
     def set_items(self, items: int) -> None:
-        """Set the number of the user's items, and forget the requests so far."""
+        """Set how many items the user has, and forget the requests so far."""
         self._exchange("PUT", f"/items/{items}")
 
     def read_requests(self) -> list[dict[str, Any]]:

@@ -52,7 +52,7 @@ class Figures:
 
 @dataclass
 class Growth:
-    """Cost of one list request for a number of the user's items, as DynamoDB counts it."""
+    """Cost of one list request by how many items the user has, as DynamoDB counts it."""
 
     items: int
     queries: int

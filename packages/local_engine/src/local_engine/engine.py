@@ -72,9 +72,8 @@ class Engine:
             times = _edit_times(self._sources)
             if times == self._edit_times:
                 return
-            edited = {
-                path for path, *pair in zip(self._sources, self._edit_times, times, strict=True) if len({*pair}) > 1
-            }
+            compared = zip(self._sources, self._edit_times, times, strict=True)
+            edited = {path for path, before, after in compared if before != after}
             # Set before the attempt, so that a faulty template is reported once.
             self._edit_times = times
             try:

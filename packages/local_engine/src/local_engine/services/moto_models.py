@@ -1,6 +1,6 @@
 """Bounded memory for moto.
 
-For a dashboard of its own server, moto keeps every instance of its models: each DynamoDB item ever written and each
+For its server's dashboard, moto keeps every instance of its models: each DynamoDB item ever written and each
 copy made for a response, some kilobytes per request. It also keeps every record of a table's stream, some kilobytes per
 write. DynamoDB keeps them for 24 hours.
 """
