@@ -176,6 +176,7 @@ lock: .venv/dev
 	$(pin) $(locked)/dev.in --output-file $(locked)/dev.txt
 	$(pin) $(locked)/run.in --constraint $(locked)/dev.txt --output-file $(locked)/run.txt
 	$(pin) layers/shared/requirements.in --constraint $(locked)/run.txt --output-file layers/shared/requirements.txt
+	$(pin) functions/rotate_client_secret/requirements.in --constraint $(locked)/run.txt --output-file functions/rotate_client_secret/requirements.txt
 	$(pin) examples/machine_client/requirements.in --constraint $(locked)/dev.txt --output-file examples/machine_client/requirements.txt
 	@# dev.txt adds to run.txt, so each pin of the environment stands once.
 	$(pin) $(locked)/dev.in --constraint $(locked)/run.txt --output-file $(locked)/dev.txt \

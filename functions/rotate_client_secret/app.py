@@ -1,13 +1,17 @@
-"""Rotates the machine client's secret for Secrets Manager, one of four steps in each call."""
+"""Rotates the machine client's secret for Secrets Manager, one of four steps in each call, and retires the previous one."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from rotation import MachineClient, Rotation
-from serverless_api import logger, read_setting
+from rotation import MachineClient, Rotation, retire_secrets
+from serverless_api import logger, read_count, read_setting
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
+
+RETIREMENT = "retireSecrets"
+"""The step of the daily schedule. Secrets Manager has four of its own."""
 
 _client = MachineClient(
     user_pool_id=read_setting("USER_POOL_ID"),
@@ -15,14 +19,19 @@ _client = MachineClient(
     scope=read_setting("CLIENT_SCOPE"),
     token_endpoint=read_setting("TOKEN_ENDPOINT"),
 )
+_grace = timedelta(days=read_count("SECRET_GRACE_DAYS", default=7))
 
 
 def handler(event: Mapping[str, str], context: "LambdaContext") -> None:
-    step, version = event["Step"], event["ClientRequestToken"]
+    step, version = event["Step"], event.get("ClientRequestToken")
     logger.append_keys(function_request_id=context.aws_request_id, step=step, version=version)
     try:
-        Rotation(_client, event["SecretId"], version).run(step)
+        if step == RETIREMENT:
+            retired = retire_secrets(_client, event["SecretId"], _grace)
+            logger.info("Previous secrets are deleted", secrets=retired)
+        else:
+            Rotation(_client, event["SecretId"], event["ClientRequestToken"]).run(step)
     except Exception:
-        logger.exception("The step failed; Secrets Manager retries it or starts another rotation")
+        logger.exception("The step failed; it is retried, or runs again in the next rotation or on the next day")
         raise
     logger.info("The step is done")

@@ -1,11 +1,11 @@
-"""Rotates the secret of a Cognito machine client in the four steps that Secrets Manager defines.
+"""Rotates the secret of a Cognito machine client in the four steps that Secrets Manager defines, and retires old ones.
 
 A Cognito client can have two secrets, and both work. A rotation deletes the previous secret, adds a new one, tests it
-and makes it current. The secret that was current works until the next rotation, so a program that reads the secret once
-per rotation never holds one that does not work.
+and makes it current. The secret that was current works for a grace period, until its retirement, so a program that
+reads the secret once in that time never holds one that does not work.
 
 Any step may run twice or stop anywhere. At worst it leaves a secret in Cognito that no version in Secrets Manager
-names; the next rotation deletes that one first. The current secret is never deleted.
+names; the next rotation deletes that one first, or the next retirement does. The current secret is never deleted.
 
 Sources: "Rotation by Lambda function", AWS Secrets Manager User Guide; `AddUserPoolClientSecret`,
 `ListUserPoolClientSecrets` and `DeleteUserPoolClientSecret`, Amazon Cognito user pools API Reference.
@@ -14,7 +14,9 @@ Sources: "Rotation by Lambda function", AWS Secrets Manager User Guide; `AddUser
 import json
 from base64 import b64encode
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection, HTTPSConnection
 from ipaddress import ip_address
 from typing import Any
@@ -53,6 +55,11 @@ class MachineClient:
     scope: str
     token_endpoint: str
 
+    @property
+    def key(self) -> dict[str, str]:
+        """Parameters that name the client in Cognito's operations."""
+        return {"UserPoolId": self.user_pool_id, "ClientId": self.client_id}
+
 
 class Rotation:
     """One rotation, which takes a version of the secret from pending to current."""
@@ -66,7 +73,6 @@ class Rotation:
             version: ID of the new version, the `ClientRequestToken` of Secrets Manager's event.
         """
         self._client = client
-        self._key = {"UserPoolId": client.user_pool_id, "ClientId": client.client_id}
         self._secret_id = secret_id
         self._version = version
 
@@ -105,10 +111,10 @@ class Rotation:
         """Have Cognito create a secret, and store it as the pending version."""
         if self._read(VersionId=self._version):
             return
-        held = _cognito.list_user_pool_client_secrets(**self._key)["ClientSecrets"]
+        held = _list_secrets(self._client)
         if len(held) >= MAX_SECRETS:
-            _cognito.delete_user_pool_client_secret(**self._key, ClientSecretId=self._choose_dispensable(held))
-        added = _cognito.add_user_pool_client_secret(**self._key)["ClientSecretDescriptor"]
+            _delete_secret(self._client, self._choose_dispensable(held))
+        added = _cognito.add_user_pool_client_secret(**self._client.key)["ClientSecretDescriptor"]
         value = {
             "clientId": self._client.client_id,
             "clientSecret": added["ClientSecretValue"],
@@ -140,8 +146,7 @@ class Rotation:
     def _check_secret(self) -> None:
         """Check that Cognito has the pending secret. Nothing is set: Cognito created the secret."""
         pending = self._read_pending()
-        held = _cognito.list_user_pool_client_secrets(**self._key)["ClientSecrets"]
-        if pending["clientSecretId"] not in {secret["ClientSecretId"] for secret in held}:
+        if pending["clientSecretId"] not in {secret["ClientSecretId"] for secret in _list_secrets(self._client)}:
             # A version cannot be written twice, so this one is lost. Without its label the next rotation can start.
             _secrets_manager.update_secret_version_stage(
                 SecretId=self._secret_id, VersionStage="AWSPENDING", RemoveFromVersionId=self._version
@@ -180,13 +185,68 @@ class Rotation:
         return pending
 
     def _read(self, **version: str) -> Mapping[str, str]:
-        """Return a version's value; empty if the version does not exist or has no value."""
-        try:
-            answer = _secrets_manager.get_secret_value(SecretId=self._secret_id, **version)
-        except _secrets_manager.exceptions.ResourceNotFoundException:
-            return {}
-        value: dict[str, str] = json.loads(answer["SecretString"])
-        return value
+        return _read_version(self._secret_id, **version)
+
+
+def retire_secrets(client: MachineClient, secret_id: str, grace: timedelta) -> int:
+    """Delete the client's secrets except the current one, once they and the last rotation are older than `grace`.
+
+    A rotation that begins at the same time adds a secret that is too young to be deleted. While one runs, nothing is
+    deleted: it has already deleted the previous secret, or is about to.
+
+    Args:
+        client: the client whose secrets are retired.
+        secret_id: name or ARN of the secret in Secrets Manager.
+        grace: how long the previous secret works beside the current one.
+
+    Returns:
+        The number of deleted secrets.
+
+    Raises:
+        RotationError: Cognito no longer has the current secret, so another one may be all that the client has.
+        botocore.exceptions.ClientError: Secrets Manager or Cognito refuses a call.
+        botocore.exceptions.BotoCoreError: Secrets Manager or Cognito does not answer.
+    """
+    deadline = datetime.now(UTC) - grace
+    described = _secrets_manager.describe_secret(SecretId=secret_id)
+    versions = {label: version for version, labels in described["VersionIdsToStages"].items() for label in labels}
+    is_rotating = versions.get("AWSPENDING") not in (None, versions["AWSCURRENT"])
+    rotated = described.get("LastRotatedDate")
+    if is_rotating or rotated is None or rotated > deadline:
+        return 0
+    current = _read_version(secret_id, VersionId=versions["AWSCURRENT"]).get("clientSecretId")
+    held = _list_secrets(client)
+    if current not in {secret["ClientSecretId"] for secret in held}:
+        raise RotationError("Cognito no longer has the current secret; start a rotation.")
+    retired = [
+        secret["ClientSecretId"]
+        for secret in held
+        if secret["ClientSecretId"] != current and secret["ClientSecretCreateDate"] <= deadline
+    ]
+    for client_secret_id in retired:
+        _delete_secret(client, client_secret_id)
+    return len(retired)
+
+
+def _list_secrets(client: MachineClient) -> list[dict[str, Any]]:
+    secrets: list[dict[str, Any]] = _cognito.list_user_pool_client_secrets(**client.key)["ClientSecrets"]
+    return secrets
+
+
+def _delete_secret(client: MachineClient, client_secret_id: str) -> None:
+    """Delete a secret in Cognito, unless a rotation and a retirement at the same time have done it."""
+    with suppress(_cognito.exceptions.ResourceNotFoundException):
+        _cognito.delete_user_pool_client_secret(**client.key, ClientSecretId=client_secret_id)
+
+
+def _read_version(secret_id: str, **version: str) -> Mapping[str, str]:
+    """Return a version's value; empty if the version does not exist or has no value."""
+    try:
+        answer = _secrets_manager.get_secret_value(SecretId=secret_id, **version)
+    except _secrets_manager.exceptions.ResourceNotFoundException:
+        return {}
+    value: dict[str, str] = json.loads(answer["SecretString"])
+    return value
 
 
 def _connect(url: str) -> tuple[HTTPConnection, str]:

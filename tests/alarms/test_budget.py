@@ -46,8 +46,8 @@ def find_sent(budget: Mapping[str, Any], dollars: float) -> set[str]:
 def test_a_month_over_budget_sends_notifications(share: float, sent: set[str]) -> None:
     month = count_month()
     resources = translate_stack(MonthlyBudget=str(round(month * share, 2))).resources
-    assert find_sent(resources["Operations/Budget"].properties, month) == sent
+    assert find_sent(resources["Budget/Budget"].properties, month) == sent
 
 
 def test_there_is_no_budget_by_default() -> None:
-    assert "Operations/Budget" not in translate_stack().resources
+    assert "Budget/Budget" not in translate_stack().resources

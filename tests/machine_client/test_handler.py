@@ -10,10 +10,11 @@ import pytest
 from tests.support.cognito import CLIENT_ID, SCOPE, USER_POOL_ID
 from tests.support.functions import import_function
 from tests.support.http_server import Reply, Request, Server, make_reply
-from tests.support.secret_rotation_aws import AWS, CREDENTIALS, STEPS, read_operation
+from tests.support.secret_rotation_aws import AWS, CREDENTIALS, GRACE_DAYS, STEPS, read_operation, read_retirement
 from tests.support.stack import ROOT
 
-type Run = Callable[[str, str], None]
+type Run = Callable[..., None]
+RETIREMENT = "retireSecrets"
 
 
 class Services:
@@ -54,14 +55,17 @@ def import_handler(aws: AWS, services: Services, monkeypatch: pytest.MonkeyPatch
                 "POWERTOOLS_SERVICE_NAME": "api",
                 "TABLE_NAME": "resources",
                 "TOKEN_ENDPOINT": token_endpoint,
+                "SECRET_GRACE_DAYS": str(GRACE_DAYS),
                 "USER_POOL_ID": USER_POOL_ID,
             }
             for name, value in settings.items():
                 monkeypatch.setenv(name, value)
             handler = imports.enter_context(import_function(ROOT / "functions/rotate_client_secret"))
 
-            def run(step: str, version: str) -> None:
+            def run(step: str, version: str = "") -> None:
                 event = {"Step": step, "SecretId": aws.secret_id, "ClientRequestToken": version}
+                if step == RETIREMENT:
+                    event = read_retirement(aws.secret_id)
                 handler(event, SimpleNamespace(aws_request_id="8f5a4c1e-0000-4000-8000-00000000f00d"))
 
             return run
@@ -147,3 +151,53 @@ def test_steps_out_of_order_and_unknown_ones_are_refused(aws: AWS, import_handle
         run("testSecret", version)
     with pytest.raises(Exception, match="is not a rotation step"):
         run("dropSecret", version)
+
+
+def test_previous_secret_is_deleted_after_the_grace_period(aws: AWS, import_handler: Callable[..., Run]) -> None:
+    run = import_handler()
+    rotate(aws, run)
+    rotate(aws, run)
+    aws.pass_days(GRACE_DAYS - 0.1)
+    run(RETIREMENT)
+    assert len(aws.cognito.secrets) == 2
+    aws.pass_days(0.2)
+    run(RETIREMENT)
+    assert [secret.id for secret in aws.cognito.secrets] == [aws.read()["clientSecretId"]]
+    run(RETIREMENT)
+    assert len(aws.cognito.secrets) == 1
+
+
+def test_nothing_is_retired_before_the_first_rotation(aws: AWS, import_handler: Callable[..., Run]) -> None:
+    run = import_handler()
+    aws.pass_days(100)
+    run(RETIREMENT)
+    assert len(aws.cognito.secrets) == 1
+
+
+def test_young_secret_is_not_retired_although_the_last_rotation_is_old(
+    aws: AWS, import_handler: Callable[..., Run]
+) -> None:
+    run = import_handler()
+    rotate(aws, run)
+    aws.pass_days(100)
+    (previous,) = (secret for secret in aws.cognito.secrets if secret.id != aws.read()["clientSecretId"])
+    # A rotation that began after the retirement had read the secret's description.
+    previous.created += 100 * 86400
+    run(RETIREMENT)
+    assert previous in aws.cognito.secrets
+
+
+def test_last_secret_is_kept_if_the_current_one_is_gone(aws: AWS, import_handler: Callable[..., Run]) -> None:
+    run = import_handler()
+    rotate(aws, run)
+    aws.pass_days(100)
+    aws.cognito.secrets = [secret for secret in aws.cognito.secrets if secret.id != aws.read()["clientSecretId"]]
+    with pytest.raises(Exception, match="no longer has the current secret"):
+        run(RETIREMENT)
+    assert len(aws.cognito.secrets) == 1
+
+
+def rotate(aws: AWS, run: Run) -> None:
+    version = aws.begin_rotation()
+    for step in STEPS:
+        run(step, version)

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import pytest
 
 from tests.support.cognito import CLIENT_ID
-from tests.support.secret_rotation_aws import AWS, STEPS, Fault, Function
+from tests.support.secret_rotation_aws import AWS, GRACE_DAYS, STEPS, Fault, Function
 
 KILLED = -signal.SIGKILL
 
@@ -35,7 +35,7 @@ def test_first_rotation_fills_the_secret_that_the_stack_makes_empty(aws: AWS, fu
     assert gives_token(aws, secret)
 
 
-def test_secret_works_until_the_rotation_after_the_one_that_replaced_it(aws: AWS, function: Function) -> None:
+def test_secret_works_beside_its_successor_until_the_next_rotation_or_its_retirement(aws: AWS, function: Function) -> None:
     function.rotate()
     for _ in range(3):
         old = aws.read()
@@ -127,6 +127,62 @@ def test_next_run_heals_a_step_that_did_not_hear_that_it_was_heard(
     for again in STEPS:
         assert function.run(again, version) == 0, log.read_text()
     assert aws.find_version("AWSCURRENT") == version
+    assert gives_token(aws, aws.read())
+
+
+def test_retirement_heals_wherever_it_was_killed(aws: AWS, function: Function, log: Path) -> None:
+    function.rotate()
+    struck: list[str] = []
+    for kind in ("killed", "answer lost"):
+        for call in itertools.count():
+            function.rotate()
+            aws.pass_days(GRACE_DAYS + 1)
+            function.retire(Fault(call, kind))
+            if len(function.calls) <= call:
+                break
+            struck.append(function.calls[call])
+            assert gives_token(aws, aws.read())
+            assert function.retire() == 0, log.read_text()
+            assert known_to_cognito(aws) == {aws.read()["clientSecretId"]}
+    assert set(struck) == {
+        "DescribeSecret",
+        "GetSecretValue",
+        "ListUserPoolClientSecrets",
+        "DeleteUserPoolClientSecret",
+    }
+
+
+def test_retirement_leaves_a_rotation_alone_wherever_the_rotation_is(aws: AWS, function: Function, log: Path) -> None:
+    function.rotate()
+    for step in STEPS:
+        for call in itertools.count():
+            version = aws.begin_rotation()
+            for earlier in STEPS[: STEPS.index(step)]:
+                assert function.run(earlier, version) == 0
+            function.run(step, version, Fault(call, "killed"))
+            is_whole = len(function.calls) <= call
+            # A rotation that hangs for longer than the grace period.
+            aws.pass_days(GRACE_DAYS + 1)
+            assert function.retire() == 0, log.read_text()
+            assert gives_token(aws, aws.read())
+            for again in STEPS:
+                assert function.run(again, version) == 0, log.read_text()
+            assert aws.find_version("AWSCURRENT") == version
+            assert gives_token(aws, aws.read())
+            if is_whole:
+                break
+
+
+def test_rotation_and_retirement_may_delete_the_same_secret(aws: AWS, function: Function, log: Path) -> None:
+    function.rotate()
+    function.rotate()
+    version = aws.begin_rotation()
+    # The rotation has decided which secret to delete when somebody else deletes it.
+    function.before["DeleteUserPoolClientSecret"] = lambda: aws.cognito.secrets.pop(0)
+    assert function.run("createSecret", version) == 0, log.read_text()
+    assert not function.before
+    for step in STEPS[1:]:
+        assert function.run(step, version) == 0
     assert gives_token(aws, aws.read())
 
 

@@ -10,7 +10,7 @@ import pytest
 from examples.machine_client.machine_client import MachineClient
 from local_engine.testing import EngineProcess, poll
 from tests.support.cognito import CLIENT_ID
-from tests.support.secret_rotation_aws import AWS, STEPS, Fault, Function
+from tests.support.secret_rotation_aws import AWS, GRACE_DAYS, STEPS, Fault, Function
 from tests.support.stack import ROOT
 
 
@@ -75,6 +75,15 @@ def test_program_sees_no_failure_through_three_rotations(
                     killed += 1
             assert aws.find_version("AWSCURRENT") == version
             secrets.add(aws.read()["clientSecret"])
+            # The daily retirement, killed as well, once the program has had time to read the new secret.
+            aws.pass_days(GRACE_DAYS + 1)
+            for call in itertools.count():
+                status = function.retire(Fault(call, "killed"))
+                caller.wait_for_another_answer()
+                if status == 0:
+                    break
+                killed += 1
+            assert len(aws.cognito.secrets) == 1
     assert caller.failure is None
     assert set(caller.statuses) == {200}
     assert len(secrets) == 4

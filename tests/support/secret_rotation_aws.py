@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -23,6 +24,7 @@ from tests.support.stack import ROOT, find_resources
 ACCOUNT, REGION = "123456789012", "us-east-1"
 SECRET_NAME = "machine-client"
 IDENTITY = "stacks/identity.yaml"
+GRACE_DAYS = 7
 STEPS = ("createSecret", "setSecret", "testSecret", "finishSecret")
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "testing",
@@ -30,6 +32,14 @@ CREDENTIALS = {
     "AWS_REGION": REGION,
     "AWS_DEFAULT_REGION": REGION,
 }
+
+
+def read_retirement(secret_id: str) -> dict[str, str]:
+    """The event of the daily schedule."""
+    schedule = find_resources("AWS::Serverless::Function", IDENTITY)["RotateClientSecret"]["Properties"]["Events"]
+    text = schedule["Retirement"]["Properties"]["Input"]["Fn::Sub"]
+    event: dict[str, str] = json.loads(text.replace("${MachineClientSecret}", secret_id))
+    return event
 
 
 def read_operation(request: Request) -> str:
@@ -58,6 +68,7 @@ class AWS:
             force_overwrite=False,
         )
         (self._secret,) = backend.secrets.values()
+        self._secret.rotation_enabled = self._secret.rotation_requested = True
 
     @property
     def secret_id(self) -> str:
@@ -98,6 +109,14 @@ class AWS:
             }
             return version
 
+    def pass_days(self, days: float) -> None:
+        """Make the secrets and the last rotation so much older."""
+        with self._lock:
+            for secret in self.cognito.secrets:
+                secret.created -= days * 86400
+            if self._secret.last_rotation_date:
+                self._secret.last_rotation_date -= int(days * 86400)
+
     def find_version(self, stage: str) -> str | None:
         with self._lock:
             versions = self._secret.versions.items()
@@ -110,14 +129,15 @@ class AWS:
             return json.loads(self._secret.versions[version]["secret_string"])
 
     def _complete_finish(self) -> None:
-        # moto does not do this when AWSCURRENT moves: the version becomes the default, and is no longer pending
-        # ("Rotation by Lambda function", AWS Secrets Manager User Guide).
+        # moto does not do this when AWSCURRENT moves: the version becomes the default and is no longer pending, and the
+        # secret counts as rotated ("Rotation by Lambda function", AWS Secrets Manager User Guide).
         current = self.find_version("AWSCURRENT")
         assert current
         self._secret.set_default_version_id(current)
         stages = self._secret.versions[current]["version_stages"]
         if "AWSPENDING" in stages:
             stages.remove("AWSPENDING")
+            self._secret.last_rotation_date = int(time.time())
 
 
 @dataclass(frozen=True)
@@ -144,6 +164,8 @@ class Function:
         self._process_id = 0
         self.calls: list[str] = []
         """Operations that the last run called, in order."""
+        self.before: dict[str, Callable[[], object]] = {}
+        """What happens elsewhere just before an operation, once."""
 
     def __enter__(self) -> Self:
         self._server = Server(self._answer).__enter__()
@@ -155,6 +177,7 @@ class Function:
             "CLIENT_ID": CLIENT_ID,
             "CLIENT_SCOPE": SCOPE,
             "TOKEN_ENDPOINT": f"{self._server.url}/oauth2/token",
+            "SECRET_GRACE_DAYS": str(GRACE_DAYS),
         }
         with self._log.open("w") as log:
             self._host = subprocess.Popen(
@@ -191,9 +214,15 @@ class Function:
 
     def run(self, step: str, version: str, fault: Fault | None = None) -> int:
         """Send a step's event; returns the process's exit status, or the negative signal number if it was killed."""
+        return self._send({"Step": step, "SecretId": self._aws.secret_id, "ClientRequestToken": version}, fault)
+
+    def retire(self, fault: Fault | None = None) -> int:
+        """Send the event of the daily schedule; returns what `run` does."""
+        return self._send(read_retirement(self._aws.secret_id), fault)
+
+    def _send(self, event: dict[str, str], fault: Fault | None) -> int:
         self.calls, self._fault = [], fault
         self._started.clear()
-        event = {"Step": step, "SecretId": self._aws.secret_id, "ClientRequestToken": version}
         self._events.write(json.dumps(event) + "\n")
         self._events.flush()
         self._process_id = int(self._read_line())
@@ -217,6 +246,7 @@ class Function:
         kind = ""
         if self._fault and self._fault.call in (call, operation):
             kind, self._fault = self._fault.kind, None
+        self.before.pop(operation, bool)()
         answer = self._aws.answer(request)
         if kind == "killed":
             assert self._started.wait(10)
