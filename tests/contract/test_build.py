@@ -1,5 +1,7 @@
 """What `sam build` makes of the layer and the functions."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -48,3 +50,24 @@ def test_the_function_of_a_route_holds_its_own_modules_alone(build):
     for route in list_routes():
         built = {path.name for path in (build / route.function).rglob("*") if path.is_file() and path.suffix != ".pyc"}
         assert built - {"requirements.txt"} == {path.name for path in route.folder.glob("*.py")}
+
+
+def test_the_rotation_alone_brings_an_sdk_which_knows_its_operations(build):
+    (folder,) = {path.parent for path in build.rglob("boto3") if path.is_dir()}
+    assert folder == build / "Identity" / "RotateClientSecret"
+    # As in Lambda, where the function's folder comes first.
+    program = """
+        import sys
+        sys.path.insert(0, sys.argv[1])
+        import boto3
+        client = boto3.client("cognito-idp", region_name="us-east-1", aws_access_key_id="-", aws_secret_access_key="-")
+        calls = client.add_user_pool_client_secret, client.delete_user_pool_client_secret
+        print(boto3.__file__, client.list_user_pool_client_secrets.__name__, len(calls))
+    """
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", "\n".join(map(str.strip, program.splitlines())), folder],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.startswith(str(folder)), done.stderr

@@ -52,7 +52,7 @@ def test_only_prod_refuses_to_lose_table_and_user_pool(stage):
 def test_codedeploy_may_move_the_aliases_of_this_stack_and_invoke_the_hook():
     role = find_translated("AWS::IAM::Role")["RollOutRole"]
     (statement,) = role["AssumeRolePolicyDocument"]["Statement"]
-    assert statement["Principal"] == {"Service": "codedeploy.amazonaws.com"}
+    assert statement["Principal"] == {"Service": f"codedeploy.{REGION}.amazonaws.com"}
     (policy,) = role["Policies"]
     functions, alarms = policy["PolicyDocument"]["Statement"]
     # Of the managed policy AWSCodeDeployRoleForLambdaLimited, what does not concern revisions in S3.
