@@ -22,6 +22,7 @@ from tests.support.permissions import (
     LOG_ACTIONS,
     MANAGED_POLICIES,
     TRACE_ACTIONS,
+    find_translated,
     list_functions,
     read_role,
     translate_stack,
@@ -157,6 +158,24 @@ def test_a_function_has_a_role_that_only_lambda_can_assume(function: str) -> Non
         "Principal": {"Service": ["lambda.amazonaws.com"]},
         "Action": ["sts:AssumeRole"],
     }
+
+
+def test_every_role_has_a_boundary_except_codedeploys() -> None:
+    roles = find_translated("AWS::IAM::Role", **ALL_FUNCTIONS)
+    assert {name for name, role in roles.items() if "PermissionsBoundary" not in role} == {"RollOutRole"}
+
+
+@pytest.mark.parametrize("schedule", ["Identity/RotateClientSecretRetirement", "Readiness/WarmFunctionsSchedule"])
+def test_a_schedules_boundary_lets_it_invoke_its_function(schedule: str) -> None:
+    resources = translate_stack(**ALL_FUNCTIONS).resources
+    role = read_role(schedule, **ALL_FUNCTIONS)
+    target = resources[schedule].properties["Target"]
+    assert target["RoleArn"].endswith(f":role/{find_name(f'{schedule}Role', resources)}")
+    assert role.own == {
+        "lambda:InvokeFunction": {target["Arn"]},
+        "sqs:SendMessage": {target["DeadLetterConfig"]["Arn"]},
+    }
+    assert all(role.may(action, resource) for action, resources in role.own.items() for resource in resources)
 
 
 @pytest.mark.parametrize("function", list_functions())

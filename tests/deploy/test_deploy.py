@@ -182,6 +182,60 @@ def test_production_does_not_lose_its_table_and_user_pool(emulator: Emulator, te
     assert {"Key": "stage", "Value": "prod"} in stack["Tags"]
 
 
+def test_people_are_created_by_an_administrator_and_machines_get_their_own_flow(deployment: Deployment) -> None:
+    cognito, pool = deployment.emulator.client("cognito-idp"), deployment.find("Identity/UserPool")
+    # What the emulator stores; it lets anyone sign up all the same.
+    config = cognito.describe_user_pool(UserPoolId=pool)["UserPool"]["AdminCreateUserConfig"]
+    assert config["AllowAdminCreateUserOnly"] in (True, "true")
+    email = [{"Name": "email", "Value": "first@example.com"}, {"Name": "email_verified", "Value": "true"}]
+    user = cognito.admin_create_user(UserPoolId=pool, Username="first@example.com", UserAttributes=email)["User"]
+    assert user["UserStatus"] == "FORCE_CHANGE_PASSWORD"
+    flows = {}
+    for client in ("UserClient", "MachineClient"):
+        key = {"UserPoolId": pool, "ClientId": deployment.find(f"Identity/{client}")}
+        described = cognito.describe_user_pool_client(**key)["UserPoolClient"]
+        flows[client] = described["AllowedOAuthFlows"], sorted(described["ExplicitAuthFlows"])
+    assert flows == {
+        "UserClient": (["code"], ["ALLOW_REFRESH_TOKEN_AUTH", "ALLOW_USER_SRP_AUTH"]),
+        "MachineClient": (["client_credentials"], ["ALLOW_REFRESH_TOKEN_AUTH"]),
+    }
+
+
+def test_a_stack_whose_creation_failed_leaves_nothing_and_can_be_created_again(
+    emulator: Emulator, template: Path
+) -> None:
+    failing = json.loads(template.read_text())
+    # Fails last, by a signal that never comes.
+    failing["Resources"] |= {
+        "Handle": {"Type": "AWS::CloudFormation::WaitConditionHandle"},
+        "Never": {
+            "Type": "AWS::CloudFormation::WaitCondition",
+            "DependsOn": ["Table", "Identity", "Operations"],
+            "Properties": {"Handle": {"Ref": "Handle"}, "Timeout": "1"},
+        },
+    }
+    path = template.with_name("failing.json")
+    path.write_text(json.dumps(failing))
+    name = "serverless-api-retried"
+    Deployment(emulator, path, name).refuse("--config-env", "dev")
+    pages = emulator.client("cloudformation").get_paginator("describe_stack_events").paginate(StackName=name)
+    events = [event for page in pages for event in page["StackEvents"]]
+    made = {event["LogicalResourceId"] for event in events if event["ResourceStatus"] == "CREATE_COMPLETE"}
+    assert {"Table", "Identity"} <= made
+    assert "DELETE_SKIPPED" not in {event["ResourceStatus"] for event in events}
+    tables = emulator.client("dynamodb").list_tables()["TableNames"]
+    assert not [table for table in tables if table.startswith(name)]
+    pools = emulator.client("cognito-idp").list_user_pools(MaxResults=60)["UserPools"]
+    assert not [pool for pool in pools if pool["Name"].startswith(name)]
+
+    deployment = Deployment(emulator, template, name)
+    deployment.delete()
+    deployment.deploy("--config-env", "dev")
+    table = deployment.find("Table")
+    deployment.delete()
+    assert table in emulator.client("dynamodb").list_tables()["TableNames"]
+
+
 def test_a_stack_is_refused_in_a_region_that_is_not_allowed(emulator: Emulator, template: Path) -> None:
     deployment = Deployment(emulator, template, "elsewhere")
     said = deployment.refuse(AllowedRegions="eu-central-1,eu-west-1")

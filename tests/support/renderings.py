@@ -1,5 +1,6 @@
 """The whole stack as CloudFormation would create it under some name, in some region."""
 
+import logging
 import uuid
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -79,6 +80,8 @@ class Rendering:
                 self._applications[name] = str(location.resolve().relative_to(ROOT))
                 resource["Type"] = "AWS::CloudFormation::Stack"
         values = _fill(template, parameters)
+        # It logs about its own metrics.
+        logging.getLogger("samtranslator").setLevel(logging.CRITICAL)
         session = boto3.Session(region_name=place.region)
         translator = Translator({}, Parser(), boto_session=session)
         self._template = translator.translate(template, {name: _write(value) for name, value in values.items()})
