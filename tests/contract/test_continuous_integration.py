@@ -3,13 +3,16 @@
 import re
 import shutil
 import subprocess
+from fnmatch import fnmatchcase
 from functools import cache
 
 import pytest
 import yaml
+from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
 from tests.support.programs import list_make_targets
-from tests.support.stack import ROOT
+from tests.support.stack import ROOT, list_templates, load_template
+from tests.support.templates import translate_template
 
 FILES = sorted((ROOT / ".github/workflows").glob("*.yml"))
 # «Secure use reference», GitHub Docs: only a full commit hash is immutable; the comment says which release it is.
@@ -133,6 +136,49 @@ def test_a_commit_is_checked_with_tools_that_are_installed_by_the_projects_own_l
     for hook in hooks[0]["hooks"]:
         assert hook["language"] == "system"
         assert re.match(r"\.venv(-scan)?/bin/|make ", hook["entry"]), hook["entry"]
+
+
+PAGE = (ROOT / "docs/operations/continuous-integration.md").read_text(encoding="utf-8")
+# Actions of properties that the stack does not use: functions in a VPC, streams to other services, a custom domain of the
+# user pool, customer-managed keys (the keys that AWS manages allow the account's principals by themselves), and code that
+# CloudFormation's own account reads or writes.
+UNUSED = re.compile(
+    r"(billing|cloudfront|ec2|elasticfilesystem|firehose|kinesis|kms|s3files):|s3:(REST|GetObjectMetadata)"
+)
+
+
+@pytest.mark.slow
+def test_the_roles_rights_are_those_that_the_stacks_resource_types_need():
+    rows = PAGE.partition("| actions | for |")[2].partition("\n\n")[0].splitlines()[2:]
+    listed = {action for row in rows for action in re.findall(r"`([a-z0-9-]+:[A-Za-z*]+)`", row.split("|")[1])}
+    types = {
+        resource["Type"] for name in list_templates() for resource in translate_template(load_template(name)).values()
+    }
+    needed = {action for kind in types for action in list_actions(kind) if not UNUSED.match(action)}
+    missing = {action for action in needed if not is_listed(action, listed)}
+    assert not missing
+    # Neither does the list have a service that no type needs.
+    assert {action.partition(":")[0] for action in listed} == {action.partition(":")[0].lower() for action in needed}
+
+
+def test_the_list_names_the_rights_that_the_types_do_not_tell():
+    # «Logs sent to CloudWatch Logs», Amazon CloudWatch Logs User Guide; «Service-linked roles», API Gateway Developer Guide.
+    for action in ("logs:CreateLogDelivery", "logs:PutResourcePolicy", "logs:DescribeResourcePolicies"):
+        assert f"`{action}`" in PAGE
+    for service in ("ops.apigateway", "lambda.application-autoscaling"):
+        assert f"`{service}.amazonaws.com`" in PAGE
+
+
+def list_actions(kind):
+    """What CloudFormation calls for a resource type."""
+    handlers = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", kind).schema["handlers"]
+    used = ("create", "read", "update", "delete")
+    return {action for name in used for action in handlers.get(name, {}).get("permissions", ())}
+
+
+def is_listed(action, listed):
+    # IAM does not distinguish case.
+    return any(fnmatchcase(action.lower(), pattern.lower()) for pattern in listed)
 
 
 @pytest.fixture

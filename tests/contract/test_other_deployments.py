@@ -16,7 +16,10 @@ from tests.support.templates import translate_template
 
 pytestmark = pytest.mark.slow
 
-EVERYTHING = [{"ColdStart": "warm", "MonthlyBudget": "100", "AlarmEmail": "operator@example.com"}, {"ColdStart": "provisioned"}]
+EVERYTHING = [
+    {"ColdStart": "warm", "MonthlyBudget": "100", "AlarmEmail": "operator@example.com"},
+    {"ColdStart": "provisioned"},
+]
 """Parameters that between them create each resource."""
 # Types whose names are unique in an account, whatever the region.
 GLOBAL = re.compile(r"AWS::(IAM|Budgets)::")
@@ -74,7 +77,9 @@ PLACES = {
     "aws-eusc": ("eusc-de-east-1", OWN_ISSUER),
 }
 # Principals that are the same in all partitions («AWS service principals», IAM User Guide; CDK's region-info).
-PRINCIPALS = {f"{service}.amazonaws.com" for service in ("budgets", "cloudwatch", "lambda", "scheduler", "secretsmanager")}
+PRINCIPALS = {
+    f"{service}.amazonaws.com" for service in ("budgets", "cloudwatch", "lambda", "scheduler", "secretsmanager")
+}
 PRINCIPALS |= {"apigateway.amazonaws.com"}
 # What the evaluator makes of attributes, which AWS gives in the partition.
 ATTRIBUTE = re.compile(r"arn:aws:[a-z0-9]+:[a-z0-9-]*:123456789012:")
@@ -101,7 +106,10 @@ def test_a_stack_names_only_what_its_partition_has(partition: str, parameters: d
     place = Place("first", region)
     assert place.partition == partition
     rendering = render("first", region, **{**parameters, **issuer, "MonthlyBudget": "0"})
-    texts = [*walk_texts([properties for _, properties in rendering.resources.values()]), *walk_texts(rendering.outputs)]
+    texts = [
+        *walk_texts([properties for _, properties in rendering.resources.values()]),
+        *walk_texts(rendering.outputs),
+    ]
     arns = {arn for _, text in texts for arn in re.findall(r"arn:[\w-]+:", ATTRIBUTE.sub("", text))}
     assert arns == {f"arn:{partition}:"}
     principals = {text for key, text in texts if key in ("Service", "Principal")}

@@ -35,7 +35,9 @@ def test_first_rotation_fills_the_secret_that_the_stack_makes_empty(aws: AWS, fu
     assert gives_token(aws, secret)
 
 
-def test_secret_works_beside_its_successor_until_the_next_rotation_or_its_retirement(aws: AWS, function: Function) -> None:
+def test_secret_works_beside_its_successor_until_the_next_rotation_or_its_retirement(
+    aws: AWS, function: Function
+) -> None:
     function.rotate()
     for _ in range(3):
         old = aws.read()
