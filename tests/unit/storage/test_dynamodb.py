@@ -344,7 +344,7 @@ def test_endpoint_in_every_partition_as_boto3_has_it() -> None:
     assert len(regions) > 5
     for region in [*regions, "us-gov-east-1", "cn-north-1"]:
         boto = boto3.Session().client("dynamodb", region_name=region)
-        assert f"https://{DynamoDB(region)._host}" == boto.meta.endpoint_url
+        assert f"https://{DynamoDB(region)._connection.host}" == boto.meta.endpoint_url
         boto.close()
 
 
@@ -415,7 +415,7 @@ def test_connection_that_was_idle_for_long_is_replaced(monkeypatch: pytest.Monke
     with serve(echo) as (server, client):
         call_echo(client)
         now = time.time()
-        monkeypatch.setattr("serverless_api.storage.dynamodb.time.time", lambda: now + 61)
+        monkeypatch.setattr("serverless_api.storage.connection.time.time", lambda: now + 61)
         call_echo(client)
         call_echo(client)
         assert server.connections == 2
@@ -579,7 +579,7 @@ def test_signal_in_the_middle_of_a_call() -> None:
 @pytest.mark.parametrize("again", [False, True], ids=["once", "again_while_cleaning_up"])
 def test_interruption_at_any_line_of_a_call(again: bool) -> None:
     """A signal handler raises at each line of a call in turn, in the client and in http.client."""
-    files = ("storage/dynamodb.py", "storage/fetch.py", "http/client.py")
+    files = ("storage/dynamodb.py", "storage/connection.py", "storage/fetch.py", "http/client.py")
     thread, first, executed = threading.get_ident(), 0, 0
 
     def interrupt(code: CodeType, line: int) -> None:
