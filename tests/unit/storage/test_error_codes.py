@@ -59,7 +59,7 @@ def read_rows() -> Iterator[Row]:
     lines = PAGE.partition("| error |")[2].partition("\n\n")[0].splitlines()[2:]
     for line in lines:
         error, status, operations, attempts, _, response = [cell.strip() for cell in line.strip("|").split("|")]
-        code, reason = (re.findall(r"`(\w+)`", error) + [""])[:2]
+        code, reason, *_ = *re.findall(r"`(\w+)`", error), ""
         outside, _, claim = response.partition("(claim:")
         numbers, claim_numbers = (frozenset(map(int, re.findall(r"\d{3}", text))) for text in (outside, claim))
         yield Row(
