@@ -77,6 +77,9 @@ def name_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Any], Non
     name_resolution._last_answers.clear()
     yield answers.append
     released.set()
+    for thread in threading.enumerate():
+        if thread.name.startswith("lookup of "):
+            thread.join()
     name_resolution._last_answers.clear()
 
 
