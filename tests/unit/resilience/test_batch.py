@@ -67,7 +67,7 @@ def test_a_record_that_fails_is_reported_and_in_a_fifo_queue_all_after_it(proces
 
 @mock_aws
 def test_no_healthy_record_of_a_standard_queue_is_dead_lettered(process_batch):
-    """A tenth of the records is poison. Lambda's poller hands over batches and returns what is reported to the queue."""
+    """A tenth of the records is poison. What a batch reports goes back to the queue."""
     sqs = boto3.client("sqs", region_name="us-east-1")
     dead = sqs.create_queue(QueueName="dead")["QueueUrl"]
     target = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
