@@ -20,6 +20,7 @@ class Refusal:
     code: str
     status: int = 400
     message: str = "no"
+    namespace: str = "com.amazonaws.dynamodb.v20120810"
     more: tuple[tuple[str, Any], ...] = ()
 
 
@@ -65,6 +66,11 @@ class DynamoDB:
         """Apply one of these faults to each of the next requests for `operation`; None lets one through."""
         self._faults.extend((operation, fault) for fault in faults)
 
+    def recover(self) -> None:
+        """Drop the faults that no request has met."""
+        with self._lock:
+            self._faults.clear()
+
     def before(self, operation: str, act: Callable[[], None]) -> None:
         """Do something just before the next request for `operation` is performed."""
         self._interludes[operation] = act
@@ -87,7 +93,7 @@ class DynamoDB:
         if isinstance(fault, Hang | Drop):
             return _CUT
         if isinstance(fault, Refusal):
-            error = {"__type": f"com.amazonaws.dynamodb.v20120810#{fault.code}", "message": fault.message}
+            error = {"__type": f"{fault.namespace}#{fault.code}", "message": fault.message}
             status, content = fault.status, json.dumps({**error, **dict(fault.more)}).encode()
         else:
             with self._lock:

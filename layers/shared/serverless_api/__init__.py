@@ -17,6 +17,9 @@ from typing import TYPE_CHECKING
 __all__ = [
     "WARM_UP_EVENT",
     "APIError",
+    "AddressRefused",
+    "AnswerTooLarge",
+    "AnswerUnreadable",
     "BadRequest",
     "Caller",
     "CircuitBreaker",
@@ -27,11 +30,13 @@ __all__ = [
     "Deadline",
     "DeadlineExceeded",
     "Dependency",
+    "DependencyUnavailable",
     "Entity",
     "Forbidden",
     "HTTPCall",
     "InvalidJSON",
     "JSONText",
+    "KeptConnection",
     "Metric",
     "NotFound",
     "Page",
@@ -44,6 +49,7 @@ __all__ = [
     "RetryableError",
     "ServiceUnavailable",
     "SettingError",
+    "SharedCircuit",
     "Unauthorized",
     "UnprocessableContent",
     "count",
@@ -86,11 +92,13 @@ if TYPE_CHECKING:
     from serverless_api.http.response import Response
     from serverless_api.http.warm_up import WARM_UP_EVENT, read_environment
     from serverless_api.resilience.batch import process_batch
-    from serverless_api.resilience.circuit_breaker import CircuitBreaker, CircuitOpen
+    from serverless_api.resilience.circuit_breaker import CircuitBreaker, CircuitOpen, DependencyUnavailable
     from serverless_api.resilience.deadline import Deadline, DeadlineExceeded, current_deadline, invocation_deadline
     from serverless_api.resilience.retry import RetryableError, RetryBudget, RetryPolicy
-    from serverless_api.storage.fetch import fetch_json
+    from serverless_api.storage.connection import AddressRefused, KeptConnection
+    from serverless_api.storage.fetch import AnswerTooLarge, AnswerUnreadable, fetch_json
     from serverless_api.storage.json_text import InvalidJSON, JSONText, dump_json, parse_json
+    from serverless_api.storage.shared_circuit import SharedCircuit
     from serverless_api.telemetry.observability import Dependency, Metric, count, find_correlation_id, logger
     from serverless_api.telemetry.tracing import HTTPCall
 else:
@@ -108,11 +116,13 @@ else:
         "http.response": "Response",
         "http.warm_up": "WARM_UP_EVENT read_environment",
         "resilience.batch": "process_batch",
-        "resilience.circuit_breaker": "CircuitBreaker CircuitOpen",
+        "resilience.circuit_breaker": "CircuitBreaker CircuitOpen DependencyUnavailable",
         "resilience.deadline": "Deadline DeadlineExceeded current_deadline invocation_deadline",
         "resilience.retry": "RetryBudget RetryPolicy RetryableError",
-        "storage.fetch": "fetch_json",
+        "storage.connection": "AddressRefused KeptConnection",
+        "storage.fetch": "AnswerTooLarge AnswerUnreadable fetch_json",
         "storage.json_text": "InvalidJSON JSONText dump_json parse_json",
+        "storage.shared_circuit": "SharedCircuit",
         "telemetry.observability": "Dependency Metric count find_correlation_id logger",
         "telemetry.tracing": "HTTPCall",
     }

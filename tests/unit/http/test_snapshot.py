@@ -88,11 +88,12 @@ def run_program(dynamodb: str, credentials: str, **more: str) -> dict[str, Any]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.fixture(scope="module")
-def run() -> Any:
+# Nothing listens on port 9 (discard, RFC 863).
+@pytest.fixture(scope="module", params=["", "http://127.0.0.1:9/"], ids=["plain", "enriching"])
+def run(request: pytest.FixtureRequest) -> Any:
     """The program's report, and the requests that DynamoDB and the credentials endpoint got."""
     with Recorder() as recorder:
-        report = run_program(recorder.dynamodb.url, recorder.credentials.url)
+        report = run_program(recorder.dynamodb.url, recorder.credentials.url, ENRICHMENT_URL=request.param)
         yield report, recorder
 
 
@@ -133,6 +134,5 @@ def test_the_first_requests_after_a_restore_import_nothing(run: Any) -> None:
 
 
 def test_a_snapshot_is_taken_without_a_network_too() -> None:
-    # Nothing listens on port 9 (discard, RFC 863).
     report = run_program("http://127.0.0.1:9", "http://127.0.0.1:9")
     assert report["frozen"]["sockets"] == 0

@@ -1,17 +1,22 @@
 import importlib
+import json
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import boto3
 import pytest
+from moto import mock_aws
 
 from tests.support.gateway import import_functions
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
 IDS = ["first", "second", "third", "fourth"]
-SQS = {"Records": [{"messageId": name} for name in IDS]}
+QUEUE = "arn:aws:sqs:us-east-1:123456789012:orders"
+SQS = {"Records": [{"messageId": name, "eventSourceARN": QUEUE} for name in IDS]}
+FIFO = {"Records": [{"messageId": name, "eventSourceARN": f"{QUEUE}.fifo"} for name in IDS]}
 STREAM = {"Records": [{"dynamodb": {"SequenceNumber": name}} for name in IDS]}
 
 
@@ -46,7 +51,8 @@ def test_every_record_is_processed_in_order(process_batch):
 
 
 @pytest.mark.parametrize("failing", IDS)
-def test_a_record_that_fails_is_reported_with_all_after_it(process_batch, failing):
+@pytest.mark.parametrize(("event", "is_ordered"), [(SQS, False), (FIFO, True)], ids=["standard", "FIFO"])
+def test_a_record_that_fails_is_reported_and_in_a_fifo_queue_all_after_it(process_batch, event, is_ordered, failing):
     seen = []
 
     def process(record: dict[str, str]) -> None:
@@ -54,8 +60,47 @@ def test_a_record_that_fails_is_reported_with_all_after_it(process_batch, failin
         if record["messageId"] == failing:
             raise ValueError("no")
 
-    assert failures(process_batch(process)) == IDS[IDS.index(failing) :]
-    assert seen == IDS[: IDS.index(failing) + 1]
+    at = IDS.index(failing)
+    assert failures(process_batch(process, event=event)) == (IDS[at:] if is_ordered else [failing])
+    assert seen == (IDS[: at + 1] if is_ordered else IDS)
+
+
+@mock_aws
+def test_no_healthy_record_of_a_standard_queue_is_dead_lettered(process_batch):
+    """A tenth of the records is poison. What a batch reports goes back to the queue."""
+    sqs = boto3.client("sqs", region_name="us-east-1")
+    dead = sqs.create_queue(QueueName="dead")["QueueUrl"]
+    target = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    redrive = json.dumps({"deadLetterTargetArn": target, "maxReceiveCount": 3})
+    queue = sqs.create_queue(QueueName="orders", Attributes={"RedrivePolicy": redrive})["QueueUrl"]
+    bodies = ["poison" if number % 10 == 3 else f"healthy {number}" for number in range(100)]
+    for body in bodies:
+        sqs.send_message(QueueUrl=queue, MessageBody=body)
+    processed = []
+
+    def process(record: Any) -> None:
+        if record.body == "poison":
+            raise ValueError("no")
+        processed.append(record.body)
+
+    def receive(url: str) -> list[dict[str, Any]]:
+        return sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
+
+    while messages := receive(queue):
+        records = [
+            {"messageId": message["MessageId"], "body": message["Body"], "eventSourceARN": QUEUE}
+            for message in messages
+        ]
+        reported = failures(process_batch(process, event={"Records": records}))
+        for message in messages:
+            handle = {"QueueUrl": queue, "ReceiptHandle": message["ReceiptHandle"]}
+            if message["MessageId"] in reported:
+                sqs.change_message_visibility(VisibilityTimeout=0, **handle)
+            else:
+                sqs.delete_message(**handle)
+    buried = [message["Body"] for messages in iter(lambda: receive(dead), []) for message in messages]
+    assert buried == ["poison"] * 10
+    assert sorted(processed) == sorted(body for body in bodies if body != "poison")
 
 
 def test_no_record_is_begun_that_could_not_be_finished(process_batch):

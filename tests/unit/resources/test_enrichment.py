@@ -119,7 +119,7 @@ def test_a_failure_that_passes_is_retried_with_the_same_key(run):
     assert len({request.body for request in server.requests}) == 1
 
 
-@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+@pytest.mark.parametrize("status", [408, 429, 500, 501, 502, 503, 504, 599])
 def test_a_failure_that_stays_is_given_up_and_the_write_succeeds(run, status, capsys):
     with run(lambda _: make_reply({"error": "secret cause"}, status)) as (server, api):
         created = api.create()
@@ -189,6 +189,39 @@ def test_refusals_leave_the_circuit_closed(run):
         for _ in range(5):
             api.create()
     assert len(server.requests) == 5
+
+
+@pytest.mark.parametrize(("reply", "state"), [(make_reply({}, 404), "CLOSED"), (make_reply({}, 503), "OPEN")])
+def test_a_probe_decides_for_all_environments(run, table, monkeypatch, reply, state):
+    replies = [make_reply({}, 500), reply]
+    with run(lambda _: replies.pop(0), CIRCUIT_THRESHOLD="1", CIRCUIT_RESET_SECONDS="30") as (server, api):
+        api.create()
+        powertools = sys.modules["aws_lambda_powertools.utilities.circuit_breaker.base"].CircuitBreakerHandler
+        monkeypatch.setattr(powertools, "_now", staticmethod(lambda: int(time.time()) + 31))
+        assert api.create().status == 201
+    assert len(server.requests) == 2
+    stored = table.get_item(TableName="resources", Key={"pk": {"S": "circuit"}, "sk": {"S": "enrichment"}})["Item"]
+    assert stored["state"] == {"S": state}
+
+
+@pytest.mark.parametrize(
+    "head", [b"Content-Length: 999", b"Transfer-Encoding: chunked"], ids=["by length", "in chunks"]
+)
+def test_an_answer_that_is_cut_is_asked_for_again(run, head):
+    # What has arrived would be a whole object.
+    replies = [Reply(b"HTTP/1.1 200 OK\r\n" + head + b'\r\n\r\n9\r\n{"a":"b"}\r\n', "close")]
+    if b"Length" in head:
+        replies = [Reply(b"HTTP/1.1 200 OK\r\n" + head + b'\r\n\r\n{"a":"b"}', "close")]
+    replies.append(make_reply({"whole": True}))
+    with run(lambda _: replies.pop(0)) as (_, api):
+        assert api.create().json()["metadata"]["enrichment"] == {"whole": True}
+
+
+def test_the_connection_is_kept(run):
+    with run(score) as (server, api):
+        for _ in range(3):
+            assert is_enriched(api.create())
+    assert server.connections == 1
 
 
 @pytest.mark.parametrize("address", ["8.8.8.8", "172.32.0.1", "2606:4700::1111"])

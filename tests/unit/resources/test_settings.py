@@ -61,11 +61,3 @@ def test_empty_settings_take_their_defaults():
     names = ("ENRICHMENT_URL", "ENRICHMENT_SECONDS", "CIRCUIT_THRESHOLD", "CIRCUIT_RESET_SECONDS")
     start = start_function(**dict.fromkeys(names, ""))
     assert (start.returncode, start.stderr) == (0, "")
-
-
-def test_a_function_that_would_freeze_credentials_does_not_start():
-    start = start_function(ENRICHMENT_URL="https://enrich.example.com/", AWS_LAMBDA_INITIALIZATION_TYPE="snap-start")
-    assert start.returncode != 0
-    last = start.stderr.strip().splitlines()[-1]
-    assert "SettingError" in last
-    assert "the snapshot would freeze them" in last

@@ -15,6 +15,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from email.utils import format_datetime
 from pathlib import Path
 from types import CodeType
 from typing import Any
@@ -35,7 +36,8 @@ from moto.moto_server.werkzeug_app import create_backend_app
 from werkzeug.test import Client
 
 from serverless_api.storage.credentials import Credentials, CredentialsError
-from serverless_api.storage.dynamodb import DynamoDB, DynamoDBError, find_endpoint, sign
+from serverless_api.storage.dynamodb import SIGNATURE_ERRORS, DynamoDB, DynamoDBError, find_endpoint, sign
+from serverless_api.storage.fetch import MAX_ANSWER_BYTES
 from tests.support.http_server import Answer, Reply, Request, Server, make_reply
 
 pytestmark = [pytest.mark.slow, pytest.mark.enable_socket, pytest.mark.timeout(60)]
@@ -344,7 +346,7 @@ def test_endpoint_in_every_partition_as_boto3_has_it() -> None:
     assert len(regions) > 5
     for region in [*regions, "us-gov-east-1", "cn-north-1"]:
         boto = boto3.Session().client("dynamodb", region_name=region)
-        assert f"https://{DynamoDB(region)._host}" == boto.meta.endpoint_url
+        assert f"https://{DynamoDB(region)._connection.host}" == boto.meta.endpoint_url
         boto.close()
 
 
@@ -415,7 +417,7 @@ def test_connection_that_was_idle_for_long_is_replaced(monkeypatch: pytest.Monke
     with serve(echo) as (server, client):
         call_echo(client)
         now = time.time()
-        monkeypatch.setattr("serverless_api.storage.dynamodb.time.time", lambda: now + 61)
+        monkeypatch.setattr("serverless_api.storage.connection.time.time", lambda: now + 61)
         call_echo(client)
         call_echo(client)
         assert server.connections == 2
@@ -517,6 +519,10 @@ UNREADABLE = {
     "long line": Reply(b"HTTP/1.1 200 OK\r\nx: " + b"x" * 70_000 + b"\r\n\r\n"),
     "many headers": Reply(b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 200 + b"\r\n"),
     "absurd length": Reply(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n{}", "close"),
+    "over the limit": make_reply(b'{"a":"' + b"x" * MAX_ANSWER_BYTES + b'"}'),
+    "over the limit in chunks": Reply(
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + (b"100000\r\n" + b" " * 0x100000 + b"\r\n") * 17
+    ),
     "bad chunk": Reply(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "close"),
     "cut chunk": Reply(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\n{}", "close"),
 }
@@ -579,7 +585,7 @@ def test_signal_in_the_middle_of_a_call() -> None:
 @pytest.mark.parametrize("again", [False, True], ids=["once", "again_while_cleaning_up"])
 def test_interruption_at_any_line_of_a_call(again: bool) -> None:
     """A signal handler raises at each line of a call in turn, in the client and in http.client."""
-    files = ("storage/dynamodb.py", "storage/fetch.py", "http/client.py")
+    files = ("storage/dynamodb.py", "storage/connection.py", "storage/fetch.py", "http/client.py")
     thread, first, executed = threading.get_ident(), 0, 0
 
     def interrupt(code: CodeType, line: int) -> None:
@@ -693,6 +699,55 @@ def test_keys_that_change_in_the_environment(monkeypatch: pytest.MonkeyPatch) ->
             assert request.headers["x-amz-security-token"] == keys[2]
 
 
+def refuse(code: str, **headers: str) -> Reply:
+    return make_reply({"__type": f"com.amazon.coral.service#{code}", "message": "no"}, 400, headers)
+
+
+@pytest.mark.parametrize("code", sorted(SIGNATURE_ERRORS))
+def test_keys_that_are_refused_are_read_anew(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+    rotated = ("AKIDROTATED", "another/secret+key", "another-token")
+
+    def rotate(_: Request) -> Reply:
+        for name, value in zip(VARIABLES, rotated, strict=True):
+            monkeypatch.setenv(name, value)
+        return refuse(code)
+
+    with serve(script(rotate)) as (server, client):
+        call_echo(client)
+        for request, keys in zip(server.requests, (KEYS, rotated), strict=True):
+            assert request.headers["authorization"] == sign_with_botocore(request, server.url, keys)
+
+
+def test_keys_that_are_refused_twice_are_refused() -> None:
+    with serve(script(*[refuse("ExpiredTokenException")] * 2)) as (server, client):
+        with pytest.raises(DynamoDBError, match="ExpiredTokenException"):
+            client.call("PutItem", {}, TIMEOUT)
+        assert len(server.requests) == 2
+        call_echo(client)
+
+
+@pytest.mark.parametrize("minutes", [-20, 20])
+def test_clock_that_differs_from_the_servers(minutes: int) -> None:
+    """The server accepts signatures of its own time only, give or take five minutes."""
+
+    def answer(request: Request) -> Reply:
+        server_time = datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=minutes)
+        signed = datetime.datetime.strptime(request.headers["x-amz-date"], "%Y%m%dT%H%M%SZ").replace(
+            tzinfo=datetime.UTC
+        )
+        if abs(server_time - signed) < datetime.timedelta(minutes=5):
+            return echo(request)
+        return refuse("InvalidSignatureException", Date=format_datetime(server_time, usegmt=True))
+
+    with serve(answer) as (server, client):
+        for _ in range(3):
+            call_echo(client)
+        # The first is signed twice.
+        assert len(server.requests) == 4
+        for request in server.requests:
+            assert request.headers["authorization"] == sign_with_botocore(request, server.url)
+
+
 class ContainerEndpoint:
     """The credentials endpoint that Lambda offers with SnapStart; returns new credentials each time."""
 
@@ -700,9 +755,11 @@ class ContainerEndpoint:
         self.life = datetime.timedelta(hours=6)
         self.reply: Reply | None = None
         self.given: list[tuple[str, str, str]] = []
+        self.requests: list[Request] = []
 
     def answer(self, request: Request) -> Reply:
         assert (request.method, request.target) == ("GET", "/2021-04-23/credentials?of=role")
+        self.requests.append(request)
         if request.headers["authorization"] != "token-of-the-runtime":
             return make_reply({"message": "Forbidden"}, 403)
         if self.reply:
@@ -787,6 +844,27 @@ def test_silent_container_endpoint(container: ContainerEndpoint) -> None:
     container.reply = Reply(b"")
     with serve(echo) as (_, client), pytest.raises(TimeoutError):
         client.call("GetItem", {}, 0.05)
+
+
+def test_silent_container_endpoint_leaves_time_for_keys_that_are_still_valid(container: ContainerEndpoint) -> None:
+    container.life = datetime.timedelta(minutes=4)
+    with serve(echo) as (server, client):
+        call_echo(client)
+        container.reply = Reply(b"")
+        asked = len(container.requests)
+        for _ in range(3):
+            client.call("GetItem", {}, 0.4)
+        assert [request.headers["x-amz-security-token"] for request in server.requests] == ["session-0"] * 4
+        # Not for each request.
+        assert len(container.requests) == asked + 1
+
+
+def test_container_credentials_that_are_refused_are_replaced(container: ContainerEndpoint) -> None:
+    with serve(script(echo, refuse("ExpiredTokenException"))) as (server, client):
+        for _ in range(2):
+            call_echo(client)
+        used = [request.headers["x-amz-security-token"] for request in server.requests]
+        assert used == ["session-0", "session-0", "session-1"]
 
 
 def test_closed_client_forgets_credentials(container: ContainerEndpoint) -> None:

@@ -1,4 +1,4 @@
-"""Batches of records from SQS and streams, processed in order until the deadline.
+"""Batches of records from SQS and streams, processed until the deadline.
 
 Source: «Implementing partial batch responses», AWS Lambda Developer Guide. The event source needs
 `FunctionResponseTypes: [ReportBatchItemFailures]`.
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 
-class _OrderedProcessor(BatchProcessor):
-    """Powertools' processor, stopped by the first failure or by the deadline; reports every record that is left."""
+class _Processor(BatchProcessor):
+    """Powertools' processor, stopped by the deadline; reports every record that is left."""
 
     seconds_a_record: float
 
     def process(self) -> list[tuple[Any, ...]]:
-        """Process records while all succeed and enough time is left."""
+        """Process records while enough time is left, and in an ordered source while all succeed."""
         results: list[tuple[Any, ...]] = []
         reason: BaseException = TimeoutError("too little time was left for another record")
         try:
             with invocation_deadline(self.lambda_context) as deadline:
                 for record in self.records:
-                    if self.fail_messages or deadline.remaining < self.seconds_a_record:
+                    if deadline.remaining < self.seconds_a_record or (self.fail_messages and self._is_ordered(record)):
                         break
                     results.append(self._process_record(record))
         except DeadlineExceeded as error:
@@ -38,6 +38,10 @@ class _OrderedProcessor(BatchProcessor):
             results.append(self.failure_handler(data, (type(reason), reason, reason.__traceback__)))
         return results
 
+    def _is_ordered(self, record: Mapping[str, Any]) -> bool:
+        """Return whether the record comes from a stream or a FIFO queue, so that none may overtake another."""
+        return self.event_type is not EventType.SQS or record.get("eventSourceARN", "").endswith(".fifo")
+
 
 def process_batch(
     event: Mapping[str, Any],
@@ -46,10 +50,11 @@ def process_batch(
     event_type: EventType,
     seconds_a_record: float = 1.0,
 ) -> Mapping[str, Any]:
-    """Process the records of an event in order, and report those that are left.
+    """Process the records of an event in order, and report those that failed or are left.
 
-    After the first failure, or when too little time is left, no further record is started. A stream continues from the
-    first record reported, and a FIFO queue keeps the order within its groups.
+    In a standard queue, each record succeeds or fails by itself. In a stream or a FIFO queue, no further record is
+    started after the first failure: a stream continues from the first record reported, and a FIFO queue keeps the order
+    within its groups. When too little time is left, no further record is started.
 
     Args:
         event: the event with its `Records`.
@@ -66,7 +71,7 @@ def process_batch(
         >>> def handler(event, context):
         ...     return process_batch(event, context, send_mail, EventType.SQS)
     """
-    processor = _OrderedProcessor(event_type, raise_on_entire_batch_failure=False)
+    processor = _Processor(event_type, raise_on_entire_batch_failure=False)
     processor.seconds_a_record = seconds_a_record
     # Powertools passes the record by keyword.
     with processor(event["Records"], lambda record: process_record(record), context):  # noqa: PLW0108

@@ -1,7 +1,7 @@
 """Circuit breaker within one execution environment; the table's own circuit uses it.
 
-For a state that all environments share, use Powertools' `circuit_breaker`, which keeps it in DynamoDB. The circuit of
-DynamoDB itself cannot be kept there.
+For a state that all environments share, use `SharedCircuit`, which keeps it in DynamoDB. The circuit of DynamoDB itself
+cannot be kept there. `is_failure` holds for both.
 
 Source: Michael Nygard, «Release It!», chapter «Stability Patterns».
 """
@@ -9,6 +9,20 @@ Source: Michael Nygard, «Release It!», chapter «Stability Patterns».
 import time
 from collections.abc import Callable
 from enum import StrEnum
+
+from serverless_api.resilience.retry import RetryableError
+
+
+class DependencyUnavailable(RetryableError):
+    """A dependency gave no answer, or one that says that it is down or overloaded."""
+
+
+def is_failure(error: BaseException) -> bool:
+    """Return whether an error counts as a failure of the dependency. Any other outcome proves that it is alive.
+
+    An exception that is no `Exception` ended the call before there was an answer: the deadline has passed.
+    """
+    return isinstance(error, DependencyUnavailable) or not isinstance(error, Exception)
 
 
 class CircuitState(StrEnum):
@@ -35,7 +49,6 @@ class CircuitBreaker:
     """Stops calls to a dependency that keeps failing.
 
     Args:
-        failures: the exceptions that count as failures. Any other exception proves that the dependency answers.
         threshold: how many failures in a row open the circuit.
         reset: seconds after which a probe goes through.
         on_transition: called with the state before and after each change.
@@ -45,14 +58,13 @@ class CircuitBreaker:
         ValueError: `threshold` is below 1, or `reset` is not positive.
 
     Example:
-        >>> breaker = CircuitBreaker(ConnectionError)
+        >>> breaker = CircuitBreaker()
         >>> breaker.call(lambda: "an answer")
         'an answer'
     """
 
     def __init__(
         self,
-        failures: type[Exception] | tuple[type[Exception], ...],
         threshold: int = 5,
         reset: float = 30.0,
         on_transition: Callable[[CircuitState, CircuitState], None] = lambda _before, _after: None,
@@ -62,7 +74,6 @@ class CircuitBreaker:
             raise ValueError(f"threshold of a circuit breaker must be at least 1, not {threshold}")
         if reset <= 0:
             raise ValueError(f"reset of a circuit breaker must be more than 0 seconds, not {reset}")
-        self._failures = failures
         self._threshold = threshold
         self._reset_seconds = reset
         self._on_transition = on_transition
@@ -88,15 +99,11 @@ class CircuitBreaker:
             self._move_to(CircuitState.HALF_OPEN)
         try:
             result = function()
-        except self._failures:
-            self._record_failure()
-            raise
-        except Exception:
-            self._record_answer()
-            raise
-        except BaseException:
-            # The deadline passed without an answer.
-            self._record_failure()
+        except BaseException as error:
+            if is_failure(error):
+                self._record_failure()
+            else:
+                self._record_answer()
             raise
         self._record_answer()
         return result

@@ -13,7 +13,9 @@ from serverless_api.resilience.deadline import Deadline
 
 
 class RetryableError(Exception):
-    """A call failed in a way that may pass: throttled, unavailable, timed out, not connected.
+    """A call failed in a way that may pass.
+
+    Raise `DependencyUnavailable` instead if the failure shows that the dependency is down or overloaded.
 
     Args:
         message: the reason, for the log.

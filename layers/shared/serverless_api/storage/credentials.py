@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from serverless_api.storage.fetch import fetch_json
 
 _REFRESH_BEFORE_EXPIRY = 300  # seconds
+_REFRESH_AGAIN_AFTER = 10  # seconds after a failed refresh
 # In addition to loopback addresses: Amazon ECS, and Amazon EKS over IPv4 and IPv6.
 _LOCAL_HOSTS = {"localhost", "169.254.170.2", "169.254.170.23", "fd00:ec2::23"}
 
@@ -37,6 +38,7 @@ class CredentialSource:
     def __init__(self) -> None:
         self._fetched: Credentials | None = None
         self._expires = 0.0
+        self._refresh_at = 0.0
 
     def find(self, timeout: float) -> Credentials:
         """Return the current credentials.
@@ -51,14 +53,19 @@ class CredentialSource:
         environ = os.environ
         if access_key_id := environ.get("AWS_ACCESS_KEY_ID"):
             return _check(access_key_id, environ.get("AWS_SECRET_ACCESS_KEY"), environ.get("AWS_SESSION_TOKEN"))
-        left = self._expires - time.time()
-        if self._fetched and left > _REFRESH_BEFORE_EXPIRY:
-            return self._fetched
+        now = time.time()
+        usable = self._fetched if now < self._expires else None
+        if usable and now < self._refresh_at:
+            return usable
+        # Set first: an endpoint that is silent or slow must not delay every request.
+        self._refresh_at = now + _REFRESH_AGAIN_AFTER
         try:
-            self._fetched, self._expires = _fetch(timeout)
+            self._fetched, self._expires = _fetch(timeout / 4 if usable else timeout)
         except OSError:
-            if not self._fetched or left <= 0:
+            if not usable:
                 raise
+            return usable
+        self._refresh_at = self._expires - _REFRESH_BEFORE_EXPIRY
         return self._fetched
 
     def forget(self) -> None:

@@ -10,16 +10,17 @@ import hashlib
 import hmac
 import json
 import os
-import select
-import ssl
 import time
 from collections.abc import Mapping
-from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
+from contextlib import suppress
+from email.utils import parsedate_to_datetime
+from http.client import HTTPResponse
 from typing import Any, NamedTuple
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
+from serverless_api.storage.connection import KeptConnection
 from serverless_api.storage.credentials import Credentials, CredentialSource
-from serverless_api.storage.fetch import fetch_json
+from serverless_api.storage.fetch import AnswerUnreadable, read_json
 
 # Domains of the partitions that do not use amazonaws.com, by prefix of the region.
 _SUFFIXES = {
@@ -30,8 +31,20 @@ _SUFFIXES = {
     "us-isof-": "csp.hci.ic.gov",
     "eu-isoe-": "cloud.adc-e.uk",
 }
-# Seconds, as in the AWS SDK for Java. A frozen environment does not notice that the other side closed the connection.
-_LONGEST_IDLE = 60
+SIGNATURE_ERRORS = frozenset(
+    {
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "InvalidClientTokenId",
+        "InvalidSignatureException",
+        "RequestExpired",
+        "RequestInTheFuture",
+        "RequestTimeTooSkewed",
+        "SignatureDoesNotMatch",
+        "UnrecognizedClientException",
+    }
+)
+"""Errors that may pass with fresh credentials or the right time: the call is signed anew and repeated once."""
 
 _encode_json = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -79,24 +92,16 @@ class DynamoDB:
         if not endpoint:
             suffix = next((name for prefix, name in _SUFFIXES.items() if region.startswith(prefix)), "amazonaws.com")
             endpoint = f"https://dynamodb.{region}.{suffix}"
-        url = urlsplit(endpoint)
-        if url.scheme not in ("http", "https") or not url.hostname:
-            raise ValueError(f"The DynamoDB endpoint {endpoint!r} must be a URL that starts with https:// or http://.")
         self._region = region
-        self._address = url.hostname, url.port
-        self._path = url.path or "/"
-        name = f"[{url.hostname}]" if ":" in url.hostname else url.hostname
-        self._host = name if url.port in (None, 443 if url.scheme == "https" else 80) else f"{name}:{url.port}"
-        # Created once: reading the certificates takes longer than a handshake.
-        self._tls: ssl.SSLContext | None = None
-        if url.scheme == "https":
-            self._tls = ssl.create_default_context(cafile=os.environ.get("AWS_CA_BUNDLE") or None)
+        try:
+            self._connection = KeptConnection(endpoint, ca_file=os.environ.get("AWS_CA_BUNDLE") or None)
+        except ValueError as error:
+            raise ValueError(f"The DynamoDB endpoint {error}.") from error
         self._credentials = CredentialSource()
-        self._connection: HTTPConnection | None = None
-        self._last_used = 0.0
+        self._clock_offset = 0.0
 
     def call(self, operation: str, request: Mapping[str, Any], timeout: float) -> Answer:
-        """Perform an operation, without retries.
+        """Perform an operation, without retries, except for one with a new signature.
 
         Args:
             operation: an operation of the «Amazon DynamoDB API Reference», such as `GetItem`.
@@ -111,19 +116,25 @@ class DynamoDB:
         if timeout <= 0:
             raise TimeoutError("No time is left to call DynamoDB.")
         body = _encode_json(request).encode()
-        signed = self._sign(operation, body, self._credentials.find(timeout))
-        # Detached from the client while in use, and kept again after a complete response. Whatever interrupts the call,
-        # including a signal handler, no later call can read the response to this one.
-        connection, self._connection = self._connect(timeout), None
-        is_complete = False
         try:
-            response, document = fetch_json(connection, "POST", self._path, signed, body)
-            is_complete = True
-        finally:
-            if not is_complete:
-                connection.close()
-        self._connection, self._last_used = connection, time.time()
-        if response.status != 200:
+            return self._post(operation, body, timeout)
+        except DynamoDBError as error:
+            if error.code not in SIGNATURE_ERRORS:
+                raise
+            # Rejected before anything was done, so any operation is safe to repeat.
+            self._credentials.forget()
+            self._set_clock(error.response)
+        return self._post(operation, body, timeout)
+
+    def _post(self, operation: str, body: bytes, timeout: float) -> Answer:
+        signed = self._sign(operation, body, self._credentials.find(timeout))
+        response, content = self._connection.fetch("POST", signed, body, timeout)
+        try:
+            document = read_json(self._connection.host, response, content)
+        except AnswerUnreadable:
+            self._connection.close()
+            raise
+        if response.status != 200 or "__type" in document:
             raise DynamoDBError(response, document)
         return Answer(document, response)
 
@@ -137,46 +148,27 @@ class DynamoDB:
             OSError: the connection failed.
         """
         self._sign("GetItem", _encode_json({}).encode(), Credentials("AKIDEXAMPLE", "none", "none"))
-        connection = self._connect(timeout)
-        try:
-            connection.connect()
-        finally:
-            connection.close()
+        self._connection.dry_run(timeout)
 
     def close(self) -> None:
         """Drop the connection and the credentials; the next call starts with new ones."""
         self._credentials.forget()
-        connection, self._connection = self._connection, None
-        if connection:
-            connection.close()
+        self._clock_offset = 0.0
+        self._connection.close()
+
+    def _set_clock(self, response: HTTPResponse) -> None:
+        """Measure how far this clock is from the server's: a signature of another time is rejected."""
+        with suppress(TypeError, ValueError):
+            self._clock_offset = parsedate_to_datetime(response.getheader("Date", "")).timestamp() - time.time()
 
     def _sign(self, operation: str, body: bytes, credentials: Credentials) -> dict[str, str]:
         headers = {
             "content-type": "application/x-amz-json-1.0",
-            "host": self._host,
-            "x-amz-date": time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()),
+            "host": self._connection.host,
+            "x-amz-date": time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(time.time() + self._clock_offset)),
             "x-amz-target": f"DynamoDB_20120810.{operation}",
         }
-        return sign(credentials, self._region, self._path, headers, body)
-
-    def _connect(self, timeout: float) -> HTTPConnection:
-        """Return the kept connection if it is still usable, otherwise one that opens on use."""
-        kept = self._connection
-        # Wall-clock time: other clocks may stand still while the environment is frozen.
-        if kept and kept.sock and 0 <= time.time() - self._last_used < _LONGEST_IDLE:
-            # Between two calls only the connection's end can have arrived. Check before sending the request: afterwards
-            # it would be unknown whether the request was performed.
-            arrived = select.poll()
-            arrived.register(kept.sock, select.POLLIN)
-            if not arrived.poll(0):
-                kept.sock.settimeout(timeout)
-                return kept
-        if kept:
-            kept.close()
-        host, port = self._address
-        if self._tls:
-            return HTTPSConnection(host, port, timeout=timeout, context=self._tls)
-        return HTTPConnection(host, port, timeout=timeout)
+        return sign(credentials, self._region, self._connection.target, headers, body)
 
 
 def find_endpoint(environ: Mapping[str, str]) -> str | None:

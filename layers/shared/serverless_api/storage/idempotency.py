@@ -74,6 +74,8 @@ def write_once(
         table.put_item(claim, _IS_FREE, {":now": now, ":fingerprint": claim["fingerprint"]})
     except table.ConditionFailed as failure:
         return _read_first(claim, failure)
+    except table.WriteConflict as conflict:
+        raise KeyInUse from conflict
     return _write(claim, make_item, remembered)
 
 
@@ -93,7 +95,8 @@ def _write(claim: table.Item, make_item: Callable[[], table.Item], remembered: I
     except table.ConditionFailed as failure:
         # Another request took the claim over.
         return _read_first(claim, failure)
-    except table.TransactionConflict as conflict:
+    except table.WriteConflict as conflict:
+        _release(claim)
         raise KeyInUse from conflict
     except Exception:
         _release(claim)

@@ -13,24 +13,17 @@ from decimal import Decimal
 from typing import Any
 
 from serverless_api.environment import settings
-from serverless_api.resilience.circuit_breaker import CircuitBreaker, CircuitOpen, CircuitState
+from serverless_api.resilience.circuit_breaker import CircuitBreaker, CircuitOpen, CircuitState, DependencyUnavailable
 from serverless_api.resilience.deadline import DeadlineExceeded, current_deadline
 from serverless_api.resilience.retry import RetryableError, RetryBudget, RetryPolicy
 from serverless_api.storage.dynamodb import Answer, DynamoDB, DynamoDBError, find_endpoint
+from serverless_api.storage.error_codes import Handling, classify
 from serverless_api.telemetry.observability import Dependency, Metric, Usage, count, count_usage, logger
 from serverless_api.telemetry.tracing import TableCall
 
 type Item = dict[str, Any]
 
-# Rejected before anything was done.
-_THROTTLED = {
-    "LimitExceededException",
-    "ProvisionedThroughputExceededException",
-    "RequestLimitExceeded",
-    "ThrottlingException",
-    "TransactionInProgressException",
-}
-
+_FAILED = "ConditionalCheckFailed"
 _READS = {"GetItem", "Query"}
 
 ATTEMPT_SECONDS = 1.0
@@ -42,7 +35,9 @@ MAX_ALTERNATIVES = 100
 # While the circuit is open, one request a second goes through as a probe.
 _RESET_SECONDS = 1.0
 
-_REQUEST_TIMEOUT = 408
+# DynamoDB completes an interrupted transaction if it is repeated 5 s after the first attempt or later. With this pause
+# between attempts, the last one is («TransactWriteItems», Amazon DynamoDB API Reference).
+_PAUSE_SECONDS = 2.0
 
 _THROTTLES = Metric("TableThrottles")
 _ERRORS = Metric("TableErrors")
@@ -63,10 +58,6 @@ class ConditionFailed(Exception):
         self.item = item
 
 
-class TransactionConflict(Exception):
-    """Another write to the same items was in progress; nothing was written."""
-
-
 class ItemTooLarge(Exception):
     """An item is larger than 400 KB, DynamoDB's limit."""
 
@@ -83,7 +74,19 @@ class TableUnavailable(Exception):
         self.retry_after = retry_after
 
 
-class AnswerLost(RetryableError):
+class WriteConflict(TableUnavailable):
+    """Other writes to the same item were in progress during all attempts; nothing was written."""
+
+
+class _Conflict(RetryableError):
+    """Another write to the same item was in progress; nothing was written. The table is well."""
+
+
+class _Throttled(DependencyUnavailable):
+    """The table rejected an attempt before anything was done."""
+
+
+class _AnswerLost(DependencyUnavailable):
     """An attempt got no answer, or one that proves nothing: it may have been performed or not."""
 
 
@@ -97,7 +100,7 @@ def _report_transition(before: CircuitState, after: CircuitState) -> None:
     _dependency.report_transition(before, after)
 
 
-_circuit = CircuitBreaker(RetryableError, reset=_RESET_SECONDS, on_transition=_report_transition)
+_circuit = CircuitBreaker(reset=_RESET_SECONDS, on_transition=_report_transition)
 
 
 def dry_run() -> None:
@@ -173,7 +176,6 @@ def put_and_update(
 
     Raises:
         ConditionFailed: `condition` does not hold for the item at `key`, or `item` exists already.
-        TransactionConflict: another write to one of the two was in progress.
         ItemTooLarge: one of the two is over DynamoDB's limit.
     """
     put = {"TableName": settings.TABLE_NAME, "Item": _encode_item(item), **_condition("attribute_not_exists(#pk)")}
@@ -218,6 +220,23 @@ def query_items(partition: str, prefix: str, before: str | None, limit: int) -> 
         if "LastEvaluatedKey" not in answer:
             return
         start = _decode_item(answer["LastEvaluatedKey"])
+
+
+def call_once(operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
+    """Perform one operation of DynamoDB in one attempt, for a library with items of its own form.
+
+    Args:
+        operation: an operation of the «Amazon DynamoDB API Reference», such as `GetItem`.
+        request: its parameters, in DynamoDB JSON.
+
+    Returns:
+        The result, in DynamoDB JSON.
+
+    Raises:
+        ConditionFailed: the condition does not hold.
+        CircuitOpen, RetryableError, DynamoDBError: the operation failed.
+    """
+    return _circuit.call(lambda: _attempt(operation, request, retries=0))
 
 
 def one_of(name: str, alternatives: Collection[str]) -> tuple[str, dict[str, str]]:
@@ -280,7 +299,7 @@ def _write(operation: str, is_done: Callable[[Item | None], bool], **arguments: 
     try:
         answer = _call(operation, errors, **arguments)
     except ConditionFailed as failure:
-        if is_done(failure.item) and any(isinstance(error, AnswerLost) for error in errors):
+        if is_done(failure.item) and any(isinstance(error, _AnswerLost) for error in errors):
             return failure.item or {}
         raise
     return _decode_item(answer.get("Attributes") or {})
@@ -297,7 +316,7 @@ def _call(operation: str, errors: list[RetryableError] | None = None, /, **argum
         arguments: the operation's parameters.
 
     Raises:
-        TableUnavailable: the table is throttled, down or out of time.
+        TableUnavailable: the table is throttled, down or out of time, or (WriteConflict) others write to the item.
     """
     if operation != "TransactWriteItems":
         arguments["TableName"] = settings.TABLE_NAME
@@ -306,6 +325,9 @@ def _call(operation: str, errors: list[RetryableError] | None = None, /, **argum
 
     def on_retry(error: RetryableError) -> None:
         repeated.append(error)
+        # A cancelled transaction is over, and its repetition is another one. One that may have been performed is not.
+        if "ClientRequestToken" in arguments and not any(isinstance(each, _AnswerLost) for each in repeated):
+            arguments["ClientRequestToken"] = secrets.token_hex(16)
         _dependency.count_retry(error)
 
     def attempt_and_retry() -> dict[str, Any]:
@@ -315,6 +337,8 @@ def _call(operation: str, errors: list[RetryableError] | None = None, /, **argum
 
     try:
         return _circuit.call(attempt_and_retry)
+    except _Conflict as error:
+        raise WriteConflict from error
     except RetryableError as error:
         raise TableUnavailable from error
     except CircuitOpen as error:
@@ -328,15 +352,15 @@ def _attempt(operation: str, arguments: Mapping[str, Any], retries: int) -> dict
         try:
             answer = _send(operation, arguments)
             subsegment.response = answer.response
-        except AnswerLost:
+        except _AnswerLost:
             count(_ERRORS)
             raise
         except DynamoDBError as refusal:
             subsegment.response = refusal.response
             error = _translate(refusal)
-            if isinstance(error, AnswerLost):
+            if isinstance(error, _AnswerLost):
                 count(_ERRORS)
-            elif isinstance(error, RetryableError):
+            elif isinstance(error, _Throttled):
                 count(_THROTTLES)
                 # DynamoDB throttles with status 400.
                 subsegment.is_throttled = True
@@ -356,9 +380,9 @@ def _send(operation: str, arguments: Mapping[str, Any]) -> Answer:
             return _database.call(operation, arguments, attempt.cut(ATTEMPT_SECONDS))
     except DeadlineExceeded as error:
         invocation.cut(ATTEMPT_SECONDS)
-        raise AnswerLost(f"no complete answer within {ATTEMPT_SECONDS} s") from error
+        raise _AnswerLost(f"no complete answer within {ATTEMPT_SECONDS} s") from error
     except OSError as error:
-        raise AnswerLost(f"{type(error).__name__}: {error}") from error
+        raise _AnswerLost(f"{type(error).__name__}: {error}") from error
 
 
 def _count_capacity(operation: str, answer: Mapping[str, Any]) -> None:
@@ -371,40 +395,29 @@ def _count_capacity(operation: str, answer: Mapping[str, Any]) -> None:
 
 def _translate(error: DynamoDBError) -> Exception:
     """Return the error that callers of this module handle, or `error` itself if it is unexpected."""
-    match error.code:
-        case "ConditionalCheckFailedException":
+    match classify(error):
+        case Handling.THROTTLED:
+            return _Throttled(str(error))
+        case Handling.LOST:
+            return _AnswerLost(str(error))
+        case Handling.CONFLICT:
+            return _Conflict(str(error))
+        case Handling.IN_PROGRESS:
+            return RetryableError(str(error), retry_after=_PAUSE_SECONDS)
+        case Handling.EXPIRED:
+            return TableUnavailable()
+        case Handling.CONDITION:
             return _condition_failed(error.document)
-        case "TransactionCanceledException":
-            return _translate_cancellation(error)
-        case "TransactionConflictException":
-            return TransactionConflict()
-        # DynamoDB has no error code for an item over 400 KB; only the message distinguishes it.
-        case "ValidationException" if "exceeded the maximum allowed size" in error.message:
+        case Handling.TOO_LARGE:
             return ItemTooLarge()
-        case code if code in _THROTTLED:
-            return RetryableError(code)
-        case code if error.response.status >= 500 or error.response.status == _REQUEST_TIMEOUT:
-            return AnswerLost(code)
-    return error
+        case Handling.UNEXPECTED:
+            return error
 
 
-def _translate_cancellation(error: DynamoDBError) -> Exception:
-    reasons: Sequence[Mapping[str, Any]] = error.document["CancellationReasons"]
-    for reason in reasons:
-        if reason.get("Code") == "ConditionalCheckFailed":
-            return _condition_failed(reason)
-    codes = {reason.get("Code") for reason in reasons}
-    if "TransactionConflict" in codes:
-        return TransactionConflict()
-    if "ValidationError" in codes and any("maximum allowed size" in reason.get("Message", "") for reason in reasons):
-        return ItemTooLarge()
-    if codes & {"ThrottlingError", "ProvisionedThroughputExceeded"}:
-        return RetryableError("the transaction was throttled")
-    return error
-
-
-def _condition_failed(reason: Mapping[str, Any]) -> ConditionFailed:
-    found = reason.get("Item")
+def _condition_failed(document: Mapping[str, Any]) -> ConditionFailed:
+    """Return the failure with the item that the error shows: its own, or that of the first failed condition."""
+    reasons = [reason for reason in document.get("CancellationReasons") or () if reason.get("Code") == _FAILED]
+    found = (reasons or [document])[0].get("Item")
     return ConditionFailed(_decode_item(found) if found else None)
 
 
