@@ -10,7 +10,10 @@ from tests.support.gateway import import_functions
     [
         ({}, {"cache-control": "no-store", "vary": "Authorization, Origin"}),
         ({"Cache-Control": "private, max-age=60"}, {"cache-control": "private, max-age=60"}),
-        ({"cache-control": "private", "vary": "Accept-Language"}, {"cache-control": "private", "vary": "Authorization, Origin, Accept-Language"}),
+        (
+            {"cache-control": "private", "vary": "Accept-Language"},
+            {"cache-control": "private", "vary": "Authorization, Origin, Accept-Language"},
+        ),
         ({"Vary": "*", "ETag": '"a"'}, {"vary": "Authorization, Origin, *", "etag": '"a"'}),
     ],
 )
