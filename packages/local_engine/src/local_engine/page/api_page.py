@@ -23,8 +23,8 @@ _TOKEN_ENDPOINT = f"{ISSUER_PATH}/oauth2/token"
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch")
 _EXTENSION = "x-amazon-apigateway-"
 _ANY_METHOD = f"{_EXTENSION}any-method"
-# What an HTTP API's document cannot say in OpenAPI's own words: API Gateway takes `tags` for AWS tags, and SAM writes the
-# security scheme. README.md describes these extensions.
+# What an HTTP API's document cannot say in OpenAPI's own words: API Gateway takes `tags` for AWS tags, and SAM writes
+# the security scheme. README.md describes these extensions.
 _TAGS, _SCOPES, _EVERY_OPERATION = "x-tags", "x-scopes", "x-every-operation"
 _ASSETS = {"swagger-ui.css": "css", "swagger-ui-bundle.js": "js"}
 _PAGE = Template(Path(__file__).with_name("api_page.html").read_text())
@@ -113,8 +113,11 @@ def describe_api(document: Mapping[str, Any], issuer: str, origin: str) -> dict[
 def _take_common_responses(described: dict[str, Any]) -> dict[str, Any]:
     """Return the responses that every operation has, by their statuses, and remove the extension that marks them."""
     shared = described.get("components", {}).get("responses", {})
-    found = {name: str(response.pop(_EVERY_OPERATION)) for name, response in shared.items() if _EVERY_OPERATION in response}
-    return {status: {"$ref": f"#/components/responses/{name}"} for name, status in found.items()}
+    return {
+        str(response.pop(_EVERY_OPERATION)): {"$ref": f"#/components/responses/{name}"}
+        for name, response in shared.items()
+        if _EVERY_OPERATION in response
+    }
 
 
 def _describe_path(
