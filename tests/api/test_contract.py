@@ -38,14 +38,17 @@ def test_a_created_item_is_at_its_location_and_on_the_newest_page(user: User, ro
 
 
 @takes("If-None-Match")
-def test_a_current_copy_is_not_sent_again(user: User, route: Route) -> None:
-    path = find_path(route, user.send)
-    tag = user.send("GET", path).headers["etag"]
-    unchanged = user.send("GET", path, headers={"If-None-Match": tag})
-    assert (unchanged.status, unchanged.body) == (304, "")
+def test_a_version_that_the_caller_has_is_neither_sent_nor_changed(user: User, route: Route) -> None:
+    created = create(route.creator, user.send)
+    path = route.fill(created.headers["location"])
+    for tags in (created.headers["etag"], "*", f'"another", W/{created.headers["etag"]}'):
+        answer = call(route, user.send, path, headers={"If-None-Match": tags})
+        assert answer.status == (304 if route.method == "GET" else 412)
+        assert answer.body == "" or route.method != "GET"
+    assert call(route, user.send, path, headers={"If-None-Match": '"another"'}).status == route.success
 
 
-@takes("If-Match")
+@each(lambda route: route.takes("If-Match") and route.method != "GET")
 def test_only_the_current_version_is_changed(user: User, route: Route) -> None:
     created = create(route.creator, user.send)
     path = route.fill(created.headers["location"])
@@ -77,6 +80,28 @@ def test_a_deleted_item_is_gone(user: User, route: Route) -> None:
     assert [call(other, user.send, path).status for other in list_routes() if other.path == route.path] == [404] * len(
         [other for other in list_routes() if other.path == route.path]
     )
+
+
+@takes("If-Match")
+def test_preconditions_have_their_order_and_their_grammar(user: User, route: Route) -> None:
+    created = create(route.creator, user.send)
+    path, tag = route.fill(created.headers["location"]), created.headers["etag"]
+    both = call(route, user.send, path, headers={"If-Match": '"another"', "If-None-Match": tag})
+    assert both.status == 412
+    for name in ("If-Match", "If-None-Match"):
+        answer = call(route, user.send, path, headers={name: tag.strip('"')})
+        assert (answer.status, answer.problems.keys()) == (400, {name})
+    # Two lines of a header are one list.
+    lines = [("If-Match", '"another"'), ("If-Match", tag)]
+    assert call(route, user.send, path, headers=lines).status == route.success
+
+
+@each(lambda route: route.creator)
+def test_an_id_may_have_either_case(user: User, route: Route) -> None:
+    created = create(route.creator, user.send)
+    collection, _, item_id = created.headers["location"].rpartition("/")
+    assert item_id.upper() != item_id == created.json()["id"]
+    assert call(route, user.send, route.fill(f"{collection}/{item_id.upper()}")).status == route.success
 
 
 @takes("Idempotency-Key")

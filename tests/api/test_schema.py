@@ -24,7 +24,7 @@ enabled = false
 """
 # Further statuses that a valid request may get, by a parameter of its operation: no schema says that a token comes from
 # another page, that a key is new, or which entity tag an item has.
-ACCEPTABLE = {"nextToken": [400], "Idempotency-Key": [422], "If-Match": [412], "If-None-Match": [304]}
+ACCEPTABLE = {"nextToken": [400], "Idempotency-Key": [422], "If-Match": [412], "If-None-Match": [304, 412]}
 
 
 def write_settings(routes: tuple[Route, ...]) -> str:

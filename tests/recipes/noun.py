@@ -9,6 +9,8 @@ from tests.recipes.changes import insert_block
 FILES = Path(__file__).parent / "orders"
 # The line before which a block goes, by the template and the block's file.
 BLOCKS = {
+    ("template.yaml", "tags"): "        x-scopes:",
+    ("template.yaml", "scopes"): "        paths:",
     ("template.yaml", "paths"): "        components:",
     ("template.yaml", "schemas"): "            Resource: {Fn::Transform",
     ("template.yaml", "functions"): "  UpdateResource:",

@@ -124,7 +124,8 @@ def call_with_parameters(route: Route, caller: Caller, canaries: Canaries) -> No
     if route.takes("If-Match"):
         caller.send(route, 412, headers={"If-Match": f'"{plant("an ETag")}"'})
     if route.takes("If-None-Match"):
-        caller.send(route, 304, headers={"If-None-Match": "*"})
+        caller.send(route, 304 if route.method == "GET" else 412, headers={"If-None-Match": "*"})
+        caller.send(route, 400, headers={"If-None-Match": plant("an ETag without quotes")})
     if route.takes("limit"):
         caller.send(route, SUCCESS, query={"limit": "2"})
         caller.send(route, 400, query={"limit": plant("a limit")})

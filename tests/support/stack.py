@@ -168,11 +168,19 @@ def _dereference(value: Any) -> Any:
 def _load_operations() -> Mapping[str, dict[str, Any]]:
     """The document's operations by route key."""
     operations = {}
-    for path, item in load_document()["paths"].items():
+    document = load_document()
+    # The local engine adds these to the document that clients get; a test of the API compares the two.
+    common = {
+        response["x-every-operation"]: response
+        for response in _dereference(document["components"]["responses"]).values()
+        if "x-every-operation" in response
+    }
+    for path, item in document["paths"].items():
         shared = _dereference(item.get("parameters", []))
         for method in item.keys() & set(_METHODS):
             operation = _dereference(item[method])
             operation["parameters"] = [*shared, *operation.get("parameters", [])]
+            operation["responses"] = common | operation["responses"]
             operations[f"{method.upper()} {path}"] = operation
     return operations
 

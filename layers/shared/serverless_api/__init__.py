@@ -41,6 +41,7 @@ __all__ = [
     "NotFound",
     "Page",
     "PreconditionFailed",
+    "Preconditions",
     "Problem",
     "Request",
     "Response",
@@ -88,6 +89,7 @@ if TYPE_CHECKING:
         UnprocessableContent,
     )
     from serverless_api.http.identity import Caller
+    from serverless_api.http.preconditions import Preconditions
     from serverless_api.http.request import Request
     from serverless_api.http.response import Response
     from serverless_api.http.warm_up import WARM_UP_EVENT, read_environment
@@ -112,6 +114,7 @@ else:
             " ServiceUnavailable Unauthorized UnprocessableContent"
         ),
         "http.identity": "Caller",
+        "http.preconditions": "Preconditions",
         "http.request": "Request",
         "http.response": "Response",
         "http.warm_up": "WARM_UP_EVENT read_environment",

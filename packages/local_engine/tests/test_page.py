@@ -103,6 +103,33 @@ def test_another_issuer_is_named() -> None:
     }
 
 
+def test_the_documents_own_extensions_describe_every_operation_scopes_and_groups() -> None:
+    own = {"200": {"description": "Own"}, "404": {"description": "Own"}}
+    paths = {"/a": {"get": {"security": [{"Tokens": ["read", "admin"]}], "responses": own}, "post": {}}}
+    document = _document(paths) | {
+        "x-scopes": {"read": "Read all", "unused": "Not of any route"},
+        "x-tags": [{"name": "things", "description": "All things"}],
+        "tags": [{"name": "httpapi:createdBy", "x-amazon-apigateway-tag-value": "SAM"}],
+    }
+    document["components"]["responses"] = {
+        "Busy": {"x-every-operation": 503, "description": "Busy"},
+        "Missing": {"x-every-operation": "404", "description": "Shared"},
+        "Other": {"description": "Of some operations"},
+    }
+    described = describe_api(document, ISSUER, ORIGIN)
+    busy = {"$ref": "#/components/responses/Busy"}
+    assert described["paths"]["/a"]["get"]["responses"] == own | {"503": busy}
+    assert described["paths"]["/a"]["post"]["responses"].keys() == {"404", "503", "default"}
+    flow = described["components"]["securitySchemes"]["Tokens"]["flows"]["clientCredentials"]
+    assert flow["scopes"] == {"admin": "", "read": "Read all"}
+    assert described["tags"] == [{"name": "things", "description": "All things"}]
+    assert described["components"]["responses"]["Busy"] == {"description": "Busy"}
+    assert "x-scopes" not in described
+    assert "x-tags" not in described
+    # The gateway still has the document as it was.
+    assert document["components"]["responses"]["Busy"]["x-every-operation"] == 503
+
+
 def test_a_foreign_name_for_this_machine_reads_no_token(engine: EngineProcess) -> None:
     with engine.client() as client:
         for host in ("rebound.example", f"rebound.example:{engine.port}"):

@@ -137,8 +137,8 @@ def test_errors_name_the_noun(house, widgets, alice):
         with pytest.raises(house.NotFound, match="There is no such widget"):
             call()
     with pytest.raises(house.PreconditionFailed, match="The widget has changed since it was read"):
-        widgets.delete(alice, created.id, versions=frozenset({"other"}))
-    widgets.delete(alice, created.id, versions=frozenset({created.version, "other"}))
+        widgets.delete(alice, created.id, house.Preconditions(match=frozenset({"other"})))
+    widgets.delete(alice, created.id, house.Preconditions(match=frozenset({created.version, "other"})))
     with pytest.raises(house.NotFound):
         widgets.get(alice, created.id)
 

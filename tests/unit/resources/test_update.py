@@ -33,32 +33,13 @@ def test_an_update_does_not_move_a_resource_in_the_list(api):
     assert [each["id"] for each in api.page().json()["resources"]] == ids[::-1]
 
 
-@pytest.mark.parametrize("form", ["{tag}", '"other",{tag}', ' {tag} , W/"x"', "*", " * "])
 @pytest.mark.parametrize("method", ["update", "delete"])
-def test_a_write_is_done_where_its_condition_holds(api, method, form):
-    created = api.create()
-    headers = {"If-Match": form.replace("{tag}", created.headers["etag"])}
-    assert getattr(api, method)(created.json()["id"], headers=headers).status in (200, 204)
-
-
-@pytest.mark.parametrize("form", ['"other"', "W/{tag}", "", "garbage", "{bare}", '"*"', '""', '"{bare}', '"{bare}" x'])
-@pytest.mark.parametrize("method", ["update", "delete"])
-def test_a_write_is_refused_where_its_condition_fails(api, method, form):
-    created = api.create()
-    tag = created.headers["etag"]
-    headers = {"If-Match": form.replace("{tag}", tag).replace("{bare}", tag.strip('"'))}
-    answer = getattr(api, method)(created.json()["id"], headers=headers)
-    assert answer.status == 412
-    assert set(answer.json()) == {"error", "requestId"}
-    assert api.read(created.json()["id"]).body == created.body
-
-
-@pytest.mark.parametrize("method", ["update", "delete"])
-@pytest.mark.parametrize("form", ["*", "{tag}", '"other"', ""])
-def test_what_is_gone_is_not_found_whatever_the_condition(api, method, form):
+@pytest.mark.parametrize("name", ["If-Match", "If-None-Match"])
+@pytest.mark.parametrize("form", ["*", "{tag}", '"other"', "W/{tag}"])
+def test_what_is_gone_is_not_found_whatever_the_condition(api, method, name, form):
     created = api.create()
     api.delete(created.json()["id"])
-    headers = {"If-Match": form.replace("{tag}", created.headers["etag"])}
+    headers = {name: form.replace("{tag}", created.headers["etag"])}
     assert getattr(api, method)(created.json()["id"], headers=headers).status == 404
     assert api.read(created.json()["id"]).status == 404
 
@@ -90,15 +71,6 @@ def test_an_update_over_400_kb_is_too_large(api):
     answer = api.update(created.json()["id"], {"name": "x", "type": "A", "metadata": {"text": "x" * 410_000}})
     # Unlike DynamoDB, moto stores what it rejects, so the resource cannot be checked afterwards.
     assert (answer.status, "400 KB" in answer.json()["error"]) == (413, True)
-
-
-@pytest.mark.parametrize("method", ["update", "delete"])
-@pytest.mark.parametrize(("others", "status"), [(99, {200, 204}), (100, {400})])
-def test_as_many_entity_tags_as_a_condition_takes_are_understood(api, method, others, status):
-    created = api.create()
-    tags = ",".join([*(f'"{index:016x}"' for index in range(others)), created.headers["etag"]])
-    answer = getattr(api, method)(created.json()["id"], headers={"If-Match": tags})
-    assert answer.status in status
 
 
 def test_a_deleted_resource_is_gone(api):

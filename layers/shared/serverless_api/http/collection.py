@@ -21,6 +21,7 @@ from serverless_api.http.errors import (
     UnprocessableContent,
 )
 from serverless_api.http.identity import Caller
+from serverless_api.http.preconditions import ANY_VERSION, Preconditions
 from serverless_api.http.validation import ModelError, load_model
 from serverless_api.storage import idempotency, table
 from serverless_api.storage.json_text import JSONText, dump_json, parse_json
@@ -166,20 +167,29 @@ class Collection:
             count(self._changed)
         return self._to_entity(item)
 
-    def get(self, caller: Caller, item_id: str) -> Entity:
+    def get(self, caller: Caller, item_id: str, preconditions: Preconditions = ANY_VERSION) -> Entity:
         """Return an item.
+
+        Args:
+            caller: the owner.
+            item_id: the item's ID.
+            preconditions: the request's. Those of `If-None-Match` are the handler's: its response to a version that the
+                caller has is 304.
 
         Raises:
             NotFound: the caller has no item with this ID.
+            PreconditionFailed: `If-Match` lists another version.
         """
         item = table.get_item(self._make_key(caller, item_id))
         if item is None:
             raise self._not_found()
+        if not preconditions.allow(item["version"]):
+            raise self._precondition_failed(preconditions, item["version"])
         count(self._retrieved)
         return self._to_entity(item)
 
     def update(
-        self, caller: Caller, item_id: str, fields: dict[str, Any], versions: frozenset[str] | None = None
+        self, caller: Caller, item_id: str, fields: dict[str, Any], preconditions: Preconditions = ANY_VERSION
     ) -> Entity:
         """Replace the fields of an item, in one write.
 
@@ -187,19 +197,19 @@ class Collection:
             caller: the owner.
             item_id: the item's ID.
             fields: the new fields, as the request model describes them.
-            versions: the versions that may be replaced, or None for any.
+            preconditions: the request's; the write is conditional on them.
 
         Raises:
             NotFound: the caller has no item with this ID.
-            PreconditionFailed: the item has another version.
+            PreconditionFailed: the item's version violates a precondition.
         """
-        condition, values = _match_versions(versions)
+        condition, values = _make_condition(preconditions)
         key = self._make_key(caller, item_id)
         draft = self._make_draft(key, fields, time.time_ns())
         if self.reads_before_update:
-            current = self.get(caller, item_id)
-            if versions is not None and current.version not in versions:
-                raise self._precondition_failed()
+            current = self.get(caller, item_id, preconditions)
+            if preconditions.exclude(current.version):
+                raise self._precondition_failed(preconditions, current.version)
             draft["createdAt"] = current.created_at
         item = self._complete(draft)
         changes = {name: item[name] for name in self._written if name in item}
@@ -207,27 +217,27 @@ class Collection:
         try:
             updated = table.update_item(key, changes, removed, condition, values)
         except table.ConditionFailed as failure:
-            raise self._explain(failure) from failure
+            raise self._explain(failure, preconditions) from failure
         count(self._changed)
         return self._to_entity(updated)
 
-    def delete(self, caller: Caller, item_id: str, versions: frozenset[str] | None = None) -> None:
+    def delete(self, caller: Caller, item_id: str, preconditions: Preconditions = ANY_VERSION) -> None:
         """Delete an item.
 
         Args:
             caller: the owner.
             item_id: the item's ID.
-            versions: the versions that may be deleted, or None for any.
+            preconditions: the request's; the deletion is conditional on them.
 
         Raises:
             NotFound: the caller has no item with this ID.
-            PreconditionFailed: the item has another version.
+            PreconditionFailed: the item's version violates a precondition.
         """
-        condition, values = _match_versions(versions)
+        condition, values = _make_condition(preconditions)
         try:
             table.delete_item(self._make_key(caller, item_id), condition, values)
         except table.ConditionFailed as failure:
-            raise self._explain(failure) from failure
+            raise self._explain(failure, preconditions) from failure
         count(self._changed)
 
     def list(self, caller: Caller, limit: int, after: str | None = None) -> Page:
@@ -300,6 +310,8 @@ class Collection:
             raise UnprocessableContent("This Idempotency-Key was used with another body") from error
 
     def _make_key(self, caller: Caller, item_id: str) -> table.Item:
+        # A UUID may have either case (RFC 9562, section 4); sort keys have lower case.
+        item_id = item_id.lower()
         if not _ID.fullmatch(item_id):
             raise self._not_found()
         return {"pk": _partition(caller), "sk": self.prefix + item_id}
@@ -323,10 +335,14 @@ class Collection:
                 item[name] = JSONText(value)
         return characters
 
-    def _explain(self, failure: table.ConditionFailed) -> NotFound | PreconditionFailed:
-        return self._not_found() if failure.item is None else self._precondition_failed()
+    def _explain(self, failure: table.ConditionFailed, preconditions: Preconditions) -> NotFound | PreconditionFailed:
+        if failure.item is None:
+            return self._not_found()
+        return self._precondition_failed(preconditions, failure.item["version"])
 
-    def _precondition_failed(self) -> PreconditionFailed:
+    def _precondition_failed(self, preconditions: Preconditions, version: str) -> PreconditionFailed:
+        if preconditions.allow(version):
+            return PreconditionFailed(f"If-None-Match excludes the current version of the {self.noun}")
         return PreconditionFailed(f"The {self.noun} has changed since it was read")
 
     def _not_found(self) -> NotFound:
@@ -347,18 +363,17 @@ def _partition(caller: Caller) -> str:
     return f"user#{caller.subject}"
 
 
-def _match_versions(versions: frozenset[str] | None) -> tuple[str, dict[str, str]]:
-    """Return the condition of a write to one of some versions.
-
-    Raises:
-        BadRequest: there are more versions than one condition can compare.
-    """
-    if versions is None:
+def _make_condition(preconditions: Preconditions) -> tuple[str, dict[str, str]]:
+    """Return the condition of a write to an existing item, so that no other write comes between check and write."""
+    match, none_match = preconditions.match, preconditions.none_match
+    if none_match is None:
+        return table.one_of("version", ())
+    if match is not None:
+        return table.one_of("version", match - none_match)
+    if not none_match:
         return "attribute_exists(#pk)", {}
-    if len(versions) > table.MAX_ALTERNATIVES:
-        problem = Problem("If-Match", f"must have at most {table.MAX_ALTERNATIVES} entity tags")
-        raise BadRequest("The request is not valid", [problem])
-    return table.one_of("version", versions)
+    excluded, values = table.one_of("version", none_match)
+    return f"attribute_exists(#pk) AND NOT {excluded}", values
 
 
 def _make_id(now: int) -> str:

@@ -12,12 +12,12 @@ from typing import Any
 
 from serverless_api.http.errors import BadRequest, Problem
 from serverless_api.http.identity import Caller
+from serverless_api.http.preconditions import Preconditions, read_preconditions
 from serverless_api.http.validation import find_problems, load_model
 from serverless_api.storage.json_text import InvalidJSON, parse_json
 
 # JSON's media type, with the only charset that JSON has (RFC 8259, sections 8.1 and 11).
 _JSON_MEDIA_TYPE = re.compile(r'application/json\s*(;\s*charset="?utf-8"?\s*)?', re.IGNORECASE)
-_ENTITY_TAG = re.compile(r'\s*(W/)?"([\x21\x23-\x7e\x80-\xff]*)"\s*(?:,|$)')
 _IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
 _CORRELATION_ID = re.compile(r"[!-~]{1,128}")
 
@@ -107,20 +107,13 @@ class Request:
             )
         return key
 
-    def read_if_match(self) -> frozenset[str] | None:
-        """Return the versions that `If-Match` allows, or None if it allows any.
+    def read_preconditions(self) -> Preconditions:
+        """Return the preconditions in `If-Match` and `If-None-Match`.
 
-        Only strong entity tags count (RFC 9110, section 13.1.1); a header without one allows no version.
+        Raises:
+            BadRequest: one of them is neither `*` nor a list of entity tags.
         """
-        header = self.read_header("if-match")
-        if header is None or header.strip() == "*":
-            return None
-        return frozenset(tag for weak, tag in _ENTITY_TAG.findall(header) if not weak)
-
-    def holds_version(self, version: str) -> bool:
-        """Return whether `If-None-Match` lists this version, so the caller has it (RFC 9110, section 13.1.2)."""
-        header = self.read_header("if-none-match") or ""
-        return header.strip() == "*" or any(tag == version for _, tag in _ENTITY_TAG.findall(header))
+        return read_preconditions(self.read_header("if-match"), self.read_header("if-none-match"))
 
 
 def read_correlation_id(event: Mapping[str, Any]) -> str | None:

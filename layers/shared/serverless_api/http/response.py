@@ -7,15 +7,22 @@ from typing import Any
 from serverless_api.http.errors import APIError
 from serverless_api.storage.json_text import dump_json
 
+# Each response depends on its caller, and the gateway's CORS headers in it depend on the origin.
+_VARY = "Authorization, Origin"
+
 
 @dataclass(frozen=True, slots=True)
 class Response:
     """An HTTP response.
 
+    No cache stores it unless the handler sets `Cache-Control`, and none gives it to another caller: `Vary` always lists
+    `Authorization`.
+
     Attributes:
         status: the HTTP status.
         body: the value of the JSON body, or None for no body.
-        headers: the headers, except `Content-Type`, which follows from the body.
+        headers: the headers, except `Content-Type`, which follows from the body. `Vary` needs only what the house does
+            not add.
     """
 
     status: int
@@ -26,13 +33,20 @@ class Response:
         """Return the response as the gateway takes it, with additional `headers`.
 
         >>> Response(204).to_event()
-        {'statusCode': 204, 'headers': {}, 'body': ''}
+        {'statusCode': 204, 'headers': {'Cache-Control': 'no-store', 'Vary': 'Authorization, Origin'}, 'body': ''}
         """
-        headers = {**self.headers, **(headers or {})}
+        headers = {**_add_cache_headers(self.headers), **(headers or {})}
         if self.body is None:
             return {"statusCode": self.status, "headers": headers, "body": ""}
         headers = {"Content-Type": "application/json", **headers}
         return {"statusCode": self.status, "headers": headers, "body": dump_json(self.body)}
+
+
+def _add_cache_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    given = {name.lower(): value for name, value in headers.items()}
+    added = {} if "cache-control" in given else {"Cache-Control": "no-store"}
+    kept = {name: value for name, value in headers.items() if name.lower() != "vary"}
+    return {**kept, **added, "Vary": ", ".join(filter(None, (_VARY, given.get("vary"))))}
 
 
 def make_error_response(error: APIError, request_id: str) -> Response:
@@ -40,4 +54,4 @@ def make_error_response(error: APIError, request_id: str) -> Response:
     body: dict[str, Any] = {"error": error.message, "requestId": request_id}
     if error.details:
         body["details"] = [problem._asdict() for problem in error.details]
-    return Response(error.status, body, {"Cache-Control": "no-store", **error.headers})
+    return Response(error.status, body, error.headers)

@@ -23,6 +23,9 @@ _TOKEN_ENDPOINT = f"{ISSUER_PATH}/oauth2/token"
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch")
 _EXTENSION = "x-amazon-apigateway-"
 _ANY_METHOD = f"{_EXTENSION}any-method"
+# What an HTTP API's document cannot say in OpenAPI's own words: API Gateway takes `tags` for AWS tags, and SAM writes
+# the security scheme. README.md describes these extensions.
+_TAGS, _SCOPES, _EVERY_OPERATION = "x-tags", "x-scopes", "x-every-operation"
 _ASSETS = {"swagger-ui.css": "css", "swagger-ui-bundle.js": "js"}
 _PAGE = Template(Path(__file__).with_name("api_page.html").read_text())
 
@@ -84,34 +87,50 @@ def describe_api(document: Mapping[str, Any], issuer: str, origin: str) -> dict[
     components = document.get("components", {})
     schemes = components.get("securitySchemes", {})
     described: dict[str, Any] = _without_extensions(document)
+    added_responses = _take_common_responses(described)
     described["info"] = {"title": "API", "version": "1", **described.get("info", {})}
     described["servers"] = [{"url": origin}]
     described["paths"] = {
-        path.replace("+}", "}"): _describe_path(path, item, components.get("parameters", {}))
+        path.replace("+}", "}"): _describe_path(path, item, components.get("parameters", {}), added_responses)
         for path, item in document.get("paths", {}).items()
         if path.startswith("/")  # `$default` is a route without a path
     }
     # SAM puts the AWS resource's tags where OpenAPI has groups of operations.
     tags = [tag for tag in document.get("tags", ()) if f"{_EXTENSION}tag-value" not in tag]
+    tags += described.pop(_TAGS, ())
     described.pop("tags", None)
     if tags:
         described["tags"] = tags
+    descriptions = described.pop(_SCOPES, {})
     if schemes:
-        scopes = _all_scopes(described)
+        scopes = {scope: descriptions.get(scope, "") for scope in _all_scopes(described)}
         described["components"]["securitySchemes"] = {
             name: _describe_scheme(scheme, issuer, origin, scopes) for name, scheme in schemes.items()
         }
     return described
 
 
-def _describe_path(path: str, item: Mapping[str, Any], shared: Mapping[str, Any]) -> dict[str, Any]:
+def _take_common_responses(described: dict[str, Any]) -> dict[str, Any]:
+    """Return the responses that every operation has, by their statuses, and remove the extension that marks them."""
+    shared = described.get("components", {}).get("responses", {})
+    return {
+        str(response.pop(_EVERY_OPERATION)): {"$ref": f"#/components/responses/{name}"}
+        for name, response in shared.items()
+        if _EVERY_OPERATION in response
+    }
+
+
+def _describe_path(
+    path: str, item: Mapping[str, Any], shared: Mapping[str, Any], added_responses: Mapping[str, Any]
+) -> dict[str, Any]:
     described: dict[str, Any] = _without_extensions(item)
     if _ANY_METHOD in item:
         described = {**dict.fromkeys(_METHODS, _without_extensions(item[_ANY_METHOD])), **described}
     common = described.get("parameters", [])
     for method in described.keys() & set(_METHODS):
         operation = described[method] = dict(described[method])
-        operation["responses"] = operation.get("responses") or {"default": {"description": "The function's answer"}}
+        responses = operation.get("responses") or {"default": {"description": "The function's answer"}}
+        operation["responses"] = dict(sorted({**added_responses, **responses}.items()))
         # SAM repeats the path's variables without the schema that OpenAPI requires.
         own = [entry for entry in operation.get("parameters", ()) if entry.keys() & {"$ref", "schema", "content"}]
         declared = [shared.get(entry.get("$ref", "").rpartition("/")[2], entry) for entry in (*common, *own)]
@@ -132,14 +151,14 @@ def _alternatives(requirement: Mapping[str, Sequence[str]]) -> list[dict[str, li
     return scoped or [{name: [] for name in requirement}]
 
 
-def _describe_scheme(scheme: Mapping[str, Any], issuer: str, origin: str, scopes: Sequence[str]) -> Any:
+def _describe_scheme(scheme: Mapping[str, Any], issuer: str, origin: str, scopes: Mapping[str, str]) -> Any:
     authorizer = scheme.get("x-amazon-apigateway-authorizer", {})
     if authorizer.get("type") != "jwt":
         return _without_extensions(scheme)
     trusted = authorizer.get("jwtConfiguration", {}).get("issuer", "")
     if trusted != issuer:
         return {"type": "openIdConnect", "openIdConnectUrl": trusted.rstrip("/") + "/.well-known/openid-configuration"}
-    flow = {"tokenUrl": origin + _TOKEN_ENDPOINT, "scopes": dict.fromkeys(scopes, "")}
+    flow = {"tokenUrl": origin + _TOKEN_ENDPOINT, "scopes": scopes}
     return {"type": "oauth2", "flows": {"clientCredentials": flow}}
 
 

@@ -6,8 +6,9 @@ from serverless_api import Request, Response, endpoint
 
 @endpoint(scope="read:orders")
 def handler(request: Request) -> Response:
-    order = orders.get(request.caller, request.read_path_parameter("id"))
+    preconditions = request.read_preconditions()
+    order = orders.get(request.caller, request.read_path_parameter("id"), preconditions)
     headers = {"ETag": order.etag, "Cache-Control": "private, no-cache"}
-    if request.holds_version(order.version):
+    if preconditions.exclude(order.version):
         return Response(304, headers=headers)
     return Response(200, order.to_document(), headers)

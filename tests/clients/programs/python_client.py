@@ -1,0 +1,119 @@
+"""Calls every operation through the generated Python client, and prints what it answered.
+
+With tokens it provokes statuses of the running API. With statuses it asks a stub for each status that the document
+describes: the stub reads the status from `X-Correlation-Id`.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+from resources_client import AuthenticatedClient
+from resources_client.api.resources import (
+    create_resource,
+    delete_resource,
+    get_resource,
+    list_resources,
+    update_resource,
+)
+from resources_client.models import (
+    Error,
+    GatewayError,
+    Resource,
+    ResourceInput,
+    ResourceInputMetadata,
+    ResourceInputType,
+    ResourcePage,
+)
+from resources_client.types import Response
+
+type Body = Error | GatewayError | Resource | ResourcePage | None
+type Call = tuple[str, Response[Any]]
+
+UNKNOWN = UUID("019ab0c1-7a3e-7c55-9d1f-3f2b8c6d4e10")
+LONG = "x" * 10_240
+
+
+def make_body(name: str = "First", metadata: dict[str, Any] | None = None) -> ResourceInput:
+    values = ResourceInputMetadata.from_dict(metadata or {"colour": "blue", "weight": 12.5})
+    return ResourceInput(name=name, type_=ResourceInputType.A, metadata=values)
+
+
+def call_every_operation(client: AuthenticatedClient, correlation_id: str) -> Iterator[Call]:
+    """Call each operation with valid parameters, about an item that there is not."""
+    body = make_body()
+    yield "listResources", list_resources.sync_detailed(client=client, limit=2, x_correlation_id=correlation_id)
+    yield "createResource", create_resource.sync_detailed(client=client, body=body, x_correlation_id=correlation_id)
+    yield "getResource", get_resource.sync_detailed(UNKNOWN, client=client, x_correlation_id=correlation_id)
+    yield (
+        "updateResource",
+        update_resource.sync_detailed(UNKNOWN, client=client, body=body, x_correlation_id=correlation_id),
+    )
+    yield "deleteResource", delete_resource.sync_detailed(UNKNOWN, client=client, x_correlation_id=correlation_id)
+
+
+def call_live(url: str, tokens: dict[str, str]) -> Iterator[Call]:
+    client = connect(url, tokens["all"])
+    created = create_resource.sync_detailed(client=client, body=make_body(), idempotency_key="one")
+    resource = created.parsed
+    assert isinstance(resource, Resource)
+    assert resource.metadata
+    assert resource.metadata["colour"] == "blue"
+    tag = created.headers["ETag"]
+    yield "createResource", created
+    yield "createResource", create_resource.sync_detailed(client=client, body=make_body("x"), idempotency_key="one")
+    page = list_resources.sync_detailed(client=client, limit=1)
+    assert isinstance(page.parsed, ResourcePage)
+    assert [entry.id for entry in page.parsed.resources] == [resource.id]
+    yield "listResources", page
+    yield "listResources", list_resources.sync_detailed(client=client, limit=0)
+    read = get_resource.sync_detailed(resource.id, client=client, if_match=tag)
+    assert isinstance(read.parsed, Resource)
+    assert read.parsed == resource
+    yield "getResource", read
+    yield "getResource", get_resource.sync_detailed(resource.id, client=client, if_none_match=tag)
+    yield "getResource", get_resource.sync_detailed(resource.id, client=client, if_match='"other"')
+    yield "getResource", get_resource.sync_detailed(resource.id, client=client, if_match="other")
+    for body, if_match in ((make_body(""), tag), (make_body(), '"other"'), (make_body("New"), tag)):
+        yield (
+            "updateResource",
+            update_resource.sync_detailed(resource.id, client=client, body=body, if_match=if_match),
+        )
+    large = make_body(metadata={"text": "x" * 410_000})
+    yield "updateResource", update_resource.sync_detailed(resource.id, client=client, body=large)
+    yield "createResource", create_resource.sync_detailed(client=client, body=large)
+    yield "createResource", create_resource.sync_detailed(client=client, body=make_body("x" * 101))
+    for if_none_match in ("other", "*", '"other"'):
+        yield (
+            "deleteResource",
+            delete_resource.sync_detailed(resource.id, client=client, if_none_match=if_none_match),
+        )
+    # Nothing is found, nobody is known, no scope suffices, the headers are too long.
+    yield from call_every_operation(client, "missing")
+    yield from call_every_operation(connect(url, "garbage"), "unknown")
+    yield from call_every_operation(connect(url, tokens["none"]), "forbidden")
+    yield from call_every_operation(client, LONG)
+
+
+def connect(url: str, token: str) -> AuthenticatedClient:
+    return AuthenticatedClient(base_url=url, token=token, httpx_args={"trust_env": False})
+
+
+def describe(operation: str, response: Response[Any]) -> dict[str, Any]:
+    parsed: Body = response.parsed
+    body = None if parsed is None else parsed.to_dict()
+    kind = None if parsed is None else type(parsed).__name__
+    return {"operation": operation, "status": int(response.status_code), "model": kind, "body": body}
+
+
+def main() -> None:
+    request = json.load(sys.stdin)
+    calls = list(call_live(request["url"], request["tokens"])) if "tokens" in request else []
+    for status in request.get("statuses", []):
+        calls += call_every_operation(connect(request["url"], "token"), str(status))
+    json.dump([describe(*call) for call in calls], sys.stdout)
+
+
+main()
