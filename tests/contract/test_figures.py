@@ -12,7 +12,7 @@ from tests.support.stack import ROOT
 from tools.benchmarks.tracing.figures import IMPORT_BOUND, WARM_BOUND
 
 PAGE = (ROOT / "docs" / "figures.md").read_text(encoding="utf-8")
-(FAULTS,) = [mark for mark in table.test_faults_now_and_then.pytestmark if mark.name == "parametrize"]
+(FAULTS,) = vars(table.test_faults_now_and_then)["pytestmark"]
 EXPERIMENTS = [
     *(
         rf"{rate:.0%}".replace("%", r" %.*") + f"at least {right:.1%} answered".replace("%", " %")
