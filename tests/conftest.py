@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -20,6 +21,13 @@ settings.register_profile("repeat", derandomize=True, database=None, deadline=No
 settings.register_profile("quick", derandomize=True, database=None, deadline=None, max_examples=20)
 settings.register_profile("explore", deadline=None, max_examples=500)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeat"))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    marker = item.get_closest_marker("needs_linux")
+    if marker and sys.platform != "linux":
+        (reason,) = marker.args
+        pytest.skip(f"needs Linux: {reason}")
 
 
 @pytest.fixture(scope="module")

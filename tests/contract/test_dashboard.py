@@ -97,17 +97,20 @@ def test_each_metric_of_the_functions_is_on_the_dashboard(own_metrics: set[str])
     assert list_filter_metrics() <= shown
 
 
-def read_dashboard() -> Any:
-    (dashboard,) = find_translated("AWS::CloudWatch::Dashboard").values()
+def read_dashboard(**parameters: str) -> Any:
+    (dashboard,) = find_translated("AWS::CloudWatch::Dashboard", **parameters).values()
     return json.loads(dashboard["DashboardBody"])
 
 
-def test_the_dashboard_shows_each_alarm_that_is_always_there() -> None:
-    (widget,) = [widget for widget in read_dashboard()["widgets"] if widget["type"] == "alarm"]
+@pytest.mark.parametrize("cold_start", ["none", "snapstart", "provisioned", "warm"])
+@pytest.mark.parametrize("issuer", ["", "https://issuer.example.com/"])
+def test_the_dashboard_shows_every_alarm_of_all_stacks(cold_start: str, issuer: str) -> None:
+    parameters = {"ColdStart": cold_start, "Issuer": issuer, "Audience": "api" if issuer else ""}
+    (widget,) = [widget for widget in read_dashboard(**parameters)["widgets"] if widget["type"] == "alarm"]
     kinds = ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm")
-    always = translate_stack(Issuer="https://issuer.example.com/", Audience="api").resources
-    names = {name.replace("/", "-") for name, resource in always.items() if resource.type in kinds}
-    assert {arn.rpartition(":")[2] for arn in widget["properties"]["alarms"]} == names
+    resources = translate_stack(**parameters).resources
+    names = [name.replace("/", "-") for name, resource in resources.items() if resource.type in kinds]
+    assert sorted(arn.rpartition(":")[2] for arn in widget["properties"]["alarms"]) == sorted(names)
 
 
 def test_the_dashboard_finds_routes_and_functions_by_itself() -> None:

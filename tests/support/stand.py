@@ -39,7 +39,7 @@ class Stand:
 
     def find_function_processes(self, folder: str = "functions/") -> set[int]:
         """Return the processes that run functions, or one function by the name of its folder."""
-        command = ["ps", "-ww", "-eo", "pid=,ppid=,args="]
+        command = ["ps", "-ww", "-e", "-o", "pid=", "-o", "ppid=", "-o", "args="]
         listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         rows = [line.split(maxsplit=2) for line in listed.splitlines()]
         return {

@@ -1,7 +1,6 @@
 """`make cost`: its formulas and prices against the examples that AWS's own price pages calculate.
 
-The pages: https://aws.amazon.com/lambda/pricing/, https://aws.amazon.com/api-gateway/pricing/ and
-https://aws.amazon.com/dynamodb/pricing/on-demand/, all for US East (N. Virginia).
+The price files name the pages. Their examples are for US East (N. Virginia).
 """
 
 import json
@@ -10,15 +9,19 @@ import random
 import tomllib
 from bisect import bisect_right
 from dataclasses import replace
+from datetime import date
 
 import pytest
 
+from tests.support.gateway import ENVIRONMENT
+from tests.support.metric_references import list_references
+from tests.support.permissions import translate_stack
 from tests.support.programs import run_tool
 from tests.support.stack import list_routes
 from tests.support.templates import load_variant, write_variant
 from tools.benchmarks.cost.bill import make_bill
 from tools.benchmarks.cost.cold_starts import make_demand
-from tools.benchmarks.cost.comparisons import find_root
+from tools.benchmarks.cost.comparisons import STAGES, Calculator, find_root
 from tools.benchmarks.cost.durations import Duration, Durations, load_assumptions
 from tools.benchmarks.cost.formulas import (
     count_billed_seconds,
@@ -32,9 +35,9 @@ from tools.benchmarks.cost.formulas import (
     scale_to_memory,
 )
 from tools.benchmarks.cost.prices import DIRECTORY, load_prices
-from tools.benchmarks.cost.stack import COLD_START_CHOICES, _count_metrics, read_stack
+from tools.benchmarks.cost.stack import COLD_START_CHOICES, _count_metrics, _count_queries, read_stack
 from tools.benchmarks.cost.traffic import load_profile
-from tools.benchmarks.cost.usage import count_usage
+from tools.benchmarks.cost.usage import count_usage, sum_by_meter
 from tools.benchmarks.machine import ROOT, BenchmarkError
 from tools.benchmarks.tune.measurements import Size, Terms, recommend
 from tools.benchmarks.tune.power_tuning import list_fixtures, make_input
@@ -46,62 +49,99 @@ PROFILES = sorted((ROOT / "tools/benchmarks/traffic").glob("*.toml"))
 DURATIONS = Durations({name: Duration(0.002, 0.15) for name in ("query", "get", "create", "update", "delete")}, "test")
 
 
-def cents(dollars):
-    return round(dollars, 2)
+# Each is a worked example of AWS's: what it uses, whether it subtracts the free tier, and dollars by meter.
+EXAMPLES = {
+    "Lambda, example 1, mobile application backend: 3 million requests of 120 ms with 1536 MB": (
+        {
+            "lambda.duration.x86_64": count_gigabyte_seconds(3e6, count_billed_seconds(0.120), 1536),
+            "lambda.requests": 3e6,
+        },
+        True,
+        {"lambda.duration.x86_64": 2.33, "lambda.requests": 0.40},
+    ),
+    "Lambda, example 2, streaming telemetry: 7.44 million requests of 2 s with 1 GB": (
+        {
+            "lambda.requests": 7.44e6,
+            "lambda.duration.x86_64": count_gigabyte_seconds(7.44e6, count_billed_seconds(2), 1024),
+        },
+        False,
+        {"lambda.requests": 1.49, "lambda.duration.x86_64": 248.00},
+    ),
+    "Lambda, provisioned concurrency, example 1: 100 environments of 1536 MB for 8 hours": (
+        {
+            "lambda.provisioned.x86_64": 100 * 1536 / 1024 * count_provisioned_seconds(8 * 3600),
+            "lambda.requests": 3e6,
+            "lambda.provisioned_duration.x86_64": count_gigabyte_seconds(5e5, 0.1, 1536),
+            "lambda.duration.x86_64": count_gigabyte_seconds(2.5e6, 0.12, 1536),
+        },
+        True,
+        {
+            "lambda.provisioned.x86_64": 18.00,
+            "lambda.requests": 0.40,
+            "lambda.provisioned_duration.x86_64": 0.73,
+            "lambda.duration.x86_64": 0.83,
+        },
+    ),
+    "Lambda, provisioned concurrency, example 2: 7 environments of 4 GB for a day, 2 million requests of 280 ms": (
+        {
+            "lambda.provisioned.x86_64": 7 * 4 * count_provisioned_seconds(24 * 3600),
+            "lambda.provisioned_duration.x86_64": count_gigabyte_seconds(2e6, 0.28, 4096),
+            "lambda.requests": 2e6,
+        },
+        False,
+        {"lambda.provisioned.x86_64": 10.08, "lambda.provisioned_duration.x86_64": 21.78, "lambda.requests": 0.40},
+    ),
+    "Lambda, SnapStart: a version of 1 GB that is active for 31 days, restored for 1 % of 7.44 million requests": (
+        {"lambda.snapshot_cache": count_snapshot_seconds(31 * 24 * 3600), "lambda.snapshot_restore": 74_400},
+        False,
+        {"lambda.snapshot_cache": 4.03, "lambda.snapshot_restore": 10.40},
+    ),
+    "API Gateway, HTTP API: 300 million requests at $1.00 and 132 million at $0.90": (
+        {"http_api.requests": 432e6},
+        False,
+        {"http_api.requests": 418.80},
+    ),
+    "API Gateway, REST API: 5 million requests": ({"rest_api.requests": 5e6}, False, {"rest_api.requests": 17.50}),
+    "DynamoDB, on demand: 3.55 million writes and strongly consistent reads of up to 1 KB": (
+        {
+            "dynamodb.writes": 3.55e6 * count_write_units(1024),
+            "dynamodb.reads": 3.55e6 * count_read_units(1024, consistent=True),
+        },
+        False,
+        {"dynamodb.writes": 2.22, "dynamodb.reads": 0.44},
+    ),
+    "DynamoDB, storage: the first 25 GB are free, then $0.25": (
+        {"dynamodb.storage": 27},
+        True,
+        {"dynamodb.storage": 0.50},
+    ),
+    "X-Ray, example 1: 2,000 requests an hour for 31 days, of which 10 % are sampled": (
+        {"traces": 2000 * 24 * 31 * 0.1},
+        True,
+        {"traces": 0.24},
+    ),
+}
 
 
-# --- AWS Lambda pricing
+@pytest.mark.parametrize("example", EXAMPLES.values(), ids=EXAMPLES)
+def test_worked_example(example):
+    quantities, free_tier, dollars = example
+    charged = {meter: PRICES.charge(meter, quantity, free_tier=free_tier) for meter, quantity in quantities.items()}
+    assert charged == pytest.approx(dollars, abs=0.0051)
 
 
-def test_lambda_mobile_application_backend():
-    """Example 1: three million requests of 120 ms with 1536 MB, and the free tier: $2.33 + $0.40 = $2.73."""
-    used = count_gigabyte_seconds(3e6, count_billed_seconds(0.120), 1536)
-    assert used == pytest.approx(540_000)
-    duration = PRICES.charge("lambda.duration.x86_64", used, free_tier=True)
-    requests = PRICES.charge("lambda.requests", 3e6, free_tier=True)
-    assert (cents(duration), cents(requests), cents(duration + requests)) == (2.33, 0.40, 2.73)
+def test_the_price_files_say_which_prices_a_worked_example_holds():
+    assert {name for name, meter in PRICES.meters.items() if meter.example} == {
+        meter for quantities, _, _ in EXAMPLES.values() for meter in quantities
+    }
 
 
-def test_lambda_streaming_telemetry():
-    """Example 2: 7.44 million requests of 2 s with 1 GB: $1.49 + $248.00."""
-    used = count_gigabyte_seconds(7.44e6, count_billed_seconds(2), 1024)
-    assert cents(PRICES.charge("lambda.requests", 7.44e6)) == 1.49
-    assert cents(PRICES.charge("lambda.duration.x86_64", used)) == 248.00
-
-
-def test_lambda_provisioned_concurrency_mobile_launch():
-    """Provisioned Concurrency, example 1: $18 + $0.40 + $0.73 + $0.83 = $19.96.
-
-    100 environments of 1536 MB for 8 hours; 500,000 of 3 million requests in them, of 100 ms, the others of 120 ms.
-    """
-    standing = 100 * 1536 / 1024 * count_provisioned_seconds(8 * 3600)
-    parts = [
-        PRICES.charge("lambda.provisioned.x86_64", standing),
-        PRICES.charge("lambda.requests", 3e6, free_tier=True),
-        PRICES.charge("lambda.provisioned_duration.x86_64", count_gigabyte_seconds(5e5, 0.1, 1536), free_tier=True),
-        PRICES.charge("lambda.duration.x86_64", count_gigabyte_seconds(2.5e6, 0.12, 1536), free_tier=True),
-    ]
-    assert [cents(part) for part in parts] == [18.00, 0.40, 0.73, 0.83]
-    assert cents(sum(parts)) == 19.96
-
-
-def test_lambda_provisioned_concurrency_cyber_monday():
-    """Provisioned Concurrency, example 2: 7 environments of 4 GB for a day, two million requests of 280 ms: $32.26."""
-    standing = 7 * 4 * count_provisioned_seconds(24 * 3600)
-    parts = [
-        PRICES.charge("lambda.provisioned.x86_64", standing),
-        PRICES.charge("lambda.provisioned_duration.x86_64", count_gigabyte_seconds(2e6, 0.28, 4096)),
-        PRICES.charge("lambda.requests", 2e6),
-    ]
-    assert [cents(part) for part in parts] == [10.08, 21.78, 0.40]
-    assert cents(sum(parts)) == 32.26
-
-
-def test_lambda_snapstart():
-    """SnapStart's example: a version of 1 GB that is active for 31 days, restored for 1 % of 7.44 million: $14.43."""
-    cache = PRICES.charge("lambda.snapshot_cache", count_snapshot_seconds(31 * 24 * 3600))
-    restores = PRICES.charge("lambda.snapshot_restore", 74_400)
-    assert (cents(cache), round(restores, 1), cents(cache + restores)) == (4.03, 10.4, 14.43)
+@pytest.mark.parametrize("region", sorted(path.stem for path in DIRECTORY.glob("*.toml")))
+def test_every_price_has_a_source_and_a_date(region):
+    prices = load_prices(region)
+    assert {meter.service for meter in prices.meters.values()} == prices.sources.keys()
+    assert all(address.startswith("https://aws.amazon.com/") for address in prices.sources.values())
+    date.fromisoformat(prices.dated)
 
 
 def test_a_snapshot_is_charged_for_three_hours_at_least():
@@ -117,37 +157,9 @@ def test_duration_is_rounded_up_to_a_millisecond(seconds, billed):
     assert count_billed_seconds(seconds) == billed
 
 
-# --- Amazon API Gateway pricing
-
-
-def test_http_api_with_tiers():
-    """HTTP API's example: 300 million at $1.00 and 132 million at $0.90 a million: $418.80."""
-    assert cents(PRICES.charge("http_api.requests", 432e6)) == 418.80
-
-
-def test_rest_api():
-    """REST API's example: five million calls at $3.50 a million: $17.50."""
-    assert cents(PRICES.charge("rest_api.requests", 5e6)) == 17.50
-
-
 def test_http_api_is_metered_in_increments_of_512_kb():
     """«a request with 513 KB of data is metered as two requests»."""
     assert [count_metered_requests(kilobytes * 1024) for kilobytes in (0, 1, 512, 513)] == [1, 1, 1, 2]
-
-
-# --- Amazon DynamoDB on-demand pricing
-
-
-def test_dynamodb_on_demand():
-    """The page's example: 3.55 million writes and as many strongly consistent reads of up to 1 KB: $2.22 + $0.44."""
-    writes = PRICES.charge("dynamodb.writes", 3.55e6 * count_write_units(1024))
-    reads = PRICES.charge("dynamodb.reads", 3.55e6 * count_read_units(1024, consistent=True))
-    assert (cents(writes), cents(reads)) == (2.22, 0.44)
-
-
-def test_dynamodb_storage_beyond_the_free_tier():
-    """The page: the first 25 GB are free, then $0.25 a GB and month."""
-    assert PRICES.charge("dynamodb.storage", 27, free_tier=True) == pytest.approx(0.50)
 
 
 def test_read_and_write_units():
@@ -233,14 +245,15 @@ def test_every_choice_of_cold_start_is_read_from_the_template():
 
 def test_alarms_are_charged_by_the_metrics_that_they_watch():
     """Amazon CloudWatch pricing, "Alarms": a Metrics Insights query alarm is charged for each metric it analyzes."""
-    stack = read_stack({"Issuer": "https://issuer.example.com/", "Audience": "api"})
+    stack = read_stack({})
     alarms = [entry.properties for entry in load_variant("LogLevel", "INFO").resources.values() if entry.type == ALARM]
     queries = [alarm for alarm in alarms if "SELECT" in json.dumps(alarm)]
     assert len(queries) == 1
-    assert _count_metrics(queries[0], routes=60) == 60
+    assert (_count_metrics(queries[0]), _count_queries(queries[0])) == (0, 1)
     (degraded,) = [alarm for alarm in alarms if len(alarm.get("Metrics", ())) > 3]
-    assert _count_metrics(degraded, routes=60) == sum("MetricStat" in metric for metric in degraded["Metrics"])
-    assert stack.alarm_metrics > len(stack.functions)
+    assert _count_metrics(degraded) == sum("MetricStat" in metric for metric in degraded["Metrics"])
+    assert stack.alarm_metrics == sum(map(_count_metrics, alarms)) > len(alarms)
+    assert stack.queried_metrics == len(stack.functions)
     assert stack.filtered_metrics == 1
 
 
@@ -261,8 +274,8 @@ def test_routes_and_services_add_up_to_the_bill(file, region):
     bill = make_bill(usage, load_prices(region))
     assert sum(bill.sum_by(lambda line: line.service).values()) == pytest.approx(bill.total)
     assert sum(bill.sum_by(lambda line: line.route).values()) == pytest.approx(bill.total)
-    assert {"Lambda", "API Gateway", "DynamoDB", "CloudWatch", "X-Ray"} <= {line.service for line in bill.lines}
-    assert 0 < make_bill(usage, load_prices(region), free_tier=True).total < bill.total
+    assert {line.service for line in bill.lines} == load_prices(region).sources.keys() - {"EventBridge"}
+    assert 0 < bill.total < make_bill(usage, load_prices(region), free_tier=False).total
 
 
 def test_refusing_at_the_gateway_is_cheaper():
@@ -278,6 +291,79 @@ def test_busy_provisioned_concurrency_is_cheaper_than_duration_on_demand_from_60
     standing = PRICES.charge("lambda.provisioned.arm64", 1)
     spared = PRICES.charge("lambda.duration.arm64", 1) - PRICES.charge("lambda.provisioned_duration.arm64", 1)
     assert standing / spared == pytest.approx(0.6, rel=1e-3)
+
+
+def count_lines(parameters=(), **changes):
+    """Return a month's dollars by item of the product for offices, with changes to its profile."""
+    profile = replace(load_profile(ROOT / "tools/benchmarks/traffic/business_hours.toml"), **changes)
+    usage = count_usage(read_stack(dict(parameters)), profile, DURATIONS, load_assumptions())
+    return make_bill(usage, PRICES).sum_by(lambda line: line.item)
+
+
+def test_users_cost_nothing_up_to_ten_thousand():
+    assert count_lines(users=10_000)["active users (Essentials)"] == 0
+    assert count_lines(users=10_100)["active users (Essentials)"] == pytest.approx(1.50)
+
+
+def test_a_process_takes_a_token_shortly_before_the_last_one_expires():
+    """730 hours with tokens of 15 minutes, renewed 30 s early, and one token in each rotation of 30 days."""
+    tokens = 730 * 60 / 14.5 + 730 / 24 / 30
+    assert count_lines(machine_hours=730)["machine tokens"] == pytest.approx(tokens * 0.00225)
+    external = {"Issuer": "https://issuer.example.com/", "Audience": "api"}
+    assert "machine tokens" not in count_lines(external, machine_hours=730)
+
+
+def test_shorter_tokens_cost_more():
+    with write_variant(MachineTokenMinutes="60") as template:
+        assert read_stack({}, template).token_minutes == 60
+    assert read_stack({}).token_minutes == 15
+
+
+def test_kms_is_asked_once_in_five_minutes_for_each_function_at_most():
+    profile = load_profile(ROOT / "tools/benchmarks/traffic/consumer_app.toml")
+    requests = sum_by_meter(count_usage(read_stack({}), profile, DURATIONS, load_assumptions()))["kms.requests"]
+    assert requests == pytest.approx(5 * 12 * 730, rel=0.01)
+
+
+def test_prod_keeps_its_logs_for_a_year_and_pays_for_it():
+    kept = {stage: count_lines({"Stage": stage})["logs kept"] for stage in STAGES}
+    assert kept["dev"] == kept["staging"] < kept["prod"]
+
+
+def test_each_stage_costs_something_without_a_caller():
+    calculator = Calculator(load_profile(PROFILES[0]), PRICES, DURATIONS, load_assumptions(), {})
+    for standing in calculator.compare_stages():
+        assert standing.dollars > 3 + 0.40, "the dashboard and the secret"
+    assert calculator.count().bill.total == calculator.count(read_stack({"Stage": "prod"})).bill.total
+
+
+def test_the_dashboard_shows_more_metrics_than_a_free_one():
+    """Amazon CloudWatch pricing, "Free tier": three dashboards of up to 50 metrics each."""
+    stack = translate_stack()
+    shown = [entry for entry in list_references(stack) if entry.place not in stack.resources]
+    found = [len(stack.functions) if None in entry.dimensions.values() else 1 for entry in shown]
+    assert sum(found) > 50
+    assert PRICES.meters["dashboards"].free == 0
+
+
+def test_the_item_of_a_key_is_as_large_as_assumed(api, table):
+    api.create({"name": "n" * 100, "type": "A"}, headers={"Idempotency-Key": "k" * 200})
+    items = table.scan(TableName=ENVIRONMENT["TABLE_NAME"])["Items"]
+    (key,) = [item for item in items if item["sk"]["S"].startswith("idempotency#")]
+    assert 300 < measure(key) <= load_assumptions().idempotency_item
+
+
+def measure(value):
+    """Return about the bytes that DynamoDB stores («DynamoDB item sizes and formats», DynamoDB Developer Guide)."""
+    match value:
+        case {"S": text} if len(value) == 1:
+            return len(text)
+        case {"N": _} if len(value) == 1:
+            return 21
+        case {"M": members} if len(value) == 1:
+            return 3 + measure(members)
+        case _:
+            return sum(len(name) + 1 + measure(member) for name, member in value.items())
 
 
 def test_price_files_have_the_same_meters():

@@ -45,6 +45,10 @@ def clock() -> Clock:
         ("p99.9", 100),
         ("p0", 1),
         ("p100", 100),
+        ("PR(:30)", 30),
+        ("PR(30:)", 70),
+        ("PR(29.5:40)", 11),
+        ("PR(100:)", 0),
     ],
 )
 def test_statistics(clock: Clock, statistic: str, value: float) -> None:
@@ -57,7 +61,7 @@ def test_statistics(clock: Clock, statistic: str, value: float) -> None:
     assert series.statistic(statistic, store.minute_at(clock.seconds), 1) == value
 
 
-@pytest.mark.parametrize("name", ["p101", "p", "median", "tm90", "sum", ""])
+@pytest.mark.parametrize("name", ["p101", "p", "median", "tm90", "sum", "", "PR(:)", "PR(3%:)"])
 def test_unknown_statistic_is_refused_by_name(name: str) -> None:
     distribution = Distribution()
     distribution.add([1])

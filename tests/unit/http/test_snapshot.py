@@ -17,7 +17,11 @@ from tests.support.gateway import ENVIRONMENT
 from tests.support.http_server import Reply, Request, Server, make_reply
 from tests.support.tables import create_table
 
-pytestmark = [pytest.mark.slow, pytest.mark.allow_hosts(["127.0.0.1"])]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.allow_hosts(["127.0.0.1"]),
+    pytest.mark.needs_linux("reads its own memory in /proc, and runs Lambda's runtime interface client"),
+]
 
 SECRET = "c4nary-of-the-secret-access-key"
 TOKEN = "c4nary-of-the-session-token"

@@ -11,8 +11,15 @@ from tools.benchmarks.cost.comparisons import Calculator
 from tools.benchmarks.cost.durations import load_assumptions, load_durations
 from tools.benchmarks.cost.plot import draw_plot
 from tools.benchmarks.cost.prices import load_prices
-from tools.benchmarks.cost.report import Report, format_report, make_report, to_document
-from tools.benchmarks.cost.traffic import load_profile
+from tools.benchmarks.cost.report import (
+    Report,
+    format_prices,
+    format_report,
+    format_stages,
+    make_report,
+    to_document,
+)
+from tools.benchmarks.cost.traffic import HOURS_OF_A_MONTH, load_profile
 from tools.benchmarks.machine import ROOT, BenchmarkError
 
 PROFILES = ROOT / "tools/benchmarks/traffic"
@@ -27,8 +34,7 @@ def main() -> int:
     parser.add_argument("profiles", nargs="*", type=_find_profile, metavar="PROFILE", help="a name, or a TOML file")
     parser.add_argument("--region", default="us-east-1", help="region of the prices (default: %(default)s)")
     parser.add_argument("--parameters", nargs="*", default=[], metavar="NAME=VALUE", help="parameters of the stack")
-    parser.add_argument("--free-tier", action="store_true", help="subtract AWS's free tier")
-    parser.add_argument("--transfer", action="store_true", help="include data transfer to the internet")
+    parser.add_argument("--no-free-tier", action="store_true", help="if something else in the account uses it up")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the bills, as SVG")
     parser.add_argument("--write", action="store_true", help=f"write {PAGE.relative_to(ROOT)} and its plot")
@@ -46,8 +52,7 @@ def main() -> int:
                 durations,
                 assumptions,
                 parameters,
-                free_tier=arguments.free_tier,
-                transfer=arguments.transfer,
+                free_tier=not arguments.no_free_tier,
             )
             for file in files
         ]
@@ -62,6 +67,7 @@ def main() -> int:
         print(f"Dollars in {prices.region}, prices of {prices.dated}: check them before you rely on them.")
         print(f"Durations: {durations.source}.\n")
         print("\n\n".join(format_report(report) for report in reports))
+        print(f"\n{format_stages(calculators[0].compare_stages())}")
     if arguments.plot:
         arguments.plot.write_text(draw_plot(reports), encoding="utf-8")
     if arguments.write:
@@ -92,9 +98,22 @@ def _write_page(reports: list[Report], calculator: Calculator) -> None:
         source=" ".join(calculator.prices.source.split()),
         durations=calculator.durations.source,
         reports="\n\n".join(format_report(report) for report in reports),
+        stages=format_stages(calculator.compare_stages()),
+        prices=format_prices(calculator.prices),
+        sources=", ".join(f"[{name}]({address})" for name, address in calculator.prices.sources.items()),
+        of_function=calculator.assumptions.metrics_of_function,
+        of_gateway=calculator.assumptions.metrics_of_route,
+        tokens=f"{_count_tokens(calculator, 15) * calculator.prices.charge('machine_tokens', 1):,.2f}",
+        longer=f"{_count_tokens(calculator, 60) * calculator.prices.charge('machine_tokens', 1):,.2f}",
+        each=f"{calculator.prices.charge('machine_tokens', 1e6):,.0f}",
     )
     PAGE.write_text(content, encoding="utf-8")
     PLOT.write_text(draw_plot(reports), encoding="utf-8")
+
+
+def _count_tokens(calculator: Calculator, minutes: float) -> float:
+    """Return the tokens of a process that runs the whole month, by the life of a token."""
+    return HOURS_OF_A_MONTH * 60 / (minutes - calculator.assumptions.renew_before / 60)
 
 
 if __name__ == "__main__":

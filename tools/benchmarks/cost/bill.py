@@ -38,7 +38,7 @@ class Bill:
         return sums
 
 
-def make_bill(usage: Usage, prices: Prices, *, free_tier: bool = False, transfer: bool = False) -> Bill:
+def make_bill(usage: Usage, prices: Prices, *, free_tier: bool = True) -> Bill:
     """Price a month.
 
     Price tiers apply to the whole stack; each route then carries its share.
@@ -46,15 +46,10 @@ def make_bill(usage: Usage, prices: Prices, *, free_tier: bool = False, transfer
     Args:
         usage: the month's usage.
         prices: the region's prices.
-        free_tier: whether to subtract AWS's free tier.
-        transfer: whether to include data transfer to the internet.
+        free_tier: whether to subtract what AWS's free tier gives every month.
     """
     totals = sum_by_meter(usage)
-    dollars = {
-        meter: prices.charge(meter, total, free_tier=free_tier)
-        for meter, total in totals.items()
-        if total and (transfer or meter != "transfer")
-    }
+    dollars = {meter: prices.charge(meter, total, free_tier=free_tier) for meter, total in totals.items() if total}
     lines = [
         Line(
             prices.meters[meter].service,

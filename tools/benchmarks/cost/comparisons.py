@@ -8,7 +8,9 @@ from tools.benchmarks.cost.durations import Assumptions, Durations
 from tools.benchmarks.cost.prices import Prices
 from tools.benchmarks.cost.stack import COLD_START_CHOICES, Stack, read_stack
 from tools.benchmarks.cost.traffic import Profile, scale_profile
-from tools.benchmarks.cost.usage import Usage, count_usage
+from tools.benchmarks.cost.usage import Usage, count_idle, count_usage
+
+STAGES = ("dev", "staging", "prod")
 
 LEAST_FACTOR, MOST_FACTOR = 1e-3, 1e3
 """Range of traffic factors in which a break-even is searched."""
@@ -63,6 +65,21 @@ class Alternative:
     per_million: float
 
 
+@dataclass(frozen=True)
+class Standing:
+    """What a stage costs while nobody calls it.
+
+    Attributes:
+        stage: the stage.
+        retention_days: for which it keeps its logs.
+        dollars: a month at list prices.
+    """
+
+    stage: str
+    retention_days: int
+    dollars: float
+
+
 class Calculator:
     """Calculates months of one profile."""
 
@@ -74,8 +91,7 @@ class Calculator:
         assumptions: Assumptions,
         parameters: Mapping[str, str],
         *,
-        free_tier: bool = False,
-        transfer: bool = False,
+        free_tier: bool = True,
     ) -> None:
         """Read the stack with every value of `ColdStart`.
 
@@ -84,18 +100,16 @@ class Calculator:
             prices: the region's prices.
             durations: the functions' durations.
             assumptions: everything else.
-            parameters: parameters of the stack that override the defaults.
-            free_tier: whether to subtract AWS's free tier.
-            transfer: whether to include data transfer to the internet.
+            parameters: parameters of the stack that override the defaults; the stage is prod by default.
+            free_tier: whether the bill subtracts what AWS's free tier gives every month.
         """
         self.profile = profile
         self.prices = prices
         self.durations = durations
         self.assumptions = assumptions
-        self.parameters = parameters
+        self.parameters = {"Stage": "prod", **parameters}
         self.free_tier = free_tier
-        self.transfer = transfer
-        self._stacks = {choice: read_stack({**parameters, "ColdStart": choice}) for choice in COLD_START_CHOICES}
+        self._stacks = {choice: read_stack({**self.parameters, "ColdStart": choice}) for choice in COLD_START_CHOICES}
 
     def count(
         self,
@@ -104,6 +118,7 @@ class Calculator:
         factor: float = 1,
         api: str = "http_api",
         gateway_refuses: bool = True,
+        free_tier: bool | None = None,
     ) -> Month:
         """Return a month of a stack, by default of the one with the given parameters."""
         chosen = stack or self._stacks[self.parameters.get("ColdStart", COLD_START_CHOICES[0])]
@@ -115,7 +130,17 @@ class Calculator:
             api=api,
             gateway_refuses=gateway_refuses,
         )
-        return Month(usage, make_bill(usage, self.prices, free_tier=self.free_tier, transfer=self.transfer))
+        is_free = self.free_tier if free_tier is None else free_tier
+        return Month(usage, make_bill(usage, self.prices, free_tier=is_free))
+
+    def compare_stages(self) -> list[Standing]:
+        """Return what each stage's stack costs while nobody calls it, at list prices."""
+        standings = []
+        for stage in STAGES:
+            stack = read_stack({**self.parameters, "Stage": stage})
+            bill = make_bill(count_idle(stack, self.assumptions), self.prices, free_tier=False)
+            standings.append(Standing(stage, stack.retention_days, bill.total))
+        return standings
 
     def compare_choices(self) -> list[Choice]:
         """Return all values of `ColdStart`."""
@@ -148,30 +173,30 @@ class Calculator:
         return None if factor is None else factor * self.profile.count_served()
 
     def compare_apis(self) -> list[Alternative]:
-        """Return the cost of an HTTP API and of a REST API."""
+        """Return the cost of an HTTP API and of a REST API, at list prices."""
         alternatives = []
         for name, api in (("HTTP API", "http_api"), ("REST API", "rest_api")):
-            dollars = self.count(api=api).bill.sum_by(lambda line: line.service)["API Gateway"]
-            requests = self.profile.count_served() + self.profile.count_refused()
-            alternatives.append(Alternative(name, dollars, dollars / requests * 1e6))
+            bill = self.count(api=api, free_tier=False).bill
+            dollars = bill.sum_by(lambda line: line.service)["API Gateway"]
+            alternatives.append(Alternative(name, dollars, dollars / self.profile.count_served() * 1e6))
         return alternatives
 
     def compare_architectures(self) -> list[Alternative]:
-        """Return Lambda's cost on both architectures, assuming equal speed."""
+        """Return Lambda's cost on both architectures at list prices, assuming equal speed."""
         alternatives = []
         for architecture in ("arm64", "x86_64"):
-            bill = self.count(read_stack({**self.parameters, "Architecture": architecture})).bill
+            bill = self.count(read_stack({**self.parameters, "Architecture": architecture}), free_tier=False).bill
             dollars = bill.sum_by(lambda line: line.service)["Lambda"]
             alternatives.append(Alternative(architecture, dollars, dollars / self.profile.count_served() * 1e6))
         return alternatives
 
     def compare_refusals(self) -> list[Alternative]:
-        """Return the cost of rejecting bad tokens and excess requests at the gateway and in the functions."""
+        """Return the cost, at list prices, of rejecting bad requests at the gateway and in the functions."""
         alternatives = []
         requests = self.profile.count_refused()
         nothing = self._count_without_refusals().bill.total
         for name, gateway_refuses in (("by the gateway", True), ("by the functions", False)):
-            dollars = self.count(gateway_refuses=gateway_refuses).bill.total - nothing
+            dollars = self.count(gateway_refuses=gateway_refuses, free_tier=False).bill.total - nothing
             alternatives.append(Alternative(name, dollars, dollars / requests * 1e6 if requests else 0.0))
         return alternatives
 
@@ -179,7 +204,7 @@ class Calculator:
         good = Profile(**{**vars(self.profile), "unauthorized": 0.0, "throttled": 0.0})
         stack = self._stacks[self.parameters.get("ColdStart", COLD_START_CHOICES[0])]
         usage = count_usage(stack, good, self.durations, self.assumptions)
-        return Month(usage, make_bill(usage, self.prices, free_tier=self.free_tier, transfer=self.transfer))
+        return Month(usage, make_bill(usage, self.prices, free_tier=False))
 
 
 def find_root(difference: Callable[[float], float]) -> float | None:

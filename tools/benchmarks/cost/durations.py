@@ -48,10 +48,15 @@ class Assumptions:
     refusal: float
     refused_are_charged: bool
     item_overhead: int
+    idempotency_item: int
     metrics_of_function: int
     metrics_of_service: int
     metrics_of_route: int
     alarms_of_policy: int
+    renew_before: float
+    calls_of_rotation: int
+    notifications: int
+    dead_letters: int
     operations: Mapping[str, str]
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from tools.benchmarks.cold_start.plot import BAR, GAP, HEAD, LABEL, LINE, MARGIN, STYLE, VALUE, WIDTH
-from tools.benchmarks.cost.report import Report
+from tools.benchmarks.cost.report import Report, sort_services
 
 
 def draw_plot(reports: Sequence[Report]) -> str:
@@ -12,7 +12,7 @@ def draw_plot(reports: Sequence[Report]) -> str:
     parts: list[str] = []
     top = MARGIN
     for report in reports:
-        services = report.month.bill.sum_by(lambda line: line.service)
+        services = dict(sort_services(report))
         panel = _draw_panel(top, report, services)
         parts += panel
         top += HEAD + LINE * len(services) + GAP
@@ -30,7 +30,7 @@ def _draw_panel(top: int, report: Report, services: Mapping[str, float]) -> list
     scale = (right - left - VALUE) / max(services.values())
     title = f"{report.profile.title}: ${total:,.2f} a month for {report.profile.count_served():,.0f} requests"
     parts = [f'<text class="title" x="{MARGIN}" y="{top + 14}">{escape(title)}</text>']
-    for index, (service, dollars) in enumerate(sorted(services.items(), key=lambda entry: -entry[1])):
+    for index, (service, dollars) in enumerate(services.items()):
         y = top + HEAD - 8 + index * LINE
         middle = y + BAR - 3
         parts += [

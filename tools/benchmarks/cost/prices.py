@@ -29,7 +29,8 @@ class Meter:
         unit: name of the unit.
         per: units that a price applies to.
         tiers: price tiers in order.
-        free: monthly units in the free tier.
+        free: monthly units that AWS's free tier gives without an end.
+        example: whether a worked example of AWS's has this price; the others are from price lists alone.
     """
 
     service: str
@@ -38,6 +39,7 @@ class Meter:
     per: float
     tiers: tuple[Tier, ...]
     free: float = 0
+    example: bool = False
 
     def charge(self, quantity: float, *, free_tier: bool) -> float:
         """Return the dollars for a month's quantity.
@@ -63,13 +65,15 @@ class Prices:
     Attributes:
         region: AWS region.
         dated: date of the prices, ISO 8601.
-        source: source of the prices.
+        source: how the prices were read.
+        sources: addresses of AWS's pages by service.
         meters: meters by name.
     """
 
     region: str
     dated: str
     source: str
+    sources: Mapping[str, str]
     meters: Mapping[str, Meter]
 
     def charge(self, meter: str, quantity: float, *, free_tier: bool = False) -> float:
@@ -95,4 +99,4 @@ def load_prices(region: str) -> Prices:
         name: Meter(**{**entry, "tiers": tuple(Tier(**tier) for tier in entry["tiers"])})
         for name, entry in content["meters"].items()
     }
-    return Prices(content["region"], str(content["dated"]), content["source"], meters)
+    return Prices(content["region"], str(content["dated"]), content["source"], content["sources"], meters)

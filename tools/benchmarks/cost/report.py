@@ -4,9 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tools.benchmarks.cost.comparisons import Alternative, Calculator, Choice, Month
+from tools.benchmarks.cost.comparisons import Alternative, Calculator, Choice, Month, Standing
+from tools.benchmarks.cost.prices import Prices
 from tools.benchmarks.cost.traffic import Profile
 from tools.benchmarks.cost.usage import REFUSED, STANDING
+
+CENT = 0.005
+"""The least that is shown as a cent."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +42,8 @@ def format_report(report: Report, heading: str = "##") -> str:
     served, refused = profile.count_served(), profile.count_refused()
     title = f"{heading} {profile.title} (`{profile.name}`)"
     traffic = f"{served:,.0f} requests a month, and {refused:,.0f} that the gateway refuses."
-    if report.month.bill.sum_by(lambda line: line.service)["Cognito"]:
-        traffic += f" {profile.users:,} users sign in."
+    if "Cognito" in report.month.bill.sum_by(lambda line: line.service):
+        traffic += f" {profile.users:,} users sign in. Machine clients run for {profile.machine_hours:,.0f} hours."
     tables = [
         format_services(report),
         format_routes(report),
@@ -55,19 +59,27 @@ def format_services(report: Report) -> str:
     items = bill.sum_by(lambda line: f"{line.service}|{line.item}")
     services = bill.sum_by(lambda line: line.service)
     rows = []
-    for service, dollars in sorted(services.items(), key=lambda entry: -entry[1]):
+    for service, dollars in sort_services(report):
         parts = sorted(
             ((name.partition("|")[2], entry) for name, entry in items.items() if name.startswith(f"{service}|")),
             key=lambda entry: -entry[1],
         )
         told = (
-            ", ".join(f"{name} {_dollars(entry)}" for name, entry in parts if entry >= 0.005)
+            ", ".join(f"{name} {_dollars(entry)}" for name, entry in parts if entry >= CENT)
             if len(parts) > 1
             else parts[0][0]
         )
         rows.append((service, _dollars(dollars), _dollars(dollars / million), told))
     rows.append(("**together**", f"**{_dollars(bill.total)}**", f"**{_dollars(bill.total / million)}**", ""))
-    return _format_table(("service", "$ a month", "$ a million requests", "of it"), rows, right=(1, 2))
+    table = _format_table(("service", "$ a month", "$ a million requests", "of it"), rows, right=(1, 2))
+    small = sorted(services.keys() - {row[0] for row in rows})
+    return f"{table}\n\nCounted, and less than a cent: {', '.join(small)}." if small else table
+
+
+def sort_services(report: Report) -> list[tuple[str, float]]:
+    """Return the services that cost a cent or more, most expensive first."""
+    services = report.month.bill.sum_by(lambda line: line.service)
+    return sorted(((name, cost) for name, cost in services.items() if cost >= CENT), key=lambda entry: -entry[1])
 
 
 def format_routes(report: Report) -> str:
@@ -125,7 +137,29 @@ def format_alternatives(report: Report) -> str:
         for what, pair in pairs.items()
         for entry in pair
     ]
-    return _format_table(("set up another way", "$ a month", "$ a million of them", ""), rows, right=(1, 2, 3))
+    head = ("set up another way, at list prices", "$ a month", "$ a million of them", "")
+    return _format_table(head, rows, right=(1, 2, 3))
+
+
+def format_stages(standings: Sequence[Standing]) -> str:
+    rows = [(f"`{entry.stage}`", f"{entry.retention_days}", _dollars(entry.dollars)) for entry in standings]
+    return _format_table(("stage", "days that logs are kept", "$ a month without a caller"), rows, right=(1, 2))
+
+
+def format_prices(prices: Prices) -> str:
+    """Return every meter with its first price, what is free, and what holds the price."""
+    rows = [
+        (
+            meter.service,
+            meter.item + (f" ({name.rpartition('.')[2]})" if "arm64" in name or "x86_64" in name else ""),
+            f"{meter.tiers[0].price:.10f}".rstrip("0").rstrip("."),
+            f"{meter.per:,.0f} {meter.unit}" if meter.per > 1 else meter.unit,
+            f"{meter.free:,.0f}" if meter.free else "",
+            "worked example" if meter.example else "price list",
+        )
+        for name, meter in prices.meters.items()
+    ]
+    return _format_table(("service", "item", "$", "for", "free a month", "held by"), rows, right=(2, 4))
 
 
 def to_document(report: Report, calculator: Calculator) -> dict[str, Any]:

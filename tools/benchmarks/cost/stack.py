@@ -83,10 +83,14 @@ class Stack:
         access_log: whether the gateway writes a log line for each request.
         retention_days: of the logs.
         recovers: whether the table has point-in-time recovery.
+        uses_kms: whether a KMS key of the account encrypts the table.
         has_users: whether the stack has a user pool.
+        token_minutes: life of a machine client's token; None without machine clients.
         secrets: secrets in Secrets Manager.
+        rotation_days: interval of their rotation; None if they are not rotated.
         policies: target-tracking policies, each with its own alarms.
-        alarm_metrics: metrics that alarms watch; each is charged as an alarm, those that a query analyzes too.
+        alarm_metrics: metrics that alarms watch; each is charged as an alarm.
+        queried_metrics: metrics that alarms' queries analyze; each is charged as an alarm.
         filtered_metrics: custom metrics that metric filters write.
         composite_alarms: alarms over other alarms.
         dashboards: CloudWatch dashboards.
@@ -98,10 +102,14 @@ class Stack:
     access_log: bool
     retention_days: int
     recovers: bool
+    uses_kms: bool
     has_users: bool
+    token_minutes: float | None
     secrets: int
+    rotation_days: float | None
     policies: int
     alarm_metrics: int
+    queried_metrics: int
     filtered_metrics: int
     composite_alarms: int
     dashboards: int
@@ -137,12 +145,21 @@ def read_stack(parameters: Mapping[str, str], path: Path = ROOT / "template.yaml
         access_log="AccessLogSettings" in stage,
         retention_days=max(retention, default=0),
         recovers=bool((table.get("PointInTimeRecoverySpecification") or {}).get("PointInTimeRecoveryEnabled")),
+        # Without a key's name it is the AWS managed key, whose requests are charged too.
+        uses_kms=bool((table.get("SSESpecification") or {}).get("SSEEnabled")),
         has_users=bool(_find(template, "AWS::Cognito::UserPool")),
+        token_minutes=_read_token_minutes(template),
         secrets=len(_find(template, "AWS::SecretsManager::Secret")),
-        policies=len(_find(template, "AWS::ApplicationAutoScaling::ScalingPolicy")),
-        alarm_metrics=sum(
-            _count_metrics(alarm, routes=len(routes)) for alarm in _find(template, "AWS::CloudWatch::Alarm").values()
+        rotation_days=min(
+            (
+                float(schedule["RotationRules"]["AutomaticallyAfterDays"])
+                for schedule in _find(template, "AWS::SecretsManager::RotationSchedule").values()
+            ),
+            default=None,
         ),
+        policies=len(_find(template, "AWS::ApplicationAutoScaling::ScalingPolicy")),
+        alarm_metrics=sum(map(_count_metrics, _find(template, "AWS::CloudWatch::Alarm").values())),
+        queried_metrics=len(routes) * sum(map(_count_queries, _find(template, "AWS::CloudWatch::Alarm").values())),
         filtered_metrics=sum(
             len(metric_filter["MetricTransformations"])
             for metric_filter in _find(template, "AWS::Logs::MetricFilter").values()
@@ -161,11 +178,28 @@ def _find(template: Template, kind: str) -> dict[str, dict[str, Any]]:
     return {name: resource.properties for name, resource in template.resources.items() if resource.type == kind}
 
 
-def _count_metrics(alarm: Mapping[str, Any], routes: int) -> int:
-    """Return how many metrics an alarm watches; a Metrics Insights query by route analyzes one of each route."""
-    metrics = alarm.get("Metrics") or ()
-    queried = sum(str(metric.get("Expression")).lstrip().startswith("SELECT") for metric in metrics)
-    return sum("MetricStat" in metric for metric in metrics) + queried * routes or 1
+def _count_metrics(alarm: Mapping[str, Any]) -> int:
+    """Return how many metrics an alarm lists."""
+    return sum("MetricStat" in metric for metric in alarm["Metrics"]) if "Metrics" in alarm else 1
+
+
+def _count_queries(alarm: Mapping[str, Any]) -> int:
+    """Return how many Metrics Insights queries an alarm has; each analyzes a metric of each route."""
+    return sum(str(metric.get("Expression")).lstrip().startswith("SELECT") for metric in alarm.get("Metrics") or ())
+
+
+def _read_token_minutes(template: Template) -> float | None:
+    """Return the shortest life of the tokens that a user pool gives to machine clients."""
+    minutes = {"minutes": 1.0, "hours": 60.0, "days": 1440.0, "seconds": 1 / 60}
+    return min(
+        (
+            float(client.get("AccessTokenValidity", 1))
+            * minutes[client.get("TokenValidityUnits", {}).get("AccessToken", "hours")]
+            for client in _find(template, "AWS::Cognito::UserPoolClient").values()
+            if "client_credentials" in (client.get("AllowedOAuthFlows") or ())
+        ),
+        default=None,
+    )
 
 
 def _read_function(template: Template, logical_id: str) -> Function:

@@ -60,6 +60,7 @@ class Profile:
         stored_items: items in the table.
         item_bytes: size of an item.
         users: users who sign in within a month.
+        machine_hours: hours of a month in which machine clients run, summed over their processes.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Profile:
     stored_items: float
     item_bytes: int
     users: int
+    machine_hours: float
 
     def count_served(self) -> float:
         """Return a month's requests that reach a function."""

@@ -170,9 +170,10 @@ class _Route:
             case "get":
                 self.usage.add("dynamodb.reads", self.route, valid * count_read_units(size, consistent=True))
             case "create":
-                # With a key: a claim, and a transaction that writes the resource and the key.
-                plain = count_write_units(size)
-                keyed = 1 + count_write_units(size, transactional=True) + count_write_units(size, transactional=True)
+                # With a key: a claim, and a transaction that writes the resource and the key's own item.
+                plain, key = count_write_units(size), self.assumptions.idempotency_item
+                in_transaction = (count_write_units(entry, transactional=True) for entry in (size, key))
+                keyed = count_write_units(key) + sum(in_transaction)
                 share = self.traffic.idempotent
                 self.usage.add("dynamodb.writes", self.route, valid * (plain * (1 - share) + keyed * share))
             case _:
@@ -207,24 +208,58 @@ def _count_standing(usage: Usage, stack: Stack, profile: Profile, assumptions: A
     for route, traffic in profile.routes.items():
         metrics = assumptions.metrics_of_function + (assumptions.metrics_of_route if stack.detailed_metrics else 0)
         usage.add("metrics", route, metrics * _count_share_of_hours(traffic))
+        if stack.uses_kms:
+            usage.add("kms.requests", route, _count_key_requests(traffic))
     of_service = assumptions.metrics_of_service + stack.filtered_metrics
     usage.add("metrics", STANDING, of_service * _count_share_of_hours(*profile.routes.values()))
     stored = profile.stored_items * (profile.item_bytes + assumptions.item_overhead) / GIGABYTE
     usage.add("dynamodb.storage", STANDING, stored)
     if stack.recovers:
         usage.add("dynamodb.recovery", STANDING, stored)
-    usage.add("secrets", STANDING, stack.secrets)
-    usage.add("alarms", STANDING, stack.alarm_metrics + stack.policies * assumptions.alarms_of_policy)
-    usage.add("composite_alarms", STANDING, stack.composite_alarms)
-    usage.add("dashboards", STANDING, stack.dashboards)
     if stack.has_users:
         usage.add("users", STANDING, profile.users)
-    if stack.warming:
-        _count_warming(usage, stack, assumptions)
+    if stack.token_minutes:
+        # A process keeps its token until shortly before it expires, and then reads the secret for the next.
+        tokens = profile.machine_hours * 60 / (stack.token_minutes - assumptions.renew_before / 60)
+        usage.add("machine_tokens", STANDING, tokens)
+        usage.add("secrets.calls", STANDING, tokens)
+    count_idle(stack, assumptions, usage)
     kept = stack.retention_days / (HOURS_OF_A_MONTH / 24) * assumptions.log_compression
     for (meter, route), quantity in list(usage.quantities.items()):
         if meter == "logs.ingested":
             usage.add("logs.stored", route, quantity * kept)
+
+
+def count_idle(stack: Stack, assumptions: Assumptions, usage: Usage | None = None) -> Usage:
+    """Add, or return, a month's usage of a stack that nobody calls."""
+    usage = usage or Usage()
+    usage.add("secrets", STANDING, stack.secrets)
+    if stack.rotation_days:
+        rotations = stack.secrets * HOURS_OF_A_MONTH / 24 / stack.rotation_days
+        usage.add("secrets.calls", STANDING, rotations * assumptions.calls_of_rotation)
+        usage.add("machine_tokens", STANDING, rotations)
+    usage.add("alarms", STANDING, stack.alarm_metrics + stack.policies * assumptions.alarms_of_policy)
+    usage.add("query_alarms", STANDING, stack.queried_metrics)
+    usage.add("composite_alarms", STANDING, stack.composite_alarms)
+    usage.add("dashboards", STANDING, stack.dashboards)
+    usage.add("sns.publishes", STANDING, assumptions.notifications)
+    usage.add("sns.emails", STANDING, assumptions.notifications)
+    # A message is sent, received and deleted.
+    usage.add("sqs.requests", STANDING, 3 * assumptions.dead_letters)
+    if stack.warming:
+        _count_warming(usage, stack, assumptions)
+    return usage
+
+
+def _count_key_requests(traffic: RouteTraffic) -> float:
+    """Return a month's requests to KMS: DynamoDB asks for a caller's key after five minutes without a request.
+
+    This counts one in each five minutes with requests, which is the most it can be.
+
+    Source: "DynamoDB encryption at rest: How it works", Amazon DynamoDB Developer Guide.
+    """
+    rates = [traffic.count_requests(day, hour) / 12 for day in DAYS for hour in range(24)]
+    return sum(12 * (1 - math.exp(-rate)) for rate in rates) * WEEKS
 
 
 def _count_share_of_hours(*routes: RouteTraffic) -> float:

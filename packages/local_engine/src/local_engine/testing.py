@@ -214,7 +214,8 @@ def poll(is_met: Callable[[], bool], what: str, seconds: float = 20) -> None:
 
 def processes_below(pid: int) -> Sequence[int]:
     """Return the IDs of a process's descendants."""
-    listed = _ps("-eo", "pid=,ppid=")
+    # With BSD's ps, a header after an equals sign goes on to the end of the option.
+    listed = _ps("-e", "-o", "pid=", "-o", "ppid=")
     parents = {int(child): int(parent) for child, parent in (line.split() for line in listed.splitlines())}
     found = [pid]
     for ancestor in found:

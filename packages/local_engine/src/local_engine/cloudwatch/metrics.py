@@ -20,6 +20,7 @@ _CENTROIDS = 150
 _MOST_KNOWN = 5000
 _LARGEST_BATCH = 250
 _PERCENTILE = re.compile(r"p(\d{1,2}(?:\.\d+)?|100)")
+_RANK = re.compile(r"PR\((-?\d+(?:\.\d+)?)?:(-?\d+(?:\.\d+)?)?\)")
 
 
 class UnknownStatistic(Exception):
@@ -291,10 +292,13 @@ def statistic_of(distributions: Sequence[Distribution], name: str) -> float:
             return min(item.minimum for item in distributions)
         case "Maximum":
             return max(item.maximum for item in distributions)
-    percent = _read_percentile(name)
-    rank = sum(item.count for item in distributions) * percent / 100
-    reached = 0.0
+    count = sum(item.count for item in distributions)
     pairs = sorted(pair for item in distributions for pair in zip(item.values, item.weights, strict=True))
+    if bounds := _read_rank(name):
+        # The lower bound is exclusive ("CloudWatch statistics definitions", CloudWatch User Guide).
+        return 100 * sum(weight for value, weight in pairs if bounds[0] < value <= bounds[1]) / count
+    rank = count * _read_percentile(name) / 100
+    reached = 0.0
     for value, weight in pairs:
         reached += weight
         # Sums of weights have rounding errors.
@@ -314,8 +318,16 @@ def check_statistic(name: str) -> None:
     Raises:
         UnknownStatistic: it does not.
     """
-    if name not in ("Sum", "SampleCount", "Average", "Minimum", "Maximum"):
+    if name not in ("Sum", "SampleCount", "Average", "Minimum", "Maximum") and not _read_rank(name):
         _read_percentile(name)
+
+
+def _read_rank(name: str) -> tuple[float, float] | None:
+    """Return the bounds of a percentile rank such as `PR(300:2000)`; None if it is another statistic."""
+    match = _RANK.fullmatch(name)
+    if match is None or match.groups() == (None, None):
+        return None
+    return float(match[1] or -math.inf), float(match[2] or math.inf)
 
 
 def _read_percentile(name: str) -> float:
@@ -323,7 +335,7 @@ def _read_percentile(name: str) -> float:
     if match is None:
         raise UnknownStatistic(
             f"The local engine has no statistic {name!r}; "
-            "it has Sum, Average, Minimum, Maximum, SampleCount and percentiles such as p99."
+            "it has Sum, Average, Minimum, Maximum, SampleCount, percentiles such as p99 and ranks such as PR(300:)."
         )
     return float(match[1])
 
