@@ -236,7 +236,7 @@ def _read_request(scope: Scope, record: RequestRecord) -> Request:
         body=b"",
         source_ip=scope["client"][0],
         scheme=scope["scheme"],
-        host=host or "{}:{}".format(*scope["server"]),
+        host="{}:{}".format(*scope["server"]) if host is None else host,
         http_version=scope["http_version"],
         received_at=record.received_at,
     )

@@ -14,6 +14,7 @@ _HOST = re.compile(
     r"(?P<name>\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+)(?::(?P<port>[0-9]*))?"
 )
 _LARGEST_PORT = 65535
+_REJECTION = b'{"message":"Bad Request"}'
 _CONTAINER_NAMES = ("host.docker.internal", "host.containers.internal")
 
 
@@ -67,6 +68,10 @@ class LocalNamesOnly:
         if name is not None and self._accepts(name):
             await self._application(scope, receive, send)
             return
-        headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(_REJECTION)).encode()),
+            (b"connection", b"close"),
+        ]
         await send({"type": "http.response.start", "status": 400, "headers": headers})
-        await send({"type": "http.response.body", "body": b'{"message":"Bad Request"}'})
+        await send({"type": "http.response.body", "body": _REJECTION})
