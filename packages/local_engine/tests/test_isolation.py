@@ -4,9 +4,12 @@ import signal
 import subprocess
 from pathlib import Path
 
+import httpx
 import pytest
 from conftest import copy_stack
 
+from local_engine.child_environment import AWS_SETTINGS
+from local_engine.services import keep_secret, start_services
 from local_engine.testing import EngineProcess, child_environment, engine_command, free_port
 
 # Runs in each Python process that gets the developer's `PYTHONPATH`: the engine and the AWS services.
@@ -100,6 +103,7 @@ def test_a_poisoned_environment_changes_nothing(tmp_path: Path, poison: dict[str
     assert (tmp_path / "report").read_text() == ""
     # The guard was in the engine and in the AWS services.
     assert len((tmp_path / "report.seen").read_text()) >= 2
+    assert AWS_SETTINGS.items() <= answer["environment"].items()
     touched = answer["touched"]
     assert [entry for entry in touched if entry[0] == "socket.connect"]
     assert all(address.startswith("('127.0.0.1', ") for event, address in touched if event == "socket.connect")
@@ -124,8 +128,24 @@ def test_the_backend_ignores_a_poisoned_environment(tmp_path: Path, poison: dict
         line = process.stdout.readline()
         assert line, output
         output += line
+    # Ready for SIGINT as soon as it answers.
+    httpx.get(f"http://127.0.0.1:{ports[-1]}/.well-known/jwks.json", trust_env=False).raise_for_status()
     process.send_signal(signal.SIGINT)
     output += process.communicate(timeout=20)[0]
     assert process.returncode == 0
     assert "Traceback" not in output
     assert (tmp_path / "report").read_text() == ""
+
+
+def test_services_that_a_program_starts_ignore_a_poisoned_environment(
+    tmp_path: Path, poison: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in poison.items():
+        monkeypatch.setenv(name, value)
+    services = start_services()
+    try:
+        keep_secret("name", "value", services.endpoint)
+    finally:
+        services.stop()
+    assert (tmp_path / "report").read_text() == ""
+    assert (tmp_path / "report.seen").read_text()
