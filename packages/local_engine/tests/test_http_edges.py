@@ -220,6 +220,8 @@ class TestFraming:
             ("Content-Length: 3\r\nContent-Length: 4", "abcd"),
             ("Content-Length: 3, 4", "abcd"),
             ("Content-Length: " + "0" * 30 + "3", "abc"),
+            ("Transfer-Encoding: gzip", ""),
+            ("Transfer-Encoding: identity, chunked", "0\r\n\r\n"),
             ("Transfer-Encoding: chunked", "g\r\n\r\n"),
             ("Transfer-Encoding: chunked", "-1\r\n\r\n"),
             ("Transfer-Encoding: chunked", "3 \r\nabcd"),

@@ -21,7 +21,6 @@ _PHRASES = {
     400: "Bad Request",
     408: "Request Timeout",
     431: "Request Header Fields Too Large",
-    501: "Not Implemented",
 }
 # States in which the server waits for the rest of a request.
 _INCOMPLETE = (h11.IDLE, h11.SEND_BODY)
@@ -51,7 +50,7 @@ class HttpConnection(H11Protocol):
         self._watch_arrival()
 
     @override
-    def eof_received(self) -> bool:
+    def eof_received(self) -> bool:  # type: ignore[override]
         self._has_ended = True
         self._finish_if_ended()
         # Open for the response to a complete request.
@@ -70,8 +69,8 @@ class HttpConnection(H11Protocol):
 
     @override
     def send_400_response(self, msg: str) -> None:
-        # h11 suggests a status for some errors.
-        self._reject(getattr(sys.exception(), "error_status_hint", 400))
+        # h11 suggests 431 for an endless head.
+        self._reject(431 if getattr(sys.exception(), "error_status_hint", 0) == 431 else 400)
 
     @override
     def shutdown(self) -> None:
