@@ -41,6 +41,21 @@ def test_requests_wait_for_the_debugger_and_do_not_time_out() -> None:
         assert second.json()["remaining"] > 60 * 60 * 1000
 
 
+def test_the_engine_ends_quietly_while_a_request_waits() -> None:
+    port = free_port()
+    with start(STACK / "template.yaml", port) as engine:
+        engine.wait_for_line("Waiting for a debugger")
+        request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+        # One client is gone before the end, the other one stays.
+        with connect(engine.port) as gone, connect(engine.port) as staying:
+            gone.sendall(request)
+            staying.sendall(request)
+            gone.close()
+            assert engine.stop() == 0
+    assert "Traceback" not in engine.output
+    assert "Error" not in engine.output
+
+
 def test_an_edit_waits_for_the_debugger_again(tmp_path: Path) -> None:
     template, port = copy_stack("debugged", tmp_path), free_port()
     source = template.parent / "functions" / "paused" / "app.py"

@@ -112,7 +112,9 @@ def test_errors_of_the_token_endpoint(client: Client, credentials: tuple[str, st
     assert_refused(client.ask(credentials, grant_type="password"), 400, "unsupported_grant_type")
     assert_refused(client.ask(credentials, grant_type=""), 400, "invalid_request")
     assert_refused(client.ask(credentials, scope="read:things admin"), 400, "invalid_scope")
+    assert_refused(client.ask(credentials, scope="read:things\twrite:things"), 400, "invalid_scope")
     assert_refused(client.ask(credentials, client_secret=credentials[1]), 400, "invalid_request")
+    assert_refused(client.ask(credentials, client_id="other"), 400, "invalid_request")
     assert_refused(client.post(url, json=grant), 400, "invalid_request")
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     for body in (b"grant_type=a&grant_type=b", b"grant_type=\xff", b"grant_type=%ff", b"a=" + b"b" * 100_000):
@@ -136,6 +138,29 @@ def test_introspection_tells_a_valid_token_from_others(client: Client) -> None:
         assert client.introspect(token) == {"active": False}
     # No claim may vouch for itself.
     assert client.introspect(client.mint(claims={"active": True, "exp": 1})) == {"active": False}
+
+
+def test_introspection_enforces_what_discovery_advertises(client: Client, credentials: tuple[str, str]) -> None:
+    """RFC 8414, section 2, and RFC 7662, section 2.1."""
+    document = client.get(f"{client.issuer}/.well-known/openid-configuration").json()
+    assert document["introspection_endpoint_auth_methods_supported"] == [
+        "none",
+        "client_secret_basic",
+        "client_secret_post",
+    ]
+    assert document["token_endpoint_auth_methods_supported"] == ["client_secret_basic", "client_secret_post"]
+    form = {"token": client.mint()}
+    client_id, secret = credentials
+
+    def ask(auth: tuple[str, str] | None = None, **more: str) -> httpx.Response:
+        return client.post(document["introspection_endpoint"], data={**form, **more}, auth=auth)
+
+    for accepted in (ask(), ask(credentials), ask(client_id=client_id, client_secret=secret), ask(client_id=client_id)):
+        assert (accepted.status_code, accepted.json()["active"]) == (200, True)
+    for refused in (ask((client_id, "guess")), ask(("other", secret)), ask(client_id=client_id, client_secret="guess")):
+        assert (refused.status_code, refused.json()) == (401, {"error": "invalid_client"})
+    for twice in (ask(credentials, client_secret=secret), ask(credentials, client_id="other")):
+        assert (twice.status_code, twice.json()) == (400, {"error": "invalid_request"})
 
 
 def test_key_and_secret_are_private_and_last(client: Client) -> None:

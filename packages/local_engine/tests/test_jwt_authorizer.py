@@ -135,7 +135,7 @@ def test_claims_of_valid_tokens(issuer: Issuer, claims: dict[str, Any]) -> None:
 
 def test_every_claim_becomes_text(issuer: Issuer) -> None:
     nested = {"b": [1], "a": None}
-    token = issuer.sign(exp=9999999999, admin=True, groups=["a", "b"], rate=1.5, nested=nested, big=10**30)
+    token = issuer.sign(exp=9999999999, admin=True, groups=["a", "b"], rate=1.5, nested=nested, big=10**30, sub=5)
     claims = _authorize(issuer, token).claims
     assert claims["exp"] == "9999999999"
     assert claims["admin"] == "true"
@@ -143,6 +143,13 @@ def test_every_claim_becomes_text(issuer: Issuer) -> None:
     assert claims["rate"] == "1.5"
     assert claims["big"] == str(10**30)
     assert claims["nested"] == "map[a:<nil> b:[1]]"
+    assert claims["sub"] == "5"
+
+
+@pytest.mark.parametrize("name", ["sub", "scope", "nickname"])
+def test_a_claim_without_a_value_does_not_reach_the_function(issuer: Issuer, name: str) -> None:
+    payload = json.dumps({**issuer.claims(), name: None}).encode()
+    assert name not in _authorize(issuer, issuer.sign_payload(payload)).claims
 
 
 @pytest.mark.parametrize(
@@ -159,11 +166,28 @@ def test_one_scope_of_the_route_suffices(issuer: Issuer, carried: dict[str, Any]
     assert set(authorization.scopes or ()) & set(demanded)
 
 
-@pytest.mark.parametrize("scope", [None, "", "reader", "READ", 5, {"read": 1}, [["read"]]])
+@pytest.mark.parametrize(
+    "scope",
+    [
+        *(None, "", " ", "reader", "READ", 5, {"read": 1}, [["read"]], ["other read"]),
+        # RFC 6749 section 3.3: scopes are separated by spaces and nothing else.
+        *(f"other{blank}read" for blank in "\t\n\r\x0b\x0c\x1c\x85\xa0\u2003\u3000,;"),
+    ],
+)
 def test_a_token_without_the_scope_is_forbidden(issuer: Issuer, scope: Any) -> None:
     with pytest.raises(Forbidden) as refused:
         _authorize(issuer, issuer.sign(scope=scope), "read")
     assert refused.value.www_authenticate.startswith('Bearer scope="read" error="insufficient_scope"')
+
+
+def test_blanks_between_scopes_are_no_scopes(issuer: Issuer) -> None:
+    assert _authorize(issuer, issuer.sign(scope=" read  write "), "read").scopes == ["read", "write"]
+
+
+@pytest.mark.parametrize("blank", ["\xa0", "\x85", "\u2003"])
+def test_only_http_blanks_surround_a_token(issuer: Issuer, blank: str) -> None:
+    with pytest.raises(Unauthorized):
+        _authorize(issuer, f"Bearer {blank}{issuer.sign()}")
 
 
 @pytest.mark.parametrize("authorization", [None, "", "  ", "Bearer", "Bearer "])

@@ -24,11 +24,11 @@ PROJECT = Path(__file__).parents[1]
 # What each room may import besides itself, the standard library and other packages.
 ROOMS = {
     "state": set(),
-    "child_environment": set(),
+    "child_environment": {"template"},
     "template": {"state"},
     "observer": {"template"},
     "services": {"template", "child_environment"},
-    "functions": {"template", "observer", "services"},
+    "functions": {"template", "observer", "services", "child_environment"},
     "gateway": {"template", "observer", "services", "functions"},
     "engine": {"template", "observer", "services", "functions", "gateway"},
     "console": {"template", "observer"},

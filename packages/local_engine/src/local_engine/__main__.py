@@ -28,6 +28,9 @@ def main() -> int:
         is_asked = command in ("-h", "--help")
         print(_USAGE, file=sys.stdout if is_asked else sys.stderr)
         return 0 if is_asked else 2
+    from local_engine.child_environment import isolate_process  # noqa: PLC0415 - an older Python cannot parse it
+
+    isolate_process()
     module, function = _COMMANDS[command]
     try:
         getattr(import_module(module), function)(sys.argv[2:])

@@ -1,6 +1,7 @@
 """Serves a stack's HTTP APIs and follows edits of its templates."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 from local_engine.functions.pool import FunctionPool, FunctionSettings
 from local_engine.gateway.http_api import Gateway, Receive, Scope, Send
 from local_engine.gateway.invoke_api import InvokeApi
+from local_engine.gateway.request_target import resolve_target
 from local_engine.services.aws_services import ServicesError
 from local_engine.template.loader import load_template
 from local_engine.template.stack import HttpApi, Stack, TemplateError
@@ -58,8 +60,11 @@ class Engine:
         """Answer a request, by the template as it is now."""
         if _edit_times(self._sources) != self._edit_times:
             await self._reload()
+        resolve_target(scope)
         applications = self._local if scope["path"].startswith(LOCAL_PREFIX) else self.gateways
-        await applications[scope["server"][1]](scope, receive, send)
+        # At the end of the engine, asyncio cancels what still waits, as a request to a function under a debugger does.
+        with contextlib.suppress(asyncio.CancelledError):
+            await applications[scope["server"][1]](scope, receive, send)
 
     async def close(self) -> None:
         """End all processes of the functions, and drop waiting events."""

@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 
 import uvicorn
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.routing import Mount, Router
 
 from local_engine.cloudwatch.dashboard_page import create_dashboard_routes
@@ -24,6 +23,7 @@ from local_engine.command_line.start_summary import mint_demo_token, show_start
 from local_engine.console import Console
 from local_engine.engine import AsgiApplication, Engine
 from local_engine.functions.pool import FunctionSettings
+from local_engine.gateway.http_connection import HttpConnection
 from local_engine.gateway.invoke_api import LAMBDA_PATH, InvokeApi
 from local_engine.gateway.routes import read_routes
 from local_engine.issuer.access_tokens import ISSUER_PATH, issuer_url
@@ -32,6 +32,7 @@ from local_engine.issuer.openid_provider import create_issuer
 from local_engine.observer import Observers
 from local_engine.page.api_page import create_page
 from local_engine.services.aws_services import (
+    Services,
     ServicesError,
     create_resources,
     find_table_names,
@@ -40,6 +41,7 @@ from local_engine.services.aws_services import (
     start_services,
 )
 from local_engine.services.containers import listen
+from local_engine.services.host_names import LocalNamesOnly, is_loopback_name
 from local_engine.state import StateError
 from local_engine.template.loader import load_template
 from local_engine.template.stack import HttpApi, Stack, TemplateError
@@ -121,6 +123,8 @@ async def _serve(options: argparse.Namespace, console: Console) -> None:
         if endpoint is None:
             services = start_services()
             cleanup.callback(services.stop)
+            reporting = asyncio.create_task(_report_end(services, console))
+            cleanup.callback(reporting.cancel)
             endpoint = services.endpoint
         lifeline, held_end = os.pipe()
         cleanup.callback(os.close, lifeline)
@@ -158,7 +162,7 @@ async def _serve(options: argparse.Namespace, console: Console) -> None:
         server = _Server(
             uvicorn.Config(
                 engine,
-                http="h11",
+                http=HttpConnection,
                 ws="none",
                 loop="asyncio",
                 lifespan="off",
@@ -174,6 +178,14 @@ async def _serve(options: argparse.Namespace, console: Console) -> None:
         await stopping
         server.should_exit = server.force_exit = True
         await serving
+
+
+async def _report_end(services: Services, console: Console) -> None:
+    status = await asyncio.to_thread(services.process.wait)
+    console.notice_given(
+        f"The AWS services ended with status {status}. Their tables and queues are gone, and what needs them fails. "
+        "Start the engine again."
+    )
 
 
 class _Server(uvicorn.Server):
@@ -229,5 +241,5 @@ def _create_local_application(
         Mount(LAMBDA_PATH, invoke_api),
         Mount("/", create_page(api.document, issuer, partial(mint_demo_token, port, project))),
     ]
-    # The page holds a token: a foreign name that resolves to this machine (DNS rebinding) must not read it.
-    return TrustedHostMiddleware(Router(routes), [HOST, "localhost"], www_redirect=False)
+    # The page holds a token.
+    return LocalNamesOnly(Router(routes), is_loopback_name)

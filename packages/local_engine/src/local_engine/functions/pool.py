@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from local_engine.child_environment import AWS_SETTINGS, X_RAY_DAEMON
 from local_engine.functions.runtime import ERROR, INVOKE, PREFIX, READY
 from local_engine.observer import Observer
-from local_engine.template.intrinsics import REGION
 from local_engine.template.stack import Function
 
 _RUNTIME = Path(__file__).with_name("runtime.py")
@@ -32,7 +32,6 @@ _INITIALIZATION_SECONDS = 10.0
 # What a function under a debugger believes to have left.
 _DEBUG_SECONDS = 24 * 60 * 60
 _CHUNK = 64 * 1024
-_DAEMON_ADDRESS = "AWS_XRAY_DAEMON_ADDRESS"
 
 
 class FunctionError(Exception):
@@ -438,11 +437,7 @@ def _search_path(function: Function) -> list[Path]:
 def _environment(function: Function, endpoint: str | None, lambda_endpoint: str | None) -> dict[str, str]:
     """Return the variables that Lambda sets ("Defined runtime environment variables") and those of the template."""
     environment = {
-        "AWS_ACCESS_KEY_ID": "local",
-        "AWS_SECRET_ACCESS_KEY": "local",
-        "AWS_SESSION_TOKEN": "local",
-        "AWS_DEFAULT_REGION": REGION,
-        "AWS_REGION": REGION,
+        **AWS_SETTINGS,
         "AWS_EXECUTION_ENV": f"AWS_Lambda_python{sys.version_info.major}.{sys.version_info.minor}",
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory),
         "AWS_LAMBDA_FUNCTION_NAME": function.name,
@@ -468,14 +463,14 @@ def _environment(function: Function, endpoint: str | None, lambda_endpoint: str 
 
 def _developer_settings(environment: Mapping[str, str]) -> dict[str, str]:
     # Coverage is measured in the functions' own processes, and a running X-Ray daemon gets their traces.
-    names = ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG", _DAEMON_ADDRESS)
+    names = ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG", X_RAY_DAEMON)
     return {name: environment[name] for name in names if name in environment}
 
 
 def _make_trace_header() -> str:
     """Return the tracing header of an invocation ("Tracing header"), sampled if an X-Ray daemon is set."""
     parent = secrets.token_hex(8)
-    sampled = int(_DAEMON_ADDRESS in os.environ)
+    sampled = int(X_RAY_DAEMON in os.environ)
     return f"Root=1-{int(time.time()):08x}-{secrets.token_hex(12)};Parent={parent};Sampled={sampled}"
 
 

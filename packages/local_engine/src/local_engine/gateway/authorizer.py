@@ -25,6 +25,8 @@ ALGORITHMS = ("RS256", "RS384", "RS512")
 _JWS = jwt.PyJWS(list(ALGORITHMS))
 # For some malformed headers (an unhashable entry in `crit`, text that is not UTF-8), PyJWT raises Python's own errors.
 _UNDECODABLE = (jwt.PyJWTError, ValueError, TypeError)
+# Optional whitespace around a header's value (RFC 9110 section 5.6.3).
+_BLANKS = " \t"
 _UNREACHABLE = (OSError, HTTPException, ValueError, LookupError, TypeError, RecursionError)
 
 
@@ -98,7 +100,8 @@ class JwtAuthorizer:
             raise Unauthorized("Bearer")
         try:
             claims = verify_token(token, await self._keys.find(_key_id(token)), self._issuer, self._audience)
-            texts = {name: _claim_text(value) for name, value in claims.items()}
+            # The event has no claim without a value. Which claims a token needs besides these is up to the function.
+            texts = {name: _claim_text(value) for name, value in claims.items() if value is not None}
         except InvalidToken as error:
             raise Unauthorized(_challenge(scopes, "invalid_token", str(error))) from error
         except RecursionError as error:
@@ -175,9 +178,9 @@ def _refuse_constant(constant: str) -> None:
 
 
 def _bare_token(authorization: str | None) -> str:
-    value = (authorization or "").strip()
+    value = (authorization or "").strip(_BLANKS)
     scheme, _, rest = value.partition(" ")
-    return rest.strip() if scheme.lower() == "bearer" else value
+    return rest.strip(_BLANKS) if scheme.lower() == "bearer" else value
 
 
 def _key_id(token: str) -> str:
@@ -194,8 +197,9 @@ def _granted_scopes(claims: Mapping[str, Any]) -> list[str]:
     granted: list[str] = []
     for name in ("scope", "scp"):
         value = claims.get(name)
-        entries = value.split() if isinstance(value, str) else value if isinstance(value, list) else []
-        granted += [entry for entry in entries if isinstance(entry, str)]
+        # RFC 6749 section 3.3: the delimiter is a space and nothing else.
+        entries = value.split(" ") if isinstance(value, str) else value if isinstance(value, list) else []
+        granted += [entry for entry in entries if entry and isinstance(entry, str)]
     return granted
 
 
@@ -203,7 +207,7 @@ def _claim_text(value: Any) -> str:
     """Return a claim as the gateway writes it in an event.
 
     Numbers and booleans keep their JSON text. Lists become `[a b]`, as Go prints a slice. AWS documents neither objects
-    nor null. They follow the same convention (`map[a:1 b:2]`, `<nil>`).
+    nor null inside of them. They follow the same convention (`map[a:1 b:2]`, `<nil>`).
     """
     match value:
         case str():

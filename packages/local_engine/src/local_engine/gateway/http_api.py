@@ -9,6 +9,7 @@ import json
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -20,6 +21,7 @@ from local_engine.gateway.events import Headers, InvalidResponse, Request, Respo
 from local_engine.gateway.routes import Match, Route, RouteTable, UnservableRoute, read_routes
 from local_engine.gateway.throttling import Throttle
 from local_engine.observer import Observer
+from local_engine.services.host_names import read_host_name
 from local_engine.template.stack import HttpApi, TemplateError
 
 MAX_HEADERS = 10_240
@@ -28,6 +30,8 @@ MAX_BODY = 10 * 1024 * 1024
 """Most bytes that the gateway accepts."""
 MAX_EVENT = 6 * 1024 * 1024
 """Most bytes that Lambda accepts."""
+CLOSE = (b"connection", b"close")
+"""Ends the connection after a response to a request whose body is not read to its end."""
 _JSON = (b"content-type", b"application/json")
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -91,6 +95,9 @@ class Gateway:
         except Rejection as rejection:
             response = rejection.response
             record.error = str(rejection)
+            # A client that waits for `100 Continue` may send its body or not, so the next request starts nowhere.
+            if _find_header(scope["headers"], b"expect") is not None:
+                response.headers.append(CLOSE)
         headers = [pair for pair in response.headers if pair[0] != b"apigw-requestid"]
         if self._cors is not None:
             headers = [pair for pair in headers if not pair[0].startswith(b"access-control-")]
@@ -107,8 +114,7 @@ class Gateway:
         self._observer.request_answered(record.answered(response.status, milliseconds, len(response.body)))
 
     async def _answer(self, scope: Scope, receive: Receive, record: RequestRecord, origin: str | None) -> Response:
-        body = await read_body(receive, MAX_BODY)
-        request = record.request = _read_request(scope, body or b"", record)
+        request = record.request = _read_request(scope, record)
         _check_head(request)
         if self._cors is not None and _is_preflight(scope, origin):
             return Response(204, [], b"")
@@ -118,8 +124,10 @@ class Gateway:
         if not self._throttle.admits(route.key):
             raise Rejection(429, "Too Many Requests")
         authorizer = await self._authorize(route, request, record)
+        body = await read_body(request.headers, receive, MAX_BODY)
         if body is None:
-            raise Rejection(413, "Request Entity Too Large")
+            raise Rejection(413, "Request Entity Too Large", [CLOSE])
+        request = record.request = replace(request, body=body)
         event = build_event(
             request,
             api_id=self._api.id,
@@ -217,7 +225,7 @@ class _Authorizer:
         return b",".join(found).decode("latin-1") if found else None
 
 
-def _read_request(scope: Scope, body: bytes, record: RequestRecord) -> Request:
+def _read_request(scope: Scope, record: RequestRecord) -> Request:
     host = _find_header(scope["headers"], b"host")
     return Request(
         id=record.id,
@@ -225,10 +233,10 @@ def _read_request(scope: Scope, body: bytes, record: RequestRecord) -> Request:
         raw_path=record.path,
         query=scope["query_string"].decode("latin-1"),
         headers=scope["headers"],
-        body=body,
+        body=b"",
         source_ip=scope["client"][0],
         scheme=scope["scheme"],
-        host=host or "{}:{}".format(*scope["server"]),
+        host="{}:{}".format(*scope["server"]) if host is None else host,
         http_version=scope["http_version"],
         received_at=record.received_at,
     )
@@ -241,31 +249,38 @@ def _check_head(request: Request) -> None:
     names = {name for name, _ in request.headers}
     # Request smuggling gives one body two lengths, so the rest of the connection is not trusted (RFC 9112 section 6.3).
     if b"content-length" in names and b"transfer-encoding" in names:
-        raise Rejection(400, "Bad Request", [(b"connection", b"close")])
+        raise Rejection(400, "Bad Request", [CLOSE])
+    if read_host_name(request.host) is None or not (request.raw_path.startswith("/") or request.raw_path == "*"):
+        raise Rejection(400, "Bad Request", [CLOSE])
+    if _declared_length(request.headers) > MAX_BODY:
+        raise Rejection(413, "Request Entity Too Large", [CLOSE])
 
 
-async def read_body(receive: Receive, limit: int) -> bytes | None:
-    """Return the body, or None if it is larger than the limit.
-
-    A larger body is read to its end, so that the client receives the response.
+async def read_body(headers: Headers, receive: Receive, limit: int) -> bytes | None:
+    """Return the body, or None as soon as it is known to be larger than the limit.
 
     Raises:
         Rejection: the client disconnected.
     """
+    if _declared_length(headers) > limit:
+        return None
     chunks: list[bytes] = []
     size = 0
-    while True:
+    while size <= limit:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise Rejection(400, "Bad Request")
         chunk = message.get("body", b"")
         size += len(chunk)
-        if size <= limit:
-            chunks.append(chunk)
-        else:
-            chunks.clear()
-        if not message.get("more_body", False):
-            return b"".join(chunks) if size <= limit else None
+        chunks.append(chunk)
+        if size <= limit and not message.get("more_body", False):
+            return b"".join(chunks)
+    return None
+
+
+def _declared_length(headers: Headers) -> int:
+    # h11 accepts a length of at most 20 digits.
+    return int(_find_header(headers, b"content-length") or 0)
 
 
 def _is_preflight(scope: Scope, origin: str | None) -> bool:

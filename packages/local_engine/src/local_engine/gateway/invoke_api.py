@@ -22,7 +22,7 @@ from local_engine.functions.event_queue import Event, EventQueue, SendMessage, r
 from local_engine.functions.function_names import FunctionName, find_version, parse_function_name
 from local_engine.functions.pool import ConcurrencyExceeded, FunctionError, FunctionPool
 from local_engine.gateway.events import refuse_constant
-from local_engine.gateway.http_api import MAX_EVENT, Receive, Rejection, Scope, Send, read_body
+from local_engine.gateway.http_api import CLOSE, MAX_EVENT, Receive, Rejection, Scope, Send, read_body
 from local_engine.observer import AnsweredRequest, Observer, Start
 from local_engine.template.stack import Stack
 
@@ -163,7 +163,7 @@ async def _read_invocation(request: Request) -> tuple[str, bytes]:
     """Return the invocation type and the event in JSON."""
     kind = request.headers.get("x-amz-invocation-type", "RequestResponse")
     limit = MAX_ASYNCHRONOUS_EVENT if kind == "Event" else MAX_EVENT
-    payload = await read_body(request.receive, limit)
+    payload = await read_body(request.headers.raw, request.receive, limit)
     if kind not in _INVOCATION_TYPES:
         raise _Refusal(
             400,
@@ -173,7 +173,9 @@ async def _read_invocation(request: Request) -> tuple[str, bytes]:
         )
     if payload is None:
         message = f"Request must be smaller than {limit} bytes for the InvokeFunction operation"
-        raise _Refusal(413, "RequestTooLargeException", message, Type="User")
+        refusal = _Refusal(413, "RequestTooLargeException", message, Type="User")
+        refusal.response.raw_headers.append(CLOSE)
+        raise refusal
     if not payload:
         return kind, b"{}"
     try:

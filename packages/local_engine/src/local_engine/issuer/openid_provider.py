@@ -28,6 +28,7 @@ from local_engine.issuer.access_tokens import (
 
 _NOT_STORED = {"Cache-Control": "no-store"}
 _LARGEST_FORM = 64 * 1024
+_AUTHENTICATION_METHODS = ["client_secret_basic", "client_secret_post"]
 
 
 def create_issuer(issuer: str, scopes: Sequence[str], project: Path) -> Router:
@@ -72,7 +73,10 @@ class _Issuer:
                 "subject_types_supported": ["public"],
                 "id_token_signing_alg_values_supported": ["RS256"],
                 "scopes_supported": self._scopes,
-                "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+                "token_endpoint_auth_methods_supported": _AUTHENTICATION_METHODS,
+                # RFC 8414 section 2. `none`: functions under `sam local` have no secret, and a token tells nothing
+                # that its bearer cannot read in it.
+                "introspection_endpoint_auth_methods_supported": ["none", *_AUTHENTICATION_METHODS],
             }
         )
 
@@ -87,7 +91,7 @@ class _Issuer:
             _authenticate_client(request.headers.get("authorization"), form, self._client_secret)
             if form.get("grant_type") != "client_credentials":
                 raise _Refusal("unsupported_grant_type" if form.get("grant_type") else "invalid_request")
-            granted = form.get("scope", "").split() or self._scopes
+            granted = [scope for scope in form.get("scope", "").split(" ") if scope] or self._scopes
             if not set(granted) <= set(self._scopes):
                 raise _Refusal("invalid_scope")
         except _Refusal as refusal:
@@ -102,9 +106,13 @@ class _Issuer:
         return JSONResponse(answer, headers=_NOT_STORED)
 
     async def introspect(self, request: Request) -> Response:
-        """RFC 7662 without section 2.1: only this machine reaches the issuer, so callers need no credentials."""
+        """RFC 7662. Only this machine reaches the issuer, so credentials are optional, but must not be wrong."""
         try:
-            token = (await _read_form(request)).get("token")
+            form = await _read_form(request)
+            authorization = request.headers.get("authorization")
+            if authorization is not None or "client_secret" in form:
+                _authenticate_client(authorization, form, self._client_secret)
+            token = form.get("token")
             if not token:
                 raise _Refusal("invalid_request")
             claims = verify_token(token, self._key.public_key(), self._issuer, [AUDIENCE])
@@ -151,6 +159,8 @@ def _authenticate_client(authorization: str | None, form: Mapping[str, str], sec
         client, given = form.get("client_id", ""), form.get("client_secret", "")
     else:
         client, given = _basic_credentials(authorization)
+        if form.get("client_id", client) != client:
+            raise _Refusal("invalid_request")
     if client != CLIENT_ID or not hmac.compare_digest(given.encode(), secret.encode()):
         raise _Refusal("invalid_client")
 

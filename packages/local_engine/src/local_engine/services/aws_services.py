@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from local_engine.child_environment import child_environment
+from local_engine.child_environment import service_environment
 from local_engine.services.containers import Network, listen
 from local_engine.template.intrinsics import REGION
 from local_engine.template.stack import Resource, Stack
@@ -112,7 +112,7 @@ def serve_moto(sockets: Sequence[socket.socket], networks: Sequence[Network] = (
             *map(str, descriptors),
         ],
         # Without CORS headers, no web page can read the tables.
-        env={**child_environment(), "MOTO_DISABLE_GLOBAL_CORS": "true", "MOTO_PORT": str(port)},
+        env={**service_environment(), "MOTO_DISABLE_GLOBAL_CORS": "true", "MOTO_PORT": str(port)},
         stdin=subprocess.PIPE,
         pass_fds=descriptors,
         # Ctrl-C is for the parent, which stops this process when it is ready.

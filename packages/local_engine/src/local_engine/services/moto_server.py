@@ -24,6 +24,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from local_engine.services.containers import LocalPeersOnly, Receive, Scope, Send
 from local_engine.services.dynamodb_responses import install_fast_serializer
 from local_engine.services.dynamodb_transactions import install_fast_transactions
+from local_engine.services.host_names import LocalNamesOnly, is_machine_name
 from local_engine.services.moto_activity import ACTIVITY_PATH, MotoActivity
 from local_engine.services.moto_models import forget_stream_records, install_untracked_models
 
@@ -132,7 +133,7 @@ def main() -> None:
     install_untracked_models()
     networks = [ipaddress.ip_network(network) for network in sys.argv[1].split(",") if network]
     sockets = [socket.socket(fileno=int(descriptor)) for descriptor in sys.argv[2:]]
-    application = LocalPeersOnly(MotoApplication(), networks)
+    application = LocalPeersOnly(LocalNamesOnly(MotoApplication(), is_machine_name), networks)
     configuration = uvicorn.Config(
         application, lifespan="off", log_level="error", access_log=False, server_header=False
     )
