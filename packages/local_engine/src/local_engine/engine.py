@@ -9,8 +9,9 @@ from local_engine.functions.pool import FunctionPool, FunctionSettings
 from local_engine.gateway.http_api import Gateway, Receive, Scope, Send
 from local_engine.gateway.invoke_api import InvokeApi
 from local_engine.services.aws_services import ServicesError
+from local_engine.template.errors import TemplateError
 from local_engine.template.loader import load_template
-from local_engine.template.stack import HttpApi, Stack, TemplateError
+from local_engine.template.stack import HttpApi, Stack
 
 LOCAL_PREFIX = "/_local/"
 
@@ -26,7 +27,7 @@ class Engine:
         settings: FunctionSettings,
         *,
         ports: Sequence[int],
-        create_local_application: Callable[[HttpApi, int], AsgiApplication],
+        create_local_application: Callable[[HttpApi | None, int], AsgiApplication],
         create_resources: Callable[[Stack], None],
         invoke_api: InvokeApi,
     ) -> None:
@@ -35,13 +36,11 @@ class Engine:
         Args:
             stack: the stack to serve.
             settings: what its functions share.
-            ports: one for each API, in their order in the template.
-            create_local_application: returns the application below `/_local/` on an API's port.
+            ports: one for each API, in their order in the template; one if there is no API.
+            create_local_application: returns the application below `/_local/` on an API's port. Without an API, it
+                gets None.
             create_resources: creates the AWS resources that an edit adds to the template.
             invoke_api: invokes the functions.
-
-        Raises:
-            TemplateError: an API has something that the engine does not serve.
         """
         self._settings = settings
         self._observer = settings.observer
@@ -58,13 +57,19 @@ class Engine:
         """Answer a request, by the template as it is now."""
         if _edit_times(self._sources) != self._edit_times:
             await self._reload()
-        applications = self._local if scope["path"].startswith(LOCAL_PREFIX) else self.gateways
-        await applications[scope["server"][1]](scope, receive, send)
+        port = scope["server"][1]
+        is_local = port not in self.gateways or scope["path"].startswith(LOCAL_PREFIX)
+        await (self._local if is_local else self.gateways)[port](scope, receive, send)
 
     async def close(self) -> None:
         """End all processes of the functions, and drop waiting events."""
         await self._invoke_api.close()
         await asyncio.gather(*(pool.close() for pool in self._pools.values()))
+
+    def list_refusals(self) -> list[str]:
+        """Return a sentence for each part of the template that is not served."""
+        refusals = [route.refusal for gateway in self.gateways.values() for route in gateway.table.routes]
+        return list(dict.fromkeys([*self._stack.notices, *filter(None, refusals)]))
 
     async def _reload(self) -> None:
         async with self._reloading:
@@ -84,11 +89,6 @@ class Engine:
                 await asyncio.to_thread(self._create_resources, replace(stack, resources=added))
                 # An included file may be a part of what functions are built from, as a request model is.
                 retired = self._serve(stack, keeps_pools=edited <= {old.path})
-            except RecursionError:
-                self._observer.notice_given(
-                    "The template or a file that it includes is nested too deeply.\nThe API stays as it was."
-                )
-                return
             except (TemplateError, ServicesError) as error:
                 if isinstance(error, TemplateError):
                     # The faulty file may be one that the old stack does not have.
@@ -96,6 +96,8 @@ class Engine:
                 self._observer.notice_given(f"{error}\nThe API stays as it was.")
                 return
             self._observer.notice_given(f"Reloaded {stack.path.name}.")
+            for notice in self.list_refusals():
+                self._observer.notice_given(notice)
         await asyncio.gather(*(pool.retire() for pool in retired))
 
     def _serve(self, stack: Stack, *, keeps_pools: bool = True) -> list[FunctionPool]:
@@ -109,8 +111,12 @@ class Engine:
             name: kept.get(name) or FunctionPool(function, self._settings) for name, function in stack.functions.items()
         }
         by_name = {pool.function.name: pool for pool in pools.values()}
-        apis = dict(zip(self._ports, stack.apis, strict=True))
-        gateways = {port: Gateway(api, by_name, self._observer) for port, api in apis.items()}
+        apis = dict(zip(self._ports, stack.apis or (None,), strict=True))
+        gateways = {
+            port: Gateway(api, by_name, stack.refused_functions, self._observer)
+            for port, api in apis.items()
+            if api is not None
+        }
         self._local = {port: self._create_local_application(api, port) for port, api in apis.items()}
         self._invoke_api.serve(stack, by_name)
         retired = [pool for name, pool in self._pools.items() if name not in kept]

@@ -106,7 +106,7 @@ class FunctionPool:
         self._starting: set[asyncio.Task[None]] = set()
         self._running = 0
         self._finished = asyncio.Event()
-        self._source = _SourceWatch((function.code_directory, *function.layer_directories))
+        self._source = _SourceWatch((function.code.path, *(layer.path for layer in function.layers)))
         self._generation = 0
 
     def start_ahead(self) -> None:
@@ -287,7 +287,7 @@ class _Process:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=await self._open_output(outputs),
                 stderr=await self._open_output(outputs),
-                cwd=function.code_directory,
+                cwd=function.code.path,
                 env=_environment(function, self._settings.endpoint, self._settings.lambda_endpoint),
                 pass_fds=(theirs.fileno(), self._settings.lifeline),
                 # Its own process group: Ctrl-C reaches only the engine, and the function's children end with it.
@@ -428,11 +428,8 @@ def _list_files(directory: str) -> Iterator[tuple[str, int, int]]:
 
 
 def _search_path(function: Function) -> list[Path]:
-    layers = [
-        directory / "python" if (directory / "python").is_dir() else directory
-        for directory in function.layer_directories
-    ]
-    return [function.code_directory, *layers]
+    layers = [layer.path / "python" if (layer.path / "python").is_dir() else layer.path for layer in function.layers]
+    return [function.code.path, *layers]
 
 
 def _environment(function: Function, endpoint: str | None, lambda_endpoint: str | None) -> dict[str, str]:
@@ -450,7 +447,7 @@ def _environment(function: Function, endpoint: str | None, lambda_endpoint: str 
         "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
         "AWS_LAMBDA_LOG_GROUP_NAME": function.log_group,
         "AWS_LAMBDA_LOG_STREAM_NAME": f"{time.strftime('%Y/%m/%d')}/[$LATEST]{secrets.token_hex(16)}",
-        "LAMBDA_TASK_ROOT": str(function.code_directory),
+        "LAMBDA_TASK_ROOT": str(function.code.path),
         "LANG": "en_US.UTF-8",
         "PATH": os.environ.get("PATH", os.defpath),
         "PYTHONUTF8": "1",
