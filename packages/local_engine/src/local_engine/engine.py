@@ -51,6 +51,7 @@ class Engine:
         self._reloading = asyncio.Lock()
         self._pools: dict[str, FunctionPool] = {}
         self._edit_times: list[int] = []
+        self._building: set[asyncio.Task[None]] = set()
         self._serve(stack)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -64,6 +65,7 @@ class Engine:
     async def close(self) -> None:
         """End all processes of the functions, and drop waiting events."""
         await self._invoke_api.close()
+        await self._settings.builder.close()
         await asyncio.gather(*(pool.close() for pool in self._pools.values()))
 
     def list_refusals(self) -> list[str]:
@@ -124,6 +126,10 @@ class Engine:
         self._watch(stack.sources)
         self._observer.stack_served(stack)
         for name, pool in pools.items():
+            if name not in kept:
+                building = asyncio.create_task(pool.build())
+                self._building.add(building)
+                building.add_done_callback(self._building.discard)
             if pool.is_debugged and name not in kept:
                 pool.start_ahead()
         return retired

@@ -16,6 +16,7 @@ import uvicorn
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.routing import Mount, Router
 
+from local_engine.building.search_paths import Builder
 from local_engine.cloudwatch.dashboard_page import create_dashboard_routes
 from local_engine.cloudwatch.emf import summarize_record
 from local_engine.cloudwatch.monitoring import Monitoring
@@ -136,6 +137,7 @@ async def _serve(options: argparse.Namespace, console: Console) -> None:
                 observer=observer,
                 lifeline=lifeline,
                 largest_pool=options.processes,
+                builder=Builder(stack.project, console.notice_given),
                 endpoint=endpoint,
                 lambda_endpoint=lambda_endpoint,
                 debugged=options.debug,

@@ -14,7 +14,13 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs
 
-from local_engine.functions.pool import ConcurrencyExceeded, FunctionError, FunctionPool, Invocation
+from local_engine.functions.pool import (
+    ConcurrencyExceeded,
+    FunctionError,
+    FunctionPool,
+    FunctionUnavailable,
+    Invocation,
+)
 from local_engine.gateway.access_log import RequestRecord
 from local_engine.gateway.authorizer import Authorization, Forbidden, JwtAuthorizer, Unauthorized
 from local_engine.gateway.cors import Cors
@@ -188,6 +194,9 @@ class Gateway:
             response = read_response(result.payload)
         except InvalidResponse as error:
             self._find_fault(record, f"The function's response is not valid: {error}.")
+        except FunctionUnavailable as error:
+            self._find_fault(record, str(error))
+            raise Rejection(501, str(error)) from error
         except FunctionError as error:
             self._find_fault(record, str(error))
         except ConcurrencyExceeded as error:

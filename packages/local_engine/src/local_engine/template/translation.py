@@ -5,6 +5,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,9 @@ from local_engine.template.errors import TemplateError
 from local_engine.template.intrinsics import REGION
 
 _FUNCTION = "AWS::Serverless::Function"
+_EVENT = re.compile(r"Event with id \[(\w+)\]")
+# The translator wants at least one resource.
+_PLACEHOLDER = {"Type": "AWS::CloudFormation::WaitConditionHandle"}
 
 
 @dataclass(frozen=True)
@@ -100,18 +104,29 @@ def _translate_parts(template: dict[str, Any], parameters: dict[str, Any]) -> Tr
             if not blamed:
                 blamed = {_find_culprit(template, parameters, rejection)}
             for name in sorted(blamed):
-                _withdraw(template["Resources"], name, is_second=name in refused)
-                refused.setdefault(name, rejection.reasons.get(name, str(rejection)))
+                reason = rejection.reasons.get(name, str(rejection))
+                part = _withdraw(template["Resources"], name, reason, is_second=name in refused)
+                refused.setdefault(part, reason)
 
 
-def _withdraw(resources: dict[str, Any], name: str, *, is_second: bool) -> None:
-    """Replace a function by one without code, so that its routes stay, and remove anything else."""
+def _withdraw(resources: dict[str, Any], name: str, reason: str, *, is_second: bool) -> str:
+    """Remove a rejected resource, or as little of it as possible, and return the name of what is removed.
+
+    Of a function with a faulty event, only the event goes. Any other function is replaced by one without code, so that
+    its routes stay.
+    """
     resource = resources.pop(name)
-    events = (resource.get("Properties") or {}).get("Events")
-    if resource["Type"] == _FUNCTION and not is_second and isinstance(events, dict):
-        properties = {"InlineCode": "-", "Handler": "index.handler", "Runtime": "python3.13", "Events": events}
-        kept = {attribute: resource[attribute] for attribute in ("Type", "Condition") if attribute in resource}
-        resources[name] = {**kept, "Properties": properties}
+    events = resource["Properties"].get("Events")
+    if resource["Type"] == _FUNCTION and isinstance(events, dict):
+        event = _EVENT.search(reason)
+        if event and events.pop(event[1], None) is not None:
+            resources[name] = resource
+            return f"{name}.{event[1]}"
+        if not is_second:
+            properties = {"InlineCode": "-", "Handler": "index.handler", "Runtime": "python3.13", "Events": events}
+            kept = {attribute: resource[attribute] for attribute in ("Type", "Condition") if attribute in resource}
+            resources[name] = {**kept, "Properties": properties}
+    return name
 
 
 def _find_culprit(template: dict[str, Any], parameters: dict[str, Any], rejection: _Rejection) -> str:
@@ -127,7 +142,6 @@ def _find_culprit(template: dict[str, Any], parameters: dict[str, Any], rejectio
     # Events need their API, so APIs come first.
     names.sort(key=lambda name: "Api" not in resources[name]["Type"])
     accepted = {name: resource for name, resource in resources.items() if name not in names}
-    accepted.setdefault("Nothing", {"Type": "AWS::CloudFormation::WaitConditionHandle"})
     for name in ("", *names):
         if name:
             accepted[name] = resources[name]
@@ -167,6 +181,9 @@ def _translate_whole(template: dict[str, Any], parameters: dict[str, Any]) -> di
     # Managed policies come from a list inside the translator. Of a session, it reads the region only, and a real one
     # would read the developer's configuration.
     session: Any = SimpleNamespace(region_name=REGION)
+    is_empty = not template.get("Resources")
+    if is_empty:
+        template["Resources"] = {"Nothing": _PLACEHOLDER}
     try:
         translated: dict[str, Any] = RecordingTranslator({}, Parser(), boto_session=session).translate(
             template, parameters, passthrough_metadata=True
@@ -179,4 +196,6 @@ def _translate_whole(template: dict[str, Any], parameters: dict[str, Any]) -> di
         raise
     except Exception as error:
         raise _Rejection({current: f"SAM's translator fails ({type(error).__name__}: {error})."}) from error
+    if is_empty:
+        del translated["Resources"]["Nothing"]
     return translated
