@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from local_engine.gateway import UnservableRoute, read_routes
+from local_engine.gateway import read_routes
 from local_engine.template import Stack as Template
 from local_engine.template import TemplateError, load_template
 from tools.benchmarks.cost.traffic import DAYS
@@ -130,8 +130,11 @@ def read_stack(parameters: Mapping[str, str], path: Path = ROOT / "template.yaml
         if not template.apis:
             raise BenchmarkError("The template has no HTTP API.")
         logical_ids = {function.name: logical_id for logical_id, function in template.functions.items()}
-        routes = {route.key: logical_ids[route.function_name] for route in read_routes(template.apis[0].document)}
-    except (TemplateError, UnservableRoute) as error:
+        served = list(read_routes(template.apis[0].document))
+        if refusals := [route.refusal for route in served if route.refusal]:
+            raise BenchmarkError(" ".join(refusals))
+        routes = {route.key: logical_ids[route.function_name] for route in served}
+    except TemplateError as error:
         raise BenchmarkError(str(error)) from error
     (stage,) = _find(template, "AWS::ApiGatewayV2::Stage").values()
     (table,) = _find(template, "AWS::DynamoDB::Table").values()

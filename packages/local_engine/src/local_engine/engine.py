@@ -11,8 +11,9 @@ from local_engine.gateway.http_api import Gateway, Receive, Scope, Send
 from local_engine.gateway.invoke_api import InvokeApi
 from local_engine.gateway.request_target import resolve_target
 from local_engine.services.aws_services import ServicesError
+from local_engine.template.errors import TemplateError
 from local_engine.template.loader import load_template
-from local_engine.template.stack import HttpApi, Stack, TemplateError
+from local_engine.template.stack import HttpApi, Stack
 
 LOCAL_PREFIX = "/_local/"
 
@@ -28,7 +29,7 @@ class Engine:
         settings: FunctionSettings,
         *,
         ports: Sequence[int],
-        create_local_application: Callable[[HttpApi, int], AsgiApplication],
+        create_local_application: Callable[[HttpApi | None, int], AsgiApplication],
         create_resources: Callable[[Stack], None],
         invoke_api: InvokeApi,
     ) -> None:
@@ -37,13 +38,11 @@ class Engine:
         Args:
             stack: the stack to serve.
             settings: what its functions share.
-            ports: one for each API, in their order in the template.
-            create_local_application: returns the application below `/_local/` on an API's port.
+            ports: one for each API, in their order in the template; one if there is no API.
+            create_local_application: returns the application below `/_local/` on an API's port. Without an API, it
+                gets None.
             create_resources: creates the AWS resources that an edit adds to the template.
             invoke_api: invokes the functions.
-
-        Raises:
-            TemplateError: an API has something that the engine does not serve.
         """
         self._settings = settings
         self._observer = settings.observer
@@ -54,6 +53,7 @@ class Engine:
         self._reloading = asyncio.Lock()
         self._pools: dict[str, FunctionPool] = {}
         self._edit_times: list[int] = []
+        self._building: set[asyncio.Task[None]] = set()
         self._serve(stack)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -61,15 +61,22 @@ class Engine:
         if _edit_times(self._sources) != self._edit_times:
             await self._reload()
         resolve_target(scope)
-        applications = self._local if scope["path"].startswith(LOCAL_PREFIX) else self.gateways
+        port = scope["server"][1]
+        is_local = port not in self.gateways or scope["path"].startswith(LOCAL_PREFIX)
         # At the end of the engine, asyncio cancels what still waits, as a request to a function under a debugger does.
         with contextlib.suppress(asyncio.CancelledError):
-            await applications[scope["server"][1]](scope, receive, send)
+            await (self._local if is_local else self.gateways)[port](scope, receive, send)
 
     async def close(self) -> None:
         """End all processes of the functions, and drop waiting events."""
         await self._invoke_api.close()
+        await self._settings.builder.close()
         await asyncio.gather(*(pool.close() for pool in self._pools.values()))
+
+    def list_refusals(self) -> list[str]:
+        """Return a sentence for each part of the template that is not served."""
+        refusals = [route.refusal for gateway in self.gateways.values() for route in gateway.table.routes]
+        return list(dict.fromkeys([*self._stack.notices, *filter(None, refusals)]))
 
     async def _reload(self) -> None:
         async with self._reloading:
@@ -89,11 +96,6 @@ class Engine:
                 await asyncio.to_thread(self._create_resources, replace(stack, resources=added))
                 # An included file may be a part of what functions are built from, as a request model is.
                 retired = self._serve(stack, keeps_pools=edited <= {old.path})
-            except RecursionError:
-                self._observer.notice_given(
-                    "The template or a file that it includes is nested too deeply.\nThe API stays as it was."
-                )
-                return
             except (TemplateError, ServicesError) as error:
                 if isinstance(error, TemplateError):
                     # The faulty file may be one that the old stack does not have.
@@ -101,6 +103,8 @@ class Engine:
                 self._observer.notice_given(f"{error}\nThe API stays as it was.")
                 return
             self._observer.notice_given(f"Reloaded {stack.path.name}.")
+            for notice in self.list_refusals():
+                self._observer.notice_given(notice)
         await asyncio.gather(*(pool.retire() for pool in retired))
 
     def _serve(self, stack: Stack, *, keeps_pools: bool = True) -> list[FunctionPool]:
@@ -114,8 +118,12 @@ class Engine:
             name: kept.get(name) or FunctionPool(function, self._settings) for name, function in stack.functions.items()
         }
         by_name = {pool.function.name: pool for pool in pools.values()}
-        apis = dict(zip(self._ports, stack.apis, strict=True))
-        gateways = {port: Gateway(api, by_name, self._observer) for port, api in apis.items()}
+        apis = dict(zip(self._ports, stack.apis or (None,), strict=True))
+        gateways = {
+            port: Gateway(api, by_name, stack.refused_functions, self._observer)
+            for port, api in apis.items()
+            if api is not None
+        }
         self._local = {port: self._create_local_application(api, port) for port, api in apis.items()}
         self._invoke_api.serve(stack, by_name)
         retired = [pool for name, pool in self._pools.items() if name not in kept]
@@ -123,6 +131,10 @@ class Engine:
         self._watch(stack.sources)
         self._observer.stack_served(stack)
         for name, pool in pools.items():
+            if name not in kept:
+                building = asyncio.create_task(pool.build())
+                self._building.add(building)
+                building.add_done_callback(self._building.discard)
             if pool.is_debugged and name not in kept:
                 pool.start_ahead()
         return retired

@@ -18,7 +18,7 @@ from local_engine.template.stack import Resource
 METRIC_FILTER = "AWS::Logs::MetricFilter"
 MOST_DIMENSIONS = 3
 # The properties of a stage that name its API and its access log, by resource type.
-_STAGES = {
+STAGES = {
     "AWS::ApiGatewayV2::Stage": ("ApiId", "AccessLogSettings"),
     "AWS::ApiGateway::Stage": ("RestApiId", "AccessLogSetting"),
 }
@@ -68,7 +68,7 @@ class MetricFilters:
             if resource.type == METRIC_FILTER:
                 self._add_filter(logical_id, resource.properties)
         for resource in resources.values():
-            if resource.type in _STAGES:
+            if resource.type in STAGES:
                 self._add_access_log(resource)
 
     def has_access_log(self, api: str, stage: str) -> bool:
@@ -113,7 +113,7 @@ class MetricFilters:
         self._filters.setdefault(_group_name(properties.get("LogGroupName")), []).append(compiled)
 
     def _add_access_log(self, resource: Resource) -> None:
-        api_property, settings_property = _STAGES[resource.type]
+        api_property, settings_property = STAGES[resource.type]
         settings = resource.properties.get(settings_property) or {}
         log_group = _group_name(settings.get("DestinationArn"))
         if log_group in self._filters:

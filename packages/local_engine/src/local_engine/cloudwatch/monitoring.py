@@ -5,15 +5,15 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from local_engine.cloudwatch.alarms import ALARM, AlarmSet, Transition
-from local_engine.cloudwatch.dashboard import Dashboard, evaluate_dashboard, read_dashboards
+from local_engine.cloudwatch.alarms import ALARM, COMPOSITE_ALARM, METRIC_ALARM, AlarmSet, Transition
+from local_engine.cloudwatch.dashboard import DASHBOARD, Dashboard, evaluate_dashboard, read_dashboards
 from local_engine.cloudwatch.emf import publish_line
-from local_engine.cloudwatch.metric_filters import MetricFilters
+from local_engine.cloudwatch.metric_filters import METRIC_FILTER, STAGES, MetricFilters
 from local_engine.cloudwatch.metrics import MetricStore
 from local_engine.cloudwatch.publishers import ApiMetrics, FunctionMetrics
 from local_engine.cloudwatch.service_metrics import ServiceMetrics
 from local_engine.observer import AnsweredRequest, Observer
-from local_engine.template.stack import Function, Stack
+from local_engine.template.stack import Function, Resource, Stack
 
 _POLL_SECONDS = 5.0
 
@@ -49,14 +49,25 @@ class Monitoring(Observer):
 
     def stack_served(self, stack: Stack) -> None:
         """Take a stack's alarms, dashboards and reserved concurrency."""
-        self.alarms.declare(stack.resources)
-        self.dashboards = read_dashboards(stack.resources)
-        self._filters = MetricFilters(stack.resources, self.store)
+        types = (METRIC_ALARM, COMPOSITE_ALARM, DASHBOARD, METRIC_FILTER, *STAGES)
+        resources = stack.read_parts(*types, read=self._check_resource)
+        self.alarms.declare(resources)
+        self.dashboards = read_dashboards(resources)
+        self._filters = MetricFilters(resources, self.store)
         for problem in self._filters.problems:
             self._show_notice(problem)
         self._apis = {api.id: ApiMetrics(api, self.store) for api in stack.apis}
         reserved = ((function.name, function.reserved_concurrency) for function in stack.functions.values())
         self._functions.reserve({name: number for name, number in reserved if number is not None})
+
+    def _check_resource(self, logical_id: str, resource: Resource) -> Resource:
+        """Return the resource if it can be monitored; else raise as `Stack.read_parts` expects it."""
+        resource.check_complete()
+        single = {logical_id: resource}
+        AlarmSet(self.store).declare(single)
+        read_dashboards(single)
+        MetricFilters(single, self.store)
+        return resource
 
     def request_answered(self, request: AnsweredRequest) -> None:
         """Publish API Gateway's metrics, and those of filters on its access log."""

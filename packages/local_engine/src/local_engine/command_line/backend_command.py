@@ -25,8 +25,9 @@ from local_engine.services.aws_services import (
 )
 from local_engine.services.containers import ContainerNetwork, LocalPeersOnly, find_container_network, listen
 from local_engine.state import StateError
+from local_engine.template.errors import TemplateError
 from local_engine.template.loader import load_template
-from local_engine.template.stack import Stack, TemplateError
+from local_engine.template.stack import Stack
 
 
 def run_backend(arguments: Sequence[str]) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 import uvicorn
 from starlette.routing import Mount, Router
 
+from local_engine.building.search_paths import Builder
 from local_engine.cloudwatch.dashboard_page import create_dashboard_routes
 from local_engine.cloudwatch.emf import summarize_record
 from local_engine.cloudwatch.monitoring import Monitoring
@@ -43,8 +44,9 @@ from local_engine.services.aws_services import (
 from local_engine.services.containers import listen
 from local_engine.services.host_names import LocalNamesOnly, is_loopback_name
 from local_engine.state import StateError
+from local_engine.template.errors import TemplateError
 from local_engine.template.loader import load_template
-from local_engine.template.stack import HttpApi, Stack, TemplateError
+from local_engine.template.stack import HttpApi, Stack
 
 HOST = "127.0.0.1"
 _CREATED_TYPES = ("AWS::DynamoDB::Table", "AWS::SQS::Queue", "AWS::Events::EventBus", "AWS::Events::Rule")
@@ -111,12 +113,12 @@ async def _serve(options: argparse.Namespace, console: Console) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with contextlib.AsyncExitStack() as cleanup:
         stack = load_template(options.template, dict(options.parameters))
-        if not stack.apis:
-            raise StartError(
-                f"{options.template} has no AWS::Serverless::HttpApi with a route, so there is nothing to serve."
-            )
+        if not stack.functions:
+            reasons = "".join(f"\n{notice}" for notice in stack.notices)
+            raise StartError(f"{options.template} has no function that can run, so there is nothing to serve.{reasons}")
         _check_debugging(stack, options)
-        sockets = [_listen(options.port + offset) for offset in range(len(stack.apis))]
+        # Without an API, the port is that of the Invoke API.
+        sockets = [_listen(options.port + offset) for offset in range(max(1, len(stack.apis)))]
         for listener in sockets:
             cleanup.callback(listener.close)
         endpoint = options.services
@@ -139,6 +141,7 @@ async def _serve(options: argparse.Namespace, console: Console) -> None:
                 observer=observer,
                 lifeline=lifeline,
                 largest_pool=options.processes,
+                builder=Builder(stack.project, console.notice_given),
                 endpoint=endpoint,
                 lambda_endpoint=lambda_endpoint,
                 debugged=options.debug,
@@ -231,15 +234,16 @@ def _create_resources(stack: Stack, endpoint: str) -> None:
 
 
 def _create_local_application(
-    api: HttpApi, port: int, *, invoke_api: InvokeApi, monitoring: Monitoring, project: Path
+    api: HttpApi | None, port: int, *, invoke_api: InvokeApi, monitoring: Monitoring, project: Path
 ) -> AsgiApplication:
     issuer = issuer_url(port)
-    scopes = sorted({scope for route in read_routes(api.document) for scope in route.scopes})
+    scopes = sorted({scope for route in read_routes(api.document) for scope in route.scopes}) if api else []
     routes = [
         Mount(ISSUER_PATH, create_issuer(issuer, scopes, project)),
         *create_dashboard_routes(monitoring),
         Mount(LAMBDA_PATH, invoke_api),
-        Mount("/", create_page(api.document, issuer, partial(mint_demo_token, port, project))),
     ]
+    if api is not None:
+        routes.append(Mount("/", create_page(api.document, issuer, partial(mint_demo_token, port, project))))
     # The page holds a token.
     return LocalNamesOnly(Router(routes), is_loopback_name)

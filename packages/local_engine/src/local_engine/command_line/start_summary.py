@@ -18,16 +18,23 @@ _DEMO_USER = "demo"
 def show_start(console: Console, stack: Stack, engine: Engine, endpoint: str, lambda_endpoint: str) -> None:
     """Write what is served, and where."""
     functions = {function.name: logical_id for logical_id, function in stack.functions.items()}
+    if not stack.apis:
+        console.show(f"\nThe template has no HTTP API. Its functions can be invoked: {', '.join(stack.functions)}\n")
     for api, (port, gateway) in zip(stack.apis, engine.gateways.items(), strict=True):
         prefix = "" if api.stage == "$default" else f"/{api.stage}"
         url = f"http://127.0.0.1:{port}"
         console.show(f"\n{api.logical_id} is served at {url}{prefix}\n")
-        width = max(len(route.key) for route in gateway.table.routes)
+        width = max((len(route.key) for route in gateway.table.routes), default=0)
         for route in gateway.table.routes:
+            if route.refusal:
+                console.show(f"  {route.key:<{width}}  not served: {route.refusal}")
+                continue
             access = " or ".join(route.scopes) or "any valid token" if route.authorizer else "open"
             console.show(f"  {route.key:<{width}}  {functions[route.function_name]}  ({access})")
-        console.show()
-        console.show(f"  {_example_call(gateway, url + prefix, port, stack.project)}\n")
+        if gateway.table.routes:
+            console.show(f"\n  {_example_call(gateway, url + prefix, port, stack.project)}\n")
+        else:
+            console.show("  It has no routes.\n")
         console.show(f"Documentation  {url}/_local/docs")
         console.show(f"OpenAPI        {url}/_local/openapi.json")
         if any(resource.type == DASHBOARD for resource in stack.resources.values()):
@@ -35,7 +42,7 @@ def show_start(console: Console, stack: Stack, engine: Engine, endpoint: str, la
         if any(route.authorizer for route in gateway.table.routes):
             console.show(f"Machine client {describe_environment(api, url + prefix, endpoint)}")
     console.show(f"AWS services   {endpoint}\nLambda         {lambda_endpoint}")
-    for sentence in stack.not_served:
+    for sentence in stack.notices:
         console.show(sentence)
     console.show("\nReady. Ctrl-C stops everything.\n")
 
@@ -48,7 +55,11 @@ def mint_demo_token(port: int, project: Path, scopes: Sequence[str]) -> str:
 
 def _example_call(gateway: Gateway, url: str, port: int, project: Path) -> str:
     """Return a command that calls the first route without a body or path variables."""
-    readable = (route for route in gateway.table.routes if route.method in ("GET", "ANY") and "{" not in route.path)
+    readable = (
+        route
+        for route in gateway.table.routes
+        if route.method in ("GET", "ANY") and "{" not in route.path and not route.refusal
+    )
     route = next(readable, None)
     path = "/" if route is None or route.path == "$default" else route.path
     if route is None or route.authorizer is None:

@@ -19,8 +19,10 @@ from local_engine.functions.function_names import LATEST, FunctionName, list_pro
 from local_engine.functions.pool import ConcurrencyExceeded, FunctionError, FunctionPool
 from local_engine.observer import Observer
 from local_engine.services.aws_services import ServicesError
+from local_engine.template.errors import TemplateError
 from local_engine.template.stack import Stack
 
+CONFIGURATION = "AWS::Lambda::EventInvokeConfig"
 SHORTENING = 60
 """Seconds of Lambda's waits per second here."""
 _WAIT_AFTER_ERROR = 60.0
@@ -72,11 +74,24 @@ class _Outcome:
 
 def read_event_invoke_settings(stack: Stack, function: FunctionName, logical_id: str) -> EventInvokeSettings:
     """Return a function's settings: its dead-letter queue, and the EventInvokeConfig of its qualifier."""
-    configurations = list_properties(stack, "AWS::Lambda::EventInvokeConfig", function.name)
+    configurations = list_properties(stack, CONFIGURATION, function.name)
     qualifier = function.qualifier or LATEST
     found = next((entry for entry in configurations if entry.get("Qualifier") == qualifier), {})
+    properties = stack.resources[logical_id].properties
+    try:
+        return _read_settings(found, properties)
+    except (TemplateError, TypeError, ValueError, AttributeError):
+        return _read_settings({}, {})
+
+
+def check_event_invoke_settings(stack: Stack) -> None:
+    """Refuse the settings of asynchronous invocations that are malformed."""
+    stack.read_parts(CONFIGURATION, read=lambda _, resource: _read_settings(resource.properties, {}))
+
+
+def _read_settings(found: Mapping[str, Any], function: Mapping[str, Any]) -> EventInvokeSettings:
     destinations = found.get("DestinationConfig") or {}
-    dead_letters = stack.resources[logical_id].properties.get("DeadLetterConfig") or {}
+    dead_letters = function.get("DeadLetterConfig") or {}
     return EventInvokeSettings(
         retries=int(found.get("MaximumRetryAttempts", 2)),
         max_age=float(found.get("MaximumEventAgeInSeconds", 6 * 60 * 60)),

@@ -3,11 +3,13 @@
 Source: "Invoke" (AWS Lambda API Reference).
 """
 
+import contextlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from local_engine.template.errors import Unresolved
 from local_engine.template.intrinsics import ACCOUNT_ID, ONLY_VERSION, REGION
 from local_engine.template.stack import Stack
 
@@ -63,6 +65,7 @@ def list_properties(stack: Stack, resource_type: str, name: str) -> Iterator[Map
     """Yield the properties of each resource of a type whose `FunctionName` names the function."""
     for resource in stack.resources.values():
         if resource.type == resource_type:
-            function = parse_function_name(str(resource.properties.get("FunctionName")))
-            if function is not None and function.name == name:
-                yield resource.properties
+            with contextlib.suppress(Unresolved):
+                function = parse_function_name(str(resource.properties.get("FunctionName")))
+                if function is not None and function.name == name:
+                    yield resource.properties

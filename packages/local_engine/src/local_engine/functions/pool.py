@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import importlib.util
 import json
 import os
 import secrets
@@ -12,18 +11,20 @@ import sys
 import time
 import uuid
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from local_engine.building.folders import watch_folder
+from local_engine.building.requirements import BuildError
+from local_engine.building.search_paths import Builder
 from local_engine.child_environment import AWS_SETTINGS, X_RAY_DAEMON
 from local_engine.functions.runtime import ERROR, INVOKE, PREFIX, READY
 from local_engine.observer import Observer
 from local_engine.template.stack import Function
 
 _RUNTIME = Path(__file__).with_name("runtime.py")
-_WATCHED_SUFFIXES = (".py", ".json", ".yaml", ".yml", ".toml", ".html", ".txt", ".sql")
 # Seconds that a request waits for a busy process before another one starts. A start takes longer, so waiting for a
 # process that is about to answer pays off.
 _PATIENCE = 0.05
@@ -32,6 +33,7 @@ _INITIALIZATION_SECONDS = 10.0
 # What a function under a debugger believes to have left.
 _DEBUG_SECONDS = 24 * 60 * 60
 _CHUNK = 64 * 1024
+_COVERAGE = ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG")
 
 
 class FunctionError(Exception):
@@ -58,6 +60,13 @@ class FunctionError(Exception):
         }
 
 
+class FunctionUnavailable(FunctionError):
+    """A function cannot be built, so it does not run."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence, "Runtime.BuildError", sentence)
+
+
 class ConcurrencyExceeded(Exception):
     """All of a function's reserved concurrency is in use."""
 
@@ -71,6 +80,7 @@ class FunctionSettings:
     """Reading end of a pipe that closes when the engine ends."""
     largest_pool: int
     """Most processes of one function. Further requests wait."""
+    builder: Builder
     endpoint: str | None
     """URL of the AWS services. None leaves it to the template's own variables."""
     lambda_endpoint: str | None
@@ -105,8 +115,14 @@ class FunctionPool:
         self._starting: set[asyncio.Task[None]] = set()
         self._running = 0
         self._finished = asyncio.Event()
-        self._source = _SourceWatch((function.code_directory, *function.layer_directories))
+        self._watches = [watch_folder(code.path) for code in (function.code, *function.layers)]
+        self._seen: list[int] = []
         self._generation = 0
+
+    async def build(self) -> None:
+        """Build what the function lacks before its first request. A failure is reported by the builder."""
+        with contextlib.suppress(BuildError):
+            await self._settings.builder.find_search_path(self.function)
 
     def start_ahead(self) -> None:
         """Start a process before the first request, so that a debugger finds it."""
@@ -131,9 +147,11 @@ class FunctionPool:
             raise ConcurrencyExceeded(f"{function.name} runs {self._running} requests, which is all that it reserves.")
         self._running += 1
         try:
-            if self._source.has_changed():
+            seen = [watch.look() for watch in self._watches]
+            if self._seen and seen != self._seen:
                 self._generation += 1
                 self._kill_idle()
+            self._seen = seen
             return await self._run(event, qualifier, request_id)
         finally:
             self._running -= 1
@@ -203,10 +221,15 @@ class FunctionPool:
     async def _start(self, process: "_Process") -> None:
         try:
             await process.start()
-        except (FunctionError, OSError) as error:
+        except (FunctionError, BuildError, OSError, ValueError) as error:
             self._discard(process)
             # The system refuses to start a process if, for example, the function's folder is gone.
-            fault = error if isinstance(error, FunctionError) else _unstartable(error)
+            if isinstance(error, FunctionError):
+                fault = error
+            elif isinstance(error, BuildError):
+                fault = FunctionUnavailable(str(error))
+            else:
+                fault = FunctionError(f"{error}.", "Runtime.InvalidEntrypoint", str(error))
             if (waiting := self._next_waiting()) is not None:
                 waiting.set_exception(fault)
             else:
@@ -267,27 +290,33 @@ class _Process:
 
         Raises:
             FunctionError: the import fails or takes too long.
+            BuildError: the function's code or packages cannot be built.
         """
         function = self._function
+        tools = (*(["coverage"] if _COVERAGE & os.environ.keys() else []), *(["debugpy"] if self._is_debugged else []))
+        search_path = await self._settings.builder.find_search_path(function, tools)
         ours, theirs = socket.socketpair()
         with theirs, contextlib.ExitStack() as outputs:
             self._reader, self._writer = await asyncio.open_connection(sock=ours)
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
-                # Unbuffered, so that each line shows at once; and without the script's own folder on the path.
-                "-uP",
+                # Unbuffered, so that each line shows at once; without the script's own folder on the path, and without
+                # this environment's packages.
+                "-uPS",
                 # A debugger cannot stop in frozen modules, and warns about them.
                 *(("-X", "frozen_modules=off") if self._is_debugged else ()),
                 str(_RUNTIME),
                 str(theirs.fileno()),
                 str(self._settings.lifeline),
-                json.dumps([str(directory) for directory in _search_path(function)]),
+                json.dumps({"folders": search_path.folders, "sources": search_path.sources}, default=str),
                 *((str(self._settings.debug_port),) if self._is_debugged else ()),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=await self._open_output(outputs),
                 stderr=await self._open_output(outputs),
-                cwd=function.code_directory,
-                env=_environment(function, self._settings.endpoint, self._settings.lambda_endpoint),
+                cwd=search_path.task_root,
+                env=_environment(
+                    function, search_path.task_root, self._settings.endpoint, self._settings.lambda_endpoint
+                ),
                 pass_fds=(theirs.fileno(), self._settings.lifeline),
                 # Its own process group: Ctrl-C reaches only the engine, and the function's children end with it.
                 start_new_session=True,
@@ -384,57 +413,9 @@ class _Process:
             self._settings.observer.line_written(self._function, rest.decode("utf-8", "replace"))
 
 
-class _SourceWatch:
-    """Notices edits of source files by their times and sizes."""
-
-    def __init__(self, directories: tuple[Path, ...]) -> None:
-        self._directories = directories
-        self._next_look = 0.0
-        self._seen = self._look()
-
-    def has_changed(self) -> bool:
-        """Return whether a file was edited, created or removed since the last call."""
-        started = time.monotonic()
-        if started < self._next_look:
-            return False
-        seen, self._seen = self._seen, self._look()
-        for path, _, _ in self._seen - seen:
-            # Python recognizes an edit by second and size, and a quick edit can leave both unchanged.
-            Path(importlib.util.cache_from_source(path)).unlink(missing_ok=True)
-        # Looking takes at most a tenth of the time, whatever the number of files and requests.
-        ended = time.monotonic()
-        self._next_look = ended + 9 * (ended - started)
-        return seen != self._seen
-
-    def _look(self) -> set[tuple[str, int, int]]:
-        return {entry for directory in self._directories for entry in _list_files(str(directory))}
-
-
-def _list_files(directory: str) -> Iterator[tuple[str, int, int]]:
-    try:
-        with os.scandir(directory) as entries:
-            for entry in entries:
-                if entry.name.startswith((".", "__pycache__")):
-                    continue
-                if entry.is_dir():
-                    yield from _list_files(entry.path)
-                elif entry.name.endswith(_WATCHED_SUFFIXES):
-                    status = entry.stat()
-                    yield entry.path, status.st_mtime_ns, status.st_size
-    except FileNotFoundError:
-        # Editors replace files. A missing file means a change, and the next look finds the new one.
-        yield directory, 0, 0
-
-
-def _search_path(function: Function) -> list[Path]:
-    layers = [
-        directory / "python" if (directory / "python").is_dir() else directory
-        for directory in function.layer_directories
-    ]
-    return [function.code_directory, *layers]
-
-
-def _environment(function: Function, endpoint: str | None, lambda_endpoint: str | None) -> dict[str, str]:
+def _environment(
+    function: Function, task_root: Path, endpoint: str | None, lambda_endpoint: str | None
+) -> dict[str, str]:
     """Return the variables that Lambda sets ("Defined runtime environment variables") and those of the template."""
     environment = {
         **AWS_SETTINGS,
@@ -445,7 +426,7 @@ def _environment(function: Function, endpoint: str | None, lambda_endpoint: str 
         "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
         "AWS_LAMBDA_LOG_GROUP_NAME": function.log_group,
         "AWS_LAMBDA_LOG_STREAM_NAME": f"{time.strftime('%Y/%m/%d')}/[$LATEST]{secrets.token_hex(16)}",
-        "LAMBDA_TASK_ROOT": str(function.code_directory),
+        "LAMBDA_TASK_ROOT": str(task_root),
         "LANG": "en_US.UTF-8",
         "PATH": os.environ.get("PATH", os.defpath),
         "PYTHONUTF8": "1",
@@ -463,8 +444,7 @@ def _environment(function: Function, endpoint: str | None, lambda_endpoint: str 
 
 def _developer_settings(environment: Mapping[str, str]) -> dict[str, str]:
     # Coverage is measured in the functions' own processes, and a running X-Ray daemon gets their traces.
-    names = ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG", X_RAY_DAEMON)
-    return {name: environment[name] for name in names if name in environment}
+    return {name: environment[name] for name in (*_COVERAGE, X_RAY_DAEMON) if name in environment}
 
 
 def _make_trace_header() -> str:
@@ -472,10 +452,6 @@ def _make_trace_header() -> str:
     parent = secrets.token_hex(8)
     sampled = int(X_RAY_DAEMON in os.environ)
     return f"Root=1-{int(time.time()):08x}-{secrets.token_hex(12)};Parent={parent};Sampled={sampled}"
-
-
-def _unstartable(error: OSError) -> FunctionError:
-    return FunctionError(f"{error}.", "Runtime.InvalidEntrypoint", str(error))
 
 
 def _read_error(what: str, payload: bytes) -> FunctionError:

@@ -1,9 +1,9 @@
 """The loop inside a function's process: takes events from the engine, one at a time, and calls the handler.
 
 Run by its path, with the file descriptor of a socket to the engine, that of the reading end of a pipe that closes when
-the engine dies, the folders to import from as a JSON list, and optionally the port for a debugger. Imports only the
-standard library, so that a cold start costs no more than the function's own imports. On the socket, a message is a
-length (four bytes, big-endian), a byte for its kind, and JSON.
+the engine dies, the search path as JSON, and optionally the port for a debugger. Imports only the standard library, so
+that a cold start costs no more than the function's own imports. On the socket, a message is a length (four bytes,
+big-endian), a byte for its kind, and JSON.
 """
 
 import _thread
@@ -22,6 +22,8 @@ from decimal import Decimal
 PREFIX = struct.Struct(">Ic")
 MAX_RESPONSE = 6 * 1024 * 1024
 INVOKE, READY, RESULT, ERROR = b"I", b"R", b"V", b"E"
+# Of each folder with the user's own files, the folder and where the user edits them.
+_sources: list[tuple[str, str]] = []
 
 
 class LambdaContext:
@@ -56,7 +58,12 @@ def main() -> None:
     for descriptor in (connection.fileno(), lifeline):
         os.set_inheritable(descriptor, False)
     _thread.start_new_thread(_die_with_engine, (lifeline,))
-    sys.path[:0] = json.loads(sys.argv[3])
+    search_path = json.loads(sys.argv[3])
+    sys.path[:0] = search_path["folders"]
+    _sources.extend(search_path["sources"])
+    if "COVERAGE_PROCESS_START" in os.environ or "COVERAGE_PROCESS_CONFIG" in os.environ:
+        # The interpreter does not run the start-up files of environments here.
+        _start_coverage()
     if len(sys.argv) > 4:
         _wait_for_debugger(int(sys.argv[4]))
     # As in Lambda, the root logger has a handler before the function's module is imported.
@@ -82,6 +89,14 @@ def main() -> None:
             stream.flush()
         _send(connection, kind, payload)
     _die()
+
+
+def _start_coverage() -> None:
+    try:
+        import coverage  # noqa: PLC0415 - only if the engine itself is measured
+    except ImportError:
+        return
+    coverage.process_startup()
 
 
 def _wait_for_debugger(port: int) -> None:
@@ -145,7 +160,10 @@ def _describe(error: BaseException) -> bytes:
         for frame in traceback.extract_tb(error.__traceback__)
         if frame.filename not in machinery and not frame.filename.startswith("<frozen importlib")
     ]
-    place: list[object] | None = [frames[-1].filename, frames[-1].lineno] if frames else None
+    # The user's own code is where to look, even if a package raised the error.
+    own = [frame for frame in frames if _is_own(frame.filename)]
+    last = (own or frames)[-1:]
+    place: list[object] | None = [last[0].filename, last[0].lineno] if last else None
     if isinstance(error, SyntaxError):
         place = [error.filename, error.lineno]
     stack_trace = traceback.format_list(frames)
@@ -157,6 +175,14 @@ def _describe(error: BaseException) -> bytes:
         "traceback": "".join([*stack_trace, *traceback.format_exception_only(error)]),
     }
     return json.dumps(description).encode()
+
+
+def _is_own(file: str) -> bool:
+    for folder, source in _sources:
+        relative = os.path.relpath(file, folder)
+        if not relative.startswith(os.pardir):
+            return os.path.exists(os.path.join(source, relative))  # noqa: PTH110, PTH118 - pathlib is slow to import
+    return False
 
 
 def _send(connection: socket.socket, kind: bytes, payload: bytes) -> None:

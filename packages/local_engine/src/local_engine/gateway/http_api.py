@@ -7,22 +7,31 @@ import asyncio
 import base64
 import json
 import os
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs
 
-from local_engine.functions.pool import ConcurrencyExceeded, FunctionError, FunctionPool, Invocation
+from local_engine.functions.pool import (
+    ConcurrencyExceeded,
+    FunctionError,
+    FunctionPool,
+    FunctionUnavailable,
+    Invocation,
+)
 from local_engine.gateway.access_log import RequestRecord
 from local_engine.gateway.authorizer import Authorization, Forbidden, JwtAuthorizer, Unauthorized
 from local_engine.gateway.cors import Cors
 from local_engine.gateway.events import Headers, InvalidResponse, Request, Response, build_event, read_response
-from local_engine.gateway.routes import Match, Route, RouteTable, UnservableRoute, read_routes
+from local_engine.gateway.routes import Match, Route, RouteTable, read_routes
 from local_engine.gateway.throttling import Throttle
 from local_engine.observer import Observer
 from local_engine.services.host_names import read_host_name
-from local_engine.template.stack import HttpApi, TemplateError
+from local_engine.template.errors import TemplateError
+from local_engine.template.intrinsics import REFUSAL
+from local_engine.template.stack import HttpApi
 
 MAX_HEADERS = 10_240
 """Most bytes of the request line and the header values together."""
@@ -33,6 +42,7 @@ MAX_EVENT = 6 * 1024 * 1024
 CLOSE = (b"connection", b"close")
 """Ends the connection after a response to a request whose body is not read to its end."""
 _JSON = (b"content-type", b"application/json")
+_IDENTITY_SOURCE = re.compile(r"\$request\.(header|querystring)\.(.+)")
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -51,38 +61,46 @@ class Rejection(Exception):
 class Gateway:
     """Serves one HTTP API."""
 
-    def __init__(self, api: HttpApi, functions: Mapping[str, FunctionPool], observer: Observer) -> None:
-        """Read the API's routes.
+    def __init__(
+        self,
+        api: HttpApi,
+        functions: Mapping[str, FunctionPool],
+        refused_functions: Mapping[str, str],
+        observer: Observer,
+    ) -> None:
+        """Read the API's routes. One that the engine does not serve as AWS would has a `refusal`.
 
         Args:
             api: the API.
             functions: by their names.
+            refused_functions: by name, a sentence for each function that cannot run.
             observer: told of each request and fault.
-
-        Raises:
-            TemplateError: the API has something that the engine does not serve as AWS would.
         """
         self._api = api
         self._functions = functions
         self._observer = observer
-        try:
-            self.table = RouteTable(read_routes(api.document))
-        except UnservableRoute as error:
-            raise TemplateError(str(error)) from error
-        for route in self.table.routes:
-            if route.function_name not in functions:
-                raise TemplateError(
-                    f"Route {route.key} invokes {route.function_name}, which has no Python runtime; "
-                    "the local engine runs only Python."
-                )
-        self._authorizers = {
-            route.authorizer: _Authorizer(route.authorizer, api.document)
-            for route in self.table.routes
-            if route.authorizer is not None
-        }
+        self._refused_functions = refused_functions
+        self._authorizers: dict[str, _Authorizer] = {}
+        self.table = RouteTable(map(self._check_route, read_routes(api.document)))
         self._throttle = Throttle(api.throttling, api.route_throttling)
         self._cors = Cors(api.cors) if api.cors else None
         self._prefix = "" if api.stage == "$default" else f"/{api.stage}"
+
+    def _check_route(self, route: Route) -> Route:
+        """Return the route, with a refusal if the engine cannot serve it."""
+        try:
+            if self._api.refusal:
+                raise TemplateError(f"API {self._api.logical_id} cannot be served: {self._api.refusal}")
+            if route.refusal:
+                return route
+            if route.function_name not in self._functions:
+                unknown = f"Route {route.key} invokes {route.function_name}, which is not a function of the template."
+                raise TemplateError(self._refused_functions.get(route.function_name, unknown))
+            if route.authorizer is not None and route.authorizer not in self._authorizers:
+                self._authorizers[route.authorizer] = _Authorizer(route.authorizer, self._api.document)
+        except TemplateError as error:
+            return replace(route, refusal=str(error))
+        return route
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -120,6 +138,8 @@ class Gateway:
             return Response(204, [], b"")
         match = self._match(request)
         route = record.route = match.route
+        if route.refusal:
+            raise Rejection(501, route.refusal)
         record.function = self._functions[route.function_name].function.logical_id
         if not self._throttle.admits(route.key):
             raise Rejection(429, "Too Many Requests")
@@ -181,6 +201,9 @@ class Gateway:
             response = read_response(result.payload)
         except InvalidResponse as error:
             self._find_fault(record, f"The function's response is not valid: {error}.")
+        except FunctionUnavailable as error:
+            self._find_fault(record, str(error))
+            raise Rejection(501, str(error)) from error
         except FunctionError as error:
             self._find_fault(record, str(error))
         except ConcurrencyExceeded as error:
@@ -200,17 +223,31 @@ class _Authorizer:
     """A JWT authorizer with its identity source."""
 
     def __init__(self, name: str, document: Mapping[str, Any]) -> None:
-        scheme = ((document.get("components") or {}).get("securitySchemes") or {}).get(name) or {}
-        settings = scheme.get("x-amazon-apigateway-authorizer") or {}
+        scheme: Any = document
+        for key in ("components", "securitySchemes", name):
+            scheme = scheme.get(key) if isinstance(scheme, dict) else None
+        settings = scheme.get("x-amazon-apigateway-authorizer") if isinstance(scheme, dict) else None
         match settings:
-            case {"type": "jwt", "jwtConfiguration": {"issuer": str(issuer), "audience": audience}}:
-                self._authorizer = JwtAuthorizer(issuer, [audience] if isinstance(audience, str) else audience)
+            case {"type": "jwt", "jwtConfiguration": {"issuer": str(issuer), "audience": str() | list() as audience}}:
+                audience = [audience] if isinstance(audience, str) else audience
             case _:
+                reason = f" ({scheme[REFUSAL]})" if isinstance(scheme, dict) and REFUSAL in scheme else ""
                 raise TemplateError(
-                    f"Authorizer {name} is not a JWT authorizer with issuer and audience, the only kind served here."
+                    f"Authorizer {name} is not a JWT authorizer with issuer and audience, the only kind served here"
+                    f"{reason}."
                 )
-        source = settings.get("identitySource", "$request.header.Authorization")
-        _, self._place, self._name = str(source[0] if isinstance(source, list) else source).split(".", 2)
+        if not audience or not all(isinstance(entry, str) and entry for entry in audience):
+            raise TemplateError(f"Authorizer {name} accepts no audience: its audience is {audience!r}.")
+        self._authorizer = JwtAuthorizer(issuer, audience)
+        source = scheme["x-amazon-apigateway-authorizer"].get("identitySource", "$request.header.Authorization")
+        source = source[0] if isinstance(source, list) and source else source
+        place = _IDENTITY_SOURCE.fullmatch(source) if isinstance(source, str) else None
+        if place is None:
+            raise TemplateError(
+                f"The identity source of authorizer {name} is {source!r}; "
+                "it must be like $request.header.Authorization."
+            )
+        self._place, self._name = place.groups()
 
     async def authorize(self, request: Request, route: Route) -> Authorization:
         """Check a request's token, as `JwtAuthorizer.authorize`."""

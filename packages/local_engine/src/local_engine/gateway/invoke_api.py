@@ -18,7 +18,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, Router
 
-from local_engine.functions.event_queue import Event, EventQueue, SendMessage, read_event_invoke_settings
+from local_engine.functions.event_queue import (
+    Event,
+    EventQueue,
+    SendMessage,
+    check_event_invoke_settings,
+    read_event_invoke_settings,
+)
 from local_engine.functions.function_names import FunctionName, find_version, parse_function_name
 from local_engine.functions.pool import ConcurrencyExceeded, FunctionError, FunctionPool
 from local_engine.gateway.events import refuse_constant
@@ -55,6 +61,7 @@ class InvokeApi:
 
     def serve(self, stack: Stack, functions: Mapping[str, FunctionPool]) -> None:
         """Serve a stack instead of the one before. `functions` is by the functions' names."""
+        check_event_invoke_settings(stack)
         self._stack, self._functions = stack, functions
         self._names = {pool.function.logical_id: name for name, pool in functions.items()}
 

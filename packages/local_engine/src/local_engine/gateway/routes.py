@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
+from local_engine.template.intrinsics import REFUSAL
+
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 _INTEGRATION = "x-amazon-apigateway-integration"
 _ANY_METHOD = "x-amazon-apigateway-any-method"
@@ -13,7 +15,7 @@ _FUNCTION_NAME = re.compile(r":function:([^:/]+)(?::([^:/]+))?")
 _DEFAULT_TIMEOUT = 30.0
 
 
-class UnservableRoute(Exception):
+class _Unservable(Exception):
     """The engine cannot serve a route as AWS would. The message is a sentence."""
 
 
@@ -32,6 +34,8 @@ class Route:
     scopes: tuple[str, ...]
     timeout: float
     """Seconds that the integration may take."""
+    refusal: str = ""
+    """A sentence if the engine cannot serve the route as AWS would."""
     pattern: re.Pattern[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -73,30 +77,43 @@ class RouteTable:
 
 
 def read_routes(document: Mapping[str, Any]) -> Iterator[Route]:
-    """Read the routes of an OpenAPI document with API Gateway's extensions.
-
-    Raises:
-        UnservableRoute: the engine does not have the integration or authorizer.
-    """
-    for path, operations in (document.get("paths") or {}).items():
-        for method, operation in operations.items():
-            if method == _ANY_METHOD or method.upper() in METHODS:
-                yield _read_route("ANY" if method == _ANY_METHOD else method.upper(), path, operation, document)
+    """Read the routes of an OpenAPI document with API Gateway's extensions."""
+    paths = document.get("paths")
+    for path, operations in paths.items() if isinstance(paths, dict) else ():
+        for name, operation in operations.items() if isinstance(operations, dict) else ():
+            method = "ANY" if name in (_ANY_METHOD, REFUSAL) else name.upper()
+            if method not in ("ANY", *METHODS):
+                continue
+            try:
+                if name == REFUSAL:
+                    raise _Unservable(f"Path {path} cannot be served: {operation}")
+                yield _read_route(method, path, operation, document)
+            except _Unservable as error:
+                yield Route(method, path, "", None, None, (), _DEFAULT_TIMEOUT, str(error))
 
 
 def _read_route(method: str, path: str, operation: Mapping[str, Any], document: Mapping[str, Any]) -> Route:
-    integration = operation.get(_INTEGRATION) or {}
+    if not isinstance(operation, dict):
+        raise _Unservable(f"Route {method} {path} is not a mapping.")
+    if REFUSAL in operation:
+        raise _Unservable(f"Route {method} {path} cannot be served: {operation[REFUSAL]}")
+    integration = operation.get(_INTEGRATION)
+    if not isinstance(integration, dict):
+        raise _Unservable(f"Route {method} {path} has no integration.")
     function = _FUNCTION_NAME.search(str(integration.get("uri")))
     if str(integration.get("type")).lower() != "aws_proxy" or not function:
-        raise UnservableRoute(
+        raise _Unservable(
             f"Route {method} {path} does not invoke a function, and the local engine serves only functions."
         )
     if str(integration.get("payloadFormatVersion")) != "2.0":
-        raise UnservableRoute(
+        raise _Unservable(
             f"Route {method} {path} must use payload format version 2.0 to be served by the local engine."
         )
-    authorizer, scopes = _read_security(operation.get("security", document.get("security")))
-    timeout = integration.get("timeoutInMillis")
+    try:
+        authorizer, scopes = _read_security(operation.get("security", document.get("security")))
+        timeout = float(integration.get("timeoutInMillis") or _DEFAULT_TIMEOUT * 1000) / 1000
+    except (TypeError, ValueError, AttributeError):
+        raise _Unservable(f"The security or the time-out of route {method} {path} is malformed.") from None
     return Route(
         method=method,
         path=path,
@@ -104,13 +121,17 @@ def _read_route(method: str, path: str, operation: Mapping[str, Any], document: 
         qualifier=function[2],
         authorizer=authorizer,
         scopes=scopes,
-        timeout=float(timeout) / 1000 if timeout else _DEFAULT_TIMEOUT,
+        timeout=timeout,
     )
 
 
 def _read_security(security: Any) -> tuple[str | None, tuple[str, ...]]:
+    if not isinstance(security, list | None):
+        raise TypeError
     for requirement in security or []:
         for name, scopes in requirement.items():
+            if not isinstance(scopes, list) or not all(isinstance(scope, str) for scope in scopes):
+                raise TypeError
             # SAM writes NONE for a route without the default authorizer.
             return (None, ()) if name == "NONE" else (name, tuple(scopes))
     return None, ()
@@ -123,15 +144,19 @@ def _compile(path: str) -> re.Pattern[str]:
     for segment in path.split("/"):
         if segment.startswith("{") and segment.endswith("+}"):
             segments.append("(.+)")
-        elif segment.startswith("{") and segment.endswith("}"):
+        elif _is_variable(segment):
             segments.append("([^/]+)")
         else:
             segments.append(re.escape(segment))
     return re.compile("/".join(segments), re.DOTALL)
 
 
+def _is_variable(segment: str) -> bool:
+    return segment.startswith("{") and segment.endswith("}")
+
+
 def _path_parameters(route: Route, found: re.Match[str]) -> dict[str, str]:
-    names = re.findall(r"\{([^}+]+)\+?\}", route.path)
+    names = [segment.strip("{}+") for segment in route.path.split("/") if _is_variable(segment)]
     return {name: unquote(value) for name, value in zip(names, found.groups(), strict=True)}
 
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import textwrap
 import urllib.parse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -44,6 +44,12 @@ _QUEUE_ATTRIBUTES = (
     "ReceiveMessageWaitTimeSeconds",
     "VisibilityTimeout",
 )
+_NAMES = {
+    "AWS::DynamoDB::Table": "TableName",
+    "AWS::Events::EventBus": "Name",
+    "AWS::Events::Rule": "Name",
+    "AWS::SQS::Queue": "QueueName",
+}
 _RULE_PROPERTIES = ("Description", "EventBusName", "ScheduleExpression", "State")
 # Target prefix and JSON version of each service's protocol, by its signing name.
 _PROTOCOLS = {
@@ -133,21 +139,31 @@ def create_resources(stack: Stack, endpoint: str) -> None:
     Raises:
         ServicesError: moto rejects a resource. The message gives its reason.
     """
-    resources = stack.resources
     with _Client(endpoint) as client:
-        for name, properties in _named(resources, "AWS::DynamoDB::Table", "TableName"):
-            _create_table(client, name, properties)
-        queues = list(_named(resources, "AWS::SQS::Queue", "QueueName"))
-        urls = {name: _create_queue(client, name, properties) for name, properties in queues}
-        # A dead-letter queue must exist before another queue names it.
-        for name, properties in queues:
-            if policy := properties.get("RedrivePolicy"):
+
+        def create_table(logical_id: str, resource: Resource) -> None:
+            _create_table(client, _read_name(logical_id, resource), resource.properties)
+
+        def create_queue(logical_id: str, resource: Resource) -> str:
+            return _create_queue(client, _read_name(logical_id, resource), resource.properties)
+
+        def set_redrive_policy(logical_id: str, resource: Resource) -> None:
+            if (policy := resource.properties.get("RedrivePolicy")) and logical_id in urls:
                 attributes = {"RedrivePolicy": json.dumps(policy)}
-                client.call("sqs", "SetQueueAttributes", {"QueueUrl": urls[name], "Attributes": attributes})
-        for name, _ in _named(resources, "AWS::Events::EventBus", "Name"):
-            client.call("events", "CreateEventBus", {"Name": name})
-        for name, properties in _named(resources, "AWS::Events::Rule", "Name"):
-            _create_rule(client, name, properties)
+                client.call("sqs", "SetQueueAttributes", {"QueueUrl": urls[logical_id], "Attributes": attributes})
+
+        def create_bus(logical_id: str, resource: Resource) -> None:
+            client.call("events", "CreateEventBus", {"Name": _read_name(logical_id, resource)})
+
+        def create_rule(logical_id: str, resource: Resource) -> None:
+            _create_rule(client, _read_name(logical_id, resource), resource.properties)
+
+        stack.read_parts("AWS::DynamoDB::Table", read=create_table)
+        urls = stack.read_parts("AWS::SQS::Queue", read=create_queue)
+        # A dead-letter queue must exist before another queue names it.
+        stack.read_parts("AWS::SQS::Queue", read=set_redrive_policy)
+        stack.read_parts("AWS::Events::EventBus", read=create_bus)
+        stack.read_parts("AWS::Events::Rule", read=create_rule)
 
 
 def seed_tables(file: Path, endpoint: str, names: Mapping[str, str]) -> None:
@@ -199,11 +215,7 @@ def keep_secret(name: str, value: str, endpoint: str) -> None:
 
 def find_table_names(stack: Stack) -> dict[str, str]:
     """Return the names of a stack's tables by their logical IDs."""
-    return {
-        logical_id: str(resource.properties.get("TableName", logical_id))
-        for logical_id, resource in stack.resources.items()
-        if resource.type == "AWS::DynamoDB::Table"
-    }
+    return stack.read_parts("AWS::DynamoDB::Table", read=_read_name)
 
 
 def send_message(queue_arn: str, body: str, attributes: Mapping[str, tuple[str, str]], endpoint: str) -> None:
@@ -227,12 +239,8 @@ def send_message(queue_arn: str, body: str, attributes: Mapping[str, tuple[str, 
         client.call("sqs", "SendMessage", message)
 
 
-def _named(
-    resources: Mapping[str, Resource], resource_type: str, name_property: str
-) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for logical_id, resource in resources.items():
-        if resource.type == resource_type:
-            yield str(resource.properties.get(name_property, logical_id)), resource.properties
+def _read_name(logical_id: str, resource: Resource) -> str:
+    return str(resource.properties.get(_NAMES[resource.type], logical_id))
 
 
 def _create_table(client: "_Client", name: str, properties: Mapping[str, Any]) -> None:

@@ -1,19 +1,22 @@
-"""SAM templates, read as CloudFormation would read them."""
+"""SAM templates, read as CloudFormation would. `local_engine.template.stack` says how a room reads a stack."""
 
+from local_engine.template.errors import ParametersRefused, TemplateError, Unresolved
 from local_engine.template.intrinsics import ACCOUNT_ID, REGION
 from local_engine.template.loader import load_template
-from local_engine.template.stack import Function, HttpApi, ParametersRefused, Resource, Stack, TemplateError
+from local_engine.template.stack import CodeFolder, Function, HttpApi, Resource, Stack
 from local_engine.template.translation import translate
 
 __all__ = [
     "ACCOUNT_ID",
     "REGION",
+    "CodeFolder",
     "Function",
     "HttpApi",
     "ParametersRefused",
     "Resource",
     "Stack",
     "TemplateError",
+    "Unresolved",
     "load_template",
     "translate",
 ]

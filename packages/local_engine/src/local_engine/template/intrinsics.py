@@ -3,11 +3,17 @@
 Source: "Intrinsic function reference" and "Rule functions", CloudFormation Template Reference.
 """
 
-import base64
+import json
 import re
+import reprlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
+
+from local_engine.template.errors import Unresolved
+from local_engine.template.properties import Properties
+from local_engine.template.value_functions import VALUE_FUNCTIONS, write_text
 
 REGION = "us-east-1"
 ACCOUNT_ID = "123456789012"
@@ -37,6 +43,7 @@ _NAME_PROPERTIES = {
     "AWS::S3::Bucket": "BucketName",
     "AWS::SNS::Topic": "TopicName",
     "AWS::SQS::Queue": "QueueName",
+    "AWS::SSM::Parameter": "Name",
     "AWS::SecretsManager::Secret": "Name",
     "AWS::StepFunctions::StateMachine": "StateMachineName",
 }
@@ -62,6 +69,14 @@ _REFERENCED_ATTRIBUTES = {
 }
 _STACK_UUID = "00000000-0000-4000-8000-000000000000"
 _VARIABLE = re.compile(r"\$\{(!?)([^}]*)\}")
+_DYNAMIC_REFERENCE = re.compile(r"\{\{resolve:([^:}]+):([^}]*)\}\}")
+# The resources behind dynamic references, and the property with the value.
+_REFERENCED_STORES = {
+    "secretsmanager": ("AWS::SecretsManager::Secret", "SecretString"),
+    "ssm": ("AWS::SSM::Parameter", "Value"),
+    "ssm-secure": ("AWS::SSM::Parameter", "Value"),
+}
+_SECRET_ID = re.compile(r"arn(:[^:]*){6}|[^:]*")
 
 
 def resource_arn(resource_type: str, name: str) -> str:
@@ -69,8 +84,8 @@ def resource_arn(resource_type: str, name: str) -> str:
     return "arn:aws:" + _ARN_RESOURCES[resource_type].format(region=REGION, account=ACCOUNT_ID, name=name)
 
 
-class IntrinsicError(Exception):
-    """An intrinsic function that cannot be evaluated; the message is a sentence."""
+REFUSAL = "x-local-engine-refusal"
+"""In an evaluated document, `{REFUSAL: sentence}` stands for a part that cannot be evaluated."""
 
 
 class _NoValue:
@@ -78,6 +93,9 @@ class _NoValue:
 
 
 _NO_VALUE = _NoValue()
+# How deep the documents of APIs are evaluated part by part: an operation of a path, or a security scheme.
+_DOCUMENT_DEPTH = 3
+_DOCUMENTS = {"AWS::ApiGateway::RestApi": "Body", "AWS::ApiGatewayV2::Api": "Body"}
 
 
 class Evaluator:
@@ -114,34 +132,27 @@ class Evaluator:
         self._resources = template.get("Resources") or {}
         self._dependencies: dict[str, dict[str, None]] = {}
         self._evaluated = ""
-        self._named: set[str] = set()
+        self._active: set[str] = set()
         self._functions: dict[str, Callable[[Any], Any]] = {
             "Ref": self._ref,
             "Condition": self.is_true,
             "Fn::And": lambda operands: all(self._truth(operand) for operand in operands),
-            "Fn::Base64": lambda text: base64.b64encode(str(self.evaluate(text)).encode()).decode(),
-            "Fn::Contains": lambda pair: write_text(self.evaluate(pair[1])) in self._texts(pair[0]),
-            "Fn::EachMemberEquals": lambda pair: set(self._texts(pair[0])) <= {write_text(self.evaluate(pair[1]))},
-            "Fn::EachMemberIn": lambda pair: set(self._texts(pair[0])) <= set(self._texts(pair[1])),
-            "Fn::Equals": lambda pair: write_text(self.evaluate(pair[0])) == write_text(self.evaluate(pair[1])),
             "Fn::FindInMap": self._find_in_map,
             "Fn::GetAZs": lambda _region: [f"{REGION}{zone}" for zone in "abc"],
             "Fn::GetAtt": self._get_attribute,
-            "Fn::If": lambda branches: self.evaluate(branches[1 if self.is_true(branches[0]) else 2]),
-            "Fn::ImportValue": self.evaluate,
-            "Fn::Join": lambda parts: str(parts[0]).join(write_text(part) for part in self.evaluate(parts[1])),
+            "Fn::If": lambda argument: self.evaluate(self._find_branch(argument)),
+            "Fn::ImportValue": self._import,
             "Fn::Not": lambda operands: not self._truth(operands[0]),
             "Fn::Or": lambda operands: any(self._truth(operand) for operand in operands),
-            "Fn::Select": lambda choice: self.evaluate(choice[1])[int(self.evaluate(choice[0]))],
-            "Fn::Split": lambda parts: str(self.evaluate(parts[1])).split(parts[0]),
             "Fn::Sub": self._substitute,
+            **{name: partial(self._apply, function) for name, function in VALUE_FUNCTIONS.items()},
         }
 
     def evaluate(self, value: Any) -> Any:
         """Return `value` with every intrinsic function in it replaced by its result.
 
         Raises:
-            IntrinsicError: something is referred to that does not exist, or a function is misused.
+            Unresolved: something is referred to that does not exist, or a function is misused.
         """
         match value:
             case dict():
@@ -151,66 +162,85 @@ class Evaluator:
                     if name in self._functions and not (name == "Condition" and not isinstance(argument, str)):
                         return self._call(name, argument)
                     if isinstance(name, str) and name.startswith("Fn::"):
-                        raise IntrinsicError(f"{name} is not supported by the local engine.")
+                        raise Unresolved(f"{name} is not supported by the local engine.")
                 pairs = ((name, self.evaluate(entry)) for name, entry in value.items())
                 return {name: entry for name, entry in pairs if entry is not _NO_VALUE}
             case list():
                 return [entry for entry in map(self.evaluate, value) if entry is not _NO_VALUE]
+            case str() if "{{resolve:" in value:
+                return _DYNAMIC_REFERENCE.sub(self._resolve, value)
             case _:
                 return value
 
-    def is_true(self, condition: str) -> bool:
+    def is_true(self, condition: Any) -> bool:
         """Evaluate a condition of the template by its name.
 
         Raises:
-            IntrinsicError: there is no such condition.
+            Unresolved: there is no such condition, or it cannot be evaluated.
         """
-        if condition not in self._conditions:
-            raise IntrinsicError(f"there is no condition {condition!r}; declare it under Conditions.")
-        return self._truth(self._conditions[condition])
+        if not isinstance(condition, str) or condition not in self._conditions:
+            raise Unresolved(f"there is no condition {condition!r}; declare it under Conditions.")
+        with self._entering(f"Condition {condition}"):
+            return self._truth(self._conditions[condition])
 
-    def evaluate_resource(self, logical_id: str) -> dict[str, Any]:
-        """Return a resource's properties, evaluated.
-
-        Raises:
-            IntrinsicError: as `evaluate`.
-        """
+    def evaluate_resource(self, logical_id: str) -> Properties:
+        """Return a resource's properties. Those that cannot be evaluated raise `Unresolved` when they are read."""
         resource = self._resources[logical_id]
-        depends_on = resource.get("DependsOn") or ()
+        properties: dict[str, Any] = {}
+        unresolved: dict[str, str] = {}
+        document = _DOCUMENTS.get(resource["Type"])
         with self._evaluating(logical_id):
-            for name in [depends_on] if isinstance(depends_on, str) else depends_on:
+            for name in _list_names(resource.get("DependsOn")):
                 self._depend_on(name)
-            properties: dict[str, Any] = self.evaluate(resource.get("Properties") or {})
-        name_property = _NAME_PROPERTIES.get(resource.get("Type"), "")
-        if (self._place or resource.get("Type") == "AWS::Lambda::Function") and name_property:
+            for name, value in (resource.get("Properties") or {}).items():
+                try:
+                    result = self._evaluate_parts(value, _DOCUMENT_DEPTH) if name == document else self.evaluate(value)
+                except Unresolved as error:
+                    unresolved[name] = str(error)
+                else:
+                    if result is not _NO_VALUE:
+                        properties[name] = result
+        name_property = _NAME_PROPERTIES.get(resource["Type"], "")
+        if (self._place or resource["Type"] == "AWS::Lambda::Function") and name_property not in ("", *unresolved):
             properties.setdefault(name_property, self.resource_name(logical_id))
-        return properties
+        return Properties(properties, unresolved)
+
+    def _evaluate_parts(self, value: Any, depth: int) -> Any:
+        """Evaluate a document. What cannot be evaluated `depth` levels down becomes a refusal."""
+        if isinstance(value, dict) and depth:
+            if value.keys() == {"Fn::If"}:
+                return self._evaluate_parts(self._call("Fn::If", value["Fn::If"], self._find_branch), depth)
+            if not (len(value) == 1 and next(iter(value)) in self._functions):
+                parts = ((name, self._evaluate_parts(entry, depth - 1)) for name, entry in value.items())
+                return {name: entry for name, entry in parts if entry is not _NO_VALUE}
+        try:
+            return self.evaluate(value)
+        except Unresolved as error:
+            return {REFUSAL: str(error)}
 
     def resource_name(self, logical_id: str) -> str:
         """Return a resource's physical name.
 
         That is the name in its properties, or else its logical ID after those of the nested applications that lead
-        to it: `Identity-UserPool`. A function's name starts with the stack's.
+        to it. Logical IDs as default names make log output and table names readable.
+
+        Raises:
+            Unresolved: the name depends on itself, or cannot be evaluated.
         """
         resource = self._resources[logical_id]
-        name_property = _NAME_PROPERTIES.get(resource.get("Type"), "")
-        if logical_id in self._named:
-            raise IntrinsicError(f"the name of {logical_id} depends on itself.")
-        self._named.add(logical_id)
-        try:
+        name_property = _NAME_PROPERTIES.get(resource["Type"], "")
+        with self._entering(f"the name of {logical_id}"):
             name = self.evaluate((resource.get("Properties") or {}).get(name_property))
-        finally:
-            self._named.remove(logical_id)
         if isinstance(name, str):
             return name
         # CloudFormation starts every generated name with the stack's. Here only functions do: policies and dashboards
         # find a stack's functions by that prefix.
-        is_function = resource.get("Type") == "AWS::Lambda::Function"
+        is_function = resource["Type"] == "AWS::Lambda::Function"
         return "-".join((*([STACK_NAME] if is_function else []), *self._place, logical_id))
 
     def reference(self, logical_id: str) -> Any:
         """Return what `Ref` gives for a resource."""
-        kind = self._resources[logical_id].get("Type")
+        kind = self._resources[logical_id]["Type"]
         if attribute := _REFERENCED_ATTRIBUTES.get(kind):
             return self._get_attribute([logical_id, attribute])
         name = self.resource_name(logical_id)
@@ -250,56 +280,103 @@ class Evaluator:
         finally:
             self._evaluated = before
 
+    @contextmanager
+    def _entering(self, what: str) -> Iterator[None]:
+        if what in self._active:
+            raise Unresolved(f"{what} depends on itself.")
+        self._active.add(what)
+        try:
+            yield
+        finally:
+            self._active.remove(what)
+
     def _depend_on(self, logical_id: str) -> None:
-        if self._evaluated and logical_id != self._evaluated:
+        is_application = self._resources.get(logical_id, {}).get("Type") == APPLICATION
+        # An application that needs its own outputs is reported when they are read.
+        if self._evaluated and not (logical_id == self._evaluated and is_application):
             self._dependencies[self._evaluated][logical_id] = None
 
-    def _call(self, name: str, argument: Any) -> Any:
+    def _call(self, name: str, argument: Any, function: Callable[[Any], Any] | None = None) -> Any:
         try:
-            return self._functions[name](argument)
-        except (TypeError, ValueError, IndexError, KeyError) as error:
-            raise IntrinsicError(f"{name} cannot be evaluated with {argument!r}.") from error
+            return (function or self._functions[name])(argument)
+        except (TypeError, ValueError, IndexError, KeyError, AttributeError) as error:
+            raise Unresolved(f"{name} cannot be evaluated with {_shorten(argument)}.") from error
+
+    def _apply(self, function: Callable[[Any], Any], argument: Any) -> Any:
+        return function(self.evaluate(argument))
+
+    def _find_branch(self, argument: Any) -> Any:
+        condition, if_true, if_false = argument
+        return if_true if self.is_true(condition) else if_false
+
+    def _import(self, argument: Any) -> Any:
+        raise Unresolved(f"Fn::ImportValue needs {self.evaluate(argument)!r} of another stack, which is not here.")
+
+    def _resolve(self, match: re.Match[str]) -> str:
+        text, service, rest = match[0], match[1], match[2]
+        kind, attribute = _REFERENCED_STORES.get(service, ("", ""))
+        found = _SECRET_ID.match(rest) if service == "secretsmanager" else None
+        name = found[0] if found else rest.partition(":")[0]
+        for logical_id, resource in self._resources.items():
+            if resource["Type"] != kind or name not in (self.resource_name(logical_id), self.reference(logical_id)):
+                continue
+            value = (resource.get("Properties") or {}).get(attribute)
+            if value is None:
+                break
+            with self._entering(f"the value of {logical_id}"):
+                value = self.evaluate(value)
+            key = rest[len(name) :].split(":")[2:3] if found else []
+            return write_text(self._find_key(text, value, key[0]) if key and key[0] else value)
+        raise Unresolved(f"{text} refers to a value that is not in the template.")
+
+    def _find_key(self, text: str, value: Any, key: str) -> Any:
+        try:
+            return json.loads(value)[key]
+        except (ValueError, TypeError, LookupError) as error:
+            raise Unresolved(f"{text} refers to a key that the secret does not have.") from error
 
     def _truth(self, operand: Any) -> bool:
         result = self.evaluate(operand)
         if not isinstance(result, bool):
-            raise IntrinsicError(f"{operand!r} is not a condition.")
+            raise Unresolved(f"{_shorten(operand)} is not a condition.")
         return result
 
-    def _texts(self, operand: Any) -> list[str]:
-        result = self.evaluate(operand)
-        if not isinstance(result, list):
-            raise IntrinsicError(f"{operand!r} is not a list.")
-        return [write_text(entry) for entry in result]
-
-    def _ref(self, name: str) -> Any:
+    def _ref(self, argument: Any) -> Any:
+        name = self.evaluate(argument)
         if name == "AWS::NoValue":
             return _NO_VALUE
         if name in self._parameters:
-            return self._parameters[name]
+            value = self._parameters[name]
+            if isinstance(value, Unresolved):
+                raise Unresolved(str(value))
+            return value
         if name not in self._resources:
-            raise IntrinsicError(f"Ref names {name!r}, which is neither a parameter nor a resource of the template.")
+            raise Unresolved(f"Ref names {name!r}, which is neither a parameter nor a resource of the template.")
         self._depend_on(name)
         return self.reference(name)
 
     def _get_attribute(self, argument: Any) -> Any:
-        logical_id, attribute = argument.split(".", 1) if isinstance(argument, str) else argument
-        attribute = str(self.evaluate(attribute))
+        logical_id, attribute = argument.split(".", 1) if isinstance(argument, str) else map(self.evaluate, argument)
+        attribute = write_text(attribute)
         if logical_id not in self._resources:
-            raise IntrinsicError(f"Fn::GetAtt names {logical_id!r}, which is not a resource of the template.")
+            raise Unresolved(f"Fn::GetAtt names {logical_id!r}, which is not a resource of the template.")
         self._depend_on(logical_id)
+        if self._find_output and self._resources[logical_id]["Type"] == APPLICATION:
+            return self._find_output(logical_id, attribute.removeprefix("Outputs."))
+        with self._entering(f"{logical_id}.{attribute}"):
+            return self._find_attribute(logical_id, attribute)
+
+    def _find_attribute(self, logical_id: str, attribute: str) -> Any:
         resource = self._resources[logical_id]
-        match resource.get("Type"), attribute:
+        match resource["Type"], attribute:
             case "AWS::Lambda::Alias", "AliasArn":
                 return self._qualified_arn(resource, self.evaluate(resource["Properties"]["Name"]))
             case "AWS::Lambda::Version", "FunctionArn":
                 return self._qualified_arn(resource, ONLY_VERSION)
             case "AWS::Lambda::Version", "Version":
                 return ONLY_VERSION
-            case str(kind), _ if kind == APPLICATION and self._find_output:
-                return self._find_output(logical_id, attribute.removeprefix("Outputs."))
         name = self.resource_name(logical_id)
-        if attribute in ("Arn", "TopicArn") and resource.get("Type") in _ARN_RESOURCES:
+        if attribute in ("Arn", "TopicArn") and resource["Type"] in _ARN_RESOURCES:
             return resource_arn(resource["Type"], name)
         if attribute == "StreamArn":
             return f"arn:aws:dynamodb:{REGION}:{ACCOUNT_ID}:table/{name}/stream/local"
@@ -316,29 +393,38 @@ class Evaluator:
         text, variables = (argument, {}) if isinstance(argument, str) else argument
 
         def replace(match: re.Match[str]) -> str:
-            literal, name = match.groups()
+            literal, name = match[1], match[2].strip()
             if literal:
-                return f"${{{name}}}"
+                return f"${{{match[2]}}}"
             if name in variables:
-                return write_text(self.evaluate(variables[name]))
-            return write_text(self._get_attribute(name) if "." in name else self._ref(name))
+                return self._write(self.evaluate(variables[name]))
+            return self._write(self._get_attribute(name) if "." in name else self._ref(name))
 
-        return _VARIABLE.sub(replace, text)
+        return str(self.evaluate(_VARIABLE.sub(replace, text)))
+
+    def _write(self, value: Any) -> str:
+        if not isinstance(value, str | int | float | list):
+            raise TypeError
+        return write_text(value)
 
     def _find_in_map(self, argument: Any) -> Any:
         names = [self.evaluate(key) for key in argument[:3]]
+        if len(names) != 3:
+            raise ValueError
         found: Any = self._mappings
         for name in names:
-            if not isinstance(found, dict) or name not in found:
-                raise IntrinsicError(f"Fn::FindInMap finds nothing at {'.'.join(map(str, names))}.")
-            found = found[name]
+            if not isinstance(found, dict) or write_text(name) not in found:
+                if len(argument) > 3:
+                    return self.evaluate(argument[3]["DefaultValue"])
+                raise Unresolved(f"Fn::FindInMap finds nothing at {'.'.join(map(str, names))}.")
+            found = found[write_text(name)]
         return self.evaluate(found)
 
 
-def write_text(value: Any) -> str:
-    """Return a value as CloudFormation writes it into text or passes it to a parameter."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, list):
-        return ",".join(map(write_text, value))
-    return str(value)
+def _list_names(value: Any) -> list[str]:
+    entries = value if isinstance(value, list) else [value]
+    return [entry for entry in entries if isinstance(entry, str)]
+
+
+def _shorten(value: Any) -> str:
+    return reprlib.Repr(maxlevel=4, maxstring=100, maxother=100).repr(value)

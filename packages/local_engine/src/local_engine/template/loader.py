@@ -1,14 +1,23 @@
 """Loads a template and its nested applications into a stack."""
 
 import hashlib
+import math
+import zipfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from local_engine.state import state_directory
-from local_engine.template.documents import find_local_path
+from local_engine.template.documents import BUILD_ID, find_local_path
+from local_engine.template.errors import TemplateError
+from local_engine.template.intrinsics import REFUSAL
 from local_engine.template.nested_template import NestedTemplate
-from local_engine.template.stack import Function, HttpApi, Resource, Stack, TemplateError, Throttling
+from local_engine.template.notices import describe_unserved
+from local_engine.template.stack import CodeFolder, Function, HttpApi, Resource, Stack, Throttling
+from local_engine.template.value_functions import write_text
+
+_LONGEST_TIMEOUT = 900
 
 
 def load_template(path: Path, parameters: Mapping[str, str]) -> Stack:
@@ -29,121 +38,234 @@ def load_template(path: Path, parameters: Mapping[str, str]) -> Stack:
     except TemplateError as error:
         error.sources = tuple(sources)
         raise
+    except RecursionError:
+        fault = TemplateError(f"{path} or a file that it includes is nested too deeply.")
+        fault.sources = tuple(sources)
+        raise fault from None
 
 
 def _load(path: Path, parameters: Mapping[str, str], sources: list[Path]) -> Stack:
     template = NestedTemplate(path, parameters, path.parent, sources)
-    found = list(template.read_resources())
-    resources = {logical_id: resource for logical_id, resource, _ in found}
-    layers = {ref: resource for _, resource, ref in found if resource.type == "AWS::Lambda::LayerVersion"}
-    functions = {
-        logical_id: _read_function(logical_id, ref, resource, layers, path.parent)
-        for logical_id, resource, ref in found
-        if resource.type == "AWS::Lambda::Function" and str(resource.properties.get("Runtime")).startswith("python")
-    }
-    apis = tuple(
-        _read_api(logical_id, ref, resources)
-        for logical_id, resource, ref in found
-        if resource.type == "AWS::ApiGatewayV2::Api" and "openapi" in (resource.properties.get("Body") or {})
-    )
-    return Stack(
+    resources = dict(template.read_resources())
+    stack = Stack(
         path=path,
         sources=tuple(dict.fromkeys(sources)),
         given=parameters,
         parameters=template.parameters,
-        functions=functions,
-        apis=apis,
         resources=resources,
-        not_served=tuple(template.not_served),
+        functions={},
+        refused_functions={},
+        apis=(),
+        notices=template.notices,
     )
+    for logical_id, reason in template.refused.items():
+        stack.refuse(logical_id, reason)
+    functions, refused_functions = _read_functions(stack, template.refused)
+    apis = stack.read_parts("AWS::ApiGatewayV2::Api", read=lambda name, api: _read_api(name, api, resources))
+    for api in apis.values():
+        if api.refusal:
+            stack.refuse(api.logical_id, api.refusal)
+    for logical_id, resource in resources.items():
+        if logical_id not in template.refused and (reason := describe_unserved(resource)):
+            stack.refuse(logical_id, reason)
+    return replace(stack, functions=functions, refused_functions=refused_functions, apis=tuple(apis.values()))
 
 
-def _read_function(
-    logical_id: str, name: str, resource: Resource, layers: Mapping[str, Resource], project: Path
-) -> Function:
+def _read_functions(stack: Stack, refused: Mapping[str, str]) -> tuple[dict[str, Function], dict[str, str]]:
+    """Return the functions by logical ID, and a sentence for each that cannot run by name."""
+    layers = {
+        resource.reference: folder
+        for logical_id, folder in stack.read_parts(
+            "AWS::Lambda::LayerVersion",
+            read=lambda name, layer: _find_code(layer, "Content", "ContentUri", name, stack.project),
+        ).items()
+        if (resource := stack.resources[logical_id]).reference is not None
+    }
+    functions: dict[str, Function] = {}
+    refusals: dict[str, str] = {}
+    for logical_id, resource in stack.resources.items():
+        if resource.type != "AWS::Lambda::Function":
+            continue
+        try:
+            if logical_id in refused:
+                raise TemplateError(refused[logical_id])
+            functions[logical_id] = _read_function(logical_id, resource, layers, stack)
+        except TemplateError as error:
+            stack.refuse(logical_id, str(error))
+            refusals[str(resource.reference)] = f"Function {logical_id} is not run: {error}"
+    return functions, refusals
+
+
+def _read_function(logical_id: str, resource: Resource, layers: Mapping[Any, CodeFolder], stack: Stack) -> Function:
     properties = resource.properties
-    variables = (properties.get("Environment") or {}).get("Variables") or {}
+    if properties.get("PackageType") == "Image" or "ImageUri" in (_mapping(properties, "Code")):
+        raise TemplateError("it is a container image, and the local engine runs only Python from a folder.")
+    runtime = str(properties.get("Runtime"))
+    if not runtime.startswith("python"):
+        raise TemplateError(f"its Runtime is {runtime}, and the local engine runs only Python.")
+    name = properties["FunctionName"]
     reserved = properties.get("ReservedConcurrentExecutions")
-    used_layers = [layers[layer] for layer in properties.get("Layers") or [] if layer in layers]
+    used = properties.get("Layers") or []
+    for layer in used if isinstance(used, list) else []:
+        if layer not in layers:
+            stack.refuse(f"Layer {layer} of {logical_id}", "it is not a local folder of this template.")
     function = Function(
         logical_id=logical_id,
         name=name,
         handler=str(properties.get("Handler")),
-        code_directory=_code_directory(properties.get("Code"), f"CodeUri of function {logical_id}", project),
-        layer_directories=tuple(
-            _code_directory(layer.properties.get("Content"), f"ContentUri of a layer of {logical_id}", project)
-            for layer in used_layers
-        ),
-        environment={key: _environment_text(value) for key, value in variables.items()},
-        timeout=float(properties.get("Timeout", 3)),
-        memory=int(properties.get("MemorySize", 128)),
-        # Parameters and mappings give numbers as text.
-        reserved_concurrency=None if reserved is None else int(reserved),
-        log_group=str((properties.get("LoggingConfig") or {}).get("LogGroup", f"/aws/lambda/{name}")),
+        code=_find_code(resource, "Code", "CodeUri", logical_id, stack.project),
+        layers=tuple(layers[layer] for layer in used if layer in layers),
+        environment=_read_environment(properties),
+        timeout=float(_read_integer(properties, "Timeout", 3, most=_LONGEST_TIMEOUT)),
+        memory=_read_integer(properties, "MemorySize", 128),
+        reserved_concurrency=None
+        if reserved is None
+        else _read_integer(properties, "ReservedConcurrentExecutions", 0, least=0),
+        log_group=str(_mapping(properties, "LoggingConfig").get("LogGroup", f"/aws/lambda/{name}")),
     )
     _check_handler(function)
     return function
 
 
-def _environment_text(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def _read_environment(properties: Mapping[str, Any]) -> dict[str, str]:
+    variables = _mapping(_mapping(properties, "Environment"), "Variables")
+    for name, value in variables.items():
+        if not name or "=" in name or "\0" in f"{name}{value}" or isinstance(value, dict | list):
+            raise TemplateError(f"its environment variable {name} is not text.")
+    return {name: write_text(value) for name, value in variables.items() if value is not None}
 
 
-def _code_directory(code: Any, what: str, project: Path) -> Path:
+def _read_integer(properties: Mapping[str, Any], name: str, default: int, *, least: int = 1, most: int = 10**9) -> int:
+    # Parameters and mappings give numbers as text.
+    value = properties.get(name)
+    if value is None:
+        return default
+    try:
+        number = int(str(value))
+    except ValueError:
+        number = -1
+    if not least <= number <= most:
+        limits = f"a whole number from {least}" + (f" to {most}" if most < 10**9 else "")
+        raise TemplateError(f"its {name} is {value!r}; it must be {limits}.")
+    return number
+
+
+def _mapping(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = values.get(name)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise TemplateError(f"its {name} is {value!r}, which is not a mapping.")
+    return value
+
+
+def _find_code(resource: Resource, property_name: str, shown: str, logical_id: str, project: Path) -> CodeFolder:
+    """Return the folder of a function's or a layer's code.
+
+    Raises:
+        TemplateError: the code is not on this machine.
+    """
+    code = resource.properties.get(property_name)
+    method = resource.metadata.get("BuildMethod")
     match code:
         case {"ZipFile": str(text)}:
             directory = state_directory(project) / "inline" / hashlib.sha256(text.encode()).hexdigest()[:12]
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             (directory / "index.py").write_text(text)
-            return directory
+            return CodeFolder(directory)
         case dict() if (local := find_local_path(code)) is not None:
+            if zipfile.is_zipfile(local):
+                return CodeFolder(_unpack(local, project))
             if not local.is_dir():
-                raise TemplateError(f"{what} is {local}, which is not a folder.")
-            return local
+                raise TemplateError(f"its {shown} is {local}, which is not a folder.")
+            build_id = str(resource.metadata.get(BUILD_ID) or logical_id)
+            place = logical_id.rpartition("/")[0]
+            built = project / ".aws-sam" / "build" / place / build_id
+            return CodeFolder(local, None if method is None else str(method), build_id, built)
+        case {"S3Bucket": bucket, "S3Key": key}:
+            raise TemplateError(f"its {shown} is s3://{bucket}/{key}, which is not a local folder.")
         case _:
-            raise TemplateError(f"{what} is not a local folder, so the local engine cannot run it: {code}.")
+            raise TemplateError(f"its {shown} is {code!r}, which is not a local folder.")
+
+
+def _unpack(archive: Path, project: Path) -> Path:
+    content = hashlib.sha256(archive.read_bytes()).hexdigest()[:12]
+    directory = state_directory(project) / "unpacked" / content
+    if not directory.exists():
+        unfinished = directory.with_suffix(".unfinished")
+        unfinished.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            with zipfile.ZipFile(archive) as file:
+                file.extractall(unfinished)
+        except (OSError, ValueError, RuntimeError, NotImplementedError, zipfile.BadZipFile) as error:
+            raise TemplateError(f"{archive} cannot be unpacked: {error}.") from error
+        unfinished.rename(directory)
+    return directory
 
 
 def _check_handler(function: Function) -> None:
     module, _, name = function.handler.rpartition(".")
     if not module or not name:
-        raise TemplateError(
-            f"Handler of function {function.logical_id} is {function.handler!r}; it must be file.function."
-        )
+        raise TemplateError(f"its Handler is {function.handler!r}; it must be file.function.")
     file = module.replace(".", "/")
-    for directory in (function.code_directory, *function.layer_directories):
+    for directory in (function.code.path, *(layer.path for layer in function.layers)):
         for candidate in (f"{file}.py", f"{file}/__init__.py", f"python/{file}.py", f"python/{file}/__init__.py"):
-            if (directory / candidate).is_file():
-                return
-    raise TemplateError(
-        f"Handler of {function.logical_id} is {function.handler}, but {function.code_directory} has no {file}.py."
-    )
+            try:
+                if (directory / candidate).is_file():
+                    return
+            except (OSError, ValueError):
+                break
+    raise TemplateError(f"its Handler is {function.handler}, but {function.code.path} has no {file}.py.")
 
 
-def _read_api(logical_id: str, api_id: str, resources: Mapping[str, Resource]) -> HttpApi:
-    document = resources[logical_id].properties["Body"]
-    stages = (
-        resource.properties
-        for resource in resources.values()
-        if resource.type == "AWS::ApiGatewayV2::Stage" and resource.properties.get("ApiId") == api_id
-    )
-    stage: Mapping[str, Any] = next(stages, {})
-    default = stage.get("DefaultRouteSettings") or {}
-    routes = stage.get("RouteSettings") or {}
+def _read_api(logical_id: str, api: Resource, resources: Mapping[str, Resource]) -> HttpApi:
+    if api.properties.get("ProtocolType") == "WEBSOCKET":
+        raise TemplateError("it is a WebSocket API.")
+    document = api.properties.get("Body")
+    if not isinstance(document, dict) or api.reference is None:
+        raise TemplateError("its routes are not in a Body, where SAM puts them.")
+    if REFUSAL in document:
+        raise TemplateError(document[REFUSAL])
+    refusal = ""
+    default: Mapping[str, Any] = {}
+    routes: Mapping[str, Any] = {}
+    stage = "$default"
+    throttling, route_throttling = Throttling(None, None), {}
+    try:
+        properties = next(
+            (
+                resource.properties
+                for resource in resources.values()
+                if resource.type == "AWS::ApiGatewayV2::Stage" and resource.properties.get("ApiId") == api.reference
+            ),
+            {},
+        )
+        stage = str(properties.get("StageName", "$default"))
+        default = _mapping(properties, "DefaultRouteSettings")
+        by_route = _mapping(properties, "RouteSettings")
+        routes = {key: _mapping(by_route, key) for key in by_route}
+        throttling = _read_throttling(default)
+        route_throttling = {key: _read_throttling(settings) for key, settings in routes.items()}
+    except TemplateError as error:
+        refusal = f"a setting of its stage is wrong: {error}"
+    cors = document.get("x-amazon-apigateway-cors")
+    if cors is not None and (not isinstance(cors, dict) or REFUSAL in str(cors)):
+        refusal = f"its CORS configuration cannot be evaluated: {cors}"
     return HttpApi(
         logical_id=logical_id,
-        id=api_id,
-        stage=str(stage.get("StageName", "$default")),
+        id=str(api.reference),
+        stage=stage,
         document=document,
-        cors=document.get("x-amazon-apigateway-cors"),
-        throttling=_read_throttling(default),
-        route_throttling={key: _read_throttling(settings) for key, settings in routes.items()},
+        cors=None if refusal else cors,
+        throttling=throttling,
+        route_throttling=route_throttling,
         detailed_metrics=_is_true(default.get("DetailedMetricsEnabled")),
         route_detailed_metrics={
             key: _is_true(settings["DetailedMetricsEnabled"])
             for key, settings in routes.items()
             if "DetailedMetricsEnabled" in settings
         },
+        refusal=refusal,
     )
 
 
@@ -153,5 +275,12 @@ def _is_true(value: Any) -> bool:
 
 
 def _read_throttling(settings: Mapping[str, Any]) -> Throttling:
-    rate, burst = settings.get("ThrottlingRateLimit"), settings.get("ThrottlingBurstLimit")
-    return Throttling(None if rate is None else float(rate), None if burst is None else int(burst))
+    rate = settings.get("ThrottlingRateLimit")
+    burst = settings.get("ThrottlingBurstLimit")
+    try:
+        number = None if rate is None else float(str(rate))
+    except ValueError:
+        number = math.nan
+    if number is not None and not 0 <= number < math.inf:
+        raise TemplateError(f"its ThrottlingRateLimit is {rate!r}; it must be a number.")
+    return Throttling(number, None if burst is None else _read_integer(settings, "ThrottlingBurstLimit", 0, least=0))

@@ -3,12 +3,16 @@
 from collections.abc import Mapping
 from typing import Any
 
-from local_engine.template.intrinsics import Evaluator, IntrinsicError
-from local_engine.template.stack import ParametersRefused, TemplateError
+from local_engine.template.errors import ParametersRefused, TemplateError, Unresolved
+from local_engine.template.intrinsics import Evaluator
+
+_STORED = "AWS::SSM::Parameter::Value<"
 
 
 def read_parameters(template: Mapping[str, Any], given: Mapping[str, str], owner: str) -> dict[str, Any]:
     """Return a value for each parameter that a template declares.
+
+    The value of a parameter that stands in AWS's parameter store and is not given is an `Unresolved`.
 
     Args:
         template: the template.
@@ -16,25 +20,49 @@ def read_parameters(template: Mapping[str, Any], given: Mapping[str, str], owner
         owner: names the template in errors.
 
     Raises:
-        TemplateError: a value is unknown, missing or not allowed.
+        TemplateError: values are unknown, missing or not allowed. The message has a sentence for each.
         ParametersRefused: the template's rules reject the values.
     """
     declared: Mapping[str, Any] = template.get("Parameters") or {}
-    if unknown := sorted(given.keys() - declared.keys()):
-        raise TemplateError(f"{owner} has no parameter {unknown[0]!r}; it has {', '.join(declared) or 'none'}.")
+    if not isinstance(declared, dict):
+        raise TemplateError(f"{owner}: Parameters is not a mapping.")
+    problems = [
+        f"{owner} has no parameter {name!r}; it has {', '.join(declared) or 'none'}."
+        for name in sorted(given.keys() - declared.keys())
+    ]
     values: dict[str, Any] = {}
+    missing = []
     for name, declaration in declared.items():
+        if not isinstance(declaration, dict):
+            problems.append(f"{owner}: parameter {name} is not a mapping with a Type.")
+            continue
         value = given.get(name, declaration.get("Default"))
-        if value is None:
-            raise TemplateError(f"{owner}: parameter {name} has no default. Give it a value with {name}=….")
         allowed = declaration.get("AllowedValues")
-        if allowed and value not in allowed and str(value) not in map(str, allowed):
+        if value is None:
+            missing.append(name)
+        elif isinstance(allowed, list) and str(value) not in map(str, allowed):
             choices = ", ".join(map(str, allowed))
-            raise TemplateError(f"{owner}: parameter {name} is {value!r}; it must be one of {choices}.")
-        is_list = declaration.get("Type") == "CommaDelimitedList" or str(declaration.get("Type")).startswith("List<")
-        values[name] = [entry.strip() for entry in str(value).split(",")] if is_list else str(value)
+            problems.append(f"{owner}: parameter {name} is {value!r}; it must be one of {choices}.")
+        else:
+            values[name] = _convert(name, value, str(declaration.get("Type")), is_given=name in given)
+    if len(missing) == 1:
+        problems.append(f"{owner}: parameter {missing[0]} has no default. Give it a value with {missing[0]}=….")
+    elif missing:
+        example = " ".join(f"{name}=…" for name in missing)
+        problems.append(f"{owner}: parameters {', '.join(missing)} have no default. Give them values with {example}.")
+    if problems:
+        raise TemplateError("\n".join(problems))
     _check_rules(template, values, owner)
     return values
+
+
+def _convert(name: str, value: Any, kind: str, *, is_given: bool) -> Any:
+    if kind.startswith(_STORED):
+        if not is_given:
+            return Unresolved(f"parameter {name} stands for {value!r} in AWS's parameter store. Set it with {name}=….")
+        kind = kind.removeprefix(_STORED)
+    is_list = kind.startswith(("CommaDelimitedList", "List<"))
+    return [entry.strip() for entry in str(value).split(",")] if is_list else str(value)
 
 
 def _check_rules(template: Mapping[str, Any], values: Mapping[str, Any], owner: str) -> None:
@@ -49,7 +77,11 @@ def _check_rules(template: Mapping[str, Any], values: Mapping[str, Any], owner: 
             for assertion in rule["Assertions"]
             if not evaluator.evaluate(assertion["Assert"])
         ]
-    except IntrinsicError as error:
+    except Unresolved as error:
         raise TemplateError(f"{owner}: Rules: {error}") from error
+    except (AttributeError, KeyError, TypeError) as error:
+        raise TemplateError(
+            f"{owner}: Rules must be a mapping of rules with Assertions, each with an Assert."
+        ) from error
     if refusals:
         raise ParametersRefused(refusals)

@@ -1,27 +1,26 @@
-"""What a SAM template declares: functions, HTTP APIs and all other resources."""
+"""What a SAM template declares, for the rooms that serve it.
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+Each room reads its own kinds of resources from a `Stack`:
+
+    buckets = stack.read_parts("AWS::S3::Bucket", read=read_bucket)
+
+`read_bucket(logical_id, resource)` takes what it needs from `resource.properties` and raises `TemplateError` with a
+sentence if it cannot serve the resource. Then that resource alone is left out, and the sentence becomes one of
+`stack.notices`, which the user sees at the start. A property that cannot be evaluated, such as an `Fn::ImportValue`,
+raises `Unresolved` (a `TemplateError`) when the room reads it. A property that no room reads may be unresolvable.
+
+A room that serves a type adds it to `SERVED_TYPES` in `local_engine.template.notices`; else the user is told that
+the resource is not run.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from local_engine.template.errors import TemplateError
 from local_engine.template.intrinsics import ACCOUNT_ID, REGION
-
-
-class TemplateError(Exception):
-    """The template cannot be served. The message is a sentence for the user."""
-
-    sources: tuple[Path, ...] = ()
-    """The files that were read before the error."""
-
-
-class ParametersRefused(TemplateError):
-    """The template's own rules reject the parameters."""
-
-    def __init__(self, sentences: Sequence[str]) -> None:
-        """Take the descriptions of the assertions that fail."""
-        super().__init__("\n".join(f"The template rejects these parameters: {sentence}" for sentence in sentences))
-        self.sentences = sentences
+from local_engine.template.properties import Properties
 
 
 @dataclass(frozen=True)
@@ -30,6 +29,34 @@ class Resource:
 
     type: str
     properties: dict[str, Any]
+    """From a template, these are `Properties`."""
+    reference: Any = None
+    """What `Ref` gives."""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    """As written; not evaluated."""
+
+    def check_complete(self) -> None:
+        """Check that every property is evaluated.
+
+        Raises:
+            Unresolved: one is not.
+        """
+        if isinstance(self.properties, Properties):
+            for name in self.properties.unresolved:
+                self.properties[name]
+
+
+@dataclass(frozen=True)
+class CodeFolder:
+    """A folder with the code of a function or a layer, as `sam build` takes it."""
+
+    path: Path
+    build_method: str | None = None
+    """`Metadata.BuildMethod`: `makefile`, or a runtime for a layer with requirements."""
+    build_id: str = ""
+    """The logical ID in the template file, which names the target of a makefile."""
+    built: Path | None = None
+    """What `sam build` made of it, if that exists and fits this machine."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +66,8 @@ class Function:
     logical_id: str
     name: str
     handler: str
-    code_directory: Path
-    layer_directories: tuple[Path, ...]
+    code: CodeFolder
+    layers: tuple[CodeFolder, ...]
     environment: Mapping[str, str]
     timeout: float
     """Seconds."""
@@ -74,7 +101,10 @@ class HttpApi:
     """The API ID, as `Ref` gives it."""
     stage: str
     document: dict[str, Any]
-    """The OpenAPI document, as API Gateway would import it."""
+    """The OpenAPI document, as API Gateway would import it.
+
+    An operation or scheme that cannot be evaluated is `{REFUSAL: sentence}`.
+    """
     cors: dict[str, Any] | None
     """`x-amazon-apigateway-cors`: allowOrigins, allowMethods, allowHeaders, exposeHeaders, maxAge, allowCredentials."""
     throttling: Throttling
@@ -84,6 +114,8 @@ class HttpApi:
     """Whether each route has its own metrics."""
     route_detailed_metrics: Mapping[str, bool]
     """By route key; overrides `detailed_metrics`."""
+    refusal: str = ""
+    """Why no route of the API can be served; empty if they can."""
 
 
 @dataclass(frozen=True)
@@ -99,13 +131,47 @@ class Stack:
     given: Mapping[str, str]
     """The parameters as given, without the template's defaults."""
     parameters: Mapping[str, Any]
-    functions: Mapping[str, Function]
-    apis: tuple[HttpApi, ...]
     resources: Mapping[str, Resource]
-    not_served: tuple[str, ...]
-    """A sentence for each part of the template that the engine ignores."""
+    """By logical ID, without those whose condition is false."""
+    functions: Mapping[str, Function]
+    """The functions that can run, by logical ID."""
+    refused_functions: Mapping[str, str]
+    """By name, a sentence for each function that cannot run."""
+    apis: tuple[HttpApi, ...]
+    notices: list[str]
+    """A sentence for each part of the template that is not served. Rooms add theirs with `refuse`."""
 
     @property
     def project(self) -> Path:
         """The folder of the template."""
         return self.path.parent
+
+    def refuse(self, logical_id: str, reason: str) -> None:
+        """Tell the user that a part of the template is not served.
+
+        Args:
+            logical_id: the part.
+            reason: a sentence.
+        """
+        notice = f"{logical_id} is not run: {reason}"
+        if notice not in self.notices:
+            self.notices.append(notice)
+
+    def read_parts[Part](self, *types: str, read: Callable[[str, Resource], Part]) -> dict[str, Part]:
+        """Return what `read` makes of each resource of some types, by logical ID.
+
+        Args:
+            types: the resource types.
+            read: takes the logical ID and the resource. A resource is refused if it raises `TemplateError`, or stumbles
+                over a property of a wrong type.
+        """
+        parts = {}
+        for logical_id, resource in self.resources.items():
+            if resource.type in types:
+                try:
+                    parts[logical_id] = read(logical_id, resource)
+                except TemplateError as error:
+                    self.refuse(logical_id, str(error))
+                except (TypeError, ValueError, LookupError, AttributeError) as error:
+                    self.refuse(logical_id, f"a property has a wrong form ({type(error).__name__}: {error}).")
+        return parts

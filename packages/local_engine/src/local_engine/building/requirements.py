@@ -1,0 +1,99 @@
+"""Installs a `requirements.txt` into a folder of its own, as `sam build` does."""
+
+import asyncio
+import contextlib
+import hashlib
+import importlib.util
+import os
+import platform
+import re
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+FILE_NAME = "requirements.txt"
+_INCLUDED = re.compile(r"^\s*(?:-r|--requirement|-c|--constraint)[ =]+(\S+)", re.MULTILINE)
+
+
+class BuildError(Exception):
+    """Code cannot be built. The message is a sentence for the user."""
+
+
+def hash_requirements(folder: Path) -> str | None:
+    """Return a key for the packages that a folder's `requirements.txt` asks for; None if it asks for none."""
+    contents = list(_read_files(folder / FILE_NAME, set()))
+    if not any(re.search(rb"^\s*[^\s#]", content, re.MULTILINE) for content in contents):
+        return None
+    version = f"{sys.implementation.cache_tag} {sys.platform} {platform.machine()}"
+    return hashlib.sha256(b"\0".join([version.encode(), *contents])).hexdigest()[:16]
+
+
+def _read_files(path: Path, seen: set[Path]) -> Iterator[bytes]:
+    if path in seen:
+        return
+    seen.add(path)
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return
+    yield content
+    for name in _INCLUDED.findall(content.decode("utf-8", "replace")):
+        yield from _read_files(path.parent / name, seen)
+
+
+async def install_requirements(folder: Path, target: Path) -> None:
+    """Install the packages of a folder's `requirements.txt` for this machine.
+
+    Args:
+        folder: the folder with the file.
+        target: a folder, which is created.
+
+    Raises:
+        BuildError: pip is missing or fails.
+    """
+    if importlib.util.find_spec("pip") is None:
+        raise BuildError(f"pip is not installed; install it with: {sys.executable} -m ensurepip")
+    options = ["--quiet", "--no-input", "--disable-pip-version-check", "--retries", "1", "--target", str(target)]
+    command = [sys.executable, "-m", "pip", "install", *options, "--requirement", FILE_NAME]
+    error = ""
+    # Source distributions may need compilers, and run code of their own.
+    for choice in (["--only-binary", ":all:"], ["--upgrade"]):
+        failure = await run_build([*command, *choice], folder, {})
+        if failure is None:
+            return
+        error = error or failure
+    raise BuildError(error)
+
+
+async def run_build(command: list[str], folder: Path, variables: dict[str, str]) -> str | None:
+    """Run a build command without the developer's AWS settings, with this interpreter first in the search path.
+
+    Returns:
+        why it failed, or None.
+    """
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PYTHON"))}
+    search_path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        cwd=folder,
+        env={**environment, "PATH": search_path, **variables},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+        # Its own process group, which ends as a whole when the engine stops.
+        start_new_session=True,
+    )
+    try:
+        _, output = await process.communicate()
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    return None if process.returncode == 0 else _find_error(output.decode("utf-8", "replace"))
+
+
+def _find_error(output: str) -> str:
+    """Return the line that says best why a build failed."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
+    return (errors or lines or ["it failed without a message"])[-1].rstrip(".") + "."

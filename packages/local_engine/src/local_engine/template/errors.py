@@ -1,0 +1,24 @@
+"""Faults of templates. Each message is a sentence for the user."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+
+class TemplateError(Exception):
+    """The template, or a part of it, cannot be served."""
+
+    sources: tuple[Path, ...] = ()
+    """The files that were read before the error."""
+
+
+class Unresolved(TemplateError):
+    """A value cannot be evaluated on this machine. Only the part that needs it is refused."""
+
+
+class ParametersRefused(TemplateError):
+    """The template's own rules reject the parameters."""
+
+    def __init__(self, sentences: Sequence[str]) -> None:
+        """Take the descriptions of the assertions that fail."""
+        super().__init__("\n".join(f"The template rejects these parameters: {sentence}" for sentence in sentences))
+        self.sentences = sentences
