@@ -19,7 +19,7 @@ from starlette.routing import Mount, Router
 from local_engine.cloudwatch.dashboard_page import create_dashboard_routes
 from local_engine.cloudwatch.emf import summarize_record
 from local_engine.cloudwatch.monitoring import Monitoring
-from local_engine.command_line.arguments import add_template_options, parse_count, parse_port, parse_seconds
+from local_engine.command_line.arguments import CommandParser, add_template_options, parse_count, parse_port, parse_seconds
 from local_engine.command_line.start_summary import mint_demo_token, show_start
 from local_engine.console import Console
 from local_engine.engine import AsgiApplication, Engine
@@ -69,7 +69,7 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="local-engine run", description="Serve the HTTP APIs of a SAM template.", allow_abbrev=False
     )
     add_template_options(parser)

@@ -1,5 +1,6 @@
 """Values of a template's parameters, and the rules that check them."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,9 +33,28 @@ def read_parameters(template: Mapping[str, Any], given: Mapping[str, str], owner
             choices = ", ".join(map(str, allowed))
             raise TemplateError(f"{owner}: parameter {name} is {value!r}; it must be one of {choices}.")
         is_list = declaration.get("Type") == "CommaDelimitedList" or str(declaration.get("Type")).startswith("List<")
-        values[name] = [entry.strip() for entry in str(value).split(",")] if is_list else str(value)
+        entries = [entry.strip() for entry in str(value).split(",")] if is_list else [str(value)]
+        if not all(_meets_constraints(entry, declaration) for entry in entries):
+            rule = declaration.get("ConstraintDescription") or "see the constraints in the template"
+            raise TemplateError(f"{owner}: parameter {name} is {value!r}: {rule}.")
+        values[name] = entries if is_list else entries[0]
     _check_rules(template, values, owner)
     return values
+
+
+def _meets_constraints(value: str, declaration: Mapping[str, Any]) -> bool:
+    """Return whether a value has the declared pattern, length and size ("Parameters", CloudFormation User Guide)."""
+    if not re.fullmatch(str(declaration.get("AllowedPattern", "(?s:.*)")), value):
+        return False
+    if not int(declaration.get("MinLength", 0)) <= len(value) <= int(declaration.get("MaxLength", len(value))):
+        return False
+    if not str(declaration.get("Type")).endswith(("Number", "Number>")):
+        return True
+    try:
+        number = float(value)
+    except ValueError:
+        return False
+    return float(declaration.get("MinValue", number)) <= number <= float(declaration.get("MaxValue", number))
 
 
 def _check_rules(template: Mapping[str, Any], values: Mapping[str, Any], owner: str) -> None:
