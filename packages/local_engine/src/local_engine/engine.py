@@ -58,7 +58,7 @@ class Engine:
         """Answer a request, by the template as it is now."""
         if _edit_times(self._sources) != self._edit_times:
             await self._reload()
-        applications = self._local if scope["path"].startswith(LOCAL_PREFIX) else self.gateways
+        applications = self._local if f"{scope['path']}/".startswith(LOCAL_PREFIX) else self.gateways
         await applications[scope["server"][1]](scope, receive, send)
 
     async def close(self) -> None:

@@ -20,7 +20,7 @@ from local_engine.cloudwatch.dashboard_page import create_dashboard_routes
 from local_engine.cloudwatch.emf import summarize_record
 from local_engine.cloudwatch.monitoring import Monitoring
 from local_engine.command_line.arguments import CommandParser, add_template_options, parse_count, parse_port, parse_seconds
-from local_engine.command_line.start_summary import mint_demo_token, show_start
+from local_engine.command_line.start_summary import mint_user_token, show_start
 from local_engine.console import Console
 from local_engine.engine import AsgiApplication, Engine
 from local_engine.functions.pool import FunctionSettings
@@ -30,7 +30,7 @@ from local_engine.issuer.access_tokens import ISSUER_PATH, issuer_url
 from local_engine.issuer.machine_client import keep_machine_client
 from local_engine.issuer.openid_provider import create_issuer
 from local_engine.observer import Observers
-from local_engine.page.api_page import create_page
+from local_engine.page.local_pages import create_pages
 from local_engine.services.aws_services import (
     ServicesError,
     create_resources,
@@ -227,7 +227,7 @@ def _create_local_application(
         Mount(ISSUER_PATH, create_issuer(issuer, scopes, project)),
         *create_dashboard_routes(monitoring),
         Mount(LAMBDA_PATH, invoke_api),
-        Mount("/", create_page(api.document, issuer, partial(mint_demo_token, port, project))),
+        Mount("/", create_pages(api.document, issuer, partial(mint_user_token, port, project))),
     ]
     # The page holds a token: a foreign name that resolves to this machine (DNS rebinding) must not read it.
     return TrustedHostMiddleware(Router(routes), [HOST, "localhost"], www_redirect=False)
