@@ -11,7 +11,8 @@ PROFILE ?= tools/benchmarks/load/profiles/steady.toml
 python := .venv/bin/python
 local := $(python) -m local_engine
 issuer := http://127.0.0.1:$(PORT)/_local/issuer
-served := --port $(PORT) --parameters Issuer=$(issuer) Audience=local --seed examples/resources.json
+served = --port "$(PORT)" --seed examples/resources.json --parameters "Issuer=$(issuer)" Audience=local \
+	$(if $(ORIGIN),"AllowedOrigin=$(ORIGIN)")
 templates := template.yaml $(wildcard stacks/*.yaml)
 
 # The environment's tools come first, so that `sam build` finds its python3.13.
@@ -19,7 +20,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export SAM_CLI_TELEMETRY ?= 0
 export PYTHONPATH := $(CURDIR)/layers/shared:$(CURDIR)/packages/local_engine/src
 
-## run: serve the API at http://127.0.0.1:3000 without Docker or an AWS account (PORT= for another port, ARGS=--verbose)
+## run: serve the API at http://127.0.0.1:3000 without Docker or an AWS account (PORT= for another port, ORIGIN= of a web page, ARGS=--verbose)
 .PHONY: run
 run: .venv/run
 	@exec $(local) run $(served) $(ARGS)
@@ -27,12 +28,12 @@ run: .venv/run
 ## debug: serve the API; FUNCTION= (such as ListResources) waits for a debugger on port 5678 (.vscode/launch.json attaches)
 .PHONY: debug
 debug: .venv/dev
-	@$(if $(FUNCTION),exec $(local) run --debug "$(FUNCTION)" $(served) $(ARGS),echo "Set FUNCTION= to a function's logical ID, such as ListResources." >&2; exit 2)
+	@$(if $(FUNCTION),exec $(local) run --debug="$(FUNCTION)" $(served) $(ARGS),echo "Set FUNCTION= to a function's logical ID, such as ListResources." >&2; exit 2)
 
-## token: print an access token (SUB=, SCOPES=, EXPIRES= in seconds, PORT= of the server)
+## token: print an access token (SUB=, SCOPES= with none for a 403, EXPIRES= in seconds, PORT= of the server)
 .PHONY: token
 token: .venv/run
-	@$(local) token --port $(PORT) --sub "$(SUB)" --scopes "$(SCOPES)" --expires "$(EXPIRES)"
+	@$(local) token --port="$(PORT)" --sub="$(SUB)" --scopes="$(SCOPES)" --expires="$(EXPIRES)"
 
 ## backend: serve the AWS services and the issuer that `sam local` uses
 .PHONY: backend
@@ -113,25 +114,25 @@ build: .venv/dev
 ## deploy: test, build and deploy STAGE= (dev, staging or prod), then try every route (TESTED=yes skips the tests)
 .PHONY: deploy
 deploy: .venv/dev
-	@$(python) -m tools.deploy check --stage "$(STAGE)"
+	@$(python) -m tools.deploy check --stage="$(STAGE)"
 	@$(MAKE) --no-print-directory $(if $(filter yes,$(TESTED)),,test) build
 	@# In CI the approval of the workflow's environment replaces that of the change set.
 	.venv/bin/sam deploy --config-env "$(STAGE)" $(if $(filter true 1,$(CI)),--no-confirm-changeset)
-	@$(python) -m tools.deploy protect --stage "$(STAGE)"
+	@$(python) -m tools.deploy protect --stage="$(STAGE)"
 	@$(MAKE) --no-print-directory smoke STAGE="$(STAGE)"
 
 # The API to call: of a deployed stack, or the one that `make run` serves.
-target = $(if $(STAGE),--stage "$(STAGE)",$(if $(STACK),--stack "$(STACK)",--url "$(or $(URL),http://127.0.0.1:$(PORT))"))
+target = $(if $(STAGE),--stage="$(STAGE)",$(if $(STACK),--stack="$(STACK)",--url="$(or $(URL),http://127.0.0.1:$(PORT))"))
 
-## smoke: send a request to every route and clean up (URL= of `make run`, or STAGE= or STACK= of a deployed stack)
+## smoke: send a request to every route and clean up (of `make run` at PORT= or URL=, or of STAGE= or STACK=)
 .PHONY: smoke
 smoke: .venv/dev
 	@$(python) -m tools.smoke $(target)
 
-## load: send load to `make run`, or to STAGE= or STACK= (PROFILE= of tools/benchmarks/load/profiles, ARGS=--help)
+## load: send load to `make run` at PORT= or URL=, or to STAGE= or STACK= (PROFILE= of tools/benchmarks/load/profiles, ARGS=--help)
 .PHONY: load
 load: .venv/dev
-	@$(python) -m tools.benchmarks.load $(target) --profile "$(PROFILE)" $(ARGS)
+	@$(python) -m tools.benchmarks.load $(target) --profile="$(PROFILE)" $(ARGS)
 
 ## soak: send ten minutes of load, in which memory must not grow (writes docs/operations/load.md)
 .PHONY: soak

@@ -1,9 +1,9 @@
 """`python -m tools.deploy`: the steps of `make deploy` before and after `sam deploy`."""
 
-import argparse
 import sys
 from collections.abc import Sequence
 
+from tools.command_parser import CommandParser
 from tools.profiles import OperationError, Profile, read_profile
 from tools.stack import DeployedStack
 
@@ -36,7 +36,7 @@ def protect(stage: str) -> bool:
 
 def main(arguments: Sequence[str]) -> int:
     """Run a step and return the exit status: 0, or 2 after an error message."""
-    parser = argparse.ArgumentParser(prog="python -m tools.deploy", description=__doc__, allow_abbrev=False)
+    parser = CommandParser(prog="python -m tools.deploy", description=__doc__, allow_abbrev=False)
     parser.add_argument("step", choices=("check", "protect"))
     parser.add_argument("--stage", default="", help="profile in samconfig.toml")
     options = parser.parse_args(arguments)

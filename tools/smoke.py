@@ -1,6 +1,5 @@
 """`python -m tools.smoke`: sends requests to every route of a running API, with and without a token."""
 
-import argparse
 import json
 import sys
 import time
@@ -12,6 +11,7 @@ import httpx
 from functions.verify_versions.route_pass import Answer, Check, Event, Step, find_success, run_pass
 from local_engine.template import TemplateError, load_template
 from tools.arguments import add_target, find_target
+from tools.command_parser import CommandParser
 from tools.profiles import ROOT, OperationError
 from tools.targets import Target, is_local
 
@@ -117,7 +117,7 @@ def _send(session: httpx.Client, event: Event) -> Answer:
 
 def main(arguments: Sequence[str]) -> int:
     """Run the smoke test and return the exit status: 1 if a step failed, 2 if it could not start."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="make smoke", usage="make smoke URL=http://127.0.0.1:3000 | STAGE=dev | STACK=name", allow_abbrev=False
     )
     add_target(parser)

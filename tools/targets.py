@@ -73,8 +73,7 @@ def find_local(url: str) -> Target:
         OperationError: the URL is not on this machine, or nothing answers there.
     """
     url = url.rstrip("/")
-    if not url.startswith(("http://", "https://")):
-        raise OperationError(f"URL={url} is not a URL such as http://127.0.0.1:3000.")
+    check_url(url)
     if not is_local(url):
         raise OperationError(f"{url} is not on this machine; for a deployed stack set STAGE= or STACK= instead.")
     try:
@@ -120,6 +119,32 @@ def is_local(url: str) -> bool:
         return host == "localhost"
 
 
+def check_url(url: str) -> None:
+    """Check that a text is the URL of an API.
+
+    Raises:
+        OperationError: it is not.
+    """
+    try:
+        parts = urlsplit(url)
+        is_usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        # The port is not a number up to 65535, or an IPv6 address is malformed.
+        is_usable = False
+    if not is_usable:
+        raise OperationError(
+            f"{url} is not a URL such as http://127.0.0.1:3000; set URL=, or PORT= to a number from 1 to 65535."
+        )
+
+
+def describe_silence(url: str) -> str:
+    """Return a sentence for an API that refuses connections, and what to do."""
+    if not is_local(url):
+        return f"Nothing answers at {url}."
+    port = urlsplit(url).port or 80
+    return f"Nothing answers at {url}: start the API with `make run{"" if port == 3000 else f" PORT={port}"}`."
+
+
 def _connect(url: str) -> httpx.Client:
     # The environment's proxy leads out of this machine.
     return httpx.Client(timeout=_TOKEN_SECONDS, trust_env=not is_local(url))
@@ -137,6 +162,8 @@ def _discover(issuer: str) -> str:
         with _connect(url) as session:
             answer = session.get(url)
             endpoint: str = answer.raise_for_status().json()["token_endpoint"]
+    except httpx.ConnectError as error:
+        raise OperationError(describe_silence(issuer.removesuffix(ISSUER_PATH))) from error
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError) as error:
         raise OperationError(f"{url} does not name the token endpoint: {_first_line(error)}") from error
     return endpoint

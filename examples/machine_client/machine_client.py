@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 
 import boto3
 from authlib.integrations.requests_client import OAuth2Session, OAuthError
-from botocore.exceptions import BotoCoreError, ClientError
-from requests import RequestException, Response
+from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
+from requests import ConnectionError, RequestException, Response  # noqa: A004
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
@@ -121,7 +121,7 @@ def main() -> int:
     try:
         api_url, secret_id = os.environ["API_URL"], os.environ["CLIENT_SECRET_ID"]
     except KeyError as error:
-        print(f"{error.args[0]} is not set; see README.md beside this program.", file=sys.stderr)
+        print(f"{error.args[0]} is not set: `make run` prints it in the line of the machine client.", file=sys.stderr)
         return 2
     url = f"{api_url}/api/v1/resources"
     resource = {"name": "made by a machine", "type": "A"}
@@ -131,6 +131,9 @@ def main() -> int:
         created.raise_for_status()
         page = client.request("GET", url)
         page.raise_for_status()
+    except (ConnectionError, EndpointConnectionError):
+        print(f"Nothing answers at {api_url} or its AWS services: start the API with `make run`, and set the environment that it prints.", file=sys.stderr)
+        return 1
     except (BotoCoreError, ClientError, OAuthError, RequestException, SecretError) as error:
         print(f"The API could not be called: {error}", file=sys.stderr)
         return 1

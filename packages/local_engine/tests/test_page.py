@@ -10,7 +10,7 @@ from conftest import STACKS
 from playwright.sync_api import Browser
 
 from local_engine.issuer import issuer_url
-from local_engine.page.api_page import describe_api
+from local_engine.page.api_document import describe_api
 from local_engine.testing import EngineProcess, free_port
 
 ISSUER = "http://127.0.0.1:3000/_local/issuer"

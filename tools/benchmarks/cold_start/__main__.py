@@ -1,6 +1,5 @@
 """`make bench`: measures this project and its peers at the same job, on the same machine in one run."""
 
-import argparse
 import json
 import signal
 import sys
@@ -35,6 +34,7 @@ from tools.benchmarks.cold_start.plot import draw_plot
 from tools.benchmarks.cold_start.table_server import make_item
 from tools.benchmarks.cost.durations import write_durations
 from tools.benchmarks.machine import ROOT, BenchmarkError, describe_machine
+from tools.command_parser import CommandParser
 
 ITEMS = 20
 WARM_UP, INVOCATIONS = 5, 40  # in each round
@@ -44,7 +44,7 @@ REPORT = ROOT / "docs/benchmarks/cold-start.md"
 
 def main() -> int:
     """Measure, print and write the report; return 1 if a ratio is missed, 2 if nothing could be measured."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = CommandParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=15, help="fewer are for trying things out (default: 15)")
     rounds = parser.parse_args().rounds
     # A shell that starts this in the background ignores SIGINT.

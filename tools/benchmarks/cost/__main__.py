@@ -21,6 +21,7 @@ from tools.benchmarks.cost.report import (
 )
 from tools.benchmarks.cost.traffic import HOURS_OF_A_MONTH, load_profile
 from tools.benchmarks.machine import ROOT, BenchmarkError
+from tools.command_parser import CommandParser
 
 PROFILES = ROOT / "tools/benchmarks/traffic"
 SHIPPED = ("internal_tool", "business_hours", "consumer_app")
@@ -30,7 +31,7 @@ PLOT = ROOT / "docs/cost.svg"
 
 def main() -> int:
     """Print the profiles' bills; return 2 if an input is missing or wrong."""
-    parser = argparse.ArgumentParser(prog="make cost", description=__doc__)
+    parser = CommandParser(prog="make cost", description=__doc__)
     parser.add_argument("profiles", nargs="*", type=_find_profile, metavar="PROFILE", help="a name, or a TOML file")
     parser.add_argument("--region", default="us-east-1", help="region of the prices (default: %(default)s)")
     parser.add_argument("--parameters", nargs="*", default=[], metavar="NAME=VALUE", help="parameters of the stack")

@@ -24,6 +24,7 @@ from tools.benchmarks.load.profile import Profile, load_profile
 from tools.benchmarks.load.report import format_report, format_routes
 from tools.benchmarks.load.run import Run, run_profile
 from tools.benchmarks.machine import ROOT, BenchmarkError, describe_system
+from tools.command_parser import CommandParser
 
 PROFILES = ROOT / "tools/benchmarks/load/profiles"
 DOCUMENTS = ROOT / "docs/operations"
@@ -65,14 +66,16 @@ def _load(
         )
     finally:
         left = _clean_up(housekeeping, traffic)
+    if run.silent_since is not None:
+        print(f"From second {run.silent_since:.0f} on, no request got a response.", file=sys.stderr)
+    if left:
+        print(left, file=sys.stderr)
+    if run.has_failed:
+        print("More requests failed, or memory grew more, than the profile allows.", file=sys.stderr, flush=True)
     print(f"\n{format_routes(run)}\n")
     for problem, count in run.measurements.problems.most_common():
         print(f"{count} times {problem}")
     _write(run, conditions, options)
-    if left:
-        print(left, file=sys.stderr)
-    if run.has_failed:
-        print("More requests failed, or memory grew more, than the profile allows.", file=sys.stderr)
     return 1 if run.has_failed or left else 0
 
 
@@ -100,7 +103,7 @@ def _write(run: Run, conditions: Mapping[str, str], options: argparse.Namespace)
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="make load", description="Send a profile's load to the API.", allow_abbrev=False
     )
     add_target(parser)

@@ -3,6 +3,7 @@
 import argparse
 import base64
 import json
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,10 +12,11 @@ from urllib.parse import urlsplit
 from tools.arguments import find_target
 from tools.benchmarks.machine import BenchmarkError
 from tools.profiles import OperationError
-from tools.targets import is_local
+from tools.targets import check_url, is_local
 
 _SPARE_SECONDS = 60
 """Before and after the stages."""
+_SENDABLE = re.compile(r"[!-~]*")
 
 
 @dataclass(frozen=True)
@@ -42,25 +44,22 @@ def find_access(options: argparse.Namespace, seconds: float, environment: Mappin
         BenchmarkError: the API is not found, or there is no token that lasts until the run's end.
     """
     token = environment.get("TOKEN", "").strip()
-    if options.url is not None and token:
-        access = Access(_read_url(options.url), token)
-    else:
-        try:
+    if not _SENDABLE.fullmatch(token):
+        # The HTTP client would quote it in its error.
+        raise BenchmarkError("TOKEN has characters that no token has; set it to an access token alone.")
+    try:
+        if options.url is not None and token:
+            check_url(options.url)
+            access = Access(options.url.rstrip("/"), token)
+        else:
             target = find_target(options)
             access = Access(target.url, target.client.get_token())
-        except OperationError as error:
-            raise BenchmarkError(str(error)) from error
+    except OperationError as error:
+        raise BenchmarkError(str(error)) from error
     if urlsplit(access.url).scheme == "http" and access.local_port is None:
         raise BenchmarkError(f"{access.url} is not https: the token would cross the network unencrypted.")
     _check_expiry(access.token, seconds + _SPARE_SECONDS)
     return access
-
-
-def _read_url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise BenchmarkError(f"URL is {text!r}; it must be a URL such as http://127.0.0.1:3000 or https://….")
-    return text.rstrip("/")
 
 
 def _check_expiry(token: str, needed: float) -> None:

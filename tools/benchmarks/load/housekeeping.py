@@ -8,6 +8,7 @@ from gevent.pool import Pool
 
 from tools.benchmarks.load.caller import ANSWER_SECONDS, RESOURCES, Traffic
 from tools.benchmarks.machine import BenchmarkError
+from tools.targets import describe_silence
 
 _AT_ONCE = 8
 
@@ -23,6 +24,7 @@ class Housekeeping:
         self._session.trust_env = False
         self._session.headers.update(traffic.headers)
         self._oldest = ""
+        self._is_silent = False
 
     def check_access(self) -> None:
         """Request a page.
@@ -47,6 +49,8 @@ class Housekeeping:
         """
         try:
             for created in Pool(_AT_ONCE).imap_unordered(self._create, range(count)):
+                if isinstance(created, BenchmarkError):
+                    raise created
                 self._traffic.resources.append(created["id"])
                 self._oldest = min(self._oldest or created["createdAt"], created["createdAt"])
         except BaseException:
@@ -54,10 +58,15 @@ class Housekeeping:
             raise
 
     def delete_resources(self) -> int:
-        """Delete every resource of this run, including those with lost responses, and return how many remain."""
+        """Delete every resource of this run, including those with lost responses, and return how many remain.
+
+        Raises:
+            BenchmarkError: the API stops answering.
+        """
         Pool(_AT_ONCE).map(self._delete, list(self._traffic.resources))
+        remaining = list(self._find_resources())
         self._traffic.resources.clear()
-        return Pool(_AT_ONCE).map(self._delete, list(self._find_resources())).count(False)
+        return Pool(_AT_ONCE).map(self._delete, remaining).count(False)
 
     def _find_resources(self) -> Iterator[str]:
         """Return the IDs of remaining resources. Pages are newest first, so the search ends at the run's start."""
@@ -76,15 +85,26 @@ class Housekeeping:
                 return
             parameters["nextToken"] = page["nextToken"]
 
-    def _create(self, _number: int) -> dict[str, str]:
-        answer = self._send("POST", self._url, json=self._traffic.describe_resource())
+    # Gevent prints a traceback for each exception that leaves a pool's function, so these return what failed.
+
+    def _create(self, _number: int) -> dict[str, str] | BenchmarkError:
+        try:
+            answer = self._send("POST", self._url, json=self._traffic.describe_resource())
+        except BenchmarkError as error:
+            return error
         if answer.status_code != HTTPStatus.CREATED:
-            raise BenchmarkError(f"A resource cannot be made before the run: {answer.status_code} {answer.text[:200]}")
+            return BenchmarkError(f"A resource cannot be made before the run: {answer.status_code} {answer.text[:200]}")
         created: dict[str, str] = answer.json()
         return created
 
     def _delete(self, resource: str) -> bool:
-        answer = self._send("DELETE", f"{self._url}/{resource}")
+        if self._is_silent:
+            return False
+        try:
+            answer = self._send("DELETE", f"{self._url}/{resource}")
+        except BenchmarkError:
+            self._is_silent = True
+            return False
         return answer.status_code in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_FOUND)
 
     def _send(self, method: str, url: str, **options: object) -> requests.Response:
@@ -96,5 +116,7 @@ class Housekeeping:
                 allow_redirects=False,
                 **options,  # type: ignore[arg-type]
             )
+        except requests.ConnectionError as error:
+            raise BenchmarkError(describe_silence(self._url.removesuffix(RESOURCES))) from error
         except requests.RequestException as error:
             raise BenchmarkError(f"{self._url} does not answer: {error}") from error

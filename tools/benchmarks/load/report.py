@@ -54,6 +54,8 @@ def format_routes(run: Run) -> str:
 def _describe_verdict(run: Run) -> str:
     total = run.measurements.sum_up()
     cut = "" if run.is_complete else " It was ended early."
+    if run.silent_since is not None:
+        cut = f" From second {run.silent_since:.0f} on, no request got a response.{cut}"
     allowed = f"{run.profile.allowed_errors:.2%}" if run.profile.allowed_errors else "none"
     return (
         f"{total.requests:,} requests in {run.seconds:.0f} seconds, {total.errors} of them failed"

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import psutil
 from gevent.event import Event
+from locust.contrib.fasthttp import FastResponse
 from locust.env import Environment
 
 from tools.benchmarks.load.caller import ANSWER_SECONDS, Caller, Traffic
@@ -14,6 +15,8 @@ from tools.benchmarks.load.memory import MemorySamples
 from tools.benchmarks.load.profile import Profile, Stage
 
 PROGRESS_SECONDS = 5.0
+SILENCE_SECONDS = 10.0
+"""A run ends after so long without a response to any request."""
 _MEMORY_SECONDS = 2.0
 
 
@@ -26,6 +29,7 @@ class Run:
         stages: the stages that began, with the second at which each began.
         seconds: duration.
         is_complete: whether all stages ran to their end.
+        silent_since: second from which no request got a response; None if the last one did.
     """
 
     profile: Profile
@@ -34,6 +38,7 @@ class Run:
     stages: list[tuple[float, Stage]] = field(default_factory=list)
     seconds: float = 0.0
     is_complete: bool = False
+    silent_since: float | None = None
 
     @property
     def growing(self) -> Sequence[str]:
@@ -41,6 +46,11 @@ class Run:
         most = self.profile.allowed_growth
         figures = self.memory.sum_up() if most is not None else {}
         return [kind for kind, entry in figures.items() if most is not None and entry.slope > most]
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the API has stopped answering."""
+        return self.silent_since is not None and self.seconds - self.silent_since >= SILENCE_SECONDS
 
     @property
     def has_failed(self) -> bool:
@@ -74,14 +84,21 @@ def run_profile(
     runner = environment.create_local_runner()
     began = time.perf_counter()
 
-    def note_request(*, name: str, response_time: float, exception: Exception | None, **_: object) -> None:
+    def note_request(
+        *, name: str, response_time: float, exception: Exception | None, response: FastResponse, **_: object
+    ) -> None:
         problem = None if exception is None else str(exception)
-        run.measurements.add(name, time.perf_counter() - began, response_time, problem)
+        now = time.perf_counter() - began
+        run.measurements.add(name, now, response_time, problem)
+        if response.status_code:
+            run.silent_since = None
+        elif run.silent_since is None:
+            run.silent_since = now
 
     environment.events.request.add_listener(note_request)
     try:
         for stage in profile.stages:
-            if stop.is_set():
+            if stop.is_set() or run.has_ended:
                 break
             traffic.stage = stage
             run.stages.append((time.perf_counter() - began, stage))
@@ -90,7 +107,7 @@ def run_profile(
     finally:
         runner.quit()
     run.seconds = time.perf_counter() - began
-    run.is_complete = not stop.is_set()
+    run.is_complete = not stop.is_set() and not run.has_ended
     return run
 
 
@@ -118,6 +135,9 @@ def _watch(
         if stop.wait(max(0.0, pause)):
             return
         now = time.perf_counter()
+        run.seconds = now - began
+        if run.has_ended:
+            return
 
 
 def _describe_progress(run: Run, elapsed: float) -> str:

@@ -1,6 +1,5 @@
 """`make bench-traces`: measures what tracing costs the list function, with this project's code and OpenTelemetry."""
 
-import argparse
 import contextlib
 import json
 import random
@@ -27,6 +26,7 @@ from tools.benchmarks.cold_start.peers import Function
 from tools.benchmarks.machine import ROOT, BenchmarkError, describe_machine
 from tools.benchmarks.tracing.figures import ELSEWHERE, NONE, OFF, OWN, Figures, find_excesses, format_table
 from tools.benchmarks.tracing.sinks import Sinks, run_sinks
+from tools.command_parser import CommandParser
 
 CANDIDATES = Path(__file__).parent / "candidates"
 REQUIREMENTS = Path(__file__).with_name("requirements.in")
@@ -98,7 +98,7 @@ CHANGES: Mapping[str, Callable[[Path], None]] = {
 
 def main() -> int:
     """Measure, print and write the report; return 1 if a limit is exceeded, 2 if nothing could be measured."""
-    parser = argparse.ArgumentParser(prog="make bench-traces", description=__doc__)
+    parser = CommandParser(prog="make bench-traces", description=__doc__)
     parser.add_argument("--environments", type=int, default=8, help="of each candidate (default: %(default)s)")
     parser.add_argument("--requests", type=int, default=300, help="of each kind and environment (default: %(default)s)")
     parser.add_argument("--starts", type=int, default=20, help="of an interpreter, to import (default: %(default)s)")

@@ -21,6 +21,7 @@ from tools.benchmarks.machine import ROOT, BenchmarkError, describe_machine
 from tools.benchmarks.tune.measurements import Size, Terms, predict_warm, recommend
 from tools.benchmarks.tune.power_tuning import write_inputs
 from tools.benchmarks.tune.processor_share import PERIOD, limit_processor
+from tools.command_parser import CommandParser
 
 SIZES = (128, 256, 512, 1024, 1769)
 ITEMS = 20
@@ -48,7 +49,7 @@ class Tuned:
 
 def main() -> int:
     """Measure, print and write the report; return 2 if nothing could be measured."""
-    parser = argparse.ArgumentParser(prog="make tune", description=__doc__)
+    parser = CommandParser(prog="make tune", description=__doc__)
     parser.add_argument("--starts", type=int, default=7, help="of each function and size (default: %(default)s)")
     parser.add_argument("--requests", type=int, default=40, help="after each start (default: %(default)s)")
     parser.add_argument(

@@ -90,11 +90,15 @@ def load_model(name: str) -> Schema:
         schema = parse_json((MODELS / f"{name}.json").read_text(encoding="utf-8"))
     except OSError as error:
         raise ModelError(f"There is no request model models/{name}.json.") from error
+    except ValueError as error:
+        raise ModelError(f"The request model models/{name}.json cannot be read: it {error}.") from error
     _check_keywords(schema, name)
     return schema  # type: ignore[no-any-return]
 
 
 def _check_keywords(schema: Schema, path: str) -> None:
+    if not isinstance(schema, dict) or not isinstance(schema.get("properties", {}), dict):
+        raise ModelError(f"The request model {path} in models/{path.partition('.')[0]}.json must be a JSON object.")
     unknown = schema.keys() - STRUCTURE - ANNOTATIONS - RULES.keys()
     if unknown:
         raise ModelError(f"The request model {path} uses {', '.join(sorted(unknown))}, which is not checked.")
@@ -103,7 +107,7 @@ def _check_keywords(schema: Schema, path: str) -> None:
     for name, part in schema.get("properties", {}).items():
         _check_keywords(part, f"{path}.{name}")
     for keyword in ("items", "additionalProperties"):
-        if isinstance(schema.get(keyword), dict):
+        if not isinstance(schema.get(keyword, True), bool):
             _check_keywords(schema[keyword], f"{path}.{keyword}")
 
 

@@ -6,10 +6,12 @@ With `verbose`, everything that the functions write appears as well.
 import contextlib
 import io
 import json
+import re
 import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, TextIO
+from urllib.parse import unquote
 
 from local_engine.observer import AnsweredRequest, Observer
 from local_engine.template.stack import Function
@@ -18,6 +20,8 @@ _INDENT = "    "
 _COLORS = {"CRITICAL": 31, "ERROR": 31, "WARNING": 33, "INFO": 32, "DEBUG": 2}
 _QUIET_LEVELS = ("INFO", "DEBUG")
 _ID_LENGTH = 8
+# A JSON Web Token in its compact form (RFC 7519, section 3): base64url of `{"`, of claims, and a signature.
+_TOKEN = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]*")
 # Powertools sets these on every line. They are the same for all requests of a process, or stand at the line's start.
 _HIDDEN_KEYS = {
     "cold_start",
@@ -74,7 +78,7 @@ class Console(Observer):
         parts = (
             time.strftime("%H:%M:%S"),
             request.method,
-            _printable(request.path),
+            _printable(mask_tokens(request.path)),
             self._paint(str(request.status), color),
             f"{request.latency:.0f} ms",
             request.function,
@@ -129,6 +133,12 @@ class Console(Observer):
         text = " ".join([self._paint(level, _COLORS.get(level, 0)), _value_text(record["message"]), *keys])
         traceback = str(record.get("exception") or "")
         return "\n".join([text, *(_INDENT + line for line in traceback.splitlines())])
+
+
+def mask_tokens(text: str) -> str:
+    """Return a text without its JSON Web Tokens; a text with an encoded one is returned decoded."""
+    decoded = unquote(text)
+    return _TOKEN.sub("<token>", decoded if _TOKEN.search(decoded) else text)
 
 
 def _value_text(value: Any) -> str:

@@ -62,7 +62,7 @@ class Engine:
             await self._reload()
         resolve_target(scope)
         port = scope["server"][1]
-        is_local = port not in self.gateways or scope["path"].startswith(LOCAL_PREFIX)
+        is_local = port not in self.gateways or f"{scope['path']}/".startswith(LOCAL_PREFIX)
         # At the end of the engine, asyncio cancels what still waits, as a request to a function under a debugger does.
         with contextlib.suppress(asyncio.CancelledError):
             await (self._local if is_local else self.gateways)[port](scope, receive, send)

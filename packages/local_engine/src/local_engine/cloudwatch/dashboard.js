@@ -6,12 +6,15 @@ const INTERVAL = 2000;
 // Dashes distinguish series for people who cannot distinguish the colours.
 const COLORS = ["#2f7ed8", "#d9730d", "#2a9d58", "#c2407a", "#8c6bd1", "#008f95", "#a37b00", "#6d7f8f"];
 const DASHES = ["", "7 3", "2 3", "9 3 2 3"];
+const ROW = 54;
+const GAP = 10; // as in dashboard.css
 const MARGIN = { top: 8, bottom: 20, left: 46, right: 12 };
 
 const panels = new Map();
 let paused = false;
 let timer = null;
 let layout = "";
+let otherAlarms = null;
 
 function make(name, attributes = {}, ...children) {
   const element = document.createElement(name);
@@ -40,6 +43,10 @@ function trim(value) {
   return String(Number(value.toPrecision(3)));
 }
 
+function newestValue(series) {
+  return formatNumber(series.points.at(-1)?.[1]);
+}
+
 function formatTime(seconds, isExact) {
   const options = { hour: "2-digit", minute: "2-digit", hour12: false };
   if (isExact) options.second = "2-digit";
@@ -61,30 +68,71 @@ function readable(name) {
   return name.replaceAll("/", " › ");
 }
 
-function describeState(item) {
-  return make("span", { class: "state" }, item.state.replace("_", " "));
-}
-
 function stateClass(item) {
   return { ALARM: "alarm", OK: "ok" }[item.state] || "unknown";
 }
 
-function fillAlarms(list, alarms, isShort) {
-  const text = JSON.stringify(alarms);
-  if (list.dataset.content === text) return;
-  list.dataset.content = text;
-  list.replaceChildren(...alarms.map((alarm) => {
-    const item = make("li", { class: stateClass(alarm) });
-    const name = alarm.name === alarm.logicalId ? readable(alarm.name) : alarm.name;
-    item.append(describeState(alarm), make("strong", {}, name));
-    if (!isShort) item.append(make("small", {}, [alarm.description, alarm.reason].filter(Boolean).join(" — ")));
-    if (alarm.contributors.length) {
-      item.append(make("ul", { class: "contributors", "aria-label": `Contributors to ${name}` }, ...alarm.contributors.map(
-        (entry) => make("li", { class: stateClass(entry), title: entry.reason }, describeState(entry), entry.name),
-      )));
-    }
-    return item;
-  }));
+function isUnchecked(item) {
+  return item.reason.startsWith("Unchecked");
+}
+
+function describeState(item) {
+  const text = item.state === "INSUFFICIENT_DATA" ? (isUnchecked(item) ? "waiting" : "no data") : item.state;
+  return make("span", { class: "state" }, text);
+}
+
+function describeSituation(alarms) {
+  const on = alarms.filter((alarm) => alarm.state === "ALARM").length;
+  const several = alarms.length === 1 ? "alarm" : `${alarms.length} alarms`;
+  if (!on) return alarms.length === 1 ? "The alarm is quiet" : `All ${several} are quiet`;
+  return alarms.length === 1 ? "The alarm is on" : `${on} of ${several} ${on === 1 ? "is" : "are"} on`;
+}
+
+function describeAlarm(alarm, opened) {
+  const name = alarm.name === alarm.logicalId ? readable(alarm.name) : alarm.name;
+  const isOn = alarm.state === "ALARM";
+  const item = make("li", { class: stateClass(alarm) });
+  // What makes an alarm quiet is no news.
+  const reason = alarm.state === "OK" || isUnchecked(alarm) ? "" : alarm.reason;
+  const details = [alarm.description, reason].filter(Boolean).map((text) => make("p", {}, text));
+  if (!isOn) details.push(make("p", {}, alarm.rule));
+  if (alarm.contributors.length) {
+    details.push(make("ul", { class: "contributors", tabindex: "0", "aria-label": `Contributors to ${name}` }, ...alarm.contributors.map(
+      (entry) => make("li", { class: stateClass(entry), title: entry.reason }, describeState(entry), entry.name),
+    )));
+  }
+  if (isOn) {
+    item.append(describeState(alarm), make("strong", {}, name), ...details);
+  } else {
+    const more = make("details", { "data-name": alarm.name }, make("summary", {}, describeState(alarm), name), ...details);
+    more.open = opened.has(alarm.name);
+    item.append(more);
+  }
+  return item;
+}
+
+class Alarms {
+  constructor(place) {
+    this.place = place;
+    this.isOpen = matchMedia("(min-width: 761px)").matches;
+  }
+
+  update(alarms) {
+    const text = JSON.stringify(alarms.map(({ datapoints, since, reason, ...shown }) => [shown, shown.state === "OK" || reason]));
+    if (this.text === text) return;
+    this.text = text;
+    const opened = new Set([...this.place.querySelectorAll("li details[open]")].map((more) => more.dataset.name));
+    if (this.quiet) this.isOpen = this.quiet.open;
+    const [on, off] = [true, false].map((isOn) => alarms.filter((alarm) => (alarm.state === "ALARM") === isOn));
+    this.quiet = make(
+      "details", {},
+      make("summary", {}, `${describeSituation(alarms)}.`),
+      make("ul", { class: "alarms" }, ...off.map((alarm) => describeAlarm(alarm, opened))),
+    );
+    this.quiet.open = this.isOpen;
+    this.place.replaceChildren(make("ul", { class: "alarms on" }, ...on.map((alarm) => describeAlarm(alarm, opened))), this.quiet);
+    this.place.firstChild.hidden = !on.length;
+  }
 }
 
 // ---- text: the subset of Markdown that dashboards use, built from elements, never from HTML ----
@@ -107,8 +155,9 @@ function inline(text) {
   return parts;
 }
 
-function markdown(text) {
+function markdown(text, level) {
   const blocks = [];
+  const highest = Math.min(...[...text.matchAll(/^(#{1,6})\s/gm)].map((match) => match[1].length));
   let list = null;
   let table = null;
   for (const line of text.split("\n")) {
@@ -118,7 +167,7 @@ function markdown(text) {
     if (!entry) list = null;
     if (!cells) table = null;
     if (heading) {
-      blocks.push(make(`h${Math.min(heading[1].length + 2, 6)}`, {}, ...inline(heading[2])));
+      blocks.push(make(`h${Math.min(heading[1].length - highest + level, 6)}`, {}, ...inline(heading[2])));
     } else if (entry) {
       if (!list) blocks.push((list = make("ul")));
       list.append(make("li", {}, ...inline(entry[1])));
@@ -201,6 +250,8 @@ class Chart {
     this.series = widget.stacked ? stack(widget.series) : widget.series.map((entry) => ({ ...entry, drawn: entry.points }));
     this.times = [...new Set(this.series.flatMap((entry) => entry.points.map((point) => point[0])))].sort((a, b) => a - b);
     this.box.setAttribute("aria-label", `Graph ${widget.title}`);
+    const newest = this.series.map((entry) => `${entry.label} ${newestValue(entry)}`);
+    this.svg.setAttribute("aria-label", `${widget.title || "Graph"}. ${newest.join(", ") || "No data yet"}`);
     this.fillLegend();
     this.render();
   }
@@ -209,9 +260,8 @@ class Chart {
     this.legend.replaceChildren(...this.series.map((entry, index) => {
       const sample = draw("svg", { viewBox: "0 0 22 8", "aria-hidden": "true" });
       sample.append(draw("line", { x1: 0, x2: 22, y1: 4, y2: 4, "stroke-width": 3, ...styleOf(entry, index) }));
-      const last = entry.points.length ? formatNumber(entry.points[entry.points.length - 1][1]) : "no data";
       const axis = entry.axis === "right" ? " (right axis)" : "";
-      return make("li", {}, sample, make("span", {}, `${entry.label}${axis}: `, make("b", {}, last)));
+      return make("li", {}, sample, make("span", {}, `${entry.label}${axis}: `, make("b", {}, newestValue(entry))));
     }));
   }
 
@@ -326,8 +376,7 @@ class Values {
 
   update(widget) {
     this.list.replaceChildren(...widget.series.map((entry) => {
-      const last = entry.points.length ? formatNumber(entry.points[entry.points.length - 1][1]) : "no data";
-      return make("div", {}, make("dt", {}, entry.label), make("dd", {}, last));
+      return make("div", {}, make("dt", {}, entry.label), make("dd", {}, newestValue(entry)));
     }));
   }
 }
@@ -335,40 +384,41 @@ class Values {
 // ---- the page ----
 
 class Panel {
-  constructor(widget) {
-    this.element = make("section", { class: "widget" });
-    this.title = make("h3");
+  constructor(widget, level) {
+    this.level = level;
+    this.element = make("article", { class: "widget panel" });
+    this.title = make(`h${level}`);
     this.problems = make("ul", { class: "problems" });
     this.body = make("div", { class: widget.type === "text" ? "markdown" : "body" });
     this.notes = make("ul", { class: "problems notes" });
-    this.element.append(this.title, this.problems, this.notes);
+    this.more = make("details", { class: "more" }, make("summary", {}, "Notes"), this.notes);
+    this.element.append(this.title, this.problems);
     if (widget.type === "metric" && widget.view) {
       this.content = widget.view === "timeSeries" ? new Chart(this.element) : new Values(this.element);
     } else {
       this.element.append(this.body);
     }
-    if (widget.type === "alarm") {
-      this.list = make("ul", { class: "alarms" });
-      this.body.append(this.list);
-    }
+    if (widget.type === "alarm") this.list = new Alarms(this.body);
+    this.element.append(this.more);
     const { x, y, width = 6, height = 6 } = widget;
     this.element.style.gridColumn = x === undefined ? `span ${width}` : `${x + 1} / span ${width}`;
     this.element.style.gridRow = y === undefined ? `span ${height}` : `${y + 1} / span ${height}`;
+    if (this.content) this.element.style.minHeight = `${height * ROW - GAP}px`;
   }
 
   update(widget, alarms) {
     this.title.textContent = widget.title;
     this.title.hidden = !widget.title;
     this.element.setAttribute("aria-label", widget.title || widget.type);
-    for (const [list, sentences] of [[this.problems, widget.problems], [this.notes, widget.notes]]) {
-      list.hidden = !sentences.length;
-      list.replaceChildren(...sentences.map((sentence) => make("li", {}, sentence)));
+    for (const [list, place, sentences] of [[this.problems, this.problems, widget.problems], [this.notes, this.more, widget.notes]]) {
+      place.hidden = !sentences.length;
+      if (list.textContent !== sentences.join("")) list.replaceChildren(...sentences.map((sentence) => make("li", {}, sentence)));
     }
     if (this.content) this.content.update(widget);
-    else if (this.list) fillAlarms(this.list, alarms.filter((alarm) => (widget.alarms || []).includes(alarm.name)), true);
+    else if (this.list) this.list.update(alarms.filter((alarm) => (widget.alarms || []).includes(alarm.name)));
     else if (widget.markdown !== undefined && this.text !== widget.markdown) {
       this.text = widget.markdown;
-      this.body.replaceChildren(...markdown(widget.markdown));
+      this.body.replaceChildren(...markdown(widget.markdown, this.level + (widget.title ? 1 : 0)));
     }
   }
 }
@@ -381,28 +431,36 @@ function lay(data) {
   if (shape === layout) return;
   layout = shape;
   panels.clear();
+  // The title of the page is the name of its one dashboard.
+  const isOne = data.dashboards.length === 1;
+  document.querySelector("h1").textContent = isOne ? `Dashboard ${readable(data.dashboards[0].name)}` : data.dashboards.length ? "Dashboards" : "Dashboard";
   document.querySelector("#dashboards").replaceChildren(...data.dashboards.map((dashboard) => {
     const grid = make("div", { class: "grid" });
     dashboard.widgets.forEach((widget, index) => {
-      const panel = new Panel(widget);
+      const panel = new Panel(widget, isOne ? 2 : 3);
       panels.set(`${dashboard.name} ${index}`, panel);
       grid.append(panel.element);
     });
-    const problem = make("p", { class: "problems" }, dashboard.problem || "");
-    return make("section", {}, make("h2", {}, readable(dashboard.name)), problem, grid);
+    const problem = make("p", { class: "problem" }, dashboard.problem || "");
+    return make("section", {}, ...(isOne ? [] : [make("h2", {}, readable(dashboard.name))]), problem, grid);
   }));
 }
 
 function show(data) {
   lay(data);
   document.querySelector("#empty").hidden = data.dashboards.length > 0;
-  document.querySelector("#alarms").hidden = !data.alarms.length;
-  fillAlarms(document.querySelector("#alarms ul"), data.alarms);
+  // Each alarm is on the page once: in a widget, or here.
+  const placed = new Set(data.dashboards.flatMap((dashboard) => dashboard.widgets.flatMap((widget) => widget.alarms || [])));
+  const others = data.alarms.filter((alarm) => !placed.has(alarm.name));
+  document.querySelector("#alarms").hidden = !others.length;
+  document.querySelector("#alarms-title").textContent = placed.size ? "Other alarms" : "Alarms";
+  otherAlarms.update(others);
   for (const dashboard of data.dashboards) {
     dashboard.widgets.forEach((widget, index) => panels.get(`${dashboard.name} ${index}`).update(widget, data.alarms));
   }
   const off = data.alarms.filter((alarm) => alarm.state === "ALARM").length;
-  document.title = `${off ? `(${off}) ` : ""}${data.dashboards.map((dashboard) => readable(dashboard.name)).join(", ") || "Dashboard"}`;
+  const names = data.dashboards.map((dashboard) => readable(dashboard.name));
+  document.title = `${off ? `(${off}) ` : ""}${[...names, "Dashboard"].join(" – ")}`;
   document.querySelector("#minute").textContent = data.minuteSeconds === 60
     ? "" : `Time-lapse: a minute lasts ${data.minuteSeconds} s.`;
 }
@@ -429,7 +487,7 @@ async function refresh() {
   timer = setTimeout(refresh, INTERVAL);
 }
 
-document.querySelector("#alarms ul").className = "alarms";
+otherAlarms = new Alarms(document.querySelector("#alarms > div"));
 document.querySelector("#range").addEventListener("change", refresh);
 document.querySelector("#pause").addEventListener("click", (event) => {
   paused = !paused;

@@ -2,7 +2,20 @@
 
 import argparse
 import math
+import sys
 from pathlib import Path
+from typing import NoReturn, override
+
+from local_engine.console import mask_tokens
+
+
+class CommandParser(argparse.ArgumentParser):
+    """A parser that answers a wrong argument with a sentence alone, without its usage."""
+
+    @override
+    def error(self, message: str) -> NoReturn:
+        print(mask_tokens(f"{message.removeprefix('argument ')}."), file=sys.stderr)
+        raise SystemExit(2)
 
 
 def add_template_options(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +39,7 @@ def parse_port(text: str) -> int:
         ArgumentTypeError: it is not a port.
     """
     if not text.isascii() or not text.isdecimal() or not 1 <= int(text) <= 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port number from 1 to 65535")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port number; choose one from 1 to 65535")
     return int(text)
 
 
@@ -37,7 +50,7 @@ def parse_count(text: str) -> int:
         ArgumentTypeError: it is not one.
     """
     if not text.isascii() or not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number; choose one from 1")
     return int(text)
 
 
@@ -64,5 +77,5 @@ def parse_seconds(text: str) -> float:
     except ValueError:
         seconds = math.nan
     if not 0.1 <= seconds <= 86400:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0.1 to 86400")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds; choose one from 0.1 to 86400")
     return seconds

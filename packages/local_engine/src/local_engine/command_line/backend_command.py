@@ -10,7 +10,7 @@ from socket import socket
 
 import uvicorn
 
-from local_engine.command_line.arguments import add_template_options, parse_port
+from local_engine.command_line.arguments import CommandParser, add_template_options, parse_port
 from local_engine.gateway.routes import read_routes
 from local_engine.issuer.access_tokens import ISSUER_PORT, issuer_url
 from local_engine.issuer.openid_provider import create_issuer
@@ -66,7 +66,7 @@ def _serve(options: argparse.Namespace) -> None:
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="local-engine backend",
         description="Serve the AWS services and the issuer that functions use under `sam local`.",
         allow_abbrev=False,

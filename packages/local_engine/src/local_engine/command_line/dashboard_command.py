@@ -11,7 +11,7 @@ import webbrowser
 from collections.abc import Sequence
 
 from local_engine.cloudwatch.dashboard_page import DASHBOARD_PATH
-from local_engine.command_line.arguments import parse_port
+from local_engine.command_line.arguments import CommandParser, parse_port
 from local_engine.command_line.run_command import HOST, run
 
 _ANSWER_SECONDS = 5.0
@@ -24,7 +24,7 @@ def open_dashboard(arguments: Sequence[str]) -> None:
     Raises:
         SystemExit: as `local-engine run`, if the engine cannot start.
     """
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="local-engine dashboard",
         description="Open the dashboard of the engine at a port. If none answers, start it as `run` does.",
         epilog="Further arguments are those of `local-engine run`.",

@@ -19,8 +19,8 @@ from local_engine.building.search_paths import Builder
 from local_engine.cloudwatch.dashboard_page import create_dashboard_routes
 from local_engine.cloudwatch.emf import summarize_record
 from local_engine.cloudwatch.monitoring import Monitoring
-from local_engine.command_line.arguments import add_template_options, parse_count, parse_port, parse_seconds
-from local_engine.command_line.start_summary import mint_demo_token, show_start
+from local_engine.command_line.arguments import CommandParser, add_template_options, parse_count, parse_port, parse_seconds
+from local_engine.command_line.start_summary import mint_user_token, show_start
 from local_engine.console import Console
 from local_engine.engine import AsgiApplication, Engine
 from local_engine.functions.pool import FunctionSettings
@@ -31,7 +31,7 @@ from local_engine.issuer.access_tokens import ISSUER_PATH, issuer_url
 from local_engine.issuer.machine_client import keep_machine_client
 from local_engine.issuer.openid_provider import create_issuer
 from local_engine.observer import Observers
-from local_engine.page.api_page import create_page
+from local_engine.page.local_pages import create_pages
 from local_engine.services.aws_services import (
     Services,
     ServicesError,
@@ -73,7 +73,7 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="local-engine run", description="Serve the HTTP APIs of a SAM template.", allow_abbrev=False
     )
     add_template_options(parser)
@@ -244,6 +244,6 @@ def _create_local_application(
         Mount(LAMBDA_PATH, invoke_api),
     ]
     if api is not None:
-        routes.append(Mount("/", create_page(api.document, issuer, partial(mint_demo_token, port, project))))
+        routes.append(Mount("/", create_pages(api.document, issuer, partial(mint_user_token, port, project))))
     # The page holds a token.
     return LocalNamesOnly(Router(routes), is_loopback_name)

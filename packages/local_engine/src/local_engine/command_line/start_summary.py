@@ -1,18 +1,17 @@
-"""What a started engine tells the user: routes, an example request, and where the local pages are."""
+"""What a started engine tells the user: the start page, routes, an example request, and what programs need."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from local_engine.cloudwatch.dashboard import DASHBOARD
-from local_engine.cloudwatch.dashboard_page import DASHBOARD_PATH
 from local_engine.console import Console
 from local_engine.engine import Engine
 from local_engine.gateway.http_api import Gateway
 from local_engine.issuer.access_tokens import AUDIENCE, issuer_url, load_signing_key, mint_token
 from local_engine.issuer.machine_client import describe_environment
+from local_engine.page.local_pages import START_PATH
 from local_engine.template.stack import Stack
 
-_DEMO_USER = "demo"
+_EXAMPLE_USER = "demo"
 
 
 def show_start(console: Console, stack: Stack, engine: Engine, endpoint: str, lambda_endpoint: str) -> None:
@@ -23,7 +22,8 @@ def show_start(console: Console, stack: Stack, engine: Engine, endpoint: str, la
     for api, (port, gateway) in zip(stack.apis, engine.gateways.items(), strict=True):
         prefix = "" if api.stage == "$default" else f"/{api.stage}"
         url = f"http://127.0.0.1:{port}"
-        console.show(f"\n{api.logical_id} is served at {url}{prefix}\n")
+        console.show(f"\nStart page     {url}{START_PATH}  (API page, dashboard, tokens)\n")
+        console.show(f"{api.logical_id} is served at {url}{prefix}\n")
         width = max((len(route.key) for route in gateway.table.routes), default=0)
         for route in gateway.table.routes:
             if route.refusal:
@@ -35,10 +35,8 @@ def show_start(console: Console, stack: Stack, engine: Engine, endpoint: str, la
             console.show(f"\n  {_example_call(gateway, url + prefix, port, stack.project)}\n")
         else:
             console.show("  It has no routes.\n")
-        console.show(f"Documentation  {url}/_local/docs")
-        console.show(f"OpenAPI        {url}/_local/openapi.json")
-        if any(resource.type == DASHBOARD for resource in stack.resources.values()):
-            console.show(f"Dashboard      {url}{DASHBOARD_PATH}")
+        if origins := (api.cors or {}).get("allowOrigins"):
+            console.show(f"Allowed origin {', '.join(origins)}  (its web pages may call the API)")
         if any(route.authorizer for route in gateway.table.routes):
             console.show(f"Machine client {describe_environment(api, url + prefix, endpoint)}")
     console.show(f"AWS services   {endpoint}\nLambda         {lambda_endpoint}")
@@ -47,10 +45,10 @@ def show_start(console: Console, stack: Stack, engine: Engine, endpoint: str, la
     console.show("\nReady. Ctrl-C stops everything.\n")
 
 
-def mint_demo_token(port: int, project: Path, scopes: Sequence[str]) -> str:
-    """Return a token of the example user for the API on a port."""
+def mint_user_token(port: int, project: Path, subject: str, scopes: Sequence[str]) -> str:
+    """Return a token of a user for the API on a port."""
     key = load_signing_key(project)
-    return mint_token(key, issuer=issuer_url(port), audience=AUDIENCE, subject=_DEMO_USER, scopes=scopes)
+    return mint_token(key, issuer=issuer_url(port), audience=AUDIENCE, subject=subject, scopes=scopes)
 
 
 def _example_call(gateway: Gateway, url: str, port: int, project: Path) -> str:
@@ -64,4 +62,4 @@ def _example_call(gateway: Gateway, url: str, port: int, project: Path) -> str:
     path = "/" if route is None or route.path == "$default" else route.path
     if route is None or route.authorizer is None:
         return f"curl {url}{path}"
-    return f"curl -H 'Authorization: Bearer {mint_demo_token(port, project, route.scopes)}' {url}{path}"
+    return f"curl -H 'Authorization: Bearer {mint_user_token(port, project, _EXAMPLE_USER, route.scopes)}' {url}{path}"

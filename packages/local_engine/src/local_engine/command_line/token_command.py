@@ -2,11 +2,12 @@
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any
 
-from local_engine.command_line.arguments import add_project_option, parse_port
+from local_engine.command_line.arguments import CommandParser, add_project_option, parse_port
 from local_engine.issuer.access_tokens import AUDIENCE, TOKEN_SECONDS, issuer_url, load_signing_key, mint_token
 from local_engine.state import StateError
 
@@ -17,14 +18,14 @@ def print_token(arguments: Sequence[str]) -> None:
     Raises:
         SystemExit: with status 2 after a sentence, if an argument is invalid or the key cannot be read.
     """
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="local-engine token", description="Print an access token.", allow_abbrev=False
     )
-    parser.add_argument("--sub", default="demo", help="the user (default: demo)")
+    parser.add_argument("--sub", type=_parse_user, default="demo", help="the user (default: demo)")
     parser.add_argument("--scopes", default="", help="scopes, separated by spaces (default: none)")
     parser.add_argument(
         "--expires",
-        type=int,
+        type=_parse_expiry,
         default=TOKEN_SECONDS,
         metavar="SECONDS",
         help=f"seconds until it expires; negative for an expired token (default: {TOKEN_SECONDS})",
@@ -54,6 +55,18 @@ def print_token(arguments: Sequence[str]) -> None:
         claims=options.claims,
     )
     print(token)
+
+
+def _parse_user(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the user is empty; name one, such as demo")
+    return text
+
+
+def _parse_expiry(text: str) -> int:
+    if not re.fullmatch(r"-?[0-9]{1,9}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of seconds, such as {TOKEN_SECONDS} or -1")
+    return int(text)
 
 
 def _parse_claims(text: str) -> dict[str, Any]:

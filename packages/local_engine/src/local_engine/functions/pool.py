@@ -33,7 +33,7 @@ _INITIALIZATION_SECONDS = 10.0
 # What a function under a debugger believes to have left.
 _DEBUG_SECONDS = 24 * 60 * 60
 _CHUNK = 64 * 1024
-_COVERAGE = ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG")
+_COVERAGE = {"COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG"}
 
 
 class FunctionError(Exception):

@@ -1,5 +1,8 @@
 """Values of a template's parameters, and the rules that check them."""
 
+import contextlib
+import re
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -43,6 +46,9 @@ def read_parameters(template: Mapping[str, Any], given: Mapping[str, str], owner
         elif isinstance(allowed, list) and str(value) not in map(str, allowed):
             choices = ", ".join(map(str, allowed))
             problems.append(f"{owner}: parameter {name} is {value!r}; it must be one of {choices}.")
+        elif not _meets_constraints(value, declaration):
+            rule = declaration.get("ConstraintDescription") or "see the constraints in the template"
+            problems.append(f"{owner}: parameter {name} is {value!r}: {rule}.")
         else:
             values[name] = _convert(name, value, str(declaration.get("Type")), is_given=name in given)
     if len(missing) == 1:
@@ -61,8 +67,39 @@ def _convert(name: str, value: Any, kind: str, *, is_given: bool) -> Any:
         if not is_given:
             return Unresolved(f"parameter {name} stands for {value!r} in AWS's parameter store. Set it with {name}=….")
         kind = kind.removeprefix(_STORED)
-    is_list = kind.startswith(("CommaDelimitedList", "List<"))
-    return [entry.strip() for entry in str(value).split(",")] if is_list else str(value)
+    return _split(value) if _is_list(kind) else str(value)
+
+
+def _meets_constraints(value: Any, declaration: Mapping[str, Any]) -> bool:
+    """Return whether a value has the declared pattern, length and size ("Parameters", CloudFormation User Guide).
+
+    A constraint that cannot be read, such as a pattern in another dialect, is met.
+    """
+    kind = str(declaration.get("Type"))
+    entries = _split(value) if _is_list(kind) else [str(value)]
+    with contextlib.suppress(ValueError, TypeError, re.error):
+        pattern = re.compile(str(declaration.get("AllowedPattern", "(?s:.*)")))
+        shortest, longest = int(declaration.get("MinLength", 0)), int(declaration.get("MaxLength", sys.maxsize))
+        if not all(pattern.fullmatch(entry) and shortest <= len(entry) <= longest for entry in entries):
+            return False
+    if not kind.endswith(("Number", "Number>")):
+        return True
+    try:
+        numbers = [float(entry) for entry in entries]
+    except ValueError:
+        return False
+    with contextlib.suppress(ValueError, TypeError):
+        least, most = float(declaration.get("MinValue", "-inf")), float(declaration.get("MaxValue", "inf"))
+        return all(least <= number <= most for number in numbers)
+    return True
+
+
+def _is_list(kind: str) -> bool:
+    return kind.startswith(("CommaDelimitedList", "List<"))
+
+
+def _split(value: Any) -> list[str]:
+    return [entry.strip() for entry in str(value).split(",")]
 
 
 def _check_rules(template: Mapping[str, Any], values: Mapping[str, Any], owner: str) -> None:

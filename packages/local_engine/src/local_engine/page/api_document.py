@@ -1,23 +1,10 @@
-"""OpenAPI document of an API and a page to browse it: Swagger UI from a package, nothing from another host.
+"""OpenAPI document of an API, as clients and the API page read it."""
 
-The page is authorized as the example user from the start, so the reader can send a request at once.
-"""
-
-import importlib.util
-import json
 import re
-import secrets
-from collections.abc import Callable, Mapping, Sequence
-from html import escape
-from pathlib import Path
-from string import Template
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
-from starlette.routing import Route, Router
-
-from local_engine.issuer.access_tokens import CLIENT_ID, ISSUER_PATH
+from local_engine.issuer.access_tokens import ISSUER_PATH
 
 _TOKEN_ENDPOINT = f"{ISSUER_PATH}/oauth2/token"
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch")
@@ -26,54 +13,6 @@ _ANY_METHOD = f"{_EXTENSION}any-method"
 # What an HTTP API's document cannot say in OpenAPI's own words: API Gateway takes `tags` for AWS tags, and SAM writes
 # the security scheme. README.md describes these extensions.
 _TAGS, _SCOPES, _EVERY_OPERATION = "x-tags", "x-scopes", "x-every-operation"
-_ASSETS = {"swagger-ui.css": "css", "swagger-ui-bundle.js": "js"}
-_PAGE = Template(Path(__file__).with_name("api_page.html").read_text())
-
-
-def create_page(document: Mapping[str, Any], issuer: str, mint_demo_token: Callable[[Sequence[str]], str]) -> Router:
-    """Return an ASGI application for `/_local/docs` and `/_local/openapi.json`.
-
-    Args:
-        document: the OpenAPI document that the gateway serves.
-        issuer: the local issuer. The reader authorizes schemes that trust another one.
-        mint_demo_token: returns a token with the given scopes.
-    """
-
-    async def show_document(request: Request) -> Response:
-        return JSONResponse(describe_api(document, issuer, _origin(request)))
-
-    async def show_page(request: Request) -> Response:
-        described = describe_api(document, issuer, _origin(request))
-        schemes = {
-            name: scheme
-            for name, scheme in described.get("components", {}).get("securitySchemes", {}).items()
-            if scheme.get("type") == "oauth2"
-        }
-        scopes = _all_scopes(described)
-        demo = {"schemes": schemes, "scopes": scopes, "token": mint_demo_token(scopes), "clientId": CLIENT_ID}
-        nonce = secrets.token_urlsafe()
-        page = _PAGE.substitute(
-            title=escape(described["info"]["title"]), nonce=nonce, demo=json.dumps(demo).replace("<", "\\u003c")
-        )
-        policy = (
-            f"default-src 'self'; script-src 'self' 'nonce-{nonce}'; style-src 'self' 'unsafe-inline'; "
-            "img-src 'self' data:; frame-ancestors 'none'"
-        )
-        return HTMLResponse(page, headers={"Content-Security-Policy": policy, "Cache-Control": "no-store"})
-
-    async def show_asset(request: Request) -> Response:
-        name = request.path_params["name"]
-        if name not in _ASSETS:
-            return Response(status_code=404)
-        return FileResponse(_swagger_directory() / _ASSETS[name] / name)
-
-    return Router(
-        [
-            Route("/_local/docs", show_page),
-            Route("/_local/docs/{name}", show_asset),
-            Route("/_local/openapi.json", show_document),
-        ]
-    )
 
 
 def describe_api(document: Mapping[str, Any], issuer: str, origin: str) -> dict[str, Any]:
@@ -103,7 +42,7 @@ def describe_api(document: Mapping[str, Any], issuer: str, origin: str) -> dict[
         described["tags"] = tags
     descriptions = described.pop(_SCOPES, {})
     if schemes:
-        scopes = {scope: descriptions.get(scope, "") for scope in _all_scopes(described)}
+        scopes = {scope: descriptions.get(scope, "") for scope in list_scopes(described)}
         described["components"]["securitySchemes"] = {
             name: _describe_scheme(scheme, issuer, origin, scopes) for name, scheme in schemes.items()
         }
@@ -162,7 +101,8 @@ def _describe_scheme(scheme: Mapping[str, Any], issuer: str, origin: str, scopes
     return {"type": "oauth2", "flows": {"clientCredentials": flow}}
 
 
-def _all_scopes(document: Mapping[str, Any]) -> list[str]:
+def list_scopes(document: Mapping[str, Any]) -> list[str]:
+    """Return the scopes that the routes of an API ask for, sorted."""
     operations = [item[method] for item in document["paths"].values() for method in _METHODS if method in item]
     requirements = [entry for operation in operations for entry in operation.get("security", ())]
     return sorted({scope for requirement in requirements for scopes in requirement.values() for scope in scopes})
@@ -173,15 +113,3 @@ def _without_extensions(value: Any) -> Any:
         kept = value.items()
         return {name: _without_extensions(entry) for name, entry in kept if not str(name).startswith(_EXTENSION)}
     return [_without_extensions(entry) for entry in value] if isinstance(value, list) else value
-
-
-def _origin(request: Request) -> str:
-    return f"{request.url.scheme}://{request.url.netloc}"
-
-
-def _swagger_directory() -> Path:
-    # Importing the package would import Flask and pydantic for three static files.
-    package = importlib.util.find_spec("flask_openapi3_swagger")
-    if package is None or not package.submodule_search_locations:
-        raise FileNotFoundError("The package flask-openapi3-swagger is not installed.")
-    return Path(package.submodule_search_locations[0]) / "templates" / "swagger"

@@ -1,0 +1,71 @@
+import { explainAccess, readApi, showUser } from "./session.js";
+
+const dark = matchMedia("(prefers-color-scheme: dark)");
+
+function followScheme() {
+  document.documentElement.classList.toggle("dark-mode", dark.matches);
+}
+
+// The page shows one server, which is this one, and the user above it stands for the dialog for tokens.
+const simplify = ({ React }) => ({
+  wrapComponents: {
+    ServersContainer: () => () => null,
+    authorizeBtn: () => () => null,
+    authorizeOperationBtn: () => () => null,
+    operations: (Original) => (props) => React.createElement(
+      "section", { className: "requests" }, React.createElement("h2", null, "Requests"), React.createElement(Original, props),
+    ),
+    DeepLink: () => ({ text }) => React.createElement("span", null, text),
+  },
+});
+
+// The gateway wants one of a route's scopes.
+function nameScopes(described) {
+  for (const operation of Object.values(described.paths).flatMap((item) => Object.values(item))) {
+    const scopes = (operation.security ?? []).flatMap((requirement) => Object.values(requirement).flat());
+    if (scopes.length) operation.description = `${operation.description ?? ""}\n\nScope: ${scopes.map((scope) => `\`${scope}\``).join(" or ")}`;
+  }
+}
+
+// Swagger UI leaves these without a name, out of the keyboard's reach, or at a wrong level of headings.
+function mend(page) {
+  const each = (selector, change) => page.querySelectorAll(selector).forEach(change);
+  each(".copy-to-clipboard button", (button) => button.setAttribute("aria-label", "Copy"));
+  each(".model-box-control", (button) => button.textContent || button.setAttribute("aria-label", "Show or hide the properties"));
+  each(".body-param__text", (text) => text.setAttribute("aria-label", "Request body"));
+  each("[role=region]", (region) => region.setAttribute("aria-label", region.id.replaceAll("_", " ")));
+  each("pre.microlight", (text) => text.setAttribute("tabindex", "0"));
+  const isGrouped = page.querySelector(".opblock-tag:not(#operations-tag-default)");
+  for (const level of [4, 5]) each(`h${level}`, (heading) => heading.setAttribute("aria-level", isGrouped ? level : level - 1));
+}
+
+async function show() {
+  const api = await readApi();
+  nameScopes(api.described);
+  document.title = `${api.described.info.title} – API page`;
+  const ui = SwaggerUIBundle({
+    dom_id: "#page",
+    spec: api.described,
+    deepLinking: true,
+    tryItOutEnabled: true,
+    syntaxHighlight: { theme: "tomorrow-night" },
+    validatorUrl: null,
+    plugins: Object.keys(api.local).length ? [simplify] : [],
+    // An answer comes from the API, not from the browser's cache.
+    requestInterceptor: (request) => Object.assign(request, { cache: "no-store" }),
+  });
+  const page = document.querySelector("#page");
+  new MutationObserver(() => mend(page)).observe(page, { childList: true, subtree: true });
+  const place = document.querySelector("#user");
+  if (explainAccess(place, api)) {
+    showUser(place, api, (token, user) => {
+      for (const [name, schema] of Object.entries(api.local)) {
+        ui.authActions.authorizeOauth2({ auth: { name, schema, scopes: user.scopes }, token: { access_token: token, token_type: "Bearer" } });
+      }
+    });
+  }
+}
+
+dark.addEventListener("change", followScheme);
+followScheme();
+show();

@@ -1,0 +1,127 @@
+"""Local pages of an API: a start page, and the API page, which is Swagger UI from a package. Nothing is from another host.
+
+Both know who sends their requests: the example user at first, and any other that the reader chooses.
+"""
+
+import importlib.util
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Route, Router
+
+from local_engine.issuer.access_tokens import TOKEN_SECONDS
+from local_engine.page.api_document import describe_api, list_scopes
+
+START_PATH = "/_local/"
+_PAGES = {START_PATH: "start_page.html", "/_local/docs": "api_page.html"}
+_FILES = {
+    "style.css": "text/css",
+    "start_page.css": "text/css",
+    "start_page.js": "text/javascript",
+    "api_page.css": "text/css",
+    "api_page.js": "text/javascript",
+    "session.js": "text/javascript",
+}
+_SWAGGER_FILES = {"swagger-ui.css": "css", "swagger-ui-bundle.js": "js"}
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+}
+_LARGEST_REQUEST = 64 * 1024
+
+
+def create_pages(document: Mapping[str, Any], issuer: str, mint_token: Callable[[str, Sequence[str]], str]) -> Router:
+    """Return an ASGI application for the pages, their files, the API's document and the tokens of the pages' user.
+
+    Args:
+        document: the OpenAPI document that the gateway serves.
+        issuer: the local issuer. The reader authorizes schemes that trust another one.
+        mint_token: returns a token of a user with the given scopes.
+    """
+
+    async def show_page(request: Request) -> Response:
+        return _send_file(_PAGES[request.url.path], "text/html")
+
+    async def show_file(request: Request) -> Response:
+        name = request.path_params["name"]
+        return _send_file(name, _FILES[name]) if name in _FILES else Response(status_code=404)
+
+    async def show_swagger_file(request: Request) -> Response:
+        name = request.path_params["name"]
+        if name not in _SWAGGER_FILES:
+            return Response(status_code=404)
+        return FileResponse(_swagger_directory() / _SWAGGER_FILES[name] / name)
+
+    async def show_document(request: Request) -> Response:
+        return JSONResponse(describe_api(document, issuer, _origin(request)), headers=_HEADERS)
+
+    async def give_token(request: Request) -> Response:
+        known = list_scopes(describe_api(document, issuer, _origin(request)))
+        try:
+            subject, scopes = _read_user(await _read_body(request), known)
+        except ValueError as error:
+            return JSONResponse({"error": str(error)}, status_code=400, headers=_HEADERS)
+        token = {"access_token": mint_token(subject, scopes), "token_type": "Bearer", "expires_in": TOKEN_SECONDS}
+        return JSONResponse(token, headers=_HEADERS)
+
+    return Router(
+        [
+            *(Route(path, show_page) for path in _PAGES),
+            Route("/_local/openapi.json", show_document),
+            Route("/_local/token", give_token, methods=["POST"]),
+            Route("/_local/docs/{name}", show_swagger_file),
+            Route("/_local/{name}", show_file),
+        ]
+    )
+
+
+def _send_file(name: str, media_type: str) -> Response:
+    return FileResponse(Path(__file__).with_name(name), media_type=media_type, headers=_HEADERS)
+
+
+async def _read_body(request: Request) -> bytes:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _LARGEST_REQUEST:
+            raise ValueError("The request is too large.")
+    return bytes(body)
+
+
+def _read_user(body: bytes, known: Sequence[str]) -> tuple[str, Sequence[str]]:
+    """Return the user and scopes of a request for a token.
+
+    Raises:
+        ValueError: the request is invalid. The message is a sentence.
+    """
+    try:
+        user = json.loads(body)
+    except (ValueError, RecursionError):
+        user = None
+    match user:
+        case {"sub": str(subject), "scopes": [*scopes]} if subject.strip():
+            if unknown := [scope for scope in scopes if scope not in known]:
+                raise ValueError(f"No route of the API has the scope {unknown[0]!r}.")
+            return subject, scopes
+        case _:
+            raise ValueError("A token needs a user and a list of scopes: {'sub': 'demo', 'scopes': []}.")
+
+
+def _origin(request: Request) -> str:
+    return f"{request.url.scheme}://{request.url.netloc}"
+
+
+def _swagger_directory() -> Path:
+    # Importing the package would import Flask and pydantic for static files.
+    package = importlib.util.find_spec("flask_openapi3_swagger")
+    if package is None or not package.submodule_search_locations:
+        raise FileNotFoundError("The package flask-openapi3-swagger is not installed.")
+    return Path(package.submodule_search_locations[0]) / "templates" / "swagger"

@@ -1,0 +1,73 @@
+import { explainAccess, make, readApi, showUser } from "./session.js";
+
+const METHODS = ["get", "post", "put", "patch", "delete", "head", "options"];
+
+function listRoutes(described) {
+  return Object.entries(described.paths).flatMap(([path, item]) => METHODS.filter((method) => method in item).map(
+    (method) => ({ method, path, operation: item[method] }),
+  ));
+}
+
+function describeAccess(operation) {
+  const scopes = (operation.security ?? []).flatMap((requirement) => Object.values(requirement).flat());
+  if (scopes.length) return `Scope ${scopes.join(" or ")}`;
+  return operation.security?.length ? "Any valid token" : "Open: needs no token";
+}
+
+function describeRoute({ method, path, operation }) {
+  const group = (operation.tags ?? ["default"])[0];
+  const link = operation.operationId ? `/_local/docs#/${encodeURIComponent(group)}/${encodeURIComponent(operation.operationId)}` : "/_local/docs";
+  return make(
+    "li", {},
+    make("span", { class: `method ${method}` }, method.toUpperCase()),
+    make("a", { href: link }, make("code", {}, path)),
+    make("span", {}, operation.summary ?? operation.operationId ?? "", make("span", { class: "scopes faint" }, describeAccess(operation))),
+  );
+}
+
+// The first route that needs neither a body nor a path variable.
+function describeCommand(routes, token) {
+  const route = routes.find(({ method, path }) => method === "get" && !path.includes("{")) ?? routes[0];
+  const method = route.method === "get" ? "" : `-X ${route.method.toUpperCase()} `;
+  return `curl ${method}-H 'Authorization: Bearer ${token}' ${location.origin}${route.path}`;
+}
+
+function copyOnClick(id, text) {
+  document.querySelector(id).onclick = async () => {
+    await navigator.clipboard.writeText(text);
+    document.querySelector("#copied").textContent = "Copied.";
+  };
+}
+
+function describeAlarms(alarms) {
+  if (!alarms.length) return "Graphs, live. The template has no alarms.";
+  const on = alarms.filter((alarm) => alarm.state === "ALARM").length;
+  const several = alarms.length === 1 ? "1 alarm" : `${alarms.length} alarms`;
+  return `Graphs and ${several}, live. ${on === 0 ? "All is quiet." : on === 1 ? "1 alarm is on." : `${on} alarms are on.`}`;
+}
+
+async function show() {
+  const api = await readApi();
+  const { described } = api;
+  const routes = listRoutes(described);
+  document.title = `${described.info.title} – local engine`;
+  document.querySelector("#title").textContent = described.info.title;
+  document.querySelector("#url").textContent = location.origin;
+  document.querySelector("#routes").replaceChildren(...routes.map(describeRoute));
+  const place = document.querySelector("#user");
+  if (explainAccess(place, api)) {
+    showUser(place, api, (token) => {
+      const command = describeCommand(routes, token);
+      document.querySelector("#access").hidden = false;
+      document.querySelector("#command").textContent = command.replace(token, `${token.slice(0, 12)}…`);
+      document.querySelector("#token").textContent = token;
+      document.querySelector("#copied").textContent = "";
+      copyOnClick("#copy-command", command);
+      copyOnClick("#copy-token", token);
+    });
+  }
+  const answer = await fetch("/_local/alarms.json", { cache: "no-store" });
+  document.querySelector("#alarms").textContent = describeAlarms((await answer.json()).alarms);
+}
+
+show();
