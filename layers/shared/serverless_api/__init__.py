@@ -46,6 +46,7 @@ __all__ = [
     "SettingError",
     "Unauthorized",
     "UnprocessableContent",
+    "UnsupportedMediaType",
     "count",
     "current_deadline",
     "dump_json",
@@ -80,6 +81,7 @@ if TYPE_CHECKING:
         ServiceUnavailable,
         Unauthorized,
         UnprocessableContent,
+        UnsupportedMediaType,
     )
     from serverless_api.http.identity import Caller
     from serverless_api.http.request import Request
@@ -101,7 +103,7 @@ else:
         "http.endpoint": "endpoint",
         "http.errors": (
             "APIError BadRequest Conflict ContentTooLarge Forbidden NotFound PreconditionFailed Problem"
-            " ServiceUnavailable Unauthorized UnprocessableContent"
+            " ServiceUnavailable Unauthorized UnprocessableContent UnsupportedMediaType"
         ),
         "http.identity": "Caller",
         "http.request": "Request",
