@@ -26,11 +26,16 @@ for _name in ("boto3", "botocore", "urllib3"):
     logging.getLogger(_name).setLevel(logging.INFO)
 
 MAX_LOG_TEXT = 16_000
-"""How many characters a text in a log line may have. CloudWatch splits lines above 256 KB, and then they are not JSON."""
+"""How many characters a text in a log line may have. Lambda splits long lines, and their parts are not JSON."""
 
 
 def _write_line(line: dict[str, Any]) -> str:
-    return json.dumps(_cut_texts(line), default=str, separators=(",", ":"), ensure_ascii=False)
+    return json.dumps(_cut_texts(line), default=_describe, separators=(",", ":"), ensure_ascii=False)
+
+
+def _describe(value: object) -> str:
+    """Return the text of what JSON has no value for, such as an exception."""
+    return str(_cut_texts(str(value)))
 
 
 def _cut_texts(value: Any) -> Any:
