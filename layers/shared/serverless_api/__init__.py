@@ -53,6 +53,7 @@ __all__ = [
     "SharedCircuit",
     "Unauthorized",
     "UnprocessableContent",
+    "UnsupportedMediaType",
     "count",
     "current_deadline",
     "dump_json",
@@ -87,6 +88,7 @@ if TYPE_CHECKING:
         ServiceUnavailable,
         Unauthorized,
         UnprocessableContent,
+        UnsupportedMediaType,
     )
     from serverless_api.http.identity import Caller
     from serverless_api.http.preconditions import Preconditions
@@ -111,7 +113,7 @@ else:
         "http.endpoint": "endpoint",
         "http.errors": (
             "APIError BadRequest Conflict ContentTooLarge Forbidden NotFound PreconditionFailed Problem"
-            " ServiceUnavailable Unauthorized UnprocessableContent"
+            " ServiceUnavailable Unauthorized UnprocessableContent UnsupportedMediaType"
         ),
         "http.identity": "Caller",
         "http.preconditions": "Preconditions",

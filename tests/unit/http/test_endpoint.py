@@ -5,6 +5,7 @@ import json
 import pdb  # noqa: T100 - what is tested
 import sys
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -63,6 +64,50 @@ def test_errors_of_the_store_become_responses(call, name, arguments, status):
     answer = call(fail)
     assert answer["statusCode"] == status
     assert answer["headers"].get("Retry-After") == ("7" if status == 503 else None)
+
+
+@pytest.mark.parametrize(
+    ("number", "is_storable"),
+    [
+        (Decimal("1E400"), False),
+        (Decimal("-1E126"), False),
+        (Decimal("1E-131"), False),
+        (Decimal("1E1000000000"), False),
+        (10**38 + 1, False),
+        (10**4000, False),
+        (Decimal("1." + "1" * 38), False),
+        (Decimal("9." + "9" * 37 + "E125"), True),
+        (Decimal("1E-130"), True),
+        (Decimal("0E400"), True),
+        (Decimal("1." + "0" * 50), True),
+        (10**125, True),
+        (-(10**38) + 1, True),
+    ],
+)
+def test_a_number_that_the_table_does_not_have_is_the_callers_fault(call, number, is_storable):
+    def store(request):
+        from serverless_api import Response
+        from serverless_api.storage import table
+
+        assert table._encode_item({"n": number})["n"].keys() == {"N"}
+        return Response(204)
+
+    answer = call(store)
+    assert answer["statusCode"] == (204 if is_storable else 400)
+    assert is_storable or "38 digits" in answer["body"]
+
+
+def test_a_failure_leaves_a_line_that_cloudwatch_keeps_whole(call, capsys):
+    def fail(request):
+        raise KeyError("x" * 1_000_000)
+
+    assert call(fail)["statusCode"] == 500
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if '"ERROR"' in line]
+    assert len(line) < 100_000
+    exception = json.loads(line)["exception"]
+    assert exception.startswith("Traceback")
+    assert "…" in exception
+    assert exception.endswith("x'")
 
 
 def test_quitting_the_debugger_ends_the_handler(call, monkeypatch):

@@ -1,4 +1,5 @@
 import json
+from decimal import Decimal
 
 import pytest
 from hypothesis import given, settings
@@ -96,6 +97,42 @@ def test_every_place_is_named_by_its_path():
     }
 
 
+@pytest.mark.parametrize(
+    ("number", "is_whole"),
+    [
+        (Decimal("1E1000000000"), True),
+        (Decimal("1E-1000000000"), False),
+        (Decimal("1" * 5000 + ".0"), True),
+        (Decimal("1" * 5000 + ".1"), False),
+        (Decimal("-0"), True),
+    ],
+)
+def test_a_number_of_any_size_is_whole_or_not(number, is_whole):
+    assert list(validation.find_problems(number, {"type": "integer"})) == (
+        [] if is_whole else [Problem("body", "must be a whole number")]
+    )
+
+
+def test_a_long_name_is_not_copied_for_each_part_below_it():
+    schema = {"additionalProperties": {"additionalProperties": {"type": "string"}}}
+    value = {"n" * 1_000_000: dict.fromkeys(map(str, range(100_000)), "")}
+    value["n" * 1_000_000]["last"] = 1
+    (problem,) = validation.find_problems(value, schema)
+    assert problem.field.endswith("n….last")
+    assert len(problem.field) < 400
+
+
+def test_choices_are_written_as_json():
+    assert list(validation.find_problems(1, {"enum": ["a", None, True, Decimal("1.10")]})) == [
+        Problem("body", "must be one of a, null, true, 1.10")
+    ]
+
+
+def test_problems_are_found_as_they_are_asked_for():
+    problems = validation.find_problems([0] * 1_000_000, {"items": {"type": "string"}})
+    assert next(problems) == Problem("[0]", "must be a string")
+
+
 def test_a_value_that_is_wrong_as_a_whole_is_called_what_the_caller_says():
     assert list(validation.find_problems(1, {"type": "object"}, "query")) == [Problem("query", "must be an object")]
 
@@ -108,6 +145,8 @@ def test_a_value_that_is_wrong_as_a_whole_is_called_what_the_caller_says():
         ({"type": "array", "items": {"uniqueItems": True}}, "uniqueItems"),
         ({"type": "object", "additionalProperties": {"exclusiveMinimum": 0}}, "exclusiveMinimum"),
         ({"$ref": "#/components/schemas/Resource"}, r"\$ref"),
+        ({"type": "object", "properties": {"a": {"pattern": r"(a)\1"}}}, r"Refused\.a has a pattern that has groupref"),
+        ({"pattern": "("}, "is not a regular expression"),
     ],
 )
 def test_a_model_with_a_keyword_that_is_not_checked_is_refused(tmp_path, monkeypatch, schema, keyword):

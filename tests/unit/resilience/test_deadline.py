@@ -211,3 +211,27 @@ def test_a_trace_function_that_is_not_a_debuggers_stops_no_time():
             time.sleep(LONG)
     finally:
         sys.settrace(tracer)
+
+
+def test_a_call_into_c_that_does_not_end_is_in_the_log(capfd):
+    def wait_unresponsively() -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
+        try:
+            time.sleep(1.0)
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
+
+    with pytest.raises(DeadlineExceeded), invocation_deadline(Context(1_000)):
+        wait_unresponsively()
+    written = capfd.readouterr().err
+    assert "Timeout (0:00:00.7" in written
+    assert "in wait_unresponsively" in written
+
+
+def test_an_invocation_that_ends_in_time_leaves_nothing_in_the_log(capfd):
+    with invocation_deadline(Context(1_050)):
+        pass
+    with pytest.raises(DeadlineExceeded), invocation_deadline(Context(850)):
+        time.sleep(LONG)
+    time.sleep(1.0)
+    assert capfd.readouterr().err == ""

@@ -1,4 +1,5 @@
 import base64
+import gzip
 import json
 import re
 from datetime import UTC, datetime
@@ -155,6 +156,9 @@ def test_of_a_name_given_twice_the_last_counts(api):
         "application/json; charset=utf-8",
         'application/json;charset="UTF-8"',
         " application/json ",
+        "application/json;",
+        "application/json ; ; charset=UTF-8 ;",
+        'APPLICATION/JSON;profile="a;b\\"c";version=1;Charset="utf-8"',
     ],
 )
 def test_json_is_accepted_however_it_is_spelt(api, media_type):
@@ -172,11 +176,58 @@ def test_json_is_accepted_however_it_is_spelt(api, media_type):
         "application/json; charset=latin-1",
         "application/json,text/plain",
         "application/x-www-form-urlencoded",
+        "application/json, application/json",
+        "application/json charset=utf-8",
+        "application/json; charset",
+        'application/json; charset="utf-8',
+        "application/json; charset=utf-8; charset=utf-16",
     ],
 )
 def test_another_content_type_is_refused(api, media_type):
     answer = api.create(headers={"Content-Type": media_type})
     assert (answer.status, set(answer.problems)) == (400, {"Content-Type"})
+
+
+@pytest.mark.parametrize("charset", ["utf-16", "iso-8859-1", '"us-ascii"', "utf8", '""'])
+def test_another_charset_is_named_as_what_is_wrong(api, charset):
+    answer = api.create(headers={"Content-Type": f"application/json; charset={charset}"})
+    assert (answer.status, answer.problems) == (400, {"Content-Type": "must have the charset utf-8, or none"})
+
+
+def test_a_long_content_type_takes_linear_time(api):
+    for header in ("application/json" + ";" * 9_000 + "x", "application/json" + " " * 9_000 + '; a="' + "\\" * 9_001):
+        assert api.create(headers={"Content-Type": header}).status == 400
+
+
+@pytest.mark.parametrize("coding", ["gzip", "GZIP", "br", "deflate", "identity, gzip", "aws-chunked"])
+def test_a_compressed_body_is_refused(api, coding):
+    answer = api.create(gzip.compress(b'{"name": "x", "type": "A"}'), headers={"Content-Encoding": coding})
+    assert (answer.status, set(answer.problems)) == (415, {"Content-Encoding"})
+    assert answer.headers["accept-encoding"] == "identity"
+
+
+@pytest.mark.parametrize("coding", ["", "identity", " Identity "])
+def test_a_body_that_is_declared_uncompressed_is_read(api, coding):
+    assert api.create(headers={"Content-Encoding": coding}).status == 201
+
+
+def test_only_the_first_problems_are_listed(api):
+    body = {"name": "x", "type": "A"}
+    exact = api.create(body | {f"unknown{number}": 0 for number in range(100)})
+    assert (len(exact.problems), exact.json()["error"]) == (100, "The request is not valid")
+    more = api.create(body | {f"unknown{number}": 0 for number in range(120_000)})
+    assert more.status == 400
+    assert list(more.problems) == list(exact.problems)
+    assert more.json()["error"] == "The request is not valid. There are more problems than the 100 listed here"
+
+
+@pytest.mark.parametrize("character", ["x", "\x01", '"', "😀"])
+def test_what_a_caller_sent_is_quoted_in_part(api, character):
+    answer = api.create({"name": "x", "type": "A"} | {f"{number}{character * 50_000}": 0 for number in range(101)})
+    assert answer.status == 400
+    assert {len(field) for field in answer.problems} == {300}
+    assert all(field.endswith("…") for field in answer.problems)
+    assert len(answer.body) < 500_000
 
 
 def test_a_body_without_content_type_is_refused(api):
@@ -238,6 +289,12 @@ def test_a_resource_over_400_kb_is_too_large(api, character, headers):
         "-99999999999999999999999999999999999999",
         "9007199254740993",
         "123456789012345678901234567890123456789012345678901234567890",
+        "-0",
+        "1e2",
+        "1E+2",
+        "-2.50E-400",
+        "0.0000001",
+        "0e0",
     ],
 )
 def test_a_number_comes_back_as_it_was_written(api, number):

@@ -87,7 +87,38 @@ def test_a_forgotten_key_takes_another_body(api, clock):
     assert api.create({"name": "other", "type": "C"}, headers=KEY).status == 201
 
 
-@pytest.mark.parametrize("key", ["", " ", "a b", "a\tb", "ü", "a" * 256, "\u0000", "a\n"])
+def test_the_order_of_members_does_not_make_another_body(api):
+    first = api.create('{"name":"x","type":"A","metadata":{"a":1,"b":[{"c":1,"d":2}]}}', headers=KEY)
+    again = api.create('{"metadata":{"b":[{"d":2,"c":1}],"a":1},"type":"A","name":"x"}', headers=KEY)
+    assert (again.status, again.json()) == (201, first.json())
+    assert api.create('{"name":"x","type":"A","metadata":{"a":1,"b":[]}}', headers=KEY).status == 422
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("k", '"k"'), ('"k"', " k\t"), ('" a, b "', '" a, b "'), ("a\\b", '"a\\\\b"'), ("a" * 255, f'"{"a" * 255}"')],
+)
+def test_a_key_is_the_same_with_and_without_quotes(api, first, second):
+    created = api.create(headers={**KEY, "Idempotency-Key": first})
+    assert created.status == 201
+    assert api.create(headers={**KEY, "Idempotency-Key": second}) == created
+    assert count(api) == 1
+
+
+def test_quoted_keys_differ_by_every_character(api):
+    keys = ('"k"', '"k "', '" k"', '"k,"', '"k\\""', '"k\\\\"', '"K"')
+    assert len({api.create(headers={"Idempotency-Key": key}).json()["id"] for key in keys}) == len(keys)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("", " ", "a b", "a\tb", "ü", "a" * 256, "\u0000", "a\n"),
+        # The gateway joins two header lines with a comma.
+        *("a,b", "a, b", '"a","b"', '"a", "a"', ","),
+        *('""', '"', '"a', 'a"', '"a"b', '"a\\"', '"\\n"', '"ü"', '"a\nb"', f'"{"a" * 256}"', '"a";b=1'),
+    ],
+)
 def test_a_malformed_key_is_refused(api, key):
     answer = api.create(headers={"Idempotency-Key": key})
     assert (answer.status, set(answer.problems)) == (400, {"Idempotency-Key"})

@@ -160,7 +160,7 @@ class Collection:
             item = self._complete(draft)
             table.put_item(item, "attribute_not_exists(#pk)")
         else:
-            first = self._create_once(draft, dump_json(fields), key)
+            first = self._create_once(draft, fields, key)
             item = {**draft, **first, "updatedAt": first["createdAt"]}
         # A replay has the version that the first request wrote.
         if item["version"] == draft["version"]:
@@ -292,7 +292,7 @@ class Collection:
     def _complete(self, draft: table.Item) -> table.Item:
         return {**draft, **self.derive(Entity(self, draft))}
 
-    def _create_once(self, draft: table.Item, content: str, key: str) -> table.Item:
+    def _create_once(self, draft: table.Item, content: dict[str, Any], key: str) -> table.Item:
         try:
             return idempotency.write_once(
                 draft["pk"],

@@ -17,7 +17,7 @@ from serverless_api.http.request import Request, read_correlation_id
 from serverless_api.http.response import Response, make_error_response
 from serverless_api.http.warm_up import answer_warm_up, is_warm_up
 from serverless_api.resilience.deadline import DeadlineExceeded, invocation_deadline
-from serverless_api.storage.table import ItemTooLarge, TableUnavailable
+from serverless_api.storage.table import ItemTooLarge, NumberNotStorable, TableUnavailable
 from serverless_api.telemetry.observability import is_cold_start, logger, name_caller, report_request, start_request
 
 if settings.STARTS_FROM_SNAPSHOT:
@@ -90,6 +90,8 @@ def _to_api_error(error: BaseException) -> APIError:
             return error
         case ItemTooLarge():
             return ContentTooLarge("The content is larger than the 400 KB that can be stored")
+        case NumberNotStorable():
+            return BadRequest("A number has more than 38 digits, or is too large or too small to be stored")
         case TableUnavailable():
             unavailable = ServiceUnavailable(retry_after=error.retry_after)
             logger.exception(unavailable.message)

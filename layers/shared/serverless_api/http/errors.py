@@ -5,7 +5,14 @@ exception that leaves a handler becomes a 500, and only the log has its cause.
 """
 
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import NamedTuple
+
+MAX_DETAILS = 100
+"""How many problems a response lists. With `MAX_TEXT` it keeps a response below Lambda's limit of 6 MB."""
+
+MAX_TEXT = 300
+"""How many characters the message, and each field and problem, may have in a response."""
 
 
 class Problem(NamedTuple):
@@ -15,21 +22,31 @@ class Problem(NamedTuple):
     problem: str
 
 
+def shorten(text: str) -> str:
+    """Return a text, cut to `MAX_TEXT` characters: what a caller sent can be long."""
+    return text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 1]}…"
+
+
 class APIError(Exception):
     """A response other than the requested one.
 
     Args:
         message: what is wrong, for a person. The caller sees it, so it never includes a cause or a secret.
-        details: the invalid parts of the request.
+        details: the invalid parts of the request. If there are more than `MAX_DETAILS`, the message says so.
         headers: additional response headers.
     """
 
     status = 500
 
     def __init__(self, message: str, details: Iterable[Problem] = (), headers: Mapping[str, str] | None = None) -> None:
+        message = shorten(message)
+        # The rest is not even looked for.
+        problems = tuple(islice(details, MAX_DETAILS + 1))
+        if len(problems) > MAX_DETAILS:
+            message += f". There are more problems than the {MAX_DETAILS} listed here"
         super().__init__(message)
         self.message = message
-        self.details = tuple(details)
+        self.details = tuple(Problem(shorten(field), shorten(problem)) for field, problem in problems[:MAX_DETAILS])
         self.headers = dict(headers or {})
 
 
@@ -73,6 +90,12 @@ class ContentTooLarge(APIError):
     """The content is larger than can be stored (RFC 9110, section 15.5.14)."""
 
     status = 413
+
+
+class UnsupportedMediaType(APIError):
+    """The content is encoded in a way that is not supported (RFC 9110, section 15.5.16)."""
+
+    status = 415
 
 
 class UnprocessableContent(APIError):

@@ -64,7 +64,10 @@ def identify_caller(event: Mapping[str, Any]) -> Caller:
     if not is_text(subject) or not 0 < len(subject) <= MAX_SUBJECT_LENGTH:
         raise _unauthorized()
     # The gateway lists scopes only if the route requires any; the claim has all of them.
-    scopes = [*(authorizer.get("scopes") or ()), *str(claims.get("scope") or "").split(" ")]
+    scopes = list(authorizer.get("scopes") or ())
+    # Only the space separates scopes (RFC 6749, section 3.3), and only text is one.
+    if isinstance(scope := claims.get("scope"), str):
+        scopes += scope.split(" ")
     for name in _LIST_CLAIMS:
         scopes += _read_list(claims.get(name))
     return Caller(subject, frozenset(filter(None, scopes)))
@@ -74,7 +77,7 @@ def _read_list(claim: object) -> list[str]:
     """Return the entries of a claim: a list, which the gateway writes as `[a b]`, or names separated by spaces."""
     if isinstance(claim, list):
         return [entry for entry in claim if isinstance(entry, str)]
-    return str(claim or "").removeprefix("[").removesuffix("]").split(" ")
+    return claim.removeprefix("[").removesuffix("]").split(" ") if isinstance(claim, str) else []
 
 
 def _unauthorized() -> Unauthorized:

@@ -8,17 +8,20 @@ import binascii
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
-from serverless_api.http.errors import BadRequest, Problem
+from serverless_api.http.content import check_coding, check_media_type
+from serverless_api.http.errors import MAX_DETAILS, BadRequest, Problem
 from serverless_api.http.identity import Caller
 from serverless_api.http.preconditions import Preconditions, read_preconditions
 from serverless_api.http.validation import find_problems, load_model
 from serverless_api.storage.json_text import InvalidJSON, parse_json
 
-# JSON's media type, with the only charset that JSON has (RFC 8259, sections 8.1 and 11).
-_JSON_MEDIA_TYPE = re.compile(r'application/json\s*(;\s*charset="?utf-8"?\s*)?', re.IGNORECASE)
-_IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
+# A string of structured fields (RFC 9651, section 3.3.3), or the same without quotes.
+_QUOTED_KEY = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*+)"')
+_BARE_KEY = re.compile(r"[!#-+\--~]+")
+_MAX_KEY = 255
 _CORRELATION_ID = re.compile(r"[!-~]{1,128}")
 
 
@@ -69,18 +72,17 @@ class Request:
         """Return the body, checked against the request model `models/<model>.json`.
 
         Raises:
-            BadRequest: it is not JSON in UTF-8, is not declared as JSON, or violates the model; the error names every
-                invalid field.
+            BadRequest: it is not JSON in UTF-8, is not declared as JSON, or violates the model; the error names the
+                invalid fields.
+            UnsupportedMediaType: it is compressed.
         """
-        media_type = self.read_header("content-type") or ""
-        if not _JSON_MEDIA_TYPE.fullmatch(media_type.strip()):
-            raise BadRequest("The request is not valid", [Problem("Content-Type", "must be application/json")])
+        check_media_type(self.read_header("content-type") or "")
+        check_coding(self.read_header("content-encoding") or "")
         try:
             body = parse_json(self._read_text())
         except InvalidJSON as error:
             raise BadRequest("The request is not valid", [Problem("body", str(error))]) from error
-        problems = list(find_problems(body, load_model(model)))
-        if problems:
+        if problems := list(islice(find_problems(body, load_model(model)), MAX_DETAILS + 1)):
             raise BadRequest("The request is not valid", problems)
         return body  # type: ignore[no-any-return]
 
@@ -96,15 +98,26 @@ class Request:
     def read_idempotency_key(self) -> str | None:
         """Return the `Idempotency-Key`, or None if there is none.
 
+        The draft makes it a string of structured fields: `"k"`. Many clients leave out the quotes, so `k` is the same
+        key. The gateway joins repeated headers with commas; a comma is therefore part of a key only inside quotes.
+
         Raises:
-            BadRequest: it is not 1 to 255 visible ASCII characters.
+            BadRequest: it is not one key of 1 to 255 characters.
         """
-        key = self.read_header("idempotency-key")
-        if key is not None and not _IDEMPOTENCY_KEY.fullmatch(key):
-            raise BadRequest(
-                "The request is not valid",
-                [Problem("Idempotency-Key", "must be 1 to 255 visible ASCII characters, without spaces")],
+        header = self.read_header("idempotency-key")
+        if header is None:
+            return None
+        header = header.strip(" \t")
+        if quoted := _QUOTED_KEY.fullmatch(header):
+            key = re.sub(r"\\(.)", r"\1", quoted[1])
+        else:
+            key = header if _BARE_KEY.fullmatch(header) else ""
+        if not 0 < len(key) <= _MAX_KEY:
+            problem = (
+                f"must be one key of 1 to {_MAX_KEY} visible ASCII characters;"
+                " a key with spaces, commas or quotes must be a quoted string"
             )
+            raise BadRequest("The request is not valid", [Problem("Idempotency-Key", problem)])
         return key
 
     def read_preconditions(self) -> Preconditions:

@@ -4,8 +4,13 @@ Waits, retries and timeouts are cut to the time that remains. A signal ends anyt
 dependency that sends one byte a second and so never meets a socket's timeout: see `Deadline.enforce`.
 
 While a debugger is attached, time stands still: the deadlines of the invocation no longer end anything.
+
+Python handles signals between two of its own instructions, so nothing here ends a single call into C that takes too
+long. Lambda does: it stops the environment at the function's timeout, reports the request ID and counts an error. Just
+before that, `invocation_deadline` writes the traceback to the log, so that the report has a cause.
 """
 
+import faulthandler
 import math
 import signal
 import sys
@@ -22,8 +27,13 @@ if TYPE_CHECKING:
 RESERVE_SECONDS = 0.75
 """Time that an invocation keeps for its response, logs and metrics: half a second, and some to get there."""
 
+TRACEBACK_SECONDS = 0.25
+"""Time between the traceback of an invocation that does not end and Lambda's timeout."""
+
 AGAIN_SECONDS = 0.1
 """Interval at which the signal is repeated, for code that catches the first one."""
+
+_STANDARD_ERROR = 2
 
 _DEBUGGERS = ("bdb", "pdb", "pydevd", "_pydevd")
 
@@ -108,6 +118,7 @@ class Deadline:
             if _is_debugged(frame):
                 for deadline in _enforced:
                     deadline.lift()
+                faulthandler.cancel_dump_traceback_later()
                 signal.setitimer(signal.ITIMER_REAL, 0)
             elif is_enforced:
                 raise DeadlineExceeded
@@ -161,13 +172,22 @@ def current_deadline() -> Deadline:
 def invocation_deadline(context: "LambdaContext") -> Iterator[Deadline]:
     """Set and enforce the deadline of an invocation for the block.
 
+    If the block outlives the deadline nevertheless, the main thread's traceback is written to standard error.
+
     Raises:
         DeadlineExceeded: in the block, when the time is up.
     """
     global _current  # noqa: PLW0603 - an environment runs one invocation at a time
     _current = Deadline.of_invocation(context)
+    is_watched = threading.current_thread() is threading.main_thread()
+    if is_watched:
+        seconds = _current.remaining + RESERVE_SECONDS - TRACEBACK_SECONDS
+        # A thread of C code, which runs even while another call into C holds the interpreter's lock.
+        faulthandler.dump_traceback_later(max(seconds, TRACEBACK_SECONDS), file=_STANDARD_ERROR)
     try:
         with _current.enforce():
             yield _current
     finally:
+        if is_watched:
+            faulthandler.cancel_dump_traceback_later()
         _current = Deadline(math.inf)

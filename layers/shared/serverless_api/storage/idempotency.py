@@ -12,8 +12,10 @@ import secrets
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from typing import Any
 
 from serverless_api.storage import table
+from serverless_api.storage.json_text import dump_json
 
 CLAIM_SECONDS = 30
 """How long a claim holds: no function runs longer than its 29 s."""
@@ -38,7 +40,7 @@ def write_once(
     item_type: str,
     key: str,
     *,
-    content: str,
+    content: Any,
     make_item: Callable[[], table.Item],
     remembered: Iterable[str],
 ) -> table.Item:
@@ -48,7 +50,8 @@ def write_once(
         partition: the `pk` of both the key and the item, so that callers never share keys.
         item_type: the namespace of the key: the same key of two types is two keys.
         key: the caller's `Idempotency-Key`.
-        content: the content of the request; the same key with other content is rejected.
+        content: the content of the request, a JSON value; the same key with other content is rejected. The order of
+            an object's members makes no other content, because clients do not keep it.
         make_item: makes the item to write, once the key is claimed.
         remembered: the names of the attributes to remember: those that do not follow from the content.
 
@@ -65,7 +68,7 @@ def write_once(
         # A key may have any length and characters; its digest is a sort key of fixed size.
         "pk": partition,
         "sk": f"idempotency#{item_type}#{hashlib.sha256(key.encode()).hexdigest()}",
-        "fingerprint": hashlib.sha256(content.encode()).hexdigest(),
+        "fingerprint": hashlib.sha256(dump_json(content, sorts_names=True).encode()).hexdigest(),
         "claim": secrets.token_hex(8),
         "claimedUntil": now + CLAIM_SECONDS,
         "expiresAt": now + RETENTION_SECONDS,

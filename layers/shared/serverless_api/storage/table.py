@@ -9,7 +9,7 @@ import re
 import secrets
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from decimal import Decimal
+from decimal import Context, Decimal, Inexact, Overflow, Subnormal
 from typing import Any
 
 from serverless_api.environment import settings
@@ -39,6 +39,9 @@ _RESET_SECONDS = 1.0
 # between attempts, the last one is («TransactWriteItems», Amazon DynamoDB API Reference).
 _PAUSE_SECONDS = 2.0
 
+# What DynamoDB can store («Supported data types and naming rules», Amazon DynamoDB Developer Guide).
+_NUMBERS = Context(prec=38, Emin=-130, Emax=125, traps=[Inexact, Overflow, Subnormal])
+
 _THROTTLES = Metric("TableThrottles")
 _ERRORS = Metric("TableErrors")
 
@@ -60,6 +63,10 @@ class ConditionFailed(Exception):
 
 class ItemTooLarge(Exception):
     """An item is larger than 400 KB, DynamoDB's limit."""
+
+
+class NumberNotStorable(ValueError):
+    """A number has more than 38 digits, or an exponent that DynamoDB does not have."""
 
 
 class TableUnavailable(Exception):
@@ -134,6 +141,7 @@ def put_item(item: Item, condition: str, values: Mapping[str, Any] | None = None
     Raises:
         ConditionFailed: the condition does not hold.
         ItemTooLarge: the item is over DynamoDB's limit.
+        NumberNotStorable: it has a number that DynamoDB cannot store; this goes for every write.
     """
     _write("PutItem", lambda found: found == item, Item=_encode_item(item), **_condition(condition, values))
 
@@ -431,7 +439,7 @@ def _encode(value: Any) -> dict[str, Any]:
     if isinstance(value, bool):
         return {"BOOL": value}
     if isinstance(value, int | Decimal):
-        return {"N": str(value)}
+        return {"N": _encode_number(value)}
     if value is None:
         return {"NULL": True}
     if isinstance(value, Mapping):
@@ -439,6 +447,13 @@ def _encode(value: Any) -> dict[str, Any]:
     if isinstance(value, Sequence):
         return {"L": [_encode(entry) for entry in value]}
     raise TypeError(f"{type(value).__name__} cannot be stored in DynamoDB")
+
+
+def _encode_number(value: int | Decimal) -> str:
+    try:
+        return str(_NUMBERS.create_decimal(value))
+    except ArithmeticError as error:
+        raise NumberNotStorable("DynamoDB stores numbers of up to 38 digits, from 1E-130 to 9.9E+125") from error
 
 
 def _decode_item(item: Mapping[str, Any]) -> Item:

@@ -8,6 +8,7 @@ Source: «Specification: Embedded metric format» and «Metrics concepts», Amaz
 """
 
 import hashlib
+import json
 import logging
 import random
 from collections import Counter
@@ -24,8 +25,36 @@ from serverless_api.environment import settings
 for _name in ("boto3", "botocore", "urllib3"):
     logging.getLogger(_name).setLevel(logging.INFO)
 
+MAX_LOG_TEXT = 16_000
+"""How many characters a text in a log line may have. Lambda splits long lines, and their parts are not JSON."""
+
+
+def _write_line(line: dict[str, Any]) -> str:
+    return json.dumps(_cut_texts(line), default=_describe, separators=(",", ":"), ensure_ascii=False)
+
+
+def _describe(value: object) -> str:
+    """Return the text of what JSON has no value for, such as an exception."""
+    return str(_cut_texts(str(value)))
+
+
+def _cut_texts(value: Any) -> Any:
+    """Return a value with long texts cut in the middle: a traceback ends with its exception."""
+    if isinstance(value, str) and len(value) > MAX_LOG_TEXT:
+        return f"{value[: MAX_LOG_TEXT // 2]}…{value[-MAX_LOG_TEXT // 2 :]}"
+    if isinstance(value, dict):
+        return {name: _cut_texts(item) for name, item in value.items()}
+    return [_cut_texts(item) for item in value] if isinstance(value, list) else value
+
+
 # All functions log into one group, so each line names its function.
-logger = Logger(service=settings.SERVICE_NAME, use_rfc3339=True, utc=True, function=settings.FUNCTION_NAME)
+logger = Logger(
+    service=settings.SERVICE_NAME,
+    use_rfc3339=True,
+    utc=True,
+    function=settings.FUNCTION_NAME,
+    json_serializer=_write_line,
+)
 _log = logging.getLogger(settings.SERVICE_NAME)
 _LEVEL = logging.getLevelNamesMapping()[settings.LOG_LEVEL]
 # Powertools takes Lambda's level, which is lower than the wanted one if metrics or sampled requests need it.
