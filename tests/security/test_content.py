@@ -1,5 +1,6 @@
 """Bodies, parameters and headers that try to break their reader, through the gateway and at the functions alone."""
 
+import gzip
 import json
 from decimal import Decimal
 from functools import partial
@@ -73,6 +74,18 @@ def test_media_type(door: Door, attacker: str, route: Route, content_type: str, 
     send = partial(door.send, attacker)
     answer = call(route, send, headers={"Content-Type": content_type}, body=json.dumps(route.body))
     assert (answer.status, list(answer.problems)) == (expected, ["Content-Type"])
+
+
+@pytest.mark.parametrize(("route", "coding", "expected"), combine(WITH_BODY, dict.fromkeys(("gzip", "br"), 415)))
+def test_coding(door: Door, attacker: str, route: Route, coding: str, expected: int) -> None:
+    send = partial(door.send, attacker)
+    path = find_path(route, send)
+    before = read_state(route, send, path)
+    # A small body can become a large one.
+    bomb = gzip.compress(b" " * 50_000_000 + json.dumps(route.body).encode())
+    answer = send(route.method, path, headers={"Content-Encoding": coding}, body=bomb)
+    assert (answer.status, list(answer.problems)) == (expected, ["Content-Encoding"])
+    assert read_state(route, send, path) == before
 
 
 LIMITS = {

@@ -131,6 +131,7 @@ def _break_document(route: Route) -> dict[str, Attack]:
         "text for the body": '"x"',
         "null for the body": "null",
         "no body": "",
+        "a byte order mark": f"\ufeff{valid}",
         "UTF-16": valid.encode("utf-16"),
         "overlong UTF-8": valid.encode().replace(b'"', b'"\xc0\xaf', 1),
         "a raw NUL": valid.replace('"', '"\0', 1),
@@ -146,10 +147,14 @@ def _break_model(route: Route, places: Iterable[Place]) -> dict[str, Attack]:
         body = route.body
         del body[name]
         missing.append((json.dumps(body), name))
+    unknown = json.dumps(route.body | {f"unknown{number}": 0 for number in range(120_000)})
+    long = json.dumps(route.body | {f"{number}{chr(1) * 5_000}": 0 for number in range(1, 150)})
     wrong = [(place, value) for place in places for value in _WRONG_TYPES[place.schema["type"]]]
     outside = [(place, value) for place in places for value in _list_outside(place)]
     return {
         "a required property left out": Attack(tuple(missing), 400),
+        "120,000 unknown properties": Attack(((unknown, "unknown0"),), 400),
+        "unknown properties with long names": Attack(((long, "1"),), 400),
         "a value of another type": Attack(tuple(_name(route, wrong)), 400),
         "a value outside its bounds": Attack(tuple(_name(route, outside)), 400),
     }
@@ -234,6 +239,7 @@ OBJECTS: Mapping[str, tuple[str, str | int]] = {
 NUMBERS: Mapping[str, str] = {
     "NaN": "NaN",
     "a number of 5,000 digits": "9" * 5_000,
+    "an exponent of 10 digits": "1E1000000000",
     "an exponent of 20 digits": "1e99999999999999999999",
 }
 """Fragments in the place of a number; all of them are rejected."""

@@ -103,6 +103,21 @@ def test_lists_without_the_scope_are_not_enough(api, name, text):
     assert api.page(claims={"sub": "alice", name: text}).status == 403
 
 
+@pytest.mark.parametrize("name", ["scope", "scp", "permissions"])
+@pytest.mark.parametrize("blank", ["\t", "\n", "\r", "\x0b", "\x1c", "\u00a0", "\u2003", "\u3000", ","])
+def test_only_the_space_separates_scopes(api, name, blank):
+    assert api.page(claims={"sub": "alice", name: f"openid{blank}read:resources"}).status == 403
+    assert api.page(claims={"sub": "alice", name: f"openid{blank}x  read:resources "}).status == 200
+
+
+@pytest.mark.parametrize("name", ["scope", "scp", "permissions"])
+@pytest.mark.parametrize(
+    "value", [True, 7, {"read:resources": True}, {" read:resources ": True}, None, [["read:resources"]]]
+)
+def test_only_text_is_a_scope(api, name, value):
+    assert api.page(claims={"sub": "alice", name: value}).status == 403
+
+
 def test_scope_itself_is_no_list(api):
     assert api.page(claims={"sub": "alice", "scope": "[read:resources]"}).status == 403
 
@@ -147,6 +162,12 @@ def test_sam_local_accepts_no_request_without_a_token(sam_local, issuer):
 def test_sam_local_understands_lists_of_scopes(sam_local, issuer, scopes, status):
     issuer.claims["listed"] = {"sub": "alice", "scp": scopes}
     assert sam_local.invoke(without_authorizer(sam_local, Authorization="Bearer listed")).status == status
+
+
+@pytest.mark.parametrize("subject", [7, True, None, "", ["alice"], {"alice": 1}])
+def test_sam_local_makes_no_subject_of_what_is_no_text(sam_local, issuer, subject):
+    issuer.claims["odd"] = {"sub": subject, "scope": "read:resources"}
+    assert_unauthorized(sam_local.invoke(without_authorizer(sam_local, Authorization="Bearer odd")))
 
 
 def test_sam_local_demands_scopes(sam_local):

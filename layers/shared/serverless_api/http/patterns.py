@@ -133,7 +133,8 @@ class Pattern:
             case op.BRANCH:
                 return _Node(*[self._build(branch, after) for branch in argument[1]])
             case op.MAX_REPEAT | op.MIN_REPEAT:
-                return self._repeat(*argument, after)
+                least, most, repeated = argument
+                return self._repeat(least, most, repeated, after)
         raise PatternError(f"has {str(operator).lower()}, which takes more than linear time")
 
     def _repeat(self, least: int, most: int, items: Any, after: _Node) -> _Node:

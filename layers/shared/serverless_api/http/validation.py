@@ -191,7 +191,8 @@ def _format(path: Place, field: str) -> str:
     """Return a path as `items[1].size`, or `field` for the value as a whole."""
     # Written out for problems only: a long name would otherwise be copied for each part below it.
     parts: list[str] = []
-    while path:
-        path, part = path
+    while path is not None:
+        outer, part = path
         parts.append(f"[{part}]" if isinstance(part, int) else f".{shorten(part)}")
+        path = outer
     return "".join(reversed(parts)).removeprefix(".") or field
