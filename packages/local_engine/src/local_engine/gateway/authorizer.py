@@ -14,6 +14,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from http.client import HTTPException
 from typing import Any
 
@@ -183,6 +184,8 @@ def _bare_token(authorization: str | None) -> str:
     return rest.strip(_BLANKS) if scheme.lower() == "bearer" else value
 
 
+# PyJWT looks at each character of a token, and a client sends the same token many times.
+@lru_cache(maxsize=64)
 def _key_id(token: str) -> str:
     try:
         key_id = _JWS.get_unverified_header(token).get("kid")
