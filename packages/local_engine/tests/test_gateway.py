@@ -45,6 +45,15 @@ def test_event_has_payload_format_2(echo: httpx.Client) -> None:
     assert isinstance(context["timeEpoch"], int)
 
 
+def test_the_source_is_the_clients_address_whatever_its_headers_say(echo: httpx.Client) -> None:
+    headers = {"x-forwarded-for": "192.0.2.1", "x-forwarded-proto": "https", "x-forwarded-port": "443"}
+    event = echo.get("/", headers=headers).json()
+    assert event["requestContext"]["http"]["sourceIp"] == "127.0.0.1"
+    assert event["headers"]["x-forwarded-for"] == "192.0.2.1, 127.0.0.1"
+    assert event["headers"]["x-forwarded-proto"] == "http"
+    assert event["headers"]["x-forwarded-port"] == str(echo.base_url.port)
+
+
 def test_event_of_a_bare_request_has_no_empty_parts(echo: httpx.Client) -> None:
     event = echo.get("/").json()
     assert not {"body", "cookies", "pathParameters", "queryStringParameters"} & event.keys()

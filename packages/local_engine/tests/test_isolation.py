@@ -82,6 +82,8 @@ def poison(tmp_path: Path) -> dict[str, str]:
         "MOTO_ACCOUNT_ID": "111122223333",
         "MOTO_S3_CUSTOM_ENDPOINTS": nowhere,
         "TEST_SERVER_MODE": "true",
+        "FORWARDED_ALLOW_IPS": "*",
+        "WEB_CONCURRENCY": "many",
         "INITIAL_NO_AUTH_ACTION_COUNT": "0",
         **proxies,
         **{name.upper(): value for name, value in proxies.items()},

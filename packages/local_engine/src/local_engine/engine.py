@@ -7,8 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from local_engine.functions.pool import FunctionPool, FunctionSettings
-from local_engine.gateway.http_api import Gateway, Receive, Scope, Send
+from local_engine.gateway.http_api import Gateway
 from local_engine.gateway.invoke_api import InvokeApi
+from local_engine.gateway.request_limits import Receive, Scope, Send
 from local_engine.gateway.request_target import resolve_target
 from local_engine.services.aws_services import ServicesError
 from local_engine.template.errors import TemplateError

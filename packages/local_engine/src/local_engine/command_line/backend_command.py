@@ -58,7 +58,15 @@ def _serve(options: argparse.Namespace) -> None:
         scopes = {scope for api in stack.apis for route in read_routes(api.document) for scope in route.scopes}
         issuer = create_issuer(issuer_url(options.port), sorted(scopes), stack.project)
         application = LocalPeersOnly(issuer, [network.subnet] if network else [])
-        configuration = uvicorn.Config(application, lifespan="off", log_level="warning", timeout_graceful_shutdown=1)
+        configuration = uvicorn.Config(
+            application,
+            lifespan="off",
+            log_level="warning",
+            timeout_graceful_shutdown=1,
+            # Otherwise the client or the environment could set the client's address.
+            proxy_headers=False,
+            workers=1,
+        )
         with contextlib.suppress(KeyboardInterrupt):
             uvicorn.Server(configuration).run(issuer_sockets)
     finally:

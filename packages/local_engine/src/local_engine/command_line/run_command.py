@@ -172,6 +172,9 @@ async def _serve(options: argparse.Namespace, console: Console) -> None:
                 log_level="error",
                 access_log=False,
                 server_header=False,
+                # Otherwise the client or the environment could set the client's address.
+                proxy_headers=False,
+                workers=1,
                 timeout_keep_alive=75,
             )
         )

@@ -1,6 +1,6 @@
 """HTTP API gateway as an ASGI application: routing, throttling, authorization, invocation and the response.
 
-Source: "API Gateway HTTP APIs" and "Quotas for configuring and running an HTTP API" (API Gateway Developer Guide).
+Source: "API Gateway HTTP APIs" (API Gateway Developer Guide).
 """
 
 import asyncio
@@ -9,7 +9,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs
@@ -24,38 +24,28 @@ from local_engine.functions.pool import (
 from local_engine.gateway.access_log import RequestRecord
 from local_engine.gateway.authorizer import Authorization, Forbidden, JwtAuthorizer, Unauthorized
 from local_engine.gateway.cors import Cors
-from local_engine.gateway.events import Headers, InvalidResponse, Request, Response, build_event, read_response
+from local_engine.gateway.events import InvalidResponse, Request, Response, build_event, read_response
+from local_engine.gateway.request_limits import (
+    CLOSE,
+    MAX_BODY,
+    Receive,
+    Rejection,
+    Scope,
+    Send,
+    check_head,
+    find_header,
+    read_body,
+)
 from local_engine.gateway.routes import Match, Route, RouteTable, read_routes
 from local_engine.gateway.throttling import Throttle
 from local_engine.observer import Observer
-from local_engine.services.host_names import read_host_name
 from local_engine.template.errors import TemplateError
 from local_engine.template.intrinsics import REFUSAL
 from local_engine.template.stack import HttpApi
 
-MAX_HEADERS = 10_240
-"""Most bytes of the request line and the header values together."""
-MAX_BODY = 10 * 1024 * 1024
-"""Most bytes that the gateway accepts."""
 MAX_EVENT = 6 * 1024 * 1024
 """Most bytes that Lambda accepts."""
-CLOSE = (b"connection", b"close")
-"""Ends the connection after a response to a request whose body is not read to its end."""
-_JSON = (b"content-type", b"application/json")
 _IDENTITY_SOURCE = re.compile(r"\$request\.(header|querystring)\.(.+)")
-
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Scope = MutableMapping[str, Any]
-
-
-class Rejection(Exception):
-    """The gateway responds with its own error."""
-
-    def __init__(self, status: int, message: str, headers: Headers | None = None) -> None:
-        super().__init__(message)
-        body = json.dumps({"message": message}, separators=(",", ":")).encode()
-        self.response = Response(status, [_JSON, *(headers or [])], body)
 
 
 class Gateway:
@@ -107,14 +97,14 @@ class Gateway:
         started = time.monotonic()
         request_id = base64.b64encode(os.urandom(11)).decode("ascii")
         record = RequestRecord(self._api, request_id, scope["method"], scope["raw_path"].decode("latin-1"))
-        origin = _find_header(scope["headers"], b"origin")
+        origin = find_header(scope["headers"], b"origin")
         try:
             response = await self._answer(scope, receive, record, origin)
         except Rejection as rejection:
             response = rejection.response
             record.error = str(rejection)
             # A client that waits for `100 Continue` may send its body or not, so the next request starts nowhere.
-            if _find_header(scope["headers"], b"expect") is not None:
+            if find_header(scope["headers"], b"expect") is not None:
                 response.headers.append(CLOSE)
         headers = [pair for pair in response.headers if pair[0] != b"apigw-requestid"]
         if self._cors is not None:
@@ -133,7 +123,7 @@ class Gateway:
 
     async def _answer(self, scope: Scope, receive: Receive, record: RequestRecord, origin: str | None) -> Response:
         request = record.request = _read_request(scope, record)
-        _check_head(request)
+        check_head(request)
         if self._cors is not None and _is_preflight(scope, origin):
             return Response(204, [], b"")
         match = self._match(request)
@@ -263,7 +253,7 @@ class _Authorizer:
 
 
 def _read_request(scope: Scope, record: RequestRecord) -> Request:
-    host = _find_header(scope["headers"], b"host")
+    host = find_header(scope["headers"], b"host")
     return Request(
         id=record.id,
         method=record.method,
@@ -279,60 +269,12 @@ def _read_request(scope: Scope, record: RequestRecord) -> Request:
     )
 
 
-def _check_head(request: Request) -> None:
-    line = len(request.method) + len(request.raw_path) + len(request.query) + len(" ? HTTP/1.1\r\n")
-    if line + sum(len(value) for _, value in request.headers) > MAX_HEADERS:
-        raise Rejection(431, "Request Header Fields Too Large")
-    names = {name for name, _ in request.headers}
-    # Request smuggling gives one body two lengths, so the rest of the connection is not trusted (RFC 9112 section 6.3).
-    if b"content-length" in names and b"transfer-encoding" in names:
-        raise Rejection(400, "Bad Request", [CLOSE])
-    if read_host_name(request.host) is None or not (request.raw_path.startswith("/") or request.raw_path == "*"):
-        raise Rejection(400, "Bad Request", [CLOSE])
-    if _declared_length(request.headers) > MAX_BODY:
-        raise Rejection(413, "Request Entity Too Large", [CLOSE])
-
-
-async def read_body(headers: Headers, receive: Receive, limit: int) -> bytes | None:
-    """Return the body, or None as soon as it is known to be larger than the limit.
-
-    Raises:
-        Rejection: the client disconnected.
-    """
-    if _declared_length(headers) > limit:
-        return None
-    chunks: list[bytes] = []
-    size = 0
-    while size <= limit:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Rejection(400, "Bad Request")
-        chunk = message.get("body", b"")
-        size += len(chunk)
-        chunks.append(chunk)
-        if size <= limit and not message.get("more_body", False):
-            return b"".join(chunks)
-    return None
-
-
-def _declared_length(headers: Headers) -> int:
-    # h11 accepts a length of at most 20 digits.
-    return int(_find_header(headers, b"content-length") or 0)
-
-
 def _is_preflight(scope: Scope, origin: str | None) -> bool:
     return (
         scope["method"] == "OPTIONS"
         and origin is not None
-        and _find_header(scope["headers"], b"access-control-request-method") is not None
+        and find_header(scope["headers"], b"access-control-request-method") is not None
     )
-
-
-def _find_header(headers: Headers, name: bytes) -> str | None:
-    for candidate, value in headers:
-        if candidate == name:
-            return value.decode("latin-1")
-    return None
 
 
 def _challenge(www_authenticate: str) -> tuple[bytes, bytes]:

@@ -7,6 +7,7 @@ local server and can read its responses. Only the `Host` header gives the name a
 import ipaddress
 import re
 from collections.abc import Callable
+from functools import lru_cache
 
 from local_engine.services.containers import Application, Receive, Scope, Send
 
@@ -18,6 +19,7 @@ _REJECTION = b'{"message":"Bad Request"}'
 _CONTAINER_NAMES = ("host.docker.internal", "host.containers.internal")
 
 
+@lru_cache(maxsize=64)
 def read_host_name(host: str) -> str | None:
     """Return the name in a `Host` header (RFC 9110 section 7.2), in lower case and without brackets.
 

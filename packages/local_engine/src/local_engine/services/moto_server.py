@@ -135,7 +135,14 @@ def main() -> None:
     sockets = [socket.socket(fileno=int(descriptor)) for descriptor in sys.argv[2:]]
     application = LocalPeersOnly(LocalNamesOnly(MotoApplication(), is_machine_name), networks)
     configuration = uvicorn.Config(
-        application, lifespan="off", log_level="error", access_log=False, server_header=False
+        application,
+        lifespan="off",
+        log_level="error",
+        access_log=False,
+        server_header=False,
+        # Otherwise the client or the environment could set the client's address.
+        proxy_headers=False,
+        workers=1,
     )
     uvicorn.Server(configuration).run(sockets)
 
