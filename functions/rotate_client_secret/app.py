@@ -1,4 +1,4 @@
-"""Rotates the machine client's secret, one of Secrets Manager's four steps in each call, and retires the previous one."""
+"""Rotates the machine client's secret in the four steps of Secrets Manager, and retires the previous one."""
 
 from collections.abc import Mapping
 from datetime import timedelta

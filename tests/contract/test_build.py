@@ -65,7 +65,7 @@ def test_the_rotation_alone_brings_an_sdk_which_knows_its_operations(build):
         print(boto3.__file__, client.list_user_pool_client_secrets.__name__, len(calls))
     """
     done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", "\n".join(map(str.strip, program.splitlines())), folder],
+        [sys.executable, "-B", "-I", "-S", "-c", "\n".join(map(str.strip, program.splitlines())), folder],
         capture_output=True,
         text=True,
         check=False,

@@ -139,8 +139,8 @@ def test_a_commit_is_checked_with_tools_that_are_installed_by_the_projects_own_l
 
 
 PAGE = (ROOT / "docs/operations/continuous-integration.md").read_text(encoding="utf-8")
-# Actions of properties that the stack does not use: functions in a VPC, streams to other services, a custom domain of the
-# user pool, customer-managed keys (the keys that AWS manages allow the account's principals by themselves), and code that
+# Actions of properties that the stack does not use: functions in a VPC, streams to other services, a custom domain of
+# the user pool, customer-managed keys (AWS managed keys allow the account's principals by themselves), and what
 # CloudFormation's own account reads or writes.
 UNUSED = re.compile(
     r"(billing|cloudfront|ec2|elasticfilesystem|firehose|kinesis|kms|s3files):|s3:(REST|GetObjectMetadata)"
@@ -151,9 +151,8 @@ UNUSED = re.compile(
 def test_the_roles_rights_are_those_that_the_stacks_resource_types_need():
     rows = PAGE.partition("| actions | for |")[2].partition("\n\n")[0].splitlines()[2:]
     listed = {action for row in rows for action in re.findall(r"`([a-z0-9-]+:[A-Za-z*]+)`", row.split("|")[1])}
-    types = {
-        resource["Type"] for name in list_templates() for resource in translate_template(load_template(name)).values()
-    }
+    resources = [translate_template(load_template(name)).values() for name in list_templates()]
+    types = {resource["Type"] for template in resources for resource in template}
     needed = {action for kind in types for action in list_actions(kind) if not UNUSED.match(action)}
     missing = {action for action in needed if not is_listed(action, listed)}
     assert not missing
@@ -162,7 +161,7 @@ def test_the_roles_rights_are_those_that_the_stacks_resource_types_need():
 
 
 def test_the_list_names_the_rights_that_the_types_do_not_tell():
-    # «Logs sent to CloudWatch Logs», Amazon CloudWatch Logs User Guide; «Service-linked roles», API Gateway Developer Guide.
+    # «Logs sent to CloudWatch Logs», CloudWatch Logs User Guide; «Service-linked roles», API Gateway Developer Guide.
     for action in ("logs:CreateLogDelivery", "logs:PutResourcePolicy", "logs:DescribeResourcePolicies"):
         assert f"`{action}`" in PAGE
     for service in ("ops.apigateway", "lambda.application-autoscaling"):

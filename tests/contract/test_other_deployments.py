@@ -99,6 +99,15 @@ def walk_texts(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
             yield key, value
 
 
+@pytest.mark.parametrize("template", list_templates())
+def test_a_template_spells_no_partition_by_hand(template: str) -> None:
+    """Neither where the stack is not translated below: user pools are, in two partitions of one domain."""
+    spelled = {text for _, text in walk_texts(load_template(template)) if re.search(r"amazonaws|arn:aws", text)}
+    partitions = load_template(template).get("Mappings", {}).get("Partitions", {}).values()
+    consoles = {partition["ConsoleDomain"] for partition in partitions if "ConsoleDomain" in partition}
+    assert spelled - consoles <= PRINCIPALS
+
+
 @pytest.mark.parametrize("partition", PLACES)
 @pytest.mark.parametrize("parameters", EVERYTHING, ids=lambda parameters: parameters["ColdStart"])
 def test_a_stack_names_only_what_its_partition_has(partition: str, parameters: dict[str, str]) -> None:

@@ -8,10 +8,9 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from moto.moto_server.werkzeug_app import create_backend_app
 from moto.secretsmanager.models import secretsmanager_backends
@@ -20,6 +19,9 @@ from werkzeug.test import Client
 from tests.support.cognito import CLIENT_ID, SCOPE, USER_POOL_ID, Cognito, Refused, write_error
 from tests.support.http_server import Reply, Request, Server, make_reply
 from tests.support.stack import ROOT, find_resources
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
 SECRET_NAME = "machine-client"
