@@ -85,9 +85,7 @@ def test_circuit_of_several_processes(stand: Stand, report: Report, tmp_path: Pa
         seconds = time.monotonic() - started
         calls = downstream.requests
         probes = _count_probes(processes)
-        kept_open = [
-            any("CircuitOpen" in str(record) for record in process.read_log()) for process in processes
-        ]
+        kept_open = [any("CircuitOpen" in str(record) for record in process.read_log()) for process in processes]
 
         downstream.plan = no_faults
         poll(

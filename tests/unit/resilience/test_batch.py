@@ -83,7 +83,7 @@ def test_no_healthy_record_of_a_standard_queue_is_dead_lettered(process_batch):
             raise ValueError("no")
         processed.append(record.body)
 
-    def receive(url: str) -> list[dict[str, Any]]:
+    def receive(url: str) -> Any:
         return sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
 
     while messages := receive(queue):

@@ -1,9 +1,11 @@
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from tests.support.dynamodb import Drop, Hang, LoseAnswer, Refusal
 from tests.support.gateway import import_functions
+from tests.support.http_server import Reply, Server, make_reply
 from tests.support.resources_api import ResourcesApi
 
 pytestmark = pytest.mark.slow
@@ -62,6 +64,23 @@ def test_a_table_that_cannot_be_reached_is_a_503():
     # Nothing listens on port 9 (discard) of the loopback interface.
     with import_functions({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}) as handlers:
         assert_unavailable(ResourcesApi(handlers).page())
+
+
+def test_a_silent_credentials_endpoint_costs_no_attempt_while_the_keys_are_valid(dynamodb, monkeypatch, capsys):
+    expires = (datetime.now(UTC) + timedelta(minutes=4)).isoformat()
+    keys = {"AccessKeyId": "ASIAEXAMPLE", "SecretAccessKey": "secret", "Token": "token", "Expiration": expires}
+    replies = [make_reply(keys)]
+    with (
+        Server(lambda _: replies.pop() if replies else Reply(b"")) as endpoint,
+        import_functions({"AWS_ENDPOINT_URL": dynamodb.url}) as handlers,
+    ):
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{endpoint.url}/credentials")
+        api = ResourcesApi(handlers)
+        assert [api.page().status for _ in range(3)] == [200] * 3
+        assert len(endpoint.requests) == 2
+    assert "TableErrors" not in capsys.readouterr().out
 
 
 def test_a_lost_answer_makes_no_second_resource(remote_api, dynamodb):

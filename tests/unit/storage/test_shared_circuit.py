@@ -117,3 +117,22 @@ def test_a_probe_whose_election_is_not_stored_is_not_sent(stand: Stand, dynamodb
     assert stand.call(stand.circuit, "a result") == "the circuit is open"
     assert stand.calls == calls
     assert stand.call(stand.circuit, "a result") == "a result"
+
+
+def test_another_environments_probe_is_waited_for(stand: Stand, dynamodb: DynamoDB) -> None:
+    stand.call(stand.circuit, "down")
+    stand.ahead = RESET_SECONDS + 1
+    key = {"pk": {"S": "circuit"}, "sk": {"S": "service"}}
+
+    def elect_another() -> None:
+        stand.client.update_item(
+            TableName=ENVIRONMENT["TABLE_NAME"],
+            Key=key,
+            UpdateExpression="SET half_open_owner = :other",
+            ExpressionAttributeValues={":other": {"S": "another environment"}},
+        )
+
+    dynamodb.before("PutItem", elect_another)
+    calls = stand.calls
+    assert stand.call(stand.circuit, "a result") == "the circuit is open"
+    assert stand.calls == calls

@@ -40,10 +40,16 @@ class KeptConnection:
             ValueError: `url` is not a usable URL.
         """
         parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
-            raise ValueError("must be a URL that starts with https:// or http://, with a host and without credentials")
-        self._address = parts.hostname, parts.port
-        name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+        hostname = parts.hostname or ""
+        is_url = parts.scheme in ("http", "https") and parts.username is None and _is_host(hostname)
+        # http.client rejects other characters, and would do so at each request.
+        if not (is_url and url.isascii() and url.isprintable() and " " not in url):
+            raise ValueError(
+                "must be a URL that starts with https:// or http://, with a host, without credentials, and in visible"
+                " ASCII characters"
+            )
+        self._address = hostname, parts.port
+        name = f"[{hostname}]" if ":" in hostname else hostname
         is_default = parts.port in (None, 443 if parts.scheme == "https" else 80)
         self.host = name if is_default else f"{name}:{parts.port}"
         self.scheme = parts.scheme
@@ -153,6 +159,11 @@ class _Connection(HTTPConnection):
 
 class _TLSConnection(HTTPSConnection, _Connection):
     """The same with TLS: `HTTPSConnection.connect` encrypts what the next class in line has opened."""
+
+
+def _is_host(name: str) -> bool:
+    """Return whether a name can be looked up: no label is empty or too long (RFC 1035, section 2.3.4)."""
+    return all(0 < len(label) < 64 for label in name.removesuffix(".").split("."))
 
 
 def _is_local(address: str) -> bool:

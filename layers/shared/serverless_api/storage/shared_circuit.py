@@ -8,8 +8,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from aws_lambda_powertools.utilities.circuit_breaker import CircuitBreakerConfig, CircuitTransition, circuit_breaker
-from aws_lambda_powertools.utilities.circuit_breaker.persistence import CircuitBreakerDynamoDBPersistence
-from botocore.exceptions import ClientError
+from aws_lambda_powertools.utilities.circuit_breaker.persistence import (
+    CircuitBreakerDynamoDBPersistence,
+    CircuitStateRecord,
+)
+from aws_lambda_powertools.utilities.circuit_breaker.persistence.base import CircuitBreakerExistingLockError
 
 from serverless_api.environment import settings
 from serverless_api.resilience.circuit_breaker import CircuitOpen, is_failure
@@ -50,7 +53,7 @@ class SharedCircuit:
                 success_threshold=1,
                 handled_exceptions=_Failed,
             ),
-            persistence_store=CircuitBreakerDynamoDBPersistence(
+            persistence_store=_Store(
                 table_name=settings.TABLE_NAME,
                 key_attr="pk",
                 sort_key_attr="sk",
@@ -106,18 +109,26 @@ def _observe(function: Callable[[], Any]) -> _Outcome:
         return _Outcome(None, error)
 
 
+class _Store(CircuitBreakerDynamoDBPersistence):
+    """Powertools' store, which tells from a failed condition that another environment sends the probe."""
+
+    def _put_record(
+        self, record: CircuitStateRecord, condition: str | None = None, expected_opened_at: int | None = None
+    ) -> None:
+        try:
+            super()._put_record(record, condition, expected_opened_at)
+        except table.ConditionFailed as failure:
+            raise CircuitBreakerExistingLockError from failure
+
+
 class _StateClient:
-    """The three operations of boto3's client that Powertools' store uses."""
+    """The three operations of boto3's client that the store uses."""
 
     def get_item(self, **request: Any) -> Mapping[str, Any]:
         return table.call_once("GetItem", request)
 
     def put_item(self, **request: Any) -> Mapping[str, Any]:
-        try:
-            return table.call_once("PutItem", request)
-        except table.ConditionFailed as failure:
-            error = ClientError({"Error": {"Code": "ConditionalCheckFailedException"}}, "PutItem")
-            raise error from failure
+        return table.call_once("PutItem", request)
 
     def update_item(self, **request: Any) -> Mapping[str, Any]:
         return table.call_once("UpdateItem", request)
