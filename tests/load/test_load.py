@@ -180,7 +180,9 @@ def test_a_run_fails_where_more_requests_fail_than_allowed(tmp_path: Path, allow
     assert api.resources == {}, "what was created by a request without an answer is left behind"
 
 
-@pytest.mark.parametrize("line", [" s of 601 ", "Ctrl-C ends it"], ids=["during the run", "while its resources are created"])
+@pytest.mark.parametrize(
+    "line", [" s of 601 ", "Ctrl-C ends it"], ids=["during the run", "while its resources are created"]
+)
 def test_a_server_that_dies_is_reported_once(tmp_path: Path, line: str) -> None:
     port = free_port()
     profile = PROFILE.replace("seconds = 6", "seconds = 600").replace("resources = 12", "resources = 300")

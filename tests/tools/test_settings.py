@@ -116,7 +116,9 @@ def test_the_machine_client_finds_nothing():
     closed = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_DEFAULT_REGION": "us-east-1"}
     environment = closed | {"API_URL": f"http://127.0.0.1:{port}", "CLIENT_SECRET_ID": "machine-client/Api"}
     said = refuse("machine-client", **environment, AWS_ENDPOINT_URL=f"http://127.0.0.1:{port}")
-    assert said.startswith(f"Nothing answers at http://127.0.0.1:{port} or its AWS services: start the API with `make run`")
+    assert said.startswith(
+        f"Nothing answers at http://127.0.0.1:{port} or its AWS services: start the API with `make run`"
+    )
 
 
 @pytest.mark.parametrize("token", [f"{TOKEN}\n{TOKEN}", f"{TOKEN} x", f"{TOKEN}é"])

@@ -79,7 +79,7 @@ def test_the_start_page_leads_everywhere(engine: EngineProcess, page: Page) -> N
     token = page.locator("#token")
     expect(token).to_contain_text("ey")
     with engine.client(headers={"Authorization": f"Bearer {token.text_content()}"}) as client:
-        assert client.get("/any").json()["sub"] == "demo"
+        assert "demo" in client.get("/any").text
     with engine.client() as client:
         for link in page.get_by_role("link").all():
             assert client.get(str(link.get_attribute("href"))).status_code == 200, link
