@@ -1,4 +1,4 @@
-"""Wrong settings of make's targets, and a server that is not there: a sentence that says what to do, and nothing else."""
+"""Wrong settings of make's targets, and no server: a sentence that says what to do, and nothing else."""
 
 import os
 import socket
