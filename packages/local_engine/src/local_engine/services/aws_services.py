@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -118,7 +119,7 @@ def serve_moto(sockets: Sequence[socket.socket], networks: Sequence[Network] = (
             *map(str, descriptors),
         ],
         # Without CORS headers, no web page can read the tables.
-        env={**child_environment(), "MOTO_DISABLE_GLOBAL_CORS": "true", "MOTO_PORT": str(port)},
+        env={**_service_environment(), "MOTO_DISABLE_GLOBAL_CORS": "true", "MOTO_PORT": str(port)},
         stdin=subprocess.PIPE,
         pass_fds=descriptors,
         # Ctrl-C is for the parent, which stops this process when it is ready.
@@ -127,6 +128,12 @@ def serve_moto(sockets: Sequence[socket.socket], networks: Sequence[Network] = (
     for listener in sockets:
         listener.close()
     return Services(process, f"http://{host}:{port}")
+
+
+def _service_environment() -> dict[str, str]:
+    # Moto makes sessions of boto3, which would read the developer's configuration.
+    environment = {name: value for name, value in child_environment().items() if not name.startswith("AWS_")}
+    return {**environment, "AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
 
 
 def create_resources(stack: Stack, endpoint: str) -> None:
