@@ -228,8 +228,9 @@ def test_function_sees_lambdas_environment_and_not_the_developers(shop: httpx.Cl
     assert answer["path"][0].endswith("functions/environment")
     assert answer["path"][1].endswith("layers/packed/python")
     assert answer["path"][2].endswith("layers/plain")
-    # Neither the engine's own folder nor the current one.
-    assert not [path for path in answer["path"][3:] if "local_engine" in path]
+    assert "/.local/runtime/" in answer["path"][3]
+    # Neither the engine's own folder, nor its packages, nor the current folder.
+    assert not [path for path in answer["path"][4:] if "local_engine" in path or "site-packages" in path]
 
 
 def test_start_lists_routes_and_pages(shop_engine: EngineProcess) -> None:

@@ -49,14 +49,23 @@ def refuse(template: Path, *arguments: str) -> str:
     [
         (("CodeUri: hello", "CodeUri: [hello"), "line 14, column 14"),
         (("CodeUri: hello", "CodeUri: nowhere"), "nowhere, which is not a folder"),
+        (("CodeUri: hello", "CodeUri: hello/app.py"), "app.py, which is not a folder"),
+        (("CodeUri: hello", "CodeUri: s3://bucket/key"), "Hello is not run: its CodeUri is s3://bucket/key"),
+        (("CodeUri: hello", "PackageType: Image"), "Hello is not run: "),
+        (("CodeUri: hello", "CodeUri: hello\n      FunctionName: !Ref Hello"), "in a circle: Hello → Hello"),
+        (("CodeUri: hello", "CodeUri: hello\n      Timeout: abc"), "Hello is not run: its Timeout is 'abc'"),
+        (("CodeUri: hello", "CodeUri: hello\n      Environment: &a {Variables: {X: *a}}"), "nested too deeply"),
+        (("    Type: AWS::Serverless::Function\n", ""), "Hello is not run: it has no Type"),
+        (("    Type:", "    Condition: A\n    Type:"), "there is no condition 'A'"),
+        (
+            ("Parameters:", "Parameters:\n  First: {Type: String}\n  Second: {Type: String}"),
+            "parameters First, Second have no default",
+        ),
         (("app.handler", "other.handler"), "has no other.py"),
         (("app.handler", "app"), "it must be file.function"),
         (("app.handler", "!Ref Nobody"), "Ref names 'Nobody'"),
         (("      Runtime: python3.13", ""), "Runtime"),
         (("python3.13", "nodejs24.x"), "runs only Python"),
-        (("HttpApi,", "Api,"), "nothing to serve"),
-        (("Path: /,", "Path: /, PayloadFormatVersion: '1.0',"), "payload format version 2.0"),
-        (("Path: /,", "Path: /, Auth: {Authorizer: Nobody},"), "Nobody"),
         (
             ("Parameters:", "Fn::Transform: {Name: AWS::Include, Parameters: {Location: gone.yaml}}\nParameters:"),
             "gone.yaml",
@@ -150,3 +159,9 @@ def test_unknown_command_shows_usage() -> None:
     result = run_engine("fly")
     assert result.returncode == 2
     assert "usage:" in result.stderr
+
+
+def test_conditions_in_a_circle(template: Path) -> None:
+    conditions = "Conditions: {A: !Condition B, B: !Condition A}\n"
+    template.write_text(FUNCTION.replace("    Type:", "    Condition: A\n    Type:") + conditions)
+    assert "Hello is not run: Condition A depends on itself" in refuse(template)

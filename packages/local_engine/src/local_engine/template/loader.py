@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from local_engine.state import state_directory
+from local_engine.template.api_documents import check_document
 from local_engine.template.documents import BUILD_ID, find_local_path
 from local_engine.template.errors import TemplateError
 from local_engine.template.intrinsics import REFUSAL
@@ -106,15 +107,17 @@ def _read_function(logical_id: str, resource: Resource, layers: Mapping[Any, Cod
     name = properties["FunctionName"]
     reserved = properties.get("ReservedConcurrentExecutions")
     used = properties.get("Layers") or []
-    for layer in used if isinstance(used, list) else []:
-        if layer not in layers:
+    for layer in used if isinstance(used, list) else [used]:
+        if isinstance(layer, dict):
+            stack.refuse(f"A layer of {logical_id}", layer.get(REFUSAL, "it is not an ARN."))
+        elif layer not in layers:
             stack.refuse(f"Layer {layer} of {logical_id}", "it is not a local folder of this template.")
     function = Function(
         logical_id=logical_id,
         name=name,
         handler=str(properties.get("Handler")),
         code=_find_code(resource, "Code", "CodeUri", logical_id, stack.project),
-        layers=tuple(layers[layer] for layer in used if layer in layers),
+        layers=tuple(layers[layer] for layer in used if isinstance(layer, str) and layer in layers),
         environment=_read_environment(properties),
         timeout=float(_read_integer(properties, "Timeout", 3, most=_LONGEST_TIMEOUT)),
         memory=_read_integer(properties, "MemorySize", 128),
@@ -226,6 +229,7 @@ def _read_api(logical_id: str, api: Resource, resources: Mapping[str, Resource])
         raise TemplateError("its routes are not in a Body, where SAM puts them.")
     if REFUSAL in document:
         raise TemplateError(document[REFUSAL])
+    check_document(document)
     refusal = ""
     default: Mapping[str, Any] = {}
     routes: Mapping[str, Any] = {}
@@ -248,15 +252,12 @@ def _read_api(logical_id: str, api: Resource, resources: Mapping[str, Resource])
         route_throttling = {key: _read_throttling(settings) for key, settings in routes.items()}
     except TemplateError as error:
         refusal = f"a setting of its stage is wrong: {error}"
-    cors = document.get("x-amazon-apigateway-cors")
-    if cors is not None and (not isinstance(cors, dict) or REFUSAL in str(cors)):
-        refusal = f"its CORS configuration cannot be evaluated: {cors}"
     return HttpApi(
         logical_id=logical_id,
         id=str(api.reference),
         stage=stage,
         document=document,
-        cors=None if refusal else cors,
+        cors=document.get("x-amazon-apigateway-cors"),
         throttling=throttling,
         route_throttling=route_throttling,
         detailed_metrics=_is_true(default.get("DetailedMetricsEnabled")),

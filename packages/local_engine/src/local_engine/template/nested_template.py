@@ -12,6 +12,7 @@ from local_engine.template.documents import localize_paths, read_template_file
 from local_engine.template.errors import TemplateError, Unresolved
 from local_engine.template.intrinsics import APPLICATION, Evaluator
 from local_engine.template.language_extensions import expand_template
+from local_engine.template.notices import is_supporting
 from local_engine.template.parameters import read_parameters
 from local_engine.template.stack import Resource
 from local_engine.template.translation import translate_cached
@@ -92,7 +93,8 @@ class NestedTemplate:
                 if found[-1][1].type == APPLICATION:
                     below.append(self._find_application(logical_id))
             except Unresolved as error:
-                self.refused.setdefault(self._full_id(logical_id), str(error))
+                if not is_supporting(self._template["Resources"][logical_id]["Type"]):
+                    self.refused.setdefault(self._full_id(logical_id), str(error))
         if circle := self._evaluator.find_circle():
             raise TemplateError(f"{self.path}: resources depend on each other in a circle: {' → '.join(circle)}.")
         yield from found

@@ -55,8 +55,13 @@ _REASONS = {
 }
 
 
+def is_supporting(resource_type: str) -> bool:
+    """Return whether resources of a type have no part of their own on one machine."""
+    return resource_type not in SERVED_TYPES and resource_type.startswith(_SUPPORTING)
+
+
 def describe_unserved(resource: Resource) -> str:
     """Return a sentence if the local engine does not run a resource, or an empty string."""
-    if resource.type in SERVED_TYPES or resource.type.startswith(_SUPPORTING):
+    if resource.type in SERVED_TYPES or is_supporting(resource.type):
         return ""
     return _REASONS.get(resource.type, f"the local engine has no {resource.type}.")

@@ -1,0 +1,81 @@
+"""Checks that an OpenAPI document has the form that the gateway and the API page read."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from local_engine.template.errors import TemplateError
+
+_CORS_LISTS = ("allowHeaders", "allowMethods", "allowOrigins", "exposeHeaders")
+
+
+def check_document(document: dict[str, Any]) -> None:
+    """Check an evaluated document.
+
+    Raises:
+        TemplateError: a part of it has a wrong form. The message names the part.
+    """
+    for name in ("info", "components", "paths"):
+        _check_mapping(document.get(name), name)
+    components: dict[str, Any] = document.get("components") or {}
+    for name in ("securitySchemes", "parameters"):
+        for key, entry in _check_mapping(components.get(name), f"components.{name}"):
+            _check_mapping(entry, f"components.{name}.{key}")
+            if name == "parameters":
+                _check_parameters([entry], f"components.{name}.{key}")
+    for tag in _check_list(document.get("tags"), "tags"):
+        _check_mapping(tag, "tags")
+    for path, item in _check_mapping(document.get("paths"), "paths"):
+        for method, operation in _check_mapping(item, path):
+            _check_operation(method, path, operation)
+    _check_cors(document.get("x-amazon-apigateway-cors"))
+
+
+def _check_operation(method: str, path: str, operation: Any) -> None:
+    if method == "parameters":
+        _check_parameters(operation, path)
+    elif isinstance(operation, dict):
+        _check_parameters(operation.get("parameters"), f"{method} {path}")
+        _check_security(operation.get("security"), f"{method} {path}")
+        _check_mapping(operation.get("responses"), f"responses of {method} {path}")
+    elif isinstance(operation, list):
+        raise TemplateError(f"{method} {path} in its document is not a mapping.")
+
+
+def _check_cors(cors: Any) -> None:
+    _check_mapping(cors, "x-amazon-apigateway-cors")
+    for name in _CORS_LISTS:
+        value = (cors or {}).get(name)
+        if not isinstance(value, str):
+            for entry in _check_list(value, name):
+                _check_text(entry, name)
+
+
+def _check_parameters(parameters: Any, place: str) -> None:
+    for parameter in _check_list(parameters, f"parameters of {place}"):
+        _check_mapping(parameter, f"parameters of {place}")
+        for name in ("$ref",) if "$ref" in parameter else ("name", "in"):
+            _check_text(parameter.get(name), f"parameters of {place}")
+
+
+def _check_security(security: Any, place: str) -> None:
+    for requirement in _check_list(security, f"security of {place}"):
+        for _, scopes in _check_mapping(requirement, f"security of {place}"):
+            for scope in _check_list(scopes, f"security of {place}"):
+                _check_text(scope, f"security of {place}")
+
+
+def _check_mapping(value: Any, place: str) -> Iterator[tuple[str, Any]]:
+    if not isinstance(value, dict | None):
+        raise TemplateError(f"{place} in its document is not a mapping.")
+    return iter((value or {}).items())
+
+
+def _check_list(value: Any, place: str) -> list[Any]:
+    if not isinstance(value, list | None):
+        raise TemplateError(f"{place} in its document is not a list.")
+    return value or []
+
+
+def _check_text(value: Any, place: str) -> None:
+    if not isinstance(value, str):
+        raise TemplateError(f"{place} in its document has {value!r} for a text.")
