@@ -142,7 +142,7 @@ def describe_silence(url: str) -> str:
     if not is_local(url):
         return f"Nothing answers at {url}."
     port = urlsplit(url).port or 80
-    return f"Nothing answers at {url}: start the API with `make run{"" if port == 3000 else f" PORT={port}"}`."
+    return f"Nothing answers at {url}: start the API with `make run{'' if port == 3000 else f' PORT={port}'}`."
 
 
 def _connect(url: str) -> httpx.Client:

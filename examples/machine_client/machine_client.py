@@ -132,7 +132,8 @@ def main() -> int:
         page = client.request("GET", url)
         page.raise_for_status()
     except (ConnectionError, EndpointConnectionError):
-        print(f"Nothing answers at {api_url} or its AWS services: start the API with `make run`, and set the environment that it prints.", file=sys.stderr)
+        said = f"Nothing answers at {api_url} or its AWS services: start the API with `make run`"
+        print(f"{said}, and set the environment that it prints.", file=sys.stderr)
         return 1
     except (BotoCoreError, ClientError, OAuthError, RequestException, SecretError) as error:
         print(f"The API could not be called: {error}", file=sys.stderr)

@@ -28,7 +28,7 @@ def take_picture(file: Path) -> None:
                     {f"Operations/{name}" for name in ("ServerErrors", "TableThrottles", "CircuitOpened")},
                 )
                 page.goto(f"{stand.url}/_local/dashboard")
-                page.get_by_role("region", name="Requests by route", exact=True).locator("polyline").first.wait_for()
+                page.get_by_role("article", name="Requests by route", exact=True).locator("polyline").first.wait_for()
                 page.screenshot(path=file, full_page=True)
 
 

@@ -180,6 +180,36 @@ def test_a_run_fails_where_more_requests_fail_than_allowed(tmp_path: Path, allow
     assert api.resources == {}, "what was created by a request without an answer is left behind"
 
 
+@pytest.mark.parametrize(
+    "line", [" s of 601 ", "Ctrl-C ends it"], ids=["during the run", "while its resources are created"]
+)
+def test_a_server_that_dies_is_reported_once(tmp_path: Path, line: str) -> None:
+    port = free_port()
+    profile = PROFILE.replace("seconds = 6", "seconds = 600").replace("resources = 12", "resources = 300")
+    arguments = ["--parameters", f"Issuer=http://127.0.0.1:{port}/_local/issuer", "Audience=local"]
+    with EngineProcess(ROOT / "template.yaml", *arguments, port=port) as engine:
+        command, options = prepare(engine.url, profile, tmp_path, PYTHONUNBUFFERED="1")
+        with subprocess.Popen(command, **options | {"stderr": subprocess.STDOUT}) as run:
+            assert run.stdout
+            while line not in run.stdout.readline():
+                assert run.poll() is None
+            engine.process.kill()
+            shown, _ = run.communicate(timeout=120)
+    assert "Traceback" not in shown
+    assert shown.count(f"Nothing answers at {engine.url}: start the API with `make run PORT={port}`.") == 1
+    if " s of " not in line:
+        assert (run.returncode, shown.count("\n")) == (2, 1)
+        return
+    assert run.returncode == 1
+    assert shown.count("no request got a response") == 1
+    # The report is last.
+    before, _, report = shown.partition("| route |")
+    assert "no request got a response" in before
+    assert "More requests failed" in before
+    assert report.rstrip().endswith("beside it.")
+    assert "It was ended early." in (tmp_path / "profile.md").read_text()
+
+
 def test_a_report_is_written_where_the_clean_up_fails(tmp_path: Path) -> None:
     api = FailingApi()
     api.is_listed = False
@@ -218,11 +248,11 @@ def test_a_profile_that_does_not_fit_is_refused_by_its_key(tmp_path: Path, old: 
 
 def test_what_cannot_be_asked_is_refused_with_a_sentence(engine: EngineProcess, tmp_path: Path) -> None:
     taken = f"http://127.0.0.1:{free_port()}"
-    assert "Connection refused" in refuse(taken, PROFILE, tmp_path)
-    assert f"{taken}/api/v1/resources does not answer" in refuse(taken, PROFILE, tmp_path, TOKEN="x")
+    for environment in ({}, {"TOKEN": "x"}):
+        assert f"Nothing answers at {taken}: start the API with" in refuse(taken, PROFILE, tmp_path, **environment)
     assert "https://api.example.com is not on this machine" in refuse("https://api.example.com", PROFILE, tmp_path)
     assert "is not https" in refuse("http://api.example.com", PROFILE, tmp_path, TOKEN="x")
-    assert "it must be a URL such as" in refuse("api.example.com", PROFILE, tmp_path, TOKEN="x")
+    assert "is not a URL such as" in refuse("api.example.com", PROFILE, tmp_path, TOKEN="x")
     assert "refuses the token with 401" in refuse(engine.url, PROFILE, tmp_path, TOKEN="x")
     expired = jwt.encode({"exp": 1_000_000_000}, "k" * 32)
     assert "The token expires in 0 seconds and the run needs 67" in refuse(engine.url, PROFILE, tmp_path, TOKEN=expired)

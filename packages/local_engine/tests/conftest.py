@@ -10,7 +10,7 @@ import httpx
 import pytest
 from botocore.config import Config
 from hypothesis import settings
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from local_engine.testing import EngineProcess
 
@@ -19,6 +19,9 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 
 # A shell that starts the tests in the background ignores SIGINT, and the started engines would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# A loaded machine needs its time to load Swagger UI.
+expect.set_options(timeout=30_000)
 
 # The same examples in every run, so that a failure repeats.
 settings.register_profile("repeat", derandomize=True, database=None, deadline=None)

@@ -12,6 +12,7 @@ from local_engine.observer import AnsweredRequest
 from local_engine.template import Function
 
 ORDERS = Function("Orders", "orders", "app.handler", Path(), (), {}, 3.0, 128, None, "/aws/lambda/orders")
+TOKEN = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJkZW1vIn0.c2lnbmF0dXJl"
 METRIC = {
     "_aws": {
         "Timestamp": 1,
@@ -86,6 +87,10 @@ def test_other_text_always_shows(line: str) -> None:
         ({}, "GET /orders 200 12 ms Orders cold JKJaXmPL"),
         ({"status": 404, "function": "", "start": ""}, "GET /orders 404 12 ms JKJaXmPL"),
         ({"path": "/\x1b[31m"}, "GET /\\x1b[31m 200 12 ms Orders cold JKJaXmPL"),
+        ({"path": f"/a/{TOKEN}/b"}, "GET /a/<token>/b 200 12 ms Orders cold JKJaXmPL"),
+        ({"path": f"/a/{TOKEN}".replace(".", "%2E")}, "GET /a/<token> 200 12 ms Orders cold JKJaXmPL"),
+        ({"path": f"/%65{TOKEN[1:]}"}, "GET /<token> 200 12 ms Orders cold JKJaXmPL"),
+        ({"path": "/a%20b/eyJ.c"}, "GET /a%20b/eyJ.c 200 12 ms Orders cold JKJaXmPL"),
     ],
 )
 def test_a_request_is_one_line(changes: dict[str, object], line: str) -> None:

@@ -234,34 +234,61 @@ def _open(browser: Browser, engine: EngineProcess, **options: Any) -> tuple[Page
 def test_page_draws_and_follows(engine: EngineProcess, browser: Browser, client: httpx.Client, tmp_path: Path) -> None:
     client.get("/orders/1")
     page, complaints, hosts = _open(browser, engine, viewport={"width": 1300, "height": 1500})
-    panel = page.get_by_role("region", name="Requests", exact=True)
+    panel = page.get_by_role("article", name="Requests", exact=True)
     expect(panel.locator(".legend li")).to_contain_text(["all", "failed", "GET /orders/{id}"])
     expect(panel.locator("svg .limit-label")).to_have_text("busy")
     expect(panel.locator(".problems").first).to_have_text("There is no metric or expression with the ID 'all'.")
-    expect(page.get_by_role("region", name="Slowest")).to_contain_text("does not support widgets of type 'log'")
+    expect(page.get_by_role("article", name="Slowest")).to_contain_text("does not support widgets of type 'log'")
     expect(page.get_by_role("link", name="runbook")).to_have_attribute("href", "https://example.com/runbook")
-    expect(page.get_by_role("region", name="Now")).to_contain_text("waiting")
+    expect(page.get_by_role("article", name="Now")).to_contain_text("waiting")
     expect(page.locator("#minute")).to_contain_text("a minute lasts 1 s")
     # On the grid, the second graph is right of the first.
     first, second = (
-        page.get_by_role("region", name=name, exact=True).bounding_box() for name in ("Requests", "Latency")
+        page.get_by_role("article", name=name, exact=True).bounding_box() for name in ("Requests", "Latency")
     )
     assert first is not None
     assert second is not None
     assert (second["y"], second["x"] > first["x"] + first["width"]) == (first["y"], True)
-    item = page.locator("#alarms li", has_text="local-server-errors").first
+    item = page.locator(".alarms > li", has=page.locator("summary, strong", has_text="local-server-errors"))
     expect(item.locator(".state")).to_have_text("OK")
     client.get("/orders/1", params={"deed": "raise"})
     # Without a reload.
     expect(item.locator(".state")).to_have_text("ALARM")
     contributors = page.get_by_role("list", name="Contributors to RouteFailures").get_by_role("listitem")
     expect(contributors.filter(has_text="GET /orders/{id}").locator(".state")).to_have_text("ALARM")
-    expect(page).to_have_title("(3) local-shop")
+    expect(page).to_have_title("(3) local-shop – Dashboard")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Dashboard local-shop")
+    expect(page.get_by_role("img", name="Requests. all ")).to_be_attached()
     page.screenshot(path=tmp_path / "dashboard.png")
     expect(item.locator(".state")).to_have_text("OK")
     page.close()
     assert complaints == []
     assert hosts == {urlsplit(engine.url).netloc}
+
+
+def test_each_alarm_is_on_the_page_once_and_quiet_ones_give_no_reason(
+    engine: EngineProcess, browser: Browser, client: httpx.Client
+) -> None:
+    data = client.get("/_local/dashboard.json").json()
+    for alarm in data["alarms"]:
+        alarm |= {"state": "OK", "reason": "Threshold Crossed: nothing"}
+    page = browser.new_page(viewport={"width": 1300, "height": 900})
+    page.route("**/_local/dashboard.json*", lambda route: route.fulfill(json=data))
+    page.goto(f"{engine.url}/_local/dashboard")
+    expect(page.locator(".alarms > li")).to_have_count(len(data["alarms"]))
+    names = page.locator(".alarms > li summary").all_inner_texts()
+    assert sorted(names) == sorted(f"OK{alarm['name']}" for alarm in data["alarms"])
+    expect(page.get_by_text("All 2 alarms are quiet.")).to_be_visible()
+    expect(
+        page.get_by_role("article", name="Requests", exact=True).locator("polyline, .empty").first
+    ).to_be_in_viewport()
+    assert "Threshold Crossed" not in page.locator("main").inner_text()
+    data["alarms"][0] |= {"state": "INSUFFICIENT_DATA", "reason": "Unchecked: Initial alarm creation"}
+    data["alarms"][1] |= {"state": "ALARM", "reason": "Threshold Crossed: three"}
+    expect(page.locator(".state", has_text="waiting")).to_have_count(1)
+    expect(page.locator("main")).to_contain_text("Threshold Crossed: three")
+    assert "INSUFFICIENT" not in page.locator("main").inner_text().upper()
+    page.close()
 
 
 def test_page_shows_nested_names_readably(engine: EngineProcess, browser: Browser, client: httpx.Client) -> None:
@@ -275,9 +302,9 @@ def test_page_shows_nested_names_readably(engine: EngineProcess, browser: Browse
     page = browser.new_page()
     page.route("**/_local/dashboard.json*", lambda route: route.fulfill(json=data))
     page.goto(f"{engine.url}/_local/dashboard")
-    expect(page.locator("#alarms strong")).to_have_text(["Operations › Silent", "team/silent"])
-    expect(page.locator("#dashboards h2")).to_have_text("Operations › Dashboard")
-    expect(page).to_have_title("Operations › Dashboard")
+    expect(page.locator(".alarms > li")).to_contain_text(["Operations › Silent", "team/silent"])
+    expect(page.get_by_role("heading", level=1)).to_have_text("Dashboard Operations › Dashboard")
+    expect(page).to_have_title("Operations › Dashboard – Dashboard")
     page.close()
 
 
@@ -285,7 +312,7 @@ def test_page_works_with_the_keyboard(engine: EngineProcess, browser: Browser, c
     for _ in range(2):
         client.get("/orders/1")
     page, complaints, _ = _open(browser, engine)
-    panel = page.get_by_role("region", name="Requests", exact=True)
+    panel = page.get_by_role("article", name="Requests", exact=True)
     expect(panel.locator("polyline, circle").first).to_be_attached()
     page.get_by_role("button", name="Pause").press("Enter")
     expect(page.locator("#status")).to_have_text("Paused")
@@ -311,7 +338,7 @@ def test_page_works_with_the_keyboard(engine: EngineProcess, browser: Browser, c
 @pytest.mark.parametrize("color_scheme", ["light", "dark"])
 def test_page_fits_a_phone(engine: EngineProcess, browser: Browser, color_scheme: str) -> None:
     page, complaints, _ = _open(browser, engine, viewport={"width": 360, "height": 740}, color_scheme=color_scheme)
-    expect(page.get_by_role("region", name="Requests", exact=True).locator("svg").first).to_be_visible()
+    expect(page.get_by_role("article", name="Requests", exact=True).locator("svg").first).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     colors = "element => [getComputedStyle(element).color, getComputedStyle(element).backgroundColor]"
     text, ground = page.locator("body").evaluate(colors)
@@ -333,9 +360,8 @@ def _contrast(first: str, second: str) -> float:
 def test_page_says_when_the_engine_is_gone(browser: Browser) -> None:
     with EngineProcess(STACKS / "echo" / "template.yaml") as engine:
         page, _, _ = _open(browser, engine)
-        expect(page.locator("#empty")).to_have_text("The template has no AWS::CloudWatch::Dashboard.")
+        expect(page.locator("#empty")).to_contain_text("declares no dashboard")
         expect(page.locator("#status")).to_have_text("Live")
-        assert "Dashboard" not in engine.output
     expect(page.locator("#status")).to_contain_text("does not answer")
     page.close()
 
@@ -384,7 +410,7 @@ def test_command_starts_a_server_where_none_answers(tmp_path: Path) -> None:
     finally:
         command.terminate()
         output, _ = command.communicate(timeout=60)
-    assert f"Dashboard      http://127.0.0.1:{port}/_local/dashboard" in output
+    assert f"Start page     http://127.0.0.1:{port}/_local/ " in output
     assert f"Dashboard: http://127.0.0.1:{port}/_local/dashboard" in output
 
 

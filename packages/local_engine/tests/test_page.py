@@ -1,5 +1,6 @@
-"""The browsable page in a real browser, and the document that clients get."""
+"""The start page and the API page in a real browser, and the document that clients get."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from conftest import STACKS
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Page, expect
 
 from local_engine.issuer import issuer_url
 from local_engine.page.api_document import describe_api
@@ -25,7 +26,9 @@ def engine() -> Iterator[EngineProcess]:
         yield engine
 
 
-def test_a_request_is_sent_from_the_page(engine: EngineProcess, browser: Browser, tmp_path: Path) -> None:
+@pytest.fixture
+def page(engine: EngineProcess, browser: Browser) -> Iterator[Page]:
+    """A page that complains about nothing, and loads from the engine alone."""
     page = browser.new_page(viewport={"width": 1200, "height": 1600})
     complaints: list[str] = []
     hosts: set[str | None] = set()
@@ -34,6 +37,13 @@ def test_a_request_is_sent_from_the_page(engine: EngineProcess, browser: Browser
     )
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("request", lambda request: hosts.add(urlsplit(request.url).netloc))
+    yield page
+    page.close()
+    assert complaints == []
+    assert hosts == {urlsplit(engine.url).netloc}
+
+
+def test_a_request_is_sent_from_the_page(engine: EngineProcess, page: Page, tmp_path: Path) -> None:
     page.goto(f"{engine.url}/_local/docs")
     page.locator("#operations-default-readClaims").click()
     page.get_by_role("button", name="Execute").click()
@@ -42,8 +52,72 @@ def test_a_request_is_sent_from_the_page(engine: EngineProcess, browser: Browser
     page.screenshot(path=tmp_path / "page.png")
     assert answer.locator(".response-col_status").first.inner_text().strip() == "200"
     assert '"sub": "demo"' in answer.inner_text()
-    assert complaints == []
-    assert hosts == {urlsplit(engine.url).netloc}
+
+
+def test_the_reader_becomes_another_user(engine: EngineProcess, page: Page) -> None:
+    page.goto(f"{engine.url}/_local/docs#/default/readClaims")
+    expect(page.locator("#user")).to_contain_text("You are demo with the scopes")
+    page.get_by_text("Be another user").click()
+    page.get_by_label("User").fill("ann")
+    page.get_by_label("read", exact=True).uncheck()
+    page.get_by_label("User").press("Enter")
+    expect(page.get_by_role("status").first).to_contain_text("You are ann")
+    page.get_by_role("button", name="Execute").click()
+    answer = page.locator(".live-responses-table tbody").first
+    expect(answer).to_contain_text('"sub": "ann"')
+    assert '"scope": "read' not in answer.inner_text()
+    # The choice lasts, and is that of the other page too.
+    page.get_by_role("link", name="Start").click()
+    expect(page.locator("#user")).to_contain_text("You are ann")
+
+
+def test_the_start_page_leads_everywhere(engine: EngineProcess, page: Page) -> None:
+    with engine.client() as client:
+        assert client.get("/_local", follow_redirects=True).url.path == "/_local/"
+    page.goto(f"{engine.url}/_local/")
+    expect(page).to_have_title("Guarded – local engine")
+    token = page.locator("#token")
+    expect(token).to_contain_text("ey")
+    with engine.client(headers={"Authorization": f"Bearer {token.text_content()}"}) as client:
+        assert "demo" in client.get("/any").text
+    with engine.client() as client:
+        for link in page.get_by_role("link").all():
+            assert client.get(str(link.get_attribute("href"))).status_code == 200, link
+    scoped = page.locator("#routes li", has_text="/scoped")
+    expect(scoped).to_contain_text("Scope read or all")
+    expect(page.locator("#routes li", has_text="/free")).to_contain_text("Open: needs no token")
+    page.locator("#routes li", has_text="/any").get_by_role("link").click()
+    expect(page.locator("#operations-default-readClaims")).to_have_class(re.compile("is-open"))
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"\xff", b"[]", b"{}", b'{"sub": "", "scopes": []}', b'{"sub": 5, "scopes": []}', b'{"sub": "a"}']
+)
+def test_a_token_without_a_user_is_refused(engine: EngineProcess, body: bytes) -> None:
+    with engine.client() as client:
+        answer = client.post("/_local/token", content=body)
+        assert (answer.status_code, "needs a user" in answer.json()["error"]) == (400, True)
+        answer = client.post("/_local/token", json={"sub": "ann", "scopes": ["fly"]})
+        assert (answer.status_code, "scope 'fly'" in answer.json()["error"]) == (400, True)
+        assert client.post("/_local/token", content=b"x" * 100_000).status_code == 400
+
+
+def test_a_token_is_for_this_machine_alone(engine: EngineProcess) -> None:
+    user = {"sub": "ann", "scopes": []}
+    with engine.client() as client:
+        assert client.post("/_local/token", json=user, headers={"Host": "rebound.example"}).status_code == 400
+        answer = client.post("/_local/token", json=user, headers={"Origin": "https://page.example"})
+        assert not [name for name in answer.headers if name.startswith("access-control-")]
+
+
+@pytest.mark.parametrize("path", ["/_local/", "/_local/docs", "/_local/dashboard"])
+def test_a_page_runs_and_loads_nothing_from_elsewhere(engine: EngineProcess, path: str) -> None:
+    with engine.client() as client:
+        answer = client.get(path)
+    policy = answer.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self';")
+    assert "unsafe" not in policy
+    assert "http" not in answer.text
 
 
 def test_the_page_leaves_other_files_of_the_package_alone(engine: EngineProcess) -> None:

@@ -11,6 +11,10 @@ FUNCTION = """
 Transform: AWS::Serverless-2016-10-31
 Parameters:
   Name: {Type: String, Default: x, AllowedValues: [x, y]}
+  Origin: {Type: String, Default: http://a, AllowedPattern: 'https?://.+', ConstraintDescription: it must be a URL}
+  Number: {Type: Number, Default: 2, MinValue: 1, MaxValue: 3}
+  Short: {Type: String, Default: x, MinLength: 1, MaxLength: 3}
+  List: {Type: CommaDelimitedList, Default: 'a,b', AllowedPattern: '[a-z]'}
 Resources:
   Hello:
     Type: AWS::Serverless::Function
@@ -36,13 +40,14 @@ def refuse(template: Path, *arguments: str) -> str:
     result = run_engine("run", "--template", str(template), *arguments)
     assert result.returncode == 2, result.stdout + result.stderr
     assert "Traceback" not in result.stderr
+    assert "usage:" not in result.stderr
     return result.stderr
 
 
 @pytest.mark.parametrize(
     ("edit", "sentence"),
     [
-        (("CodeUri: hello", "CodeUri: [hello"), "line 10, column 14"),
+        (("CodeUri: hello", "CodeUri: [hello"), "line 14, column 14"),
         (("CodeUri: hello", "CodeUri: nowhere"), "nowhere, which is not a folder"),
         (("app.handler", "other.handler"), "has no other.py"),
         (("app.handler", "app"), "it must be file.function"),
@@ -82,7 +87,12 @@ def test_empty_template(template: Path) -> None:
         (["--parameters", "Name"], "Key=Value"),
         (["--parameters", "Other=1"], "no parameter 'Other'"),
         (["--parameters", "Name=z"], "must be one of x, y"),
-        (["--processes", "0"], "not a number from 1"),
+        (["--parameters", "Origin=here"], "parameter Origin is 'here': it must be a URL."),
+        (["--parameters", "Number=7"], "parameter Number is '7'"),
+        (["--parameters", "Number=many"], "parameter Number is 'many'"),
+        (["--parameters", "Short=xxxx"], "parameter Short is 'xxxx'"),
+        (["--parameters", "List=a,B"], "parameter List is 'a,B'"),
+        (["--processes", "0"], "not a number; choose one from 1"),
         (["--seed", "nowhere.json"], "nowhere.json"),
     ],
 )

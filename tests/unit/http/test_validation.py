@@ -117,6 +117,16 @@ def test_a_model_with_a_keyword_that_is_not_checked_is_refused(tmp_path, monkeyp
         validation.load_model("Refused")
 
 
+@pytest.mark.parametrize(
+    "text", ["[]", "5", "null", "{", "\xff", '{"properties": []}', '{"properties": {"a": 7}}', '{"items": "x"}']
+)
+def test_a_model_that_is_not_a_schema_is_refused_with_its_file(tmp_path, monkeypatch, text):
+    tmp_path.joinpath("Broken.json").write_text(text, encoding="latin-1")
+    monkeypatch.setattr(validation, "MODELS", tmp_path)
+    with pytest.raises(validation.ModelError, match=r"models/Broken\.json"):
+        validation.load_model("Broken")
+
+
 def test_a_model_that_is_not_there_is_named():
     with pytest.raises(validation.ModelError, match=r"models/Missing\.json"):
         validation.load_model("Missing")

@@ -1,6 +1,5 @@
 """`make cost`: estimates a month's bill for a traffic profile, and what alternatives would cost."""
 
-import argparse
 import json
 import logging
 import sys

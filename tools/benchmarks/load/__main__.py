@@ -103,9 +103,7 @@ def _write(run: Run, conditions: Mapping[str, str], options: argparse.Namespace)
 
 
 def _parse() -> argparse.Namespace:
-    parser = CommandParser(
-        prog="make load", description="Send a profile's load to the API.", allow_abbrev=False
-    )
+    parser = CommandParser(prog="make load", description="Send a profile's load to the API.", allow_abbrev=False)
     add_target(parser)
     parser.add_argument("--profile", type=Path, default=PROFILES / "steady.toml", metavar="FILE")
     parser.add_argument(

@@ -1,6 +1,5 @@
 """`make tune`: measures a list and a creation at several memory sizes and recommends one."""
 
-import argparse
 import json
 import random
 import signal

@@ -1,6 +1,5 @@
 """`local-engine dashboard`: opens the dashboard of a running engine, or of one that it starts."""
 
-import argparse
 import http.client
 import json
 import os

@@ -19,7 +19,13 @@ from starlette.routing import Mount, Router
 from local_engine.cloudwatch.dashboard_page import create_dashboard_routes
 from local_engine.cloudwatch.emf import summarize_record
 from local_engine.cloudwatch.monitoring import Monitoring
-from local_engine.command_line.arguments import CommandParser, add_template_options, parse_count, parse_port, parse_seconds
+from local_engine.command_line.arguments import (
+    CommandParser,
+    add_template_options,
+    parse_count,
+    parse_port,
+    parse_seconds,
+)
 from local_engine.command_line.start_summary import mint_user_token, show_start
 from local_engine.console import Console
 from local_engine.engine import AsgiApplication, Engine

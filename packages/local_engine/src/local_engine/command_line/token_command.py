@@ -18,9 +18,7 @@ def print_token(arguments: Sequence[str]) -> None:
     Raises:
         SystemExit: with status 2 after a sentence, if an argument is invalid or the key cannot be read.
     """
-    parser = CommandParser(
-        prog="local-engine token", description="Print an access token.", allow_abbrev=False
-    )
+    parser = CommandParser(prog="local-engine token", description="Print an access token.", allow_abbrev=False)
     parser.add_argument("--sub", type=_parse_user, default="demo", help="the user (default: demo)")
     parser.add_argument("--scopes", default="", help="scopes, separated by spaces (default: none)")
     parser.add_argument(

@@ -6,18 +6,20 @@ function followScheme() {
   document.documentElement.classList.toggle("dark-mode", dark.matches);
 }
 
-// The page shows one server, which is this one, and the user above it stands for the dialog for tokens.
+// The one server is this one, and the user above the requests stands for the dialog for tokens.
 const simplify = ({ React }) => ({
   wrapComponents: {
     ServersContainer: () => () => null,
-    authorizeBtn: () => () => null,
-    authorizeOperationBtn: () => () => null,
     operations: (Original) => (props) => React.createElement(
       "section", { className: "requests" }, React.createElement("h2", null, "Requests"), React.createElement(Original, props),
     ),
     DeepLink: () => ({ text }) => React.createElement("span", null, text),
   },
 });
+
+const withoutDialog = {
+  wrapComponents: { authorizeBtn: () => () => null, authorizeOperationBtn: () => () => null },
+};
 
 // The gateway wants one of a route's scopes.
 function nameScopes(described) {
@@ -50,7 +52,7 @@ async function show() {
     tryItOutEnabled: true,
     syntaxHighlight: { theme: "tomorrow-night" },
     validatorUrl: null,
-    plugins: Object.keys(api.local).length ? [simplify] : [],
+    plugins: Object.keys(api.local).length ? [simplify, withoutDialog] : [simplify],
     // An answer comes from the API, not from the browser's cache.
     requestInterceptor: (request) => Object.assign(request, { cache: "no-store" }),
   });

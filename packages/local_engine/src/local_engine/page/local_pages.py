@@ -1,4 +1,4 @@
-"""Local pages of an API: a start page, and the API page, which is Swagger UI from a package. Nothing is from another host.
+"""Local pages of an API: a start page, and the API page (Swagger UI, from a package). They load nothing from elsewhere.
 
 Both know who sends their requests: the example user at first, and any other that the reader chooses.
 """

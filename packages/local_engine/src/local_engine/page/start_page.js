@@ -8,20 +8,21 @@ function listRoutes(described) {
   ));
 }
 
-function describeAccess(operation) {
-  const scopes = (operation.security ?? []).flatMap((requirement) => Object.values(requirement).flat());
+function describeAccess(operation, schemes) {
+  const requirements = (operation.security ?? []).filter((requirement) => Object.keys(requirement).some((name) => name in schemes));
+  const scopes = requirements.flatMap((requirement) => Object.values(requirement).flat());
   if (scopes.length) return `Scope ${scopes.join(" or ")}`;
-  return operation.security?.length ? "Any valid token" : "Open: needs no token";
+  return requirements.length ? "Any valid token" : "Open: needs no token";
 }
 
-function describeRoute({ method, path, operation }) {
+function describeRoute({ method, path, operation }, schemes) {
   const group = (operation.tags ?? ["default"])[0];
   const link = operation.operationId ? `/_local/docs#/${encodeURIComponent(group)}/${encodeURIComponent(operation.operationId)}` : "/_local/docs";
   return make(
     "li", {},
     make("span", { class: `method ${method}` }, method.toUpperCase()),
     make("a", { href: link }, make("code", {}, path)),
-    make("span", {}, operation.summary ?? operation.operationId ?? "", make("span", { class: "scopes faint" }, describeAccess(operation))),
+    make("span", {}, operation.summary ?? operation.operationId ?? "", make("span", { class: "scopes faint" }, describeAccess(operation, schemes))),
   );
 }
 
@@ -53,7 +54,9 @@ async function show() {
   document.title = `${described.info.title} – local engine`;
   document.querySelector("#title").textContent = described.info.title;
   document.querySelector("#url").textContent = location.origin;
-  document.querySelector("#routes").replaceChildren(...routes.map(describeRoute));
+  const schemes = described.components?.securitySchemes ?? {};
+  const none = make("li", {}, "The API has only a route for every path and method, $default.");
+  document.querySelector("#routes").replaceChildren(...routes.length ? routes.map((route) => describeRoute(route, schemes)) : [none]);
   const place = document.querySelector("#user");
   if (explainAccess(place, api)) {
     showUser(place, api, (token) => {
