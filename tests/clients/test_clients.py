@@ -137,6 +137,8 @@ def stub() -> Iterator[str]:
 
     def make_answer(route: Route) -> Any:
         async def answer(request: Request) -> Response:
+            # A server that answers before it has read the body resets the connection.
+            await request.body()
             status = request.headers["x-correlation-id"]
             example = find_example(route, status)
             return Response(status_code=int(status)) if example is None else JSONResponse(example, int(status))
