@@ -157,7 +157,7 @@ def test_an_api_without_routes_answers_404(engine: EngineProcess) -> None:
         "ServerlessRestApi is not run: it is a REST API.",
         "Table is not run: Fn::ImportValue needs 'keys'",
         "Good.Nobody is not run: .*authorizer.*Nobody",
-        "Layer .* of Good is not run",
+        "A layer of Good is not run: parameter Image stands for",
         "Fn::ForEach::Wrong is not run: Ref names 'Nobody'",
         "the macro Mine is not run",
         "Imports is not run: ",

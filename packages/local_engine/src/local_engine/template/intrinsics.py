@@ -93,9 +93,12 @@ class _NoValue:
 
 
 _NO_VALUE = _NoValue()
-# How deep the documents of APIs are evaluated part by part: an operation of a path, or a security scheme.
-_DOCUMENT_DEPTH = 3
-_DOCUMENTS = {"AWS::ApiGateway::RestApi": "Body", "AWS::ApiGatewayV2::Api": "Body"}
+# Properties that are evaluated part by part, and how deep: an operation of a path, a security scheme, a layer.
+_PARTED_PROPERTIES = {
+    "AWS::ApiGateway::RestApi": ("Body", 3),
+    "AWS::ApiGatewayV2::Api": ("Body", 3),
+    "AWS::Lambda::Function": ("Layers", 1),
+}
 
 
 class Evaluator:
@@ -188,13 +191,13 @@ class Evaluator:
         resource = self._resources[logical_id]
         properties: dict[str, Any] = {}
         unresolved: dict[str, str] = {}
-        document = _DOCUMENTS.get(resource["Type"])
+        parted, depth = _PARTED_PROPERTIES.get(resource["Type"], ("", 0))
         with self._evaluating(logical_id):
             for name in _list_names(resource.get("DependsOn")):
                 self._depend_on(name)
             for name, value in (resource.get("Properties") or {}).items():
                 try:
-                    result = self._evaluate_parts(value, _DOCUMENT_DEPTH) if name == document else self.evaluate(value)
+                    result = self._evaluate_parts(value, depth) if name == parted else self.evaluate(value)
                 except Unresolved as error:
                     unresolved[name] = str(error)
                 else:
@@ -206,7 +209,10 @@ class Evaluator:
         return Properties(properties, unresolved)
 
     def _evaluate_parts(self, value: Any, depth: int) -> Any:
-        """Evaluate a document. What cannot be evaluated `depth` levels down becomes a refusal."""
+        """Evaluate a value. What cannot be evaluated `depth` levels down becomes a refusal."""
+        if isinstance(value, list) and depth:
+            entries = (self._evaluate_parts(entry, depth - 1) for entry in value)
+            return [entry for entry in entries if entry is not _NO_VALUE]
         if isinstance(value, dict) and depth:
             if value.keys() == {"Fn::If"}:
                 return self._evaluate_parts(self._call("Fn::If", value["Fn::If"], self._find_branch), depth)

@@ -107,15 +107,17 @@ def _read_function(logical_id: str, resource: Resource, layers: Mapping[Any, Cod
     name = properties["FunctionName"]
     reserved = properties.get("ReservedConcurrentExecutions")
     used = properties.get("Layers") or []
-    for layer in used if isinstance(used, list) else []:
-        if layer not in layers:
+    for layer in used if isinstance(used, list) else [used]:
+        if isinstance(layer, dict):
+            stack.refuse(f"A layer of {logical_id}", layer.get(REFUSAL, "it is not an ARN."))
+        elif layer not in layers:
             stack.refuse(f"Layer {layer} of {logical_id}", "it is not a local folder of this template.")
     function = Function(
         logical_id=logical_id,
         name=name,
         handler=str(properties.get("Handler")),
         code=_find_code(resource, "Code", "CodeUri", logical_id, stack.project),
-        layers=tuple(layers[layer] for layer in used if layer in layers),
+        layers=tuple(layers[layer] for layer in used if isinstance(layer, str) and layer in layers),
         environment=_read_environment(properties),
         timeout=float(_read_integer(properties, "Timeout", 3, most=_LONGEST_TIMEOUT)),
         memory=_read_integer(properties, "MemorySize", 128),

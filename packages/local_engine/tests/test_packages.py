@@ -1,0 +1,204 @@
+"""What functions can import: their own packages, built layers and Lambda's runtime. What counts as an edit."""
+
+import os
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from local_engine.building.folders import list_files
+from local_engine.testing import EngineProcess
+
+APP = """
+import importlib
+
+def handler(event, context):
+    try:
+        return {"value": getattr(importlib.import_module(event["rawPath"].rpartition("/")[2]), "VALUE", None)}
+    except ImportError:
+        return {"absent": True}
+"""
+TEMPLATE = """
+Transform: AWS::Serverless-2016-10-31
+Globals: {Function: {Handler: app.handler, Runtime: python3.13, Timeout: 20}}
+Resources:
+  Packed: {Type: AWS::Serverless::Function, Properties: {CodeUri: packed, Events: {A: {Type: HttpApi, Properties: {Method: get, Path: '/packed/{name}'}}}}}
+  Plain: {Type: AWS::Serverless::Function, Properties: {CodeUri: plain, Events: {A: {Type: HttpApi, Properties: {Method: get, Path: '/plain/{name}'}}}}}
+  Broken: {Type: AWS::Serverless::Function, Properties: {CodeUri: broken, Events: {A: {Type: HttpApi, Properties: {Method: get, Path: '/broken/{name}'}}}}}
+  Layered:
+    Type: AWS::Serverless::Function
+    Properties:
+      CodeUri: plain
+      Layers: [!Ref Installed, !Ref Made]
+      Events: {A: {Type: HttpApi, Properties: {Method: get, Path: '/layered/{name}'}}}
+  Made: {Type: AWS::Serverless::LayerVersion, Metadata: {BuildMethod: makefile}, Properties: {ContentUri: made}}
+  Installed: {Type: AWS::Serverless::LayerVersion, Metadata: {BuildMethod: python3.13}, Properties: {ContentUri: installed}}
+"""  # noqa: E501 - a template
+MAKEFILE = """
+build-Made:
+\tmkdir -p "$(ARTIFACTS_DIR)/python"
+\tcp -R copied "$(ARTIFACTS_DIR)/python/"
+\tcp source.txt "$(ARTIFACTS_DIR)/python/generated.py"
+"""
+
+
+def write_wheel(folder: Path, name: str, value: str, version: str = "1") -> str:
+    """A wheel with a module; returns the requirement, which needs no network."""
+    folder.mkdir(exist_ok=True)
+    file = f"{name}-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(folder / file, "w") as wheel:
+        wheel.writestr(f"{name}.py", f"VALUE = {value!r}\n")
+        wheel.writestr(
+            f"{name}-{version}.dist-info/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        )
+        wheel.writestr(
+            f"{name}-{version}.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        wheel.writestr(f"{name}-{version}.dist-info/RECORD", "")
+    return f"# a package\n./{file}\n"
+
+
+def write_project(project: Path) -> Path:
+    for name in ("packed", "plain", "broken"):
+        (project / name).mkdir()
+        (project / name / "app.py").write_text(APP)
+    (project / "packed" / "requirements.txt").write_text(write_wheel(project / "packed", "parcel", "one"))
+    (project / "broken" / "requirements.txt").write_text("./missing-1-py3-none-any.whl\n")
+    (project / "plain" / "requirements.txt").write_text("# none\n")
+    requirement = write_wheel(project / "installed", "crate", "in a layer")
+    (project / "installed" / "requirements.txt").write_text(requirement)
+    (project / "installed" / "beside.py").write_text("VALUE = 'beside'\n")
+    (project / "made" / "copied").mkdir(parents=True)
+    (project / "made" / "copied" / "__init__.py").write_text("VALUE = 'copied'\n")
+    (project / "made" / "source.txt").write_text("VALUE = 'generated'\n")
+    (project / "made" / "Makefile").write_text(MAKEFILE)
+    (project / "template.yaml").write_text(TEMPLATE)
+    return project / "template.yaml"
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_project(tmp_path_factory.mktemp("packages"))
+
+
+@pytest.fixture(scope="module")
+def engine(template: Path) -> Iterator[EngineProcess]:
+    with EngineProcess(template) as engine:
+        yield engine
+
+
+@pytest.fixture
+def client(engine: EngineProcess) -> Iterator[httpx.Client]:
+    with engine.client() as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("path", "answer"),
+    [
+        ("/packed/parcel", {"value": "one"}),
+        ("/packed/boto3", {"value": None}),
+        ("/packed/crate", {"absent": True}),
+        ("/plain/parcel", {"absent": True}),
+        *(
+            (f"/plain/{name}", {"value": None})
+            for name in ("boto3", "botocore.config", "dateutil", "urllib3", "jmespath")
+        ),
+        *(
+            (f"/plain/{name}", {"absent": True})
+            for name in (
+                "starlette",
+                "moto",
+                "yaml",
+                "uvicorn",
+                "local_engine",
+                "pytest",
+                "pip",
+                "samtranslator",
+                "coverage",
+            )
+        ),
+        ("/layered/crate", {"value": "in a layer"}),
+        ("/layered/beside", {"value": "beside"}),
+        ("/layered/copied", {"value": "copied"}),
+        ("/layered/generated", {"value": "generated"}),
+        ("/layered/starlette", {"absent": True}),
+    ],
+)
+def test_a_function_imports_its_own_packages_only(client: httpx.Client, path: str, answer: object) -> None:
+    assert client.get(path).json() == answer
+
+
+def test_a_function_whose_packages_cannot_be_installed_answers_501(engine: EngineProcess, client: httpx.Client) -> None:
+    response = client.get("/broken/app")
+    assert response.status_code == 501
+    assert response.json()["message"].startswith("Broken cannot be built: ")
+    assert "missing-1-py3-none-any.whl" in response.json()["message"]
+    engine.wait_for_line("^Broken cannot be built: .*missing-1")
+    assert "Traceback" not in engine.output
+
+
+def test_packages_are_installed_once_by_content(tmp_path: Path) -> None:
+    template = write_project(tmp_path)
+    with EngineProcess(template) as engine, engine.client() as client:
+        assert client.get("/packed/parcel").json() == {"value": "one"}
+        assert client.get("/layered/crate").json() == {"value": "in a layer"}
+        assert "Installing the packages of Packed …" in engine.lines
+        requirement = write_wheel(tmp_path / "packed", "parcel", "two", "2")
+        (tmp_path / "packed" / "requirements.txt").write_text(requirement)
+        assert client.get("/packed/parcel").json() == {"value": "two"}
+    with EngineProcess(template) as engine, engine.client() as client:
+        assert client.get("/packed/parcel").json() == {"value": "two"}
+        assert client.get("/layered/generated").json() == {"value": "generated"}
+        assert not [line for line in engine.lines if "Packed …" in line or "Made with" in line or "Installed …" in line]
+
+
+def test_edits_of_a_made_layer_take_effect(tmp_path: Path) -> None:
+    template = write_project(tmp_path)
+    with EngineProcess(template) as engine, engine.client() as client:
+        assert client.get("/layered/copied").json() == {"value": "copied"}
+        (tmp_path / "made" / "copied" / "__init__.py").write_text("VALUE = 'edited'\n")
+        assert client.get("/layered/copied").json() == {"value": "edited"}
+        assert sum("Building Made with its Makefile" in line for line in engine.lines) == 1
+        (tmp_path / "made" / "source.txt").write_text("VALUE = 'made again'\n")
+        assert client.get("/layered/generated").json() == {"value": "made again"}
+
+
+def test_a_newer_build_of_sam_is_used_until_the_next_edit(tmp_path: Path) -> None:
+    template = write_project(tmp_path)
+    built = tmp_path / ".aws-sam" / "build"
+    (built / "Plain").mkdir(parents=True)
+    (built / "Plain" / "app.py").write_text(APP)
+    (built / "Plain" / "bought.py").write_text("VALUE = 'built'\n")
+    (built / "template.yaml").touch()
+    with EngineProcess(template) as engine, engine.client() as client:
+        assert client.get("/plain/bought").json() == {"value": "built"}
+        later = time.time() + 10
+        (tmp_path / "plain" / "data.csv").touch()
+        os.utime(tmp_path / "plain" / "data.csv", (later, later))
+        assert client.get("/plain/bought").json() == {"absent": True}
+
+
+def test_any_file_counts_except_those_of_tools(tmp_path: Path) -> None:
+    kept = ["app.py", "data.csv", "deep/er/model.bin", ".env", "Makefile"]
+    ignored = ["node_modules/a.js", "venv/lib/b.py", "venv/pyvenv.cfg", ".git/c", "__pycache__/d.pyc", "deep/.tox/e"]
+    for name in [*kept, *ignored]:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "deep" / "up").symlink_to(tmp_path)
+    found = {str(Path(file.path).resolve().relative_to(tmp_path)) for file in list_files(tmp_path)}
+    assert found == set(kept)
+
+
+def test_an_edit_of_a_data_file_takes_effect(tmp_path: Path) -> None:
+    template = write_project(tmp_path)
+    (tmp_path / "plain" / "words.csv").write_text("one")
+    reading = "from pathlib import Path\nVALUE = Path(__file__).with_name('words.csv').read_text()\n"
+    (tmp_path / "plain" / "words.py").write_text(reading)
+    with EngineProcess(template) as engine, engine.client() as client:
+        assert client.get("/plain/words").json() == {"value": "one"}
+        (tmp_path / "plain" / "words.csv").write_text("two")
+        assert client.get("/plain/words").json() == {"value": "two"}
