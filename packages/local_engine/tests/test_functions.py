@@ -1,6 +1,7 @@
 """Functions that misbehave, run at the same time, and change."""
 
 import os
+import re
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -49,6 +50,14 @@ def test_traceback_is_shown_in_full(misbehaving_engine: EngineProcess, misbehavi
     misbehaving_engine.wait_for_line(r"Misbehaving \| The function raised an error at .*LookupError: the deed")
     misbehaving_engine.wait_for_line(r"^    .*in _raise")
     assert "runtime.py" not in misbehaving_engine.output
+
+
+def test_an_error_inside_a_package_names_the_users_own_line(
+    misbehaving_engine: EngineProcess, misbehaving: httpx.Client
+) -> None:
+    misbehaving.get("/misuse")
+    line = misbehaving_engine.wait_for_line("JSONDecodeError: ")
+    assert re.search(r"misbehaving/app.py, line \d+: JSONDecodeError", line)
 
 
 def test_output_is_shown_with_the_functions_name(misbehaving_engine: EngineProcess, misbehaving: httpx.Client) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -96,7 +97,7 @@ def write_template(folder: Path, text: str = TEMPLATE) -> Path:
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> EngineProcess:
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineProcess]:
     template = write_template(tmp_path_factory.mktemp("unserved"))
     # A profile that does not exist: reading the developer's configuration would fail.
     with EngineProcess(template, environment={"AWS_PROFILE": "nobody", "AWS_CONFIG_FILE": "/nowhere"}) as engine:
@@ -104,7 +105,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> EngineProcess:
 
 
 @pytest.fixture(scope="module")
-def client(engine: EngineProcess) -> httpx.Client:
+def client(engine: EngineProcess) -> Iterator[httpx.Client]:
     with engine.client() as client:
         yield client
 

@@ -169,12 +169,16 @@ def _translate_whole(template: dict[str, Any], parameters: dict[str, Any]) -> di
     class RecordingTranslator(Translator):  # type: ignore[misc]
         """Records the resource at work, because the translator stumbles over some faults without naming it."""
 
-        def _get_resources_to_iterate(self, *arguments: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-            nonlocal current
-            for logical_id, resource in super()._get_resources_to_iterate(*arguments):
-                current = logical_id
-                yield logical_id, resource
-            current = ""
+        def _get_resources_to_iterate(self, sam_template: dict[str, Any], macro_resolver: Any) -> Any:
+            def iterate() -> Iterator[tuple[str, dict[str, Any]]]:
+                nonlocal current
+                for logical_id, resource in resources:
+                    current = logical_id
+                    yield logical_id, resource
+                current = ""
+
+            resources = super()._get_resources_to_iterate(sam_template, macro_resolver)
+            return iterate()
 
     # The translator logs about its own metrics. Its errors arrive as exceptions.
     logging.getLogger("samtranslator").setLevel(logging.CRITICAL)

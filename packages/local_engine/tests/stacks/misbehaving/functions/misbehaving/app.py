@@ -20,6 +20,10 @@ def _hang(event):
     time.sleep(600)
 
 
+def _misuse(event):
+    json.loads("{")
+
+
 def _raise(event):
     raise LookupError("the deed")
 
@@ -57,6 +61,7 @@ DEEDS = {
     "fine": lambda _: {"pid": os.getpid(), "requests": PROCESS["requests"]},
     "exit": lambda _: sys.exit(3),
     "crash": lambda _: os.kill(os.getpid(), signal.SIGSEGV),
+    "misuse": _misuse,
     "raise": _raise,
     "print": _print,
     "meet": _meet,
