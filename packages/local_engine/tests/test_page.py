@@ -57,13 +57,16 @@ def test_a_request_is_sent_from_the_page(engine: EngineProcess, page: Page, tmp_
 def test_the_reader_becomes_another_user(engine: EngineProcess, page: Page) -> None:
     page.goto(f"{engine.url}/_local/docs#/default/readClaims")
     expect(page.locator("#user")).to_contain_text("You are demo with the scopes")
+    answer = page.locator(".live-responses-table tbody").first
+    page.get_by_role("button", name="Execute").click()
+    expect(answer).to_contain_text('"sub": "demo"')
     page.get_by_text("Be another user").click()
     page.get_by_label("User").fill("ann")
     page.get_by_label("read", exact=True).uncheck()
     page.get_by_label("User").press("Enter")
     expect(page.get_by_role("status").first).to_contain_text("You are ann")
+    expect(answer).not_to_be_visible()
     page.get_by_role("button", name="Execute").click()
-    answer = page.locator(".live-responses-table tbody").first
     expect(answer).to_contain_text('"sub": "ann"')
     assert '"scope": "read' not in answer.inner_text()
     # The choice lasts, and is that of the other page too.

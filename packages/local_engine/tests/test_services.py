@@ -214,6 +214,18 @@ def test_an_item_over_the_limit_is_rejected(dynamodb: Any) -> None:
         dynamodb.put_item(TableName="Items", Item=_item("huge", text={"S": "x" * 410_000}))
 
 
+def test_a_replaced_attribute_does_not_count_towards_the_limit(dynamodb: Any) -> None:
+    key = {name: value for name, value in _item("replaced").items() if name in ("pk", "sk")}
+    for size in (200_000, 300_000, 409_000, 100):
+        dynamodb.update_item(
+            TableName="Items",
+            Key=key,
+            UpdateExpression="SET #text = :text",
+            ExpressionAttributeNames={"#text": "text"},
+            ExpressionAttributeValues={":text": {"S": "x" * size}},
+        )
+
+
 def test_the_process_ends_with_a_parent_that_is_killed() -> None:
     code = """if True:
         import time

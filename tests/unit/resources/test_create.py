@@ -211,6 +211,17 @@ def test_a_body_that_is_declared_uncompressed_is_read(api, coding):
     assert api.create(headers={"Content-Encoding": coding}).status == 201
 
 
+@pytest.mark.parametrize("unit", ["[" * 60 + "]" * 60, "[]", "1e2", "0", '{"a":1}'])
+def test_a_body_larger_than_can_be_stored_is_not_read(api, unit):
+    entries = ",".join([unit] * (5_900_000 // (len(unit) + 1)))
+    answer = api.create(f'{{"name": "x", "type": "A", "metadata": {{"a": [{entries}]}}}}')
+    assert (answer.status, answer.json()["error"]) == (413, "The body is larger than can be stored")
+
+
+def test_escapes_of_a_body_that_can_be_stored_are_read(api):
+    assert api.create({"name": "x", "type": "A", "metadata": {"a": "é" * 199_000}}).status == 201
+
+
 def test_only_the_first_problems_are_listed(api):
     body = {"name": "x", "type": "A"}
     exact = api.create(body | {f"unknown{number}": 0 for number in range(100)})
@@ -223,7 +234,7 @@ def test_only_the_first_problems_are_listed(api):
 
 @pytest.mark.parametrize("character", ["x", "\x01", '"', "😀"])
 def test_what_a_caller_sent_is_quoted_in_part(api, character):
-    answer = api.create({"name": "x", "type": "A"} | {f"{number}{character * 50_000}": 0 for number in range(101)})
+    answer = api.create({"name": "x", "type": "A"} | {f"{number}{character * 2_000}": 0 for number in range(101)})
     assert answer.status == 400
     assert {len(field) for field in answer.problems} == {300}
     assert all(field.endswith("…") for field in answer.problems)

@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Any
 
 from serverless_api.http.content import check_coding, check_media_type
-from serverless_api.http.errors import MAX_DETAILS, BadRequest, Problem
+from serverless_api.http.errors import MAX_DETAILS, BadRequest, ContentTooLarge, Problem
 from serverless_api.http.identity import Caller
 from serverless_api.http.preconditions import Preconditions, read_preconditions
 from serverless_api.http.validation import find_problems, load_model
@@ -22,6 +22,9 @@ from serverless_api.storage.json_text import InvalidJSON, parse_json
 _QUOTED_KEY = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*+)"')
 _BARE_KEY = re.compile(r"[!#-+\--~]+")
 _MAX_KEY = 255
+_MAX_BODY = 3_000_000
+"""How many characters a body may have. Checking more would take seconds, and nothing of that size can be stored:
+the escapes of JSON (`\\u00e9`) spell an item of 400 KB in three times as many characters."""
 _CORRELATION_ID = re.compile(r"[!-~]{1,128}")
 
 
@@ -74,10 +77,13 @@ class Request:
         Raises:
             BadRequest: it is not JSON in UTF-8, is not declared as JSON, or violates the model; the error names the
                 invalid fields.
+            ContentTooLarge: it is larger than any that can be stored.
             UnsupportedMediaType: it is compressed.
         """
         check_media_type(self.read_header("content-type") or "")
         check_coding(self.read_header("content-encoding") or "")
+        if len(self.event.get("body") or "") > _MAX_BODY:
+            raise ContentTooLarge("The body is larger than can be stored")
         try:
             body = parse_json(self._read_text())
         except InvalidJSON as error:

@@ -20,6 +20,8 @@ _INDENT = "    "
 _COLORS = {"CRITICAL": 31, "ERROR": 31, "WARNING": 33, "INFO": 32, "DEBUG": 2}
 _QUIET_LEVELS = ("INFO", "DEBUG")
 _ID_LENGTH = 8
+_LONGEST_SHOWN = 2000
+"""How many characters of a path are shown. The gateway takes five times as many."""
 # A JSON Web Token in its compact form (RFC 7519, section 3): base64url of `{"`, of claims, and a signature.
 _TOKEN = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]*")
 # Powertools sets these on every line. They are the same for all requests of a process, or stand at the line's start.
@@ -77,8 +79,8 @@ class Console(Observer):
         color = 31 if request.status >= 500 else 33 if request.status >= 400 else 32
         parts = (
             time.strftime("%H:%M:%S"),
-            request.method,
-            _printable(mask_tokens(request.path)),
+            _describe(request.method),
+            _describe(request.path),
             self._paint(str(request.status), color),
             f"{request.latency:.0f} ms",
             request.function,
@@ -137,7 +139,10 @@ class Console(Observer):
 
 def mask_tokens(text: str) -> str:
     """Return a text without its JSON Web Tokens; a text with an encoded one is returned decoded."""
-    decoded = unquote(text)
+    decoded = text
+    # A link in a parameter of a link is encoded once more.
+    for _ in range(3):
+        decoded = unquote(decoded)
     return _TOKEN.sub("<token>", decoded if _TOKEN.search(decoded) else text)
 
 
@@ -145,6 +150,7 @@ def _value_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _printable(text: str) -> str:
-    # A request must not be able to write control sequences to the terminal.
+def _describe(text: str) -> str:
+    """Return a part of a request for the console: bounded, without tokens and control sequences."""
+    text = mask_tokens(text[:_LONGEST_SHOWN]) + ("…" if len(text) > _LONGEST_SHOWN else "")
     return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)

@@ -60,7 +60,13 @@ async function show() {
   new MutationObserver(() => mend(page)).observe(page, { childList: true, subtree: true });
   const place = document.querySelector("#user");
   if (explainAccess(place, api)) {
+    let shown = null;
     showUser(place, api, (token, user) => {
+      // What another user was shown leaves the page with that user.
+      if (shown !== null && shown !== user.sub) {
+        for (const [path, item] of Object.entries(api.described.paths)) for (const method of Object.keys(item)) ui.specActions.clearResponse(path, method);
+      }
+      shown = user.sub;
       for (const [name, schema] of Object.entries(api.local)) {
         ui.authActions.authorizeOauth2({ auth: { name, schema, scopes: user.scopes }, token: { access_token: token, token_type: "Bearer" } });
       }

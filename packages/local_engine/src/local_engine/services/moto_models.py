@@ -1,4 +1,4 @@
-"""Bounded memory for moto.
+"""Bounded memory and DynamoDB's size of items for moto.
 
 For its server's dashboard, moto keeps every instance of its models: each DynamoDB item ever written and each
 copy made for a response, some kilobytes per request. It also keeps every record of a table's stream, some kilobytes per
@@ -8,10 +8,14 @@ write. DynamoDB keeps them for 24 hours.
 from typing import Any
 
 from moto.core.common_models import BaseModel
+from moto.dynamodb.exceptions import ItemSizeTooLarge
 from moto.dynamodb.models import dynamodb_backends
+from moto.dynamodb.models.dynamo_type import DynamoType, LimitedSizeDict
+from moto.dynamodb.models.utilities import bytesize
 
 from local_engine.template.intrinsics import ACCOUNT_ID, REGION
 
+MAX_ITEM_BYTES = 409_600
 RECORDS_KEPT = 500
 """Fewest records of each stream. No reader here is further behind."""
 
@@ -34,3 +38,19 @@ def forget_stream_records() -> None:
             del shard.items[:surplus]
             # A record's number is its position after the first one.
             shard.starting_sequence_number += surplus
+
+
+def install_item_size() -> None:
+    """Let a replaced attribute not count twice, and an item have 400 KB ("Quotas in Amazon DynamoDB")."""
+    LimitedSizeDict.__setitem__ = _set_attribute  # type: ignore[method-assign]
+
+
+def _set_attribute(attributes: Any, name: str, value: Any) -> None:
+    others = sum(_measure(entry) for other, kept in attributes.items() if other != name for entry in (other, kept))
+    if others + _measure(name) + _measure(value) > MAX_ITEM_BYTES:
+        raise ItemSizeTooLarge
+    dict.__setitem__(attributes, name, value)
+
+
+def _measure(entry: Any) -> int:
+    return int(entry.size() if type(entry) is DynamoType else bytesize(str(entry)))
