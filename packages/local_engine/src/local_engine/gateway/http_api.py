@@ -25,6 +25,7 @@ from local_engine.gateway.access_log import RequestRecord
 from local_engine.gateway.authorizer import Authorization, Forbidden, JwtAuthorizer, Unauthorized
 from local_engine.gateway.cors import Cors
 from local_engine.gateway.events import InvalidResponse, Request, Response, build_event, read_response
+from local_engine.gateway.proxy_payload import build_proxy_event, read_proxy_payload
 from local_engine.gateway.request_limits import (
     CLOSE,
     MAX_BODY,
@@ -71,7 +72,7 @@ class HttpApiGateway:
         self._observer = observer
         self._refused_functions = refused_functions
         self._authorizers: dict[str, _Authorizer] = {}
-        self._table = RouteTable(map(self._check_route, read_routes(api.document)))
+        self._table = RouteTable(map(self._check_route, read_routes(api.document, api.stage_variables)))
         self._throttle = Throttle(api.throttling, api.route_throttling)
         self._cors = Cors(api.cors) if api.cors else None
         self._prefix = "" if api.stage == "$default" else f"/{api.stage}"
@@ -143,14 +144,19 @@ class HttpApiGateway:
         if body is None:
             raise Rejection(413, "Request Entity Too Large", [CLOSE])
         request = record.request = replace(request, body=body)
-        event = build_event(
-            request,
-            api_id=self._api.id,
-            stage=self._api.stage,
-            route_key=route.key,
-            path_parameters={name: unquote(value) for name, value in match.path_parameters.items()},
-            authorizer=authorizer,
-        )
+        path_parameters = {name: unquote(value) for name, value in match.path_parameters.items()}
+        if route.payload_format == "1.0":
+            event = build_proxy_event(request, self._api, route, path_parameters, authorizer)
+        else:
+            event = build_event(
+                request,
+                api_id=self._api.id,
+                stage=self._api.stage,
+                route_key=route.key,
+                path_parameters=path_parameters,
+                authorizer=authorizer,
+                stage_variables=self._api.stage_variables,
+            )
         encoded = json.dumps(event, ensure_ascii=False).encode("utf-8", "surrogatepass")
         if len(encoded) > MAX_EVENT:
             raise Rejection(413, "Request Entity Too Large")
@@ -193,7 +199,8 @@ class HttpApiGateway:
         try:
             result = invocation.result()
             record.start = "cold" if result.cold else "warm"
-            response = read_response(result.payload)
+            is_proxy = route.payload_format == "1.0"
+            response = read_proxy_payload(result.payload) if is_proxy else read_response(result.payload)
         except InvalidResponse as error:
             self._find_fault(record, f"The function's response is not valid: {error}.")
         except FunctionUnavailable as error:
