@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from local_engine.functions.pool import FunctionPool, FunctionSettings
+from local_engine.gateway.authorizer_factory import IdentityProviders
 from local_engine.gateway.http_api import Gateway
 from local_engine.gateway.invoke_api import InvokeApi
 from local_engine.gateway.request_limits import Receive, Scope, Send
@@ -33,6 +34,7 @@ class Engine:
         create_local_application: Callable[[HttpApi | None, int], AsgiApplication],
         create_resources: Callable[[Stack], None],
         invoke_api: InvokeApi,
+        find_identity_providers: Callable[[Stack], IdentityProviders],
     ) -> None:
         """Put a stack into service.
 
@@ -44,6 +46,7 @@ class Engine:
                 gets None.
             create_resources: creates the AWS resources that an edit adds to the template.
             invoke_api: invokes the functions.
+            find_identity_providers: returns who vouches for callers of a stack's APIs.
         """
         self._settings = settings
         self._observer = settings.observer
@@ -51,6 +54,7 @@ class Engine:
         self._create_local_application = create_local_application
         self._create_resources = create_resources
         self._invoke_api = invoke_api
+        self._find_identity_providers = find_identity_providers
         self._reloading = asyncio.Lock()
         self._pools: dict[str, FunctionPool] = {}
         self._edit_times: list[int] = []
@@ -120,8 +124,9 @@ class Engine:
         }
         by_name = {pool.function.name: pool for pool in pools.values()}
         apis = dict(zip(self._ports, stack.apis or (None,), strict=True))
+        providers = self._find_identity_providers(stack)
         gateways = {
-            port: Gateway(api, by_name, stack.refused_functions, self._observer)
+            port: Gateway(api, by_name, stack, self._observer, providers)
             for port, api in apis.items()
             if api is not None
         }

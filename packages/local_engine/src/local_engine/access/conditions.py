@@ -38,7 +38,8 @@ def meets_conditions(block: Any, context: Context) -> bool:
     if not isinstance(block, dict) or not all(isinstance(keys, dict) for keys in block.values()):
         raise UnsupportedPolicy("A Condition is not a mapping of operators to mappings of keys.")
     # All are looked at, because an unknown operator must not hide behind a condition that is not met.
-    return all([_meets(name, key, values, context) for name, keys in block.items() for key, values in keys.items()])
+    met = [_meets(name, key, values, context) for name, keys in block.items() for key, values in keys.items()]
+    return all(met)
 
 
 def substitute(text: str, context: Context) -> str | None:

@@ -5,6 +5,7 @@ Source: "Quotas for configuring and running an HTTP API" (API Gateway Developer 
 
 import json
 from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import replace
 from typing import Any
 
 from local_engine.gateway.events import Headers, Request, Response
@@ -30,6 +31,39 @@ class Rejection(Exception):
         super().__init__(message)
         body = json.dumps({"message": message}, separators=(",", ":")).encode()
         self.response = Response(status, [_JSON, *(headers or [])], body)
+
+
+class AccessRefused(Rejection):
+    """An authorizer rejects the request."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str | None,
+        response_type: str,
+        headers: Headers | None = None,
+        *,
+        error_type: str = "",
+        detail: str = "",
+        key: str = "message",
+    ) -> None:
+        """Take the response.
+
+        Args:
+            status: the status.
+            message: the response's message. None for `null`.
+            response_type: the gateway response of a REST API, such as `ACCESS_DENIED`.
+            headers: the response's headers.
+            error_type: the value of `x-amzn-errortype`, which REST APIs send.
+            detail: the reason, for the access log.
+            key: the message's name in the response.
+        """
+        error_headers = [(b"x-amzn-errortype", error_type.encode())] if error_type else []
+        super().__init__(status, message or "", [*(headers or []), *error_headers])
+        self.response = replace(self.response, body=json.dumps({key: message}, separators=(",", ":")).encode())
+        self.message = message
+        self.response_type = response_type
+        self.detail = detail or message or ""
 
 
 def check_head(request: Request) -> None:

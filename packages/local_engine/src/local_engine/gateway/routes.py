@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import unquote
 
 from local_engine.template.intrinsics import REFUSAL
@@ -11,8 +11,9 @@ from local_engine.template.intrinsics import REFUSAL
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 _INTEGRATION = "x-amazon-apigateway-integration"
 _ANY_METHOD = "x-amazon-apigateway-any-method"
-_FUNCTION_NAME = re.compile(r":function:([^:/]+)(?::([^:/]+))?")
+FUNCTION_NAME = re.compile(r":function:([^:/]+)(?::([^:/]+))?")
 _DEFAULT_TIMEOUT = 30.0
+_IAM = "AWS_IAM"
 
 
 class _Unservable(Exception):
@@ -47,6 +48,18 @@ class Route:
         return self.path if self.path == "$default" else f"{self.method} {self.path}"
 
 
+class ServedRoute(Protocol):
+    """What authorizers need to know of a route of any kind of API."""
+
+    @property
+    def key(self) -> str:
+        """The route key."""
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """The scopes that it asks for."""
+
+
 class Match(NamedTuple):
     """A route with the values of its path variables."""
 
@@ -72,7 +85,7 @@ class RouteTable:
         """
         for route in self.routes:
             if route.method in (method, "ANY") and (found := route.pattern.fullmatch(path)):
-                return Match(route, _path_parameters(route, found))
+                return Match(route, path_parameters(route, found))
         return None
 
 
@@ -100,7 +113,7 @@ def _read_route(method: str, path: str, operation: Mapping[str, Any], document: 
     integration = operation.get(_INTEGRATION)
     if not isinstance(integration, dict):
         raise _Unservable(f"Route {method} {path} has no integration.")
-    function = _FUNCTION_NAME.search(str(integration.get("uri")))
+    function = FUNCTION_NAME.search(str(integration.get("uri")))
     if str(integration.get("type")).lower() != "aws_proxy" or not function:
         raise _Unservable(
             f"Route {method} {path} does not invoke a function, and the local engine serves only functions."
@@ -111,6 +124,8 @@ def _read_route(method: str, path: str, operation: Mapping[str, Any], document: 
         )
     try:
         authorizer, scopes = _read_security(operation.get("security", document.get("security")))
+        if (operation.get("x-amazon-apigateway-auth") or {}).get("type") == _IAM:
+            authorizer, scopes = _IAM, ()
         timeout = float(integration.get("timeoutInMillis") or _DEFAULT_TIMEOUT * 1000) / 1000
     except (TypeError, ValueError, AttributeError):
         raise _Unservable(f"The security or the time-out of route {method} {path} is malformed.") from None
@@ -155,7 +170,8 @@ def _is_variable(segment: str) -> bool:
     return segment.startswith("{") and segment.endswith("}")
 
 
-def _path_parameters(route: Route, found: re.Match[str]) -> dict[str, str]:
+def path_parameters(route: Route, found: re.Match[str]) -> dict[str, str]:
+    """Return the values of a route's path variables in a path that matches its pattern."""
     names = [segment.strip("{}+") for segment in route.path.split("/") if _is_variable(segment)]
     return {name: unquote(value) for name, value in zip(names, found.groups(), strict=True)}
 
