@@ -290,8 +290,6 @@ def test_keys_can_be_exported_to_a_shell(client: Signer, template: Path) -> None
 def test_a_role_gets_no_policy_of_its_own_here(template: Path, tmp_path: Path) -> None:
     file = tmp_path / "policy.json"
     file.write_text('{"Statement": []}')
-    refused = run_engine(
-        "credentials", "--principal", "Reader", "--policy", str(file), project=template.parent
-    )
+    refused = run_engine("credentials", "--principal", "Reader", "--policy", str(file), project=template.parent)
     assert refused.returncode == 2
     assert "has its policies in the template" in refused.stderr

@@ -32,10 +32,11 @@ ROOMS = {
     "functions": {"template", "observer", "services", "building", "child_environment"},
     "access": {"template", "state"},
     "gateway": {"template", "observer", "services", "functions", "access"},
+    "rest_api": {"template", "observer", "functions", "gateway"},
     "engine": {"template", "observer", "services", "functions", "gateway"},
     "console": {"template", "observer"},
     "issuer": {"template", "state", "services", "gateway"},
-    "page": {"issuer"},
+    "page": {"issuer", "template"},
     "cloudwatch": {"template", "observer", "services"},
     "testing": {"issuer", "child_environment"},
 }

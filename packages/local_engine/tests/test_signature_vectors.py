@@ -1,5 +1,6 @@
 """AWS's own test vectors of Signature Version 4 (see their LICENSE and NOTICE)."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,14 @@ def read_request(text: bytes) -> SignedRequest:
             name, _, value = entry.partition(b":")
             headers.append((name.lower(), value))
     return SignedRequest(method.decode(), path, query, headers, body)
+
+
+def read_signed(vector: Path) -> SignedRequest:
+    request = read_request(vector.with_suffix(".sreq").read_bytes())
+    # One vector's request has a placeholder for its signature.
+    authorization = vector.with_suffix(".authz").read_bytes()
+    headers = [pair for pair in request.headers if pair[0] != b"authorization"] + [(b"authorization", authorization)]
+    return replace(request, headers=headers)
 
 
 def verify(request: SignedRequest, key: Credentials = KEY) -> Credentials:
@@ -61,7 +70,7 @@ def test_the_canonical_request_is_aws_s(vector: Path) -> None:
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda path: path.name)
 def test_the_signature_is_accepted(vector: Path, clock: None) -> None:
-    request = read_request(vector.with_suffix(".sreq").read_bytes())
+    request = read_signed(vector)
     key = key_of(request)
     assert verify(request, key) == key
 
@@ -69,7 +78,7 @@ def test_the_signature_is_accepted(vector: Path, clock: None) -> None:
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda path: path.name)
 @pytest.mark.parametrize("part", ["method", "path", "query", "header", "body", "signature", "secret"])
 def test_a_change_of_any_part_is_rejected(vector: Path, part: str, clock: None) -> None:
-    request = read_request(vector.with_suffix(".sreq").read_bytes())
+    request = read_signed(vector)
     key = key_of(request)
     values = {"method": request.method, "raw_path": request.raw_path, "query": request.query}
     headers, body = list(request.headers), request.body

@@ -1,4 +1,4 @@
-"""IAM roles, users, groups and policies of a template ("AWS::IAM" resource types, CloudFormation Template Reference)."""
+"""IAM roles, users, groups and policies of a template ("AWS::IAM" resource types of CloudFormation)."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -45,19 +45,24 @@ class Principals:
         for kind, resource_type in _HOLDERS.items():
             for resource in self._resources(resource_type):
                 holders[kind, str(resource.reference)] = self._read_holder(resource)
-        for kind in _HOLDERS:
-            for resource_type in ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy", f"AWS::IAM::{kind}Policy"):
-                for resource in self._resources(resource_type):
-                    # `RolePolicy` and its like name one holder, the others a list of each kind.
-                    named = [_read(resource, f"{kind}Name"), *_list(_read(resource, f"{kind}s"))]
-                    for name in named:
-                        if (kind, name) in holders:
-                            holders[kind, name].policies.append(_document(_read(resource, "PolicyDocument")))
+        for kind, names, document in self._list_attachments():
+            for name in names:
+                if (kind, name) in holders:
+                    holders[kind, name].policies.append(document)
         for resource in self._resources("AWS::IAM::UserToGroupAddition"):
             for user in _list(_read(resource, "Users")):
                 if ("User", user) in holders:
                     holders["User", user].groups.append(str(_read(resource, "GroupName")))
         return holders
+
+    def _list_attachments(self) -> Iterator[tuple[str, list[Any], Policy]]:
+        """Return the policies that are resources of their own, with the kind and the names of what they apply to."""
+        for kind in _HOLDERS:
+            for resource_type in ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy", f"AWS::IAM::{kind}Policy"):
+                for resource in self._resources(resource_type):
+                    # `RolePolicy` and its like name one holder, the others a list of each kind.
+                    names = [_read(resource, f"{kind}Name"), *_list(_read(resource, f"{kind}s"))]
+                    yield kind, names, _document(_read(resource, "PolicyDocument"))
 
     def find_signer(self, access_key_id: str) -> Credentials | None:
         """Return the issued key with an ID, or None.

@@ -44,7 +44,7 @@ def print_credentials(arguments: Sequence[str]) -> None:
         "--format",
         choices=("process", "env"),
         default="process",
-        help="process: JSON for credential_process of an AWS profile; env: export commands of a shell (default: process)",
+        help="JSON for credential_process of an AWS profile, or export commands (default: process)",
     )
     add_template_options(parser)
     options = parser.parse_args(arguments)

@@ -5,7 +5,7 @@ workflow" and "Control access to HTTP APIs with IAM authorization" (API Gateway 
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Protocol
 from urllib.parse import unquote
@@ -16,10 +16,15 @@ from local_engine.access.principals import Principals
 from local_engine.access.signatures import SignatureRefused, SignedRequest, verify_signature
 from local_engine.gateway.events import Request
 from local_engine.gateway.request_limits import AccessRefused
+from local_engine.gateway.routes import ServedRoute
 from local_engine.observer import Observer
 from local_engine.template.intrinsics import ACCOUNT_ID, REGION
 
 INVOKE = "execute-api:Invoke"
+CALLER_CREDENTIALS = "arn:aws:iam::*:user/*"
+"""Credentials of an integration that invokes its function as the caller. SAM writes them beside AWS_IAM."""
+type EventSource = Callable[[str], dict[str, Any]]
+"""Returns a request's event in a payload format, `1.0` or `2.0`, as a function behind its route gets it."""
 _RESPONSE_TYPES = {
     "MissingAuthenticationTokenException": "MISSING_AUTHENTICATION_TOKEN",
     "ExpiredTokenException": "EXPIRED_TOKEN",
@@ -44,8 +49,17 @@ class Authorizer(Protocol):
     def refusal(self) -> str:
         """A sentence if the engine cannot serve it; empty otherwise."""
 
-    async def authorize(self, request: Request, route: Any) -> dict[str, Any]:
-        """Return what the event says of the caller."""
+    async def authorize(self, request: Request, route: ServedRoute, describe: EventSource) -> dict[str, Any]:
+        """Return what the event says of the caller.
+
+        Args:
+            request: the request, with its body if the authorizer reads it.
+            route: the route that it matches.
+            describe: returns the request's event.
+
+        Raises:
+            AccessRefused: the request does not pass.
+        """
 
 
 def find_method_arn(api_id: str, stage: str, method: str, path: str) -> str:
@@ -141,7 +155,7 @@ class IamAuthorizer:
         self._is_rest = is_rest
         self._policy = policy
 
-    async def authorize(self, request: Request, _: Any) -> dict[str, Any]:
+    async def authorize(self, request: Request, route: ServedRoute, _: EventSource) -> dict[str, Any]:
         """Return the caller's identity.
 
         Raises:
@@ -151,7 +165,7 @@ class IamAuthorizer:
             principal = authenticate(request, self._principals, "execute-api", shows_canonical_request=self._is_rest)
         except SignatureRefused as error:
             if not self._is_rest:
-                raise AccessRefused(403, "Forbidden", "", detail=str(error)) from error
+                raise AccessRefused(403, "Forbidden", "", reason=str(error)) from error
             response_type = _RESPONSE_TYPES[error.error_type]
             raise AccessRefused(403, str(error), response_type, error_type=error.error_type) from error
         arn = _request_arn(request, self._api_id, self._stage)
@@ -161,9 +175,25 @@ class IamAuthorizer:
         if not decision.allowed:
             refused = refuse_access(principal.user_arn, arn, decision)
             if not self._is_rest:
-                refused = AccessRefused(403, "Forbidden", "", detail=refused.detail)
+                refused = AccessRefused(403, "Forbidden", "", reason=refused.reason)
             raise refused
+        self._check_function(principal, request, route)
         return describe_rest_identity(principal) if self._is_rest else describe_iam(principal)
+
+    def _check_function(self, principal: Principal, request: Request, route: ServedRoute) -> None:
+        """Check that a caller may invoke the function, if the integration uses the caller's own credentials."""
+        if route.credentials != CALLER_CREDENTIALS:
+            return
+        arn = f"arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:{route.function_name}"
+        arn += f":{route.qualifier}" if route.qualifier else ""
+        decision = decide(principal, "lambda:InvokeFunction", arn, describe_conditions(request), None)
+        if not decision.allowed:
+            self._observer.fault_found(
+                route.function_name,
+                f"{principal.user_arn} may not invoke it, and {route.key} uses the caller's credentials "
+                f"({CALLER_CREDENTIALS}). Allow lambda:InvokeFunction, or set InvokeRole: NONE.",
+            )
+            raise AccessRefused(500, "Internal server error", "API_CONFIGURATION_ERROR")
 
 
 class ResourcePolicyAuthorizer:
@@ -184,7 +214,7 @@ class ResourcePolicyAuthorizer:
         self.reads_body = authorizer.reads_body if authorizer else False
         self.refusal = authorizer.refusal if authorizer else ""
 
-    async def authorize(self, request: Request, route: Any) -> dict[str, Any]:
+    async def authorize(self, request: Request, route: ServedRoute, describe: EventSource) -> dict[str, Any]:
         """Return the other authorizer's result.
 
         Raises:
@@ -205,7 +235,7 @@ class ResourcePolicyAuthorizer:
             if effect is Effect.IMPLICIT_DENY:
                 decision = Decision(False, f" because no resource-based policy allows the {INVOKE} action")
             raise refuse_access("anonymous", arn, decision)
-        return await self._authorizer.authorize(request, route) if self._authorizer else {}
+        return await self._authorizer.authorize(request, route, describe) if self._authorizer else {}
 
 
 def refuse_access(user: str, arn: str, decision: Decision) -> AccessRefused:

@@ -16,16 +16,15 @@ from local_engine.access.user_pools import UserPool, read_user_pools
 from local_engine.functions.pool import FunctionPool
 from local_engine.gateway.api_access import Authorizer, IamAuthorizer, ResourcePolicyAuthorizer
 from local_engine.gateway.cognito_authorizer import CognitoAuthorizer
-from local_engine.gateway.events import Request
 from local_engine.gateway.identity_sources import IdentitySources
 from local_engine.gateway.issuer_keys import KnownKeys
 from local_engine.gateway.jwt_authorizer import JwtAuthorizer, JwtSchemeAuthorizer
-from local_engine.gateway.lambda_authorizer import EventBuilder, LambdaAuthorizer, LambdaSettings
+from local_engine.gateway.lambda_authorizer import LambdaAuthorizer, LambdaSettings
 from local_engine.gateway.routes import FUNCTION_NAME
 from local_engine.observer import Observer
 from local_engine.template.errors import TemplateError
 from local_engine.template.intrinsics import REFUSAL
-from local_engine.template.stack import HttpApi, Stack
+from local_engine.template.stack import HttpApi, RestApi, Stack
 
 IAM = "AWS_IAM"
 """The name that SAM gives to IAM authorization."""
@@ -64,20 +63,17 @@ class RefusedAuthorizer:
     kind: str = "refused"
     reads_body: bool = False
 
-    async def authorize(self, request: Request, route: Any) -> dict[str, Any]:
+    async def authorize(self, *_: object) -> dict[str, Any]:
         """Raise an error: a route with this authorizer is not served."""
         raise AssertionError(self.refusal)
 
 
 def create_authorizers(
-    api: HttpApi,
+    api: HttpApi | RestApi,
     stack: Stack,
     functions: Mapping[str, FunctionPool],
     observer: Observer,
     providers: IdentityProviders,
-    build_event: EventBuilder,
-    *,
-    is_rest: bool,
 ) -> Mapping[str, Authorizer]:
     """Return an API's authorizers by their names; one that cannot be served has a `refusal`.
 
@@ -89,12 +85,10 @@ def create_authorizers(
         functions: by their names.
         observer: told of faults.
         providers: who vouches for callers.
-        build_event: returns the event for a request, its route, and a payload format.
-        is_rest: whether it is a REST API.
     """
-    factory = _Factory(api, stack, functions, observer, providers, build_event, is_rest)
+    factory = _Factory(api, stack, functions, observer, providers)
     components = api.document.get("components")
-    schemes = (components or {}).get("securitySchemes") or api.document.get("securityDefinitions") or {}
+    schemes = (components or {}).get("securitySchemes") or {}
     authorizers = {IAM: factory.create(IAM, {"x-amazon-apigateway-authtype": "awsSigv4"})}
     authorizers |= {name: factory.create(name, scheme) for name, scheme in schemes.items() if name != OPEN}
     if factory.policy is not None:
@@ -105,22 +99,19 @@ def create_authorizers(
 class _Factory:
     def __init__(
         self,
-        api: HttpApi,
+        api: HttpApi | RestApi,
         stack: Stack,
         functions: Mapping[str, FunctionPool],
         observer: Observer,
         providers: IdentityProviders,
-        build_event: EventBuilder,
-        is_rest: bool,
     ) -> None:
         self._api = api
         self._stack = stack
         self._functions = functions
         self._observer = observer
         self._providers = providers
-        self._build_event = build_event
-        self._is_rest = is_rest
-        self.policy = self._find_policy() if is_rest else None
+        self._is_rest = isinstance(api, RestApi)
+        self.policy = api.policy if isinstance(api, RestApi) else None
 
     def create(self, name: str, scheme: Any) -> Authorizer:
         """Return an authorizer, or one with a refusal."""
@@ -138,16 +129,6 @@ class _Factory:
         """Return an authorizer behind the resource policy."""
         policy = self.policy or {}
         return ResourcePolicyAuthorizer(policy, self._api.id, self._api.stage, self._observer, authorizer)
-
-    def _find_policy(self) -> Mapping[str, Any] | None:
-        policy = self._api.document.get("x-amazon-apigateway-policy")
-        resource = self._stack.resources.get(self._api.logical_id)
-        try:
-            policy = policy or (resource.properties.get("Policy") if resource else None)
-        except TemplateError as error:
-            # A statement that cannot be evaluated may be one that denies.
-            return {"Statement": [{REFUSAL: str(error)}]}
-        return policy if policy is None or isinstance(policy, dict) else {}
 
     def _create(self, name: str, scheme: Mapping[str, Any]) -> Authorizer:
         if scheme.get("x-amazon-apigateway-authtype") == "awsSigv4":
@@ -237,13 +218,10 @@ class _Factory:
             ),
             pool,
             function[2],
-            self._build_event,
             self._observer,
         )
 
     def _read_sources(self, name: str, scheme: Mapping[str, Any], settings: Mapping[str, Any]) -> IdentitySources:
         # The header of the scheme is the source of a token.
         header = f"{_HEADER}{scheme.get('name', 'Authorization')}" if scheme else None
-        return IdentitySources(
-            name, settings.get("identitySource") or header, getattr(self._api, "stage_variables", {})
-        )
+        return IdentitySources(name, settings.get("identitySource") or header, self._api.stage_variables)

@@ -10,6 +10,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
+from local_engine.gateway.api_access import EventSource
 from local_engine.gateway.events import Request
 from local_engine.gateway.identity_sources import IdentitySources
 from local_engine.gateway.issuer_keys import InvalidToken
@@ -44,7 +45,7 @@ class CognitoAuthorizer:
         self._issuers = issuers
         self._validation = validation
 
-    async def authorize(self, request: Request, route: ServedRoute) -> dict[str, Any]:
+    async def authorize(self, request: Request, route: ServedRoute, _: EventSource) -> dict[str, Any]:
         """Return the token's claims, as `requestContext.authorizer` has them.
 
         Raises:
@@ -85,7 +86,7 @@ class CognitoAuthorizer:
 
 def _refuse(problem: str) -> AccessRefused:
     message = "The incoming token has expired" if problem == _EXPIRED else "Unauthorized"
-    return AccessRefused(401, message, "UNAUTHORIZED", error_type="UnauthorizedException", detail=problem)
+    return AccessRefused(401, message, "UNAUTHORIZED", error_type="UnauthorizedException", reason=problem)
 
 
 def _write_claim(name: str, value: Any) -> str:

@@ -8,9 +8,11 @@ import base64
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
+from urllib.parse import unquote
 
 from local_engine.functions.pool import (
     ConcurrencyExceeded,
@@ -36,7 +38,7 @@ from local_engine.gateway.request_limits import (
     find_header,
     read_body,
 )
-from local_engine.gateway.routes import Match, Route, RouteTable, path_parameters, read_routes
+from local_engine.gateway.routes import Match, Route, RouteTable, read_routes
 from local_engine.gateway.throttling import Throttle
 from local_engine.observer import Observer
 from local_engine.template.errors import TemplateError
@@ -46,7 +48,7 @@ MAX_EVENT = 6 * 1024 * 1024
 """Most bytes that Lambda accepts."""
 
 
-class Gateway:
+class HttpApiGateway:
     """Serves one HTTP API."""
 
     def __init__(
@@ -70,13 +72,16 @@ class Gateway:
         self._functions = functions
         self._observer = observer
         self._refused_functions = stack.refused_functions
-        self._authorizers = create_authorizers(
-            api, stack, functions, observer, providers, self._describe_request, is_rest=False
-        )
-        self.table = RouteTable(map(self._check_route, read_routes(api.document)))
+        self._authorizers = create_authorizers(api, stack, functions, observer, providers)
+        self._table = RouteTable(map(self._check_route, read_routes(api.document)))
         self._throttle = Throttle(api.throttling, api.route_throttling)
         self._cors = Cors(api.cors) if api.cors else None
         self._prefix = "" if api.stage == "$default" else f"/{api.stage}"
+
+    @property
+    def routes(self) -> Sequence[Route]:
+        """The API's routes, in order of precedence."""
+        return self._table.routes
 
     def _check_route(self, route: Route) -> Route:
         """Return the route, with a refusal if the engine cannot serve it."""
@@ -129,7 +134,7 @@ class Gateway:
         self._observer.request_answered(record.answered(response.status, milliseconds, len(response.body)))
 
     async def _answer(self, scope: Scope, receive: Receive, record: RequestRecord, origin: str | None) -> Response:
-        request = record.request = _read_request(scope, record)
+        request = record.request = read_request(scope, record)
         check_head(request)
         if self._cors is not None and _is_preflight(scope, origin):
             return Response(204, [], b"")
@@ -142,19 +147,19 @@ class Gateway:
             raise Rejection(429, "Too Many Requests")
         authorizer = None if route.authorizer is None else self._authorizers[route.authorizer]
         if authorizer is not None and not authorizer.reads_body:
-            caller = await self._authorize(authorizer, route, request, record)
+            caller = await self._authorize(authorizer, match, request, record)
         body = await read_body(request.headers, receive, MAX_BODY)
         if body is None:
             raise Rejection(413, "Request Entity Too Large", [CLOSE])
         request = record.request = replace(request, body=body)
         if authorizer is not None and authorizer.reads_body:
-            caller = await self._authorize(authorizer, route, request, record)
+            caller = await self._authorize(authorizer, match, request, record)
         event = build_event(
             request,
             api_id=self._api.id,
             stage=self._api.stage,
             route_key=route.key,
-            path_parameters=match.path_parameters,
+            path_parameters={name: unquote(value) for name, value in match.path_parameters.items()},
             authorizer=None if authorizer is None else {authorizer.kind: caller},
         )
         encoded = json.dumps(event, ensure_ascii=False).encode("utf-8", "surrogatepass")
@@ -162,44 +167,37 @@ class Gateway:
             raise Rejection(413, "Request Entity Too Large")
         return await self._invoke(route, encoded, record)
 
-    def _match(self, request: Request) -> Match:
-        path = self._without_stage(request.raw_path)
-        if path is None:
-            raise Rejection(404, "Not Found")
-        match = self.table.match(request.method, path)
+    def _match(self, request: Request) -> Match[Route]:
+        path = request.raw_path
+        if self._prefix:
+            if path != self._prefix and not path.startswith(self._prefix + "/"):
+                raise Rejection(404, "Not Found")
+            path = path[len(self._prefix) :] or "/"
+        match = self._table.match(request.method, path)
         if match is None:
             raise Rejection(404, "Not Found")
         return match
 
-    def _without_stage(self, path: str) -> str | None:
-        """Return a path without the stage, or None if it does not start with it."""
-        if not self._prefix:
-            return path
-        if path != self._prefix and not path.startswith(self._prefix + "/"):
-            return None
-        return path[len(self._prefix) :] or "/"
-
     async def _authorize(
-        self, authorizer: Authorizer, route: Route, request: Request, record: RequestRecord
+        self, authorizer: Authorizer, match: Match[Route], request: Request, record: RequestRecord
     ) -> dict[str, Any]:
         try:
-            caller = await authorizer.authorize(request, route)
+            caller = await authorizer.authorize(request, match.route, partial(self._describe_request, request, match))
         except AccessRefused as error:
-            record.authorizer_error = error.detail
+            record.authorizer_error = error.reason
             raise
         if authorizer.kind == "jwt":
             record.claims = caller["claims"]
         return caller
 
-    def _describe_request(self, request: Request, route: Route, payload: str) -> dict[str, Any]:
+    def _describe_request(self, request: Request, match: Match[Route], _: str) -> dict[str, Any]:
         """Return the event of a request without the caller, for Lambda authorizers."""
-        found = route.pattern.fullmatch(self._without_stage(request.raw_path) or "/")
         return build_event(
             request,
             api_id=self._api.id,
             stage=self._api.stage,
-            route_key=route.key,
-            path_parameters=path_parameters(route, found) if found else {},
+            route_key=match.route.key,
+            path_parameters={name: unquote(value) for name, value in match.path_parameters.items()},
             authorizer=None,
         )
 
@@ -212,7 +210,7 @@ class Gateway:
         record.waited = (time.monotonic() - started) * 1000
         if not done:
             self._find_fault(record, f"No answer within the gateway's {route.timeout:g} s.")
-            invocation.add_done_callback(_retrieve)
+            invocation.add_done_callback(retrieve)
             raise Rejection(503, "Service Unavailable")
         try:
             result = invocation.result()
@@ -238,7 +236,8 @@ class Gateway:
         self._observer.fault_found(record.function, text)
 
 
-def _read_request(scope: Scope, record: RequestRecord) -> Request:
+def read_request(scope: Scope, record: RequestRecord) -> Request:
+    """Return a request without its body."""
     host = find_header(scope["headers"], b"host")
     return Request(
         id=record.id,
@@ -263,7 +262,8 @@ def _is_preflight(scope: Scope, origin: str | None) -> bool:
     )
 
 
-def _retrieve(invocation: "asyncio.Task[Invocation]") -> None:
+def retrieve(invocation: "asyncio.Task[Invocation]") -> None:
+    """Take the result of an invocation that the gateway has given up."""
     # No one awaits the result, and asyncio complains about an exception that is never retrieved.
     if not invocation.cancelled():
         invocation.exception()

@@ -16,6 +16,7 @@ from typing import Any
 import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
+from local_engine.gateway.api_access import EventSource
 from local_engine.gateway.events import Request
 from local_engine.gateway.identity_sources import IdentitySources
 from local_engine.gateway.issuer_keys import InvalidToken, IssuerKeys, KnownKeys
@@ -123,7 +124,7 @@ class JwtSchemeAuthorizer:
         self._authorizer = authorizer
         self._sources = sources
 
-    async def authorize(self, request: Request, route: ServedRoute) -> dict[str, Any]:
+    async def authorize(self, request: Request, route: ServedRoute, _: EventSource) -> dict[str, Any]:
         """Return `requestContext.authorizer.jwt` of the event.
 
         Raises:
@@ -135,7 +136,7 @@ class JwtSchemeAuthorizer:
         except Refused as error:
             status, message = (401, "Unauthorized") if isinstance(error, Unauthorized) else (403, "Forbidden")
             challenge = (b"www-authenticate", error.www_authenticate.encode("latin-1", "replace"))
-            raise AccessRefused(status, message, "", [challenge], detail=error.www_authenticate) from error
+            raise AccessRefused(status, message, headers=[challenge], reason=error.www_authenticate) from error
         return {"claims": authorization.claims, "scopes": authorization.scopes}
 
 

@@ -7,14 +7,14 @@ Lambda authorizer" and "Control access to HTTP APIs with AWS Lambda authorizers"
 import json
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from local_engine.access.conditions import UnsupportedPolicy
 from local_engine.access.policies import Effect, evaluate_policies
 from local_engine.functions.pool import ConcurrencyExceeded, FunctionError, FunctionPool
-from local_engine.gateway.api_access import INVOKE, describe_conditions, method_arn
+from local_engine.gateway.api_access import INVOKE, EventSource, describe_conditions, method_arn
 from local_engine.gateway.events import Request
 from local_engine.gateway.identity_sources import IdentitySources
 from local_engine.gateway.request_limits import AccessRefused
@@ -24,10 +24,6 @@ from local_engine.observer import Observer
 _MOST_CACHED = 1000
 # The function's words for a caller that has no valid proof.
 _UNAUTHORIZED = "Unauthorized"
-
-
-type EventBuilder = Callable[[Request, Any, str], dict[str, Any]]
-"""Returns the event for a request and its route in a payload format, as a function behind the route would get it."""
 
 
 @dataclass(frozen=True)
@@ -74,24 +70,22 @@ class LambdaAuthorizer:
         settings: LambdaSettings,
         function: FunctionPool,
         qualifier: str | None,
-        build_event: EventBuilder,
         observer: Observer,
     ) -> None:
         self._settings = settings
         self._function = function
         self._qualifier = qualifier
-        self._build_event = build_event
         self._observer = observer
         self._cache: dict[tuple[str, ...], tuple[float, _Result]] = {}
 
-    async def authorize(self, request: Request, route: ServedRoute) -> dict[str, Any]:
+    async def authorize(self, request: Request, route: ServedRoute, describe: EventSource) -> dict[str, Any]:
         """Return the context that the function gives, with the caller's `principalId` on a REST API.
 
         Raises:
             AccessRefused: the function rejects the caller, or gives no usable answer.
         """
         settings = self._settings
-        event = self._build_event(request, route, settings.payload)
+        event = describe(settings.payload)
         identity = settings.sources.read(request, {**event["requestContext"], "routeKey": route.key})
         if identity is None or (settings.kind == "TOKEN" and not self._is_token(identity[0])):
             raise self._unauthorized()
@@ -162,17 +156,19 @@ class LambdaAuthorizer:
         policy = answer.get("policyDocument")
         if not isinstance(policy, dict) or "Statement" not in policy:
             raise _Malformed("it has no policyDocument with a Statement.")
-        principal = answer.get("principalId")
-        if not isinstance(principal, str | None):
-            raise _Malformed("its principalId is not text.")
         if self._settings.payload == "1.0":
             for name, value in context.items():
                 if not isinstance(value, str | int | float | bool | None):
                     raise _Malformed(f"context has {name}, which is neither text, nor a number, nor a boolean.")
-        if self._settings.is_rest:
-            context = {name: _write_value(value) for name, value in context.items() if value is not None}
-            context = {**({} if principal is None else {"principalId": principal}), **context}
-        return _Result(policy, True, context)
+        return _Result(policy, True, self._add_principal(answer.get("principalId"), context))
+
+    def _add_principal(self, principal: Any, context: dict[str, Any]) -> dict[str, Any]:
+        if not isinstance(principal, str | None):
+            raise _Malformed("its principalId is not text.")
+        if not self._settings.is_rest:
+            return context
+        texts = {name: _write_value(value) for name, value in context.items() if value is not None}
+        return {**({} if principal is None else {"principalId": principal}), **texts}
 
     def _check_result(self, result: _Result, arn: str, request: Request) -> None:
         """Raise an AccessRefused if the result does not allow the request."""
@@ -186,7 +182,7 @@ class LambdaAuthorizer:
         if effect is Effect.ALLOW:
             return
         if not self._settings.is_rest:
-            raise AccessRefused(403, "Forbidden", "ACCESS_DENIED", detail="The authorizer denies the request.")
+            raise AccessRefused(403, "Forbidden", "ACCESS_DENIED", reason="The authorizer denies the request.")
         explicit = " with an explicit deny" if effect is Effect.EXPLICIT_DENY else ""
         raise AccessRefused(
             403,
@@ -204,9 +200,9 @@ class LambdaAuthorizer:
         self._observer.fault_found(self._function.function.logical_id, detail)
         first = detail.partition("\n")[0]
         if not self._settings.is_rest:
-            return AccessRefused(500, "Internal Server Error", "AUTHORIZER_FAILURE", detail=first)
+            return AccessRefused(500, "Internal Server Error", "AUTHORIZER_FAILURE", reason=first)
         response_type = "AUTHORIZER_CONFIGURATION_ERROR"
-        return AccessRefused(500, None, response_type, error_type="AuthorizerConfigurationException", detail=first)
+        return AccessRefused(500, None, response_type, error_type="AuthorizerConfigurationException", reason=first)
 
     def _recall(self, key: tuple[str, ...]) -> _Result | None:
         expires, result = self._cache.get(key, (0.0, None))

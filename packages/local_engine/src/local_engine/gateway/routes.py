@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
-from urllib.parse import unquote
 
 from local_engine.template.intrinsics import REFUSAL
 
@@ -37,6 +36,8 @@ class Route:
     """Seconds that the integration may take."""
     refusal: str = ""
     """A sentence if the engine cannot serve the route as AWS would."""
+    credentials: str = ""
+    """The integration's role; empty if the function's own policy lets the API invoke it."""
     pattern: re.Pattern[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -59,21 +60,33 @@ class ServedRoute(Protocol):
     def scopes(self) -> tuple[str, ...]:
         """The scopes that it asks for."""
 
+    @property
+    def function_name(self) -> str:
+        """The function behind it; empty if there is none."""
 
-class Match(NamedTuple):
+    @property
+    def qualifier(self) -> str | None:
+        """The function's alias or version."""
+
+    @property
+    def credentials(self) -> str:
+        """The role of the integration; empty if the function's own policy lets the API invoke it."""
+
+
+class Match[R: Route](NamedTuple):
     """A route with the values of its path variables."""
 
-    route: Route
+    route: R
     path_parameters: dict[str, str]
 
 
-class RouteTable:
+class RouteTable[R: Route]:
     """The routes of an API in order of precedence."""
 
-    def __init__(self, routes: Iterable[Route]) -> None:
+    def __init__(self, routes: Iterable[R]) -> None:
         self.routes = sorted(routes, key=_precedence)
 
-    def match(self, method: str, path: str) -> Match | None:
+    def match(self, method: str, path: str) -> Match[R] | None:
         """Return the route for a request, or None.
 
         A full match comes before a greedy variable, and that before `$default`. A fixed segment comes before a
@@ -81,11 +94,11 @@ class RouteTable:
 
         Args:
             method: the request's method.
-            path: its path as sent, without the stage.
+            path: its path as sent, without the stage. The values of its variables stay percent-encoded.
         """
         for route in self.routes:
             if route.method in (method, "ANY") and (found := route.pattern.fullmatch(path)):
-                return Match(route, path_parameters(route, found))
+                return Match(route, _path_parameters(route, found))
         return None
 
 
@@ -170,10 +183,9 @@ def _is_variable(segment: str) -> bool:
     return segment.startswith("{") and segment.endswith("}")
 
 
-def path_parameters(route: Route, found: re.Match[str]) -> dict[str, str]:
-    """Return the values of a route's path variables in a path that matches its pattern."""
+def _path_parameters(route: Route, found: re.Match[str]) -> dict[str, str]:
     names = [segment.strip("{}+") for segment in route.path.split("/") if _is_variable(segment)]
-    return {name: unquote(value) for name, value in zip(names, found.groups(), strict=True)}
+    return dict(zip(names, found.groups(), strict=True))
 
 
 def _precedence(route: Route) -> tuple[bool, bool, list[int], bool]:
