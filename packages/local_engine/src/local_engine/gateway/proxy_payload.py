@@ -75,7 +75,7 @@ def _build_context(
     request: Request, api: HttpApi, route: Route, authorizer: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     # A JWT authorizer's part has one more level in payload format 2.0.
-    authorizer = (authorizer or {}).get("jwt", authorizer) or {"claims": None, "scopes": None}
+    authorizer = next(iter((authorizer or {}).values()), {"claims": None, "scopes": None})
     return {
         "accountId": ACCOUNT_ID,
         "apiId": api.id,

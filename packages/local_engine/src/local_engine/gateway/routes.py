@@ -3,16 +3,17 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from local_engine.template.intrinsics import REFUSAL
 
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 _INTEGRATION = "x-amazon-apigateway-integration"
 _ANY_METHOD = "x-amazon-apigateway-any-method"
-_FUNCTION_NAME = re.compile(r":function:([^:/]+)(?::([^:/]+))?")
+FUNCTION_NAME = re.compile(r":function:([^:/]+)(?::([^:/]+))?")
 _STAGE_VARIABLE = re.compile(r"\$\{stageVariables\.([^}]*)\}")
 _DEFAULT_TIMEOUT = 30.0
+_IAM = "AWS_IAM"
 
 
 class _Unservable(Exception):
@@ -38,6 +39,8 @@ class Route:
     """A sentence if the engine cannot serve the route as AWS would."""
     payload_format: str = "2.0"
     """Of the function's events: `1.0` or `2.0`."""
+    credentials: str = ""
+    """The integration's role; empty if the function's own policy lets the API invoke it."""
     pattern: re.Pattern[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -47,6 +50,30 @@ class Route:
     def key(self) -> str:
         """The route key: `GET /items/{id}` or `$default`."""
         return self.path if self.path == "$default" else f"{self.method} {self.path}"
+
+
+class ServedRoute(Protocol):
+    """What authorizers need to know of a route of any kind of API."""
+
+    @property
+    def key(self) -> str:
+        """The route key."""
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """The scopes that it asks for."""
+
+    @property
+    def function_name(self) -> str:
+        """The function behind it; empty if there is none."""
+
+    @property
+    def qualifier(self) -> str | None:
+        """The function's alias or version."""
+
+    @property
+    def credentials(self) -> str:
+        """The role of the integration; empty if the function's own policy lets the API invoke it."""
 
 
 class Match[R: Route](NamedTuple):
@@ -117,11 +144,10 @@ def _read_route(
         raise _Unservable(f"Route {method} {path} has no integration.")
     uri = str(integration.get("uri"))
     try:
-        function = _FUNCTION_NAME.search(substitute_stage_variables(uri, stage_variables))
+        function = FUNCTION_NAME.search(substitute_stage_variables(uri, stage_variables))
     except KeyError as error:
-        raise _Unservable(
-            f"Route {method} {path} uses a stage variable that its stage does not have: {error}."
-        ) from None
+        reason = f"uses a stage variable that its stage does not have: {error}."
+        raise _Unservable(f"Route {method} {path} {reason}") from None
     if str(integration.get("type")).lower() != "aws_proxy" or not function:
         raise _Unservable(
             f"Route {method} {path} does not invoke a function, and the local engine serves only functions."
@@ -131,6 +157,8 @@ def _read_route(
         raise _Unservable(f"Route {method} {path} has the unknown payload format version {payload_format}.")
     try:
         authorizer, scopes = _read_security(operation.get("security", document.get("security")))
+        if (operation.get("x-amazon-apigateway-auth") or {}).get("type") == _IAM:
+            authorizer, scopes = _IAM, ()
         timeout = float(integration.get("timeoutInMillis") or _DEFAULT_TIMEOUT * 1000) / 1000
     except (TypeError, ValueError, AttributeError):
         raise _Unservable(f"The security or the time-out of route {method} {path} is malformed.") from None

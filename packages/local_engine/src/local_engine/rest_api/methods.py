@@ -88,6 +88,7 @@ def _read_method(verb: str, path: str, operation: Any, parameters: list[Any], ap
         timeout=timeout,
         operation={**operation, "parameters": [*parameters, *(operation.get("parameters") or [])]},
         integration=integration,
+        credentials=str(integration.get("credentials") or ""),
         is_streamed=is_streamed,
     )
 

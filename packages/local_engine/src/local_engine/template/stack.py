@@ -75,6 +75,8 @@ class Function:
     """MB."""
     reserved_concurrency: int | None
     log_group: str
+    role: str = ""
+    """The name of its execution role; empty if the role cannot be evaluated."""
 
     @property
     def arn(self) -> str:
