@@ -26,6 +26,7 @@ from local_engine.gateway.api_access import Authorizer
 from local_engine.gateway.authorizer_factory import IdentityProviders, create_authorizers
 from local_engine.gateway.cors import Cors
 from local_engine.gateway.events import InvalidResponse, Request, Response, build_event, read_response
+from local_engine.gateway.proxy_payload import build_proxy_event, read_proxy_payload
 from local_engine.gateway.request_limits import (
     CLOSE,
     MAX_BODY,
@@ -73,7 +74,7 @@ class HttpApiGateway:
         self._observer = observer
         self._refused_functions = stack.refused_functions
         self._authorizers = create_authorizers(api, stack, functions, observer, providers)
-        self._table = RouteTable(map(self._check_route, read_routes(api.document)))
+        self._table = RouteTable(map(self._check_route, read_routes(api.document, api.stage_variables)))
         self._throttle = Throttle(api.throttling, api.route_throttling)
         self._cors = Cors(api.cors) if api.cors else None
         self._prefix = "" if api.stage == "$default" else f"/{api.stage}"
@@ -154,14 +155,8 @@ class HttpApiGateway:
         request = record.request = replace(request, body=body)
         if authorizer is not None and authorizer.reads_body:
             caller = await self._authorize(authorizer, match, request, record)
-        event = build_event(
-            request,
-            api_id=self._api.id,
-            stage=self._api.stage,
-            route_key=route.key,
-            path_parameters={name: unquote(value) for name, value in match.path_parameters.items()},
-            authorizer=None if authorizer is None else {authorizer.kind: caller},
-        )
+        identity = None if authorizer is None else {authorizer.kind: caller}
+        event = self._build_event(route.payload_format, request, match, identity)
         encoded = json.dumps(event, ensure_ascii=False).encode("utf-8", "surrogatepass")
         if len(encoded) > MAX_EVENT:
             raise Rejection(413, "Request Entity Too Large")
@@ -182,7 +177,9 @@ class HttpApiGateway:
         self, authorizer: Authorizer, match: Match[Route], request: Request, record: RequestRecord
     ) -> dict[str, Any]:
         try:
-            caller = await authorizer.authorize(request, match.route, partial(self._describe_request, request, match))
+            caller = await authorizer.authorize(
+                request, match.route, partial(self._build_event, request=request, match=match)
+            )
         except AccessRefused as error:
             record.authorizer_error = error.reason
             raise
@@ -190,15 +187,21 @@ class HttpApiGateway:
             record.claims = caller["claims"]
         return caller
 
-    def _describe_request(self, request: Request, match: Match[Route], _: str) -> dict[str, Any]:
-        """Return the event of a request without the caller, for Lambda authorizers."""
+    def _build_event(
+        self, payload_format: str, request: Request, match: Match[Route], authorizer: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        api, route = self._api, match.route
+        path_parameters = {name: unquote(value) for name, value in match.path_parameters.items()}
+        if payload_format == "1.0":
+            return build_proxy_event(request, api, route, path_parameters, authorizer)
         return build_event(
             request,
-            api_id=self._api.id,
-            stage=self._api.stage,
-            route_key=match.route.key,
-            path_parameters={name: unquote(value) for name, value in match.path_parameters.items()},
-            authorizer=None,
+            api_id=api.id,
+            stage=api.stage,
+            route_key=route.key,
+            path_parameters=path_parameters,
+            authorizer=authorizer,
+            stage_variables=api.stage_variables,
         )
 
     async def _invoke(self, route: Route, event: bytes, record: RequestRecord) -> Response:
@@ -215,7 +218,8 @@ class HttpApiGateway:
         try:
             result = invocation.result()
             record.start = "cold" if result.cold else "warm"
-            response = read_response(result.payload)
+            is_proxy = route.payload_format == "1.0"
+            response = read_proxy_payload(result.payload) if is_proxy else read_response(result.payload)
         except InvalidResponse as error:
             self._find_fault(record, f"The function's response is not valid: {error}.")
         except FunctionUnavailable as error:

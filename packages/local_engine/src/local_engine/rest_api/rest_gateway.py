@@ -165,7 +165,7 @@ class _Stage:
         variables = _NO_VARIABLES
         try:
             http = record.request = read_request(scope, record)
-            check_head(http)
+            _check_head(http)
             variables = _describe_request(http, self.api)
             match = self._match(http)
             request = MethodRequest(
@@ -207,8 +207,7 @@ class _Stage:
             caller = await self._authorize(authorizer, request, record)
         body = await read_body(request.http.headers, receive, MAX_BODY)
         if body is None:
-            message = f"HTTP content length exceeded {MAX_BODY} bytes."
-            raise Rejection(413, message, [CLOSE], response_type="REQUEST_TOO_LARGE")
+            raise _too_large()
         request.http = record.request = replace(request.http, body=body)
         if authorizer is not None and authorizer.reads_body:
             caller = await self._authorize(authorizer, request, record)
@@ -278,6 +277,19 @@ class _Stage:
     def _find_fault(self, record: RequestRecord, text: str) -> None:
         record.integration_error = text.partition("\n")[0]
         self._observer.fault_found(record.function, text)
+
+
+def _check_head(http: Request) -> None:
+    try:
+        check_head(http)
+    except Rejection as rejection:
+        # HTTP APIs have another message.
+        raise _too_large() if rejection.response.status == 413 else rejection from None
+
+
+def _too_large() -> Rejection:
+    message = f"HTTP content length exceeded {MAX_BODY} bytes."
+    return Rejection(413, message, [CLOSE], response_type="REQUEST_TOO_LARGE")
 
 
 def _read_header_names(scope: Scope) -> dict[str, str]:
