@@ -66,6 +66,9 @@ def _load(path: Path, parameters: Mapping[str, str], sources: list[Path]) -> Sta
     http_apis = stack.read_parts("AWS::ApiGatewayV2::Api", read=lambda name, api: read_http_api(name, api, resources))
     rest_apis = stack.read_parts(REST_API, read=lambda name, api: read_rest_api(name, api, resources))
     apis: tuple[Api, ...] = (*http_apis.values(), *rest_apis.values())
+    for logical_id in rest_apis:
+        if "MinimumCompressionSize" in resources[logical_id].properties:
+            stack.refuse(f"Compression of {logical_id}", "responses are sent as they are.")
     for api in apis:
         if api.refusal:
             stack.refuse(api.logical_id, api.refusal)
