@@ -38,7 +38,7 @@ ROOMS = {
     "issuer": {"template", "state", "services", "gateway", "access"},
     "page": {"issuer", "template"},
     "cloudwatch": {"template", "observer", "services"},
-    "testing": {"issuer", "child_environment"},
+    "testing": {"issuer", "child_environment", "access"},
 }
 
 
