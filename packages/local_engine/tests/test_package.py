@@ -30,13 +30,15 @@ ROOMS = {
     "services": {"template", "child_environment"},
     "building": {"template", "state"},
     "functions": {"template", "observer", "services", "building", "child_environment"},
-    "gateway": {"template", "observer", "services", "functions"},
+    "access": {"template", "state"},
+    "gateway": {"template", "observer", "services", "functions", "access"},
+    "rest_api": {"template", "observer", "functions", "gateway"},
     "engine": {"template", "observer", "services", "functions", "gateway"},
     "console": {"template", "observer"},
-    "issuer": {"template", "state", "services", "gateway"},
-    "page": {"issuer"},
+    "issuer": {"template", "state", "services", "gateway", "access"},
+    "page": {"issuer", "template"},
     "cloudwatch": {"template", "observer", "services"},
-    "testing": {"issuer", "child_environment"},
+    "testing": {"issuer", "child_environment", "access"},
 }
 
 

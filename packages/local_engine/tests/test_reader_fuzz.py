@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from local_engine.cloudwatch.monitoring import Monitoring
+from local_engine.command_line.run_command import create_gateway
 from local_engine.functions.event_queue import check_event_invoke_settings
-from local_engine.gateway.http_api import Gateway
 from local_engine.observer import Observer
 from local_engine.page.api_document import describe_api
 from local_engine.template import TemplateError, load_template
@@ -108,6 +108,64 @@ TEMPLATE: dict[str, Any] = {
                     },
                 }
             },
+        },
+        "Rest": {
+            "Type": "AWS::Serverless::Api",
+            "Properties": {
+                "StageName": "v1",
+                "Cors": "'*'",
+                "Variables": {"color": "red"},
+                "MethodSettings": [{"ResourcePath": "/*", "HttpMethod": "*", "ThrottlingBurstLimit": 5}],
+                "BinaryMediaTypes": ["image~1png"],
+                "Models": {"Item": {"type": "object", "properties": {"name": {"type": "string"}}}},
+                "GatewayResponses": {"DEFAULT_4XX": {"ResponseTemplates": {"text/plain": "$context.error.message"}}},
+            },
+        },
+        "Shelf": {
+            "Type": "AWS::Serverless::Function",
+            "Properties": {
+                "CodeUri": "code",
+                "Events": {
+                    "Add": {
+                        "Type": "Api",
+                        "Properties": {
+                            "RestApiId": {"Ref": "Rest"},
+                            "Path": "/items/{id}",
+                            "Method": "post",
+                            "RequestModel": {"Model": "Item", "ValidateBody": True, "ValidateParameters": True},
+                            "RequestParameters": [{"method.request.querystring.q": {"Required": True}}],
+                        },
+                    }
+                },
+            },
+        },
+        "Plain": {"Type": "AWS::ApiGateway::RestApi", "Properties": {"Name": "plain"}},
+        "PlainThing": {
+            "Type": "AWS::ApiGateway::Resource",
+            "Properties": {
+                "RestApiId": {"Ref": "Plain"},
+                "ParentId": {"Fn::GetAtt": "Plain.RootResourceId"},
+                "PathPart": "{id}",
+            },
+        },
+        "PlainGet": {
+            "Type": "AWS::ApiGateway::Method",
+            "Properties": {
+                "RestApiId": {"Ref": "Plain"},
+                "ResourceId": {"Ref": "PlainThing"},
+                "HttpMethod": "GET",
+                "AuthorizationType": "NONE",
+                "RequestParameters": {"method.request.header.X-A": True},
+                "Integration": {
+                    "Type": "MOCK",
+                    "RequestTemplates": {"application/json": '{"statusCode": 200}'},
+                    "IntegrationResponses": [{"StatusCode": 200, "ResponseTemplates": {"text/plain": "x"}}],
+                },
+            },
+        },
+        "PlainStage": {
+            "Type": "AWS::ApiGateway::Stage",
+            "Properties": {"RestApiId": {"Ref": "Plain"}, "StageName": "one"},
         },
         "Kit": {
             "Type": "AWS::Serverless::Application",
@@ -234,10 +292,10 @@ def serve(template: dict[str, Any]) -> str:
         Monitoring("http://127.0.0.1:1", lambda *_: None, lambda _: None, 60).stack_served(stack)
         functions: Any = {function.name: None for function in stack.functions.values()}
         for api in stack.apis:
-            gateway = Gateway(api, functions, stack.refused_functions, Observer())
-            for route in gateway.table.routes:
-                assert route.refusal or route.function_name in functions
-            describe_api(api.document, ISSUER, "http://127.0.0.1")
+            gateway = create_gateway(api, stack, functions, Observer())
+            for route in gateway.routes:
+                assert route.refusal or route.function_name in functions or not route.function_name
+            describe_api(api.document, {ISSUER: "/_local/issuer"}, "http://127.0.0.1")
         assert all(" is not run" in notice for notice in stack.notices)
         return ""
 

@@ -8,13 +8,15 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 import uvicorn
 from starlette.routing import Mount, Router
 
+from local_engine.access.credentials import issue_role_credentials
+from local_engine.access.user_pools import read_user_pools
 from local_engine.building.search_paths import Builder
 from local_engine.cloudwatch.dashboard_page import create_dashboard_routes
 from local_engine.cloudwatch.emf import summarize_record
@@ -28,16 +30,25 @@ from local_engine.command_line.arguments import (
 )
 from local_engine.command_line.start_summary import mint_user_token, show_start
 from local_engine.console import Console
-from local_engine.engine import AsgiApplication, Engine
-from local_engine.functions.pool import FunctionSettings
+from local_engine.engine import AsgiApplication, Engine, Gateway
+from local_engine.functions.pool import FunctionPool, FunctionSettings
+from local_engine.gateway.authorizer_factory import find_identity_providers
+from local_engine.gateway.http_api import HttpApiGateway
 from local_engine.gateway.http_connection import HttpConnection
 from local_engine.gateway.invoke_api import LAMBDA_PATH, InvokeApi
 from local_engine.gateway.routes import read_routes
-from local_engine.issuer.access_tokens import ISSUER_PATH, issuer_url
+from local_engine.issuer.access_tokens import (
+    ISSUER_PATH,
+    USER_POOLS_PATH,
+    issuer_url,
+    load_public_keys,
+    user_pool_url,
+)
 from local_engine.issuer.machine_client import keep_machine_client
-from local_engine.issuer.openid_provider import create_issuer
-from local_engine.observer import Observers
+from local_engine.issuer.openid_provider import create_issuer, create_pool_issuer
+from local_engine.observer import Observer, Observers
 from local_engine.page.local_pages import create_pages
+from local_engine.rest_api.rest_gateway import RestApiGateway
 from local_engine.services.aws_services import (
     Services,
     ServicesError,
@@ -52,7 +63,7 @@ from local_engine.services.host_names import LocalNamesOnly, is_loopback_name
 from local_engine.state import StateError
 from local_engine.template.errors import TemplateError
 from local_engine.template.loader import load_template
-from local_engine.template.stack import HttpApi, Stack
+from local_engine.template.stack import Api, Function, HttpApi, RestApi, Stack
 
 HOST = "127.0.0.1"
 _CREATED_TYPES = ("AWS::DynamoDB::Table", "AWS::SQS::Queue", "AWS::Events::EventBus", "AWS::Events::Rule")
@@ -79,9 +90,7 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = CommandParser(
-        prog="local-engine run", description="Serve the HTTP APIs of a SAM template.", allow_abbrev=False
-    )
+    parser = CommandParser(prog="local-engine run", description="Serve the APIs of a SAM template.", allow_abbrev=False)
     add_template_options(parser)
     parser.add_argument("--port", type=parse_port, default=3000, help="of the first API, others follow (default: 3000)")
     parser.add_argument("--verbose", action="store_true", help="show all log lines and metrics of the functions")
@@ -152,11 +161,11 @@ async def _serve(options: argparse.Namespace, console: Console) -> None:
                 lambda_endpoint=lambda_endpoint,
                 debugged=options.debug,
                 debug_port=options.debug_port,
+                find_credentials=partial(_find_credentials, stack.project),
             ),
             ports=range(options.port, options.port + len(sockets)),
-            create_local_application=partial(
-                _create_local_application, invoke_api=invoke_api, monitoring=monitoring, project=stack.project
-            ),
+            create_gateway=create_gateway,
+            create_local_application=partial(_create_local_application, invoke_api=invoke_api, monitoring=monitoring),
             create_resources=partial(_create_resources, endpoint=endpoint),
             invoke_api=invoke_api,
         )
@@ -231,9 +240,15 @@ def _listen(port: int) -> socket.socket:
 def _prepare_services(stack: Stack, endpoint: str, options: argparse.Namespace) -> None:
     _create_resources(stack, endpoint)
     for port, api in enumerate(stack.apis, options.port):
-        keep_machine_client(api, port, endpoint, stack.project)
+        if isinstance(api, HttpApi):
+            keep_machine_client(api, port, endpoint, stack)
     if options.seed is not None:
         seed_tables(options.seed, endpoint, find_table_names(stack))
+
+
+def _find_credentials(project: Path, function: Function) -> dict[str, str]:
+    role = function.role or f"{function.logical_id}Role".replace("/", "-")
+    return issue_role_credentials(project, role, function.name).variables
 
 
 def _create_resources(stack: Stack, endpoint: str) -> None:
@@ -242,17 +257,44 @@ def _create_resources(stack: Stack, endpoint: str) -> None:
         create_resources(stack, endpoint)
 
 
+def create_gateway(api: Api, stack: Stack, functions: Mapping[str, FunctionPool], observer: Observer) -> Gateway:
+    """Return the gateway of an API of any kind. See `engine.GatewayFactory`."""
+    providers = find_identity_providers(stack, partial(load_public_keys, stack.project))
+    match api:
+        case RestApi():
+            return RestApiGateway(api, functions, stack, observer, providers)
+        case HttpApi():
+            return HttpApiGateway(api, functions, stack, observer, providers)
+        case _:
+            raise AssertionError(f"No gateway serves {api!r}.")
+
+
 def _create_local_application(
-    api: HttpApi | None, port: int, *, invoke_api: InvokeApi, monitoring: Monitoring, project: Path
+    api: Api | None, port: int, stack: Stack, *, invoke_api: InvokeApi, monitoring: Monitoring
 ) -> AsgiApplication:
-    issuer = issuer_url(port)
+    issuer, project = issuer_url(port), stack.project
     scopes = sorted({scope for route in read_routes(api.document) for scope in route.scopes}) if api else []
+    pools = read_user_pools(stack)
     routes = [
         Mount(ISSUER_PATH, create_issuer(issuer, scopes, project)),
+        *(
+            Mount(f"{USER_POOLS_PATH}/{pool.id}", create_pool_issuer(pool, user_pool_url(port, pool.id), project))
+            for pool in pools
+        ),
         *create_dashboard_routes(monitoring),
         Mount(LAMBDA_PATH, invoke_api),
     ]
     if api is not None:
-        routes.append(Mount("/", create_pages(api.document, issuer, partial(mint_user_token, port, project))))
+        # By issuer, or by ARN for Cognito authorizers.
+        token_paths = {issuer: ISSUER_PATH}
+        token_paths |= {name: f"{USER_POOLS_PATH}/{pool.id}" for pool in pools for name in (pool.issuer, pool.arn)}
+        routes.append(
+            Mount(
+                "/",
+                create_pages(
+                    api, token_paths, partial(mint_user_token, api=api, pools=pools, port=port, project=project)
+                ),
+            )
+        )
     # The page holds a token.
     return LocalNamesOnly(Router(routes), is_loopback_name)

@@ -11,7 +11,7 @@ import sys
 import time
 import uuid
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,6 +89,8 @@ class FunctionSettings:
     """Logical ID of the function that runs under a debugger."""
     debug_port: int = 0
     """Where a debugger can attach to it."""
+    find_credentials: Callable[[Function], Mapping[str, str]] = lambda _: {}
+    """Returns the environment variables with the keys of a function's execution role."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,9 +316,7 @@ class _Process:
                 stdout=await self._open_output(outputs),
                 stderr=await self._open_output(outputs),
                 cwd=search_path.task_root,
-                env=_environment(
-                    function, search_path.task_root, self._settings.endpoint, self._settings.lambda_endpoint
-                ),
+                env=_environment(function, search_path.task_root, self._settings),
                 pass_fds=(theirs.fileno(), self._settings.lifeline),
                 # Its own process group: Ctrl-C reaches only the engine, and the function's children end with it.
                 start_new_session=True,
@@ -413,12 +413,11 @@ class _Process:
             self._settings.observer.line_written(self._function, rest.decode("utf-8", "replace"))
 
 
-def _environment(
-    function: Function, task_root: Path, endpoint: str | None, lambda_endpoint: str | None
-) -> dict[str, str]:
+def _environment(function: Function, task_root: Path, settings: FunctionSettings) -> dict[str, str]:
     """Return the variables that Lambda sets ("Defined runtime environment variables") and those of the template."""
     environment = {
         **AWS_SETTINGS,
+        **settings.find_credentials(function),
         "AWS_EXECUTION_ENV": f"AWS_Lambda_python{sys.version_info.major}.{sys.version_info.minor}",
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory),
         "AWS_LAMBDA_FUNCTION_NAME": function.name,
@@ -435,10 +434,10 @@ def _environment(
         **_developer_settings(os.environ),
         **function.environment,
     }
-    if endpoint is not None:
-        environment["AWS_ENDPOINT_URL"] = endpoint
-    if lambda_endpoint is not None:
-        environment["AWS_ENDPOINT_URL_LAMBDA"] = lambda_endpoint
+    if settings.endpoint is not None:
+        environment["AWS_ENDPOINT_URL"] = settings.endpoint
+    if settings.lambda_endpoint is not None:
+        environment["AWS_ENDPOINT_URL_LAMBDA"] = settings.lambda_endpoint
     return environment
 
 

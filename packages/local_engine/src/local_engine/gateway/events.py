@@ -81,6 +81,7 @@ def build_event(
     route_key: str,
     path_parameters: Mapping[str, str],
     authorizer: Mapping[str, Any] | None,
+    stage_variables: Mapping[str, str],
 ) -> dict[str, Any]:
     """Return the event for a request.
 
@@ -91,6 +92,7 @@ def build_event(
         route_key: the matching route, such as `GET /items/{id}`.
         path_parameters: values of the route's path variables.
         authorizer: the authorizer's part of `requestContext`. None if the route is open.
+        stage_variables: the stage's variables.
     """
     headers, cookies = _read_headers(request)
     path = unquote(request.raw_path)
@@ -129,8 +131,10 @@ def build_event(
         event["queryStringParameters"] = _join_repeated(parse_qsl(request.query, keep_blank_values=True))
     if path_parameters:
         event["pathParameters"] = path_parameters
+    if stage_variables:
+        event["stageVariables"] = stage_variables
     if request.body:
-        event["body"], event["isBase64Encoded"] = _encode_body(request.body, headers.get("content-type", "text/plain"))
+        event["body"], event["isBase64Encoded"] = encode_body(request.body, headers.get("content-type", "text/plain"))
     return event
 
 
@@ -149,15 +153,15 @@ def read_response(payload: bytes) -> Response:
     if not isinstance(value, dict) or "statusCode" not in value:
         body = value.encode("utf-8", "surrogatepass") if isinstance(value, str) else payload
         return Response(200, [(b"content-type", b"application/json")], body)
-    status = _read_status(value["statusCode"])
-    body = b"" if status in (204, 304) else _read_body(value.get("body"), value.get("isBase64Encoded", False))
-    headers = _read_response_headers(value.get("headers") or {})
+    status = read_status(value["statusCode"])
+    body = b"" if status in (204, 304) else read_body(value.get("body"), value.get("isBase64Encoded", False))
+    headers = read_response_headers(value.get("headers") or {})
     if body and not any(name == b"content-type" for name, _ in headers):
         headers.append((b"content-type", b"text/plain;charset=UTF-8"))
     cookies = value.get("cookies") or []
     if not isinstance(cookies, list):
         raise InvalidResponse("cookies is not a list")
-    headers += [(b"set-cookie", _header_value("set-cookie", cookie)) for cookie in cookies]
+    headers += [(b"set-cookie", encode_header("set-cookie", cookie)) for cookie in cookies]
     return Response(status, headers, body)
 
 
@@ -179,7 +183,8 @@ def _join_repeated(pairs: Any) -> dict[str, str]:
     return joined
 
 
-def _encode_body(body: bytes, content_type: str) -> tuple[str, bool]:
+def encode_body(body: bytes, content_type: str) -> tuple[str, bool]:
+    """Return a request's body as an event has it, and whether that is base64."""
     if _TEXT_TYPE.fullmatch(content_type.partition(";")[0].strip().lower()):
         try:
             return body.decode("utf-8"), False
@@ -197,7 +202,12 @@ def refuse_constant(constant: str) -> None:
     raise ValueError(f"{constant} is not a JSON number")
 
 
-def _read_status(value: Any) -> int:
+def read_status(value: Any) -> int:
+    """Return a response's status.
+
+    Raises:
+        InvalidResponse: it is none.
+    """
     try:
         status = int(value) if isinstance(value, (int, str)) and not isinstance(value, bool) else 0
     except ValueError:
@@ -207,7 +217,12 @@ def _read_status(value: Any) -> int:
     return status
 
 
-def _read_body(body: Any, is_base64: Any) -> bytes:
+def read_body(body: Any, is_base64: Any) -> bytes:
+    """Return a response's body.
+
+    Raises:
+        InvalidResponse: it is not a string, or not base64.
+    """
     if body is None:
         return b""
     if not isinstance(body, str):
@@ -220,20 +235,40 @@ def _read_body(body: Any, is_base64: Any) -> bytes:
         raise InvalidResponse("isBase64Encoded is true, but body is not base64") from error
 
 
-def _read_response_headers(headers: Any) -> Headers:
+def read_response_headers(headers: Any) -> Headers:
+    """Return a response's headers without those that the gateway writes.
+
+    Raises:
+        InvalidResponse: they are not an object, or one is no header.
+    """
     if not isinstance(headers, dict):
         raise InvalidResponse("headers is not an object")
     read = []
     for name, value in headers.items():
-        raw_name = name.lower().encode("utf-8")
-        if not _HEADER_NAME.fullmatch(raw_name):
-            raise InvalidResponse(f"{name!r} is not a header name")
+        raw_name = encode_header_name(name)
         if raw_name not in _GATEWAY_HEADERS:
-            read.append((raw_name, _header_value(name, value)))
+            read.append((raw_name, encode_header(name, value)))
     return read
 
 
-def _header_value(name: str, value: Any) -> bytes:
+def encode_header_name(name: str) -> bytes:
+    """Return the name of a header in lower case.
+
+    Raises:
+        InvalidResponse: it is none.
+    """
+    raw_name = name.lower().encode("utf-8", "surrogatepass")
+    if not _HEADER_NAME.fullmatch(raw_name):
+        raise InvalidResponse(f"{name!r} is not a header name")
+    return raw_name
+
+
+def encode_header(name: str, value: Any) -> bytes:
+    """Return the value of a header.
+
+    Raises:
+        InvalidResponse: it is none.
+    """
     match value:
         case bool():
             text = "true" if value else "false"

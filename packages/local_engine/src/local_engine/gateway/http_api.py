@@ -7,12 +7,12 @@ import asyncio
 import base64
 import json
 import os
-import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import unquote
 
 from local_engine.functions.pool import (
     ConcurrencyExceeded,
@@ -22,12 +22,15 @@ from local_engine.functions.pool import (
     Invocation,
 )
 from local_engine.gateway.access_log import RequestRecord
-from local_engine.gateway.authorizer import Authorization, Forbidden, JwtAuthorizer, Unauthorized
+from local_engine.gateway.api_access import Authorizer
+from local_engine.gateway.authorizer_factory import IdentityProviders, create_authorizers
 from local_engine.gateway.cors import Cors
 from local_engine.gateway.events import InvalidResponse, Request, Response, build_event, read_response
+from local_engine.gateway.proxy_payload import build_proxy_event, read_proxy_payload
 from local_engine.gateway.request_limits import (
     CLOSE,
     MAX_BODY,
+    AccessRefused,
     Receive,
     Rejection,
     Scope,
@@ -40,41 +43,46 @@ from local_engine.gateway.routes import Match, Route, RouteTable, read_routes
 from local_engine.gateway.throttling import Throttle
 from local_engine.observer import Observer
 from local_engine.template.errors import TemplateError
-from local_engine.template.intrinsics import REFUSAL
-from local_engine.template.stack import HttpApi
+from local_engine.template.stack import HttpApi, Stack
 
 MAX_EVENT = 6 * 1024 * 1024
 """Most bytes that Lambda accepts."""
-_IDENTITY_SOURCE = re.compile(r"\$request\.(header|querystring)\.(.+)")
 
 
-class Gateway:
+class HttpApiGateway:
     """Serves one HTTP API."""
 
     def __init__(
         self,
         api: HttpApi,
         functions: Mapping[str, FunctionPool],
-        refused_functions: Mapping[str, str],
+        stack: Stack,
         observer: Observer,
+        providers: IdentityProviders,
     ) -> None:
         """Read the API's routes. One that the engine does not serve as AWS would has a `refusal`.
 
         Args:
             api: the API.
             functions: by their names.
-            refused_functions: by name, a sentence for each function that cannot run.
+            stack: its stack.
             observer: told of each request and fault.
+            providers: who vouches for callers.
         """
         self._api = api
         self._functions = functions
         self._observer = observer
-        self._refused_functions = refused_functions
-        self._authorizers: dict[str, _Authorizer] = {}
-        self.table = RouteTable(map(self._check_route, read_routes(api.document)))
+        self._refused_functions = stack.refused_functions
+        self._authorizers = create_authorizers(api, stack, functions, observer, providers)
+        self._table = RouteTable(map(self._check_route, read_routes(api.document, api.stage_variables)))
         self._throttle = Throttle(api.throttling, api.route_throttling)
         self._cors = Cors(api.cors) if api.cors else None
         self._prefix = "" if api.stage == "$default" else f"/{api.stage}"
+
+    @property
+    def routes(self) -> Sequence[Route]:
+        """The API's routes, in order of precedence."""
+        return self._table.routes
 
     def _check_route(self, route: Route) -> Route:
         """Return the route, with a refusal if the engine cannot serve it."""
@@ -86,8 +94,13 @@ class Gateway:
             if route.function_name not in self._functions:
                 unknown = f"Route {route.key} invokes {route.function_name}, which is not a function of the template."
                 raise TemplateError(self._refused_functions.get(route.function_name, unknown))
-            if route.authorizer is not None and route.authorizer not in self._authorizers:
-                self._authorizers[route.authorizer] = _Authorizer(route.authorizer, self._api.document)
+            if route.authorizer is not None:
+                if route.authorizer not in self._authorizers:
+                    raise TemplateError(
+                        f"Route {route.key} has the authorizer {route.authorizer}, which is not declared."
+                    )
+                if refusal := self._authorizers[route.authorizer].refusal:
+                    raise TemplateError(refusal)
         except TemplateError as error:
             return replace(route, refusal=str(error))
         return route
@@ -122,7 +135,7 @@ class Gateway:
         self._observer.request_answered(record.answered(response.status, milliseconds, len(response.body)))
 
     async def _answer(self, scope: Scope, receive: Receive, record: RequestRecord, origin: str | None) -> Response:
-        request = record.request = _read_request(scope, record)
+        request = record.request = read_request(scope, record)
         check_head(request)
         if self._cors is not None and _is_preflight(scope, origin):
             return Response(204, [], b"")
@@ -133,46 +146,63 @@ class Gateway:
         record.function = self._functions[route.function_name].function.logical_id
         if not self._throttle.admits(route.key):
             raise Rejection(429, "Too Many Requests")
-        authorizer = await self._authorize(route, request, record)
+        authorizer = None if route.authorizer is None else self._authorizers[route.authorizer]
+        if authorizer is not None and not authorizer.reads_body:
+            caller = await self._authorize(authorizer, match, request, record)
         body = await read_body(request.headers, receive, MAX_BODY)
         if body is None:
             raise Rejection(413, "Request Entity Too Large", [CLOSE])
         request = record.request = replace(request, body=body)
-        event = build_event(
-            request,
-            api_id=self._api.id,
-            stage=self._api.stage,
-            route_key=route.key,
-            path_parameters=match.path_parameters,
-            authorizer=authorizer,
-        )
+        if authorizer is not None and authorizer.reads_body:
+            caller = await self._authorize(authorizer, match, request, record)
+        identity = None if authorizer is None else {authorizer.kind: caller}
+        event = self._build_event(route.payload_format, request, match, identity)
         encoded = json.dumps(event, ensure_ascii=False).encode("utf-8", "surrogatepass")
         if len(encoded) > MAX_EVENT:
             raise Rejection(413, "Request Entity Too Large")
         return await self._invoke(route, encoded, record)
 
-    def _match(self, request: Request) -> Match:
+    def _match(self, request: Request) -> Match[Route]:
         path = request.raw_path
         if self._prefix:
             if path != self._prefix and not path.startswith(self._prefix + "/"):
                 raise Rejection(404, "Not Found")
             path = path[len(self._prefix) :] or "/"
-        match = self.table.match(request.method, path)
+        match = self._table.match(request.method, path)
         if match is None:
             raise Rejection(404, "Not Found")
         return match
 
-    async def _authorize(self, route: Route, request: Request, record: RequestRecord) -> dict[str, Any] | None:
-        if route.authorizer is None:
-            return None
+    async def _authorize(
+        self, authorizer: Authorizer, match: Match[Route], request: Request, record: RequestRecord
+    ) -> dict[str, Any]:
         try:
-            authorization = await self._authorizers[route.authorizer].authorize(request, route)
-        except (Unauthorized, Forbidden) as error:
-            record.authorizer_error = error.www_authenticate
-            status, message = (401, "Unauthorized") if isinstance(error, Unauthorized) else (403, "Forbidden")
-            raise Rejection(status, message, [_challenge(error.www_authenticate)]) from error
-        record.claims = authorization.claims
-        return {"jwt": {"claims": authorization.claims, "scopes": authorization.scopes}}
+            caller = await authorizer.authorize(
+                request, match.route, partial(self._build_event, request=request, match=match)
+            )
+        except AccessRefused as error:
+            record.authorizer_error = error.reason
+            raise
+        if authorizer.kind == "jwt":
+            record.claims = caller["claims"]
+        return caller
+
+    def _build_event(
+        self, payload_format: str, request: Request, match: Match[Route], authorizer: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        api, route = self._api, match.route
+        path_parameters = {name: unquote(value) for name, value in match.path_parameters.items()}
+        if payload_format == "1.0":
+            return build_proxy_event(request, api, route, path_parameters, authorizer)
+        return build_event(
+            request,
+            api_id=api.id,
+            stage=api.stage,
+            route_key=route.key,
+            path_parameters=path_parameters,
+            authorizer=authorizer,
+            stage_variables=api.stage_variables,
+        )
 
     async def _invoke(self, route: Route, event: bytes, record: RequestRecord) -> Response:
         pool = self._functions[route.function_name]
@@ -183,12 +213,13 @@ class Gateway:
         record.waited = (time.monotonic() - started) * 1000
         if not done:
             self._find_fault(record, f"No answer within the gateway's {route.timeout:g} s.")
-            invocation.add_done_callback(_retrieve)
+            invocation.add_done_callback(retrieve)
             raise Rejection(503, "Service Unavailable")
         try:
             result = invocation.result()
             record.start = "cold" if result.cold else "warm"
-            response = read_response(result.payload)
+            is_proxy = route.payload_format == "1.0"
+            response = read_proxy_payload(result.payload) if is_proxy else read_response(result.payload)
         except InvalidResponse as error:
             self._find_fault(record, f"The function's response is not valid: {error}.")
         except FunctionUnavailable as error:
@@ -209,50 +240,8 @@ class Gateway:
         self._observer.fault_found(record.function, text)
 
 
-class _Authorizer:
-    """A JWT authorizer with its identity source."""
-
-    def __init__(self, name: str, document: Mapping[str, Any]) -> None:
-        scheme: Any = document
-        for key in ("components", "securitySchemes", name):
-            scheme = scheme.get(key) if isinstance(scheme, dict) else None
-        settings = scheme.get("x-amazon-apigateway-authorizer") if isinstance(scheme, dict) else None
-        match settings:
-            case {"type": "jwt", "jwtConfiguration": {"issuer": str(issuer), "audience": str() | list() as audience}}:
-                audience = [audience] if isinstance(audience, str) else audience
-            case _:
-                reason = f" ({scheme[REFUSAL]})" if isinstance(scheme, dict) and REFUSAL in scheme else ""
-                raise TemplateError(
-                    f"Authorizer {name} is not a JWT authorizer with issuer and audience, the only kind served here"
-                    f"{reason}."
-                )
-        if not audience or not all(isinstance(entry, str) and entry for entry in audience):
-            raise TemplateError(f"Authorizer {name} accepts no audience: its audience is {audience!r}.")
-        self._authorizer = JwtAuthorizer(issuer, audience)
-        source = scheme["x-amazon-apigateway-authorizer"].get("identitySource", "$request.header.Authorization")
-        source = source[0] if isinstance(source, list) and source else source
-        place = _IDENTITY_SOURCE.fullmatch(source) if isinstance(source, str) else None
-        if place is None:
-            raise TemplateError(
-                f"The identity source of authorizer {name} is {source!r}; "
-                "it must be like $request.header.Authorization."
-            )
-        self._place, self._name = place.groups()
-
-    async def authorize(self, request: Request, route: Route) -> Authorization:
-        """Check a request's token, as `JwtAuthorizer.authorize`."""
-        return await self._authorizer.authorize(self._find_token(request), route.scopes)
-
-    def _find_token(self, request: Request) -> str | None:
-        if self._place == "querystring":
-            values = parse_qs(request.query).get(self._name)
-            return values[0] if values else None
-        # Headers of one name are joined by commas, so a second Authorization header makes the token invalid.
-        found = [value for name, value in request.headers if name == self._name.lower().encode()]
-        return b",".join(found).decode("latin-1") if found else None
-
-
-def _read_request(scope: Scope, record: RequestRecord) -> Request:
+def read_request(scope: Scope, record: RequestRecord) -> Request:
+    """Return a request without its body."""
     host = find_header(scope["headers"], b"host")
     return Request(
         id=record.id,
@@ -277,11 +266,8 @@ def _is_preflight(scope: Scope, origin: str | None) -> bool:
     )
 
 
-def _challenge(www_authenticate: str) -> tuple[bytes, bytes]:
-    return b"www-authenticate", www_authenticate.encode("latin-1", "replace")
-
-
-def _retrieve(invocation: "asyncio.Task[Invocation]") -> None:
+def retrieve(invocation: "asyncio.Task[Invocation]") -> None:
+    """Take the result of an invocation that the gateway has given up."""
     # No one awaits the result, and asyncio complains about an exception that is never retrieved.
     if not invocation.cancelled():
         invocation.exception()

@@ -38,6 +38,10 @@ _NAME_PROPERTIES = {
     "AWS::DynamoDB::Table": "TableName",
     "AWS::Events::EventBus": "Name",
     "AWS::Events::Rule": "Name",
+    "AWS::IAM::Group": "GroupName",
+    "AWS::IAM::ManagedPolicy": "ManagedPolicyName",
+    "AWS::IAM::Role": "RoleName",
+    "AWS::IAM::User": "UserName",
     "AWS::Lambda::Function": "FunctionName",
     "AWS::Logs::LogGroup": "LogGroupName",
     "AWS::S3::Bucket": "BucketName",
@@ -50,10 +54,14 @@ _NAME_PROPERTIES = {
 _ARN_RESOURCES = {
     "AWS::CloudWatch::Alarm": "cloudwatch:{region}:{account}:alarm:{name}",
     "AWS::CloudWatch::CompositeAlarm": "cloudwatch:{region}:{account}:alarm:{name}",
+    "AWS::Cognito::UserPool": "cognito-idp:{region}:{account}:userpool/{name}",
     "AWS::DynamoDB::Table": "dynamodb:{region}:{account}:table/{name}",
     "AWS::Events::EventBus": "events:{region}:{account}:event-bus/{name}",
     "AWS::Events::Rule": "events:{region}:{account}:rule/{name}",
+    "AWS::IAM::Group": "iam::{account}:group/{name}",
+    "AWS::IAM::ManagedPolicy": "iam::{account}:policy/{name}",
     "AWS::IAM::Role": "iam::{account}:role/{name}",
+    "AWS::IAM::User": "iam::{account}:user/{name}",
     "AWS::Lambda::Function": "lambda:{region}:{account}:function:{name}",
     "AWS::Logs::LogGroup": "logs:{region}:{account}:log-group:{name}:*",
     "AWS::S3::Bucket": "s3:::{name}",
@@ -63,6 +71,7 @@ _ARN_RESOURCES = {
 }
 # Types whose Ref is an attribute, not the name.
 _REFERENCED_ATTRIBUTES = {
+    "AWS::IAM::ManagedPolicy": "Arn",
     "AWS::Lambda::Alias": "AliasArn",
     "AWS::Lambda::Version": "FunctionArn",
     "AWS::SNS::Topic": "TopicArn",
@@ -97,6 +106,15 @@ _NO_VALUE = _NoValue()
 _PARTED_PROPERTIES = {
     "AWS::ApiGateway::RestApi": ("Body", 3),
     "AWS::ApiGatewayV2::Api": ("Body", 3),
+    # A part of a statement, such as its resource.
+    "AWS::IAM::Group": ("Policies", 6),
+    "AWS::IAM::GroupPolicy": ("PolicyDocument", 4),
+    "AWS::IAM::ManagedPolicy": ("PolicyDocument", 4),
+    "AWS::IAM::Policy": ("PolicyDocument", 4),
+    "AWS::IAM::Role": ("Policies", 6),
+    "AWS::IAM::RolePolicy": ("PolicyDocument", 4),
+    "AWS::IAM::User": ("Policies", 6),
+    "AWS::IAM::UserPolicy": ("PolicyDocument", 4),
     "AWS::Lambda::Function": ("Layers", 1),
 }
 
@@ -239,6 +257,9 @@ class Evaluator:
             name = self.evaluate((resource.get("Properties") or {}).get(name_property))
         if isinstance(name, str):
             return name
+        if resource["Type"] == "AWS::Cognito::UserPool":
+            # The ID, which issuers and ARNs name. A pool's own name need not be unique.
+            return f"{REGION}_{''.join((*self._place, logical_id))}"
         # CloudFormation starts every generated name with the stack's. Here only functions do: policies and dashboards
         # find a stack's functions by that prefix.
         is_function = resource["Type"] == "AWS::Lambda::Function"
@@ -388,6 +409,14 @@ class Evaluator:
             return f"arn:aws:dynamodb:{REGION}:{ACCOUNT_ID}:table/{name}/stream/local"
         if attribute in ("QueueName", "TopicName", "Name"):
             return name
+        match resource["Type"], attribute:
+            case "AWS::Cognito::UserPool", "UserPoolId":
+                return name
+            case "AWS::Cognito::UserPool", "ProviderName" | "ProviderURL":
+                scheme = "https://" if attribute == "ProviderURL" else ""
+                return f"{scheme}cognito-idp.{REGION}.amazonaws.com/{name}"
+            case "AWS::Cognito::UserPoolClient", "ClientId":
+                return name
         return f"{logical_id}.{attribute}"
 
     def _qualified_arn(self, resource: Mapping[str, Any], qualifier: str) -> str:
