@@ -59,7 +59,7 @@ class Signer:
         return request
 
     def send(self, request: AWSRequest) -> tuple[int, Any]:
-        parts = urlsplit(request.url)
+        parts = urlsplit(str(request.url))
         connection = http.client.HTTPConnection("127.0.0.1", self.engine.port, timeout=60)
         connection.request(
             request.method,
