@@ -1,5 +1,6 @@
 """IAM authorization over HTTP, with botocore as the client that signs."""
 
+import hashlib
 import http.client
 import json
 import re
@@ -58,7 +59,7 @@ class Signer:
         return request
 
     def send(self, request: AWSRequest) -> tuple[int, Any]:
-        parts = urlsplit(request.url)
+        parts = urlsplit(str(request.url))
         connection = http.client.HTTPConnection("127.0.0.1", self.engine.port, timeout=60)
         connection.request(
             request.method,
@@ -193,6 +194,29 @@ def test_another_scope_is_forbidden(client: Signer, option: dict[str, str]) -> N
 def test_an_unsigned_payload_is_forbidden(client: Signer) -> None:
     headers = {"X-Amz-Content-SHA256": "UNSIGNED-PAYLOAD"}
     assert client.get("/items/1", "wendy", method="POST", body=b"x", headers=headers) == FORBIDDEN
+
+
+class ActualHash(SigV4Auth):
+    """Signs the hash of the body, whatever the header with the hash says."""
+
+    def canonical_request(self, request: AWSRequest) -> str:
+        *lines, _ = super().canonical_request(request).split("\n")
+        return "\n".join([*lines, self.payload(request)])
+
+
+def test_a_payload_hash_that_is_not_the_body_s_is_forbidden(client: Signer) -> None:
+    for stated, status in ((hashlib.sha256(b"x").hexdigest(), 200), (hashlib.sha256(b"y").hexdigest(), 403)):
+        headers = {"X-Amz-Content-SHA256": stated}
+        request = AWSRequest("POST", f"{client.engine.url}/items/1", data=b"x", headers=headers)
+        ActualHash(client.key("wendy"), "execute-api", "us-east-1").add_auth(request)
+        assert client.send(request)[0] == status
+
+
+@pytest.mark.parametrize("token", [None, "other"])
+def test_a_session_s_key_needs_its_token(client: Signer, token: str | None) -> None:
+    key = client.key("Reader")
+    without = Credentials(key.access_key, key.secret_key, token)
+    assert client.send(client.sign("/items/1", without)) == FORBIDDEN
 
 
 @pytest.mark.parametrize(("seconds", "status"), [(-400, 403), (400, 403), (-200, 200), (200, 200)])

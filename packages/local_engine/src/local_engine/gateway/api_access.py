@@ -40,16 +40,19 @@ class Authorizer(Protocol):
     @property
     def kind(self) -> str:
         """What its result is: `jwt`, `lambda`, `cognito`, `iam`, or `open`."""
+        ...
 
     @property
     def reads_body(self) -> bool:
         """Whether it needs the request's body."""
+        ...
 
     @property
     def refusal(self) -> str:
         """A sentence if the engine cannot serve it; empty otherwise."""
+        ...
 
-    async def authorize(self, request: Request, route: ServedRoute, describe: EventSource) -> dict[str, Any]:
+    async def authorize(self, request: Request, route: ServedRoute, describe: EventSource, /) -> dict[str, Any]:
         """Return what the event says of the caller.
 
         Args:
@@ -60,6 +63,7 @@ class Authorizer(Protocol):
         Raises:
             AccessRefused: the request does not pass.
         """
+        ...
 
 
 def find_method_arn(api_id: str, stage: str, method: str, path: str) -> str:

@@ -147,6 +147,7 @@ class HttpApiGateway:
         if not self._throttle.admits(route.key):
             raise Rejection(429, "Too Many Requests")
         authorizer = None if route.authorizer is None else self._authorizers[route.authorizer]
+        caller: dict[str, Any] = {}
         if authorizer is not None and not authorizer.reads_body:
             caller = await self._authorize(authorizer, match, request, record)
         body = await read_body(request.headers, receive, MAX_BODY)

@@ -58,22 +58,27 @@ class ServedRoute(Protocol):
     @property
     def key(self) -> str:
         """The route key."""
+        ...
 
     @property
     def scopes(self) -> tuple[str, ...]:
         """The scopes that it asks for."""
+        ...
 
     @property
     def function_name(self) -> str:
         """The function behind it; empty if there is none."""
+        ...
 
     @property
     def qualifier(self) -> str | None:
         """The function's alias or version."""
+        ...
 
     @property
     def credentials(self) -> str:
         """The role of the integration; empty if the function's own policy lets the API invoke it."""
+        ...
 
 
 class Match[R: Route](NamedTuple):
