@@ -231,7 +231,7 @@ def _listen(port: int) -> socket.socket:
 async def _prepare(stack: Stack, engine: Engine, endpoint: str, options: argparse.Namespace) -> None:
     await asyncio.to_thread(_create_resources, stack, endpoint)
     # Before the example data, because a deployed stack is complete before anything is written.
-    engine.start_triggers()
+    await engine.start_triggers()
     await asyncio.to_thread(_fill_services, stack, endpoint, options)
 
 
