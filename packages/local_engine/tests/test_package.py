@@ -30,6 +30,8 @@ ROOMS = {
     "services": {"template", "child_environment"},
     "building": {"template", "state"},
     "functions": {"template", "observer", "services", "building", "child_environment"},
+    "event_bus": set(),
+    "event_sources": {"template", "observer", "services", "functions", "event_bus"},
     "gateway": {"template", "observer", "services", "functions"},
     "engine": {"template", "observer", "services", "functions", "gateway"},
     "console": {"template", "observer"},

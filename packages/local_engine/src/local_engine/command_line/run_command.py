@@ -29,6 +29,7 @@ from local_engine.command_line.arguments import (
 from local_engine.command_line.start_summary import mint_user_token, show_start
 from local_engine.console import Console
 from local_engine.engine import AsgiApplication, Engine
+from local_engine.event_sources.event_source_mappings import EventSourceMappings
 from local_engine.functions.pool import FunctionSettings
 from local_engine.gateway.http_connection import HttpConnection
 from local_engine.gateway.invoke_api import LAMBDA_PATH, InvokeApi
@@ -159,6 +160,7 @@ async def _serve(options: argparse.Namespace, console: Console) -> None:
             ),
             create_resources=partial(_create_resources, endpoint=endpoint),
             invoke_api=invoke_api,
+            triggers=[EventSourceMappings(endpoint, observer)],
         )
         cleanup.push_async_callback(engine.close)
         preparing = asyncio.create_task(_prepare(stack, engine, endpoint, options))

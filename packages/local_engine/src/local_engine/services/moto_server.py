@@ -29,7 +29,8 @@ from local_engine.services.dynamodb_transactions import install_fast_transaction
 from local_engine.services.host_names import LocalNamesOnly, is_machine_name
 from local_engine.services.moto_activity import ACTIVITY_PATH, MotoActivity
 from local_engine.services.moto_models import forget_stream_records, install_untracked_models
-from local_engine.services.moto_streams import READ_STREAM, StreamLogs, install_stream_rules
+from local_engine.services.moto_streams import StreamLogs, install_stream_rules
+from local_engine.services.service_calls import READ_STREAM
 
 type WsgiApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 type Response = tuple[int, list[tuple[bytes, bytes]], bytes]

@@ -22,7 +22,6 @@ from moto.dynamodb.models.table import StreamRecord, StreamShard
 from local_engine.services.dynamodb_responses import wire_form
 from local_engine.template.intrinsics import ACCOUNT_ID, REGION
 
-READ_STREAM = "LocalEngine.ReadStream"
 MOST_UNREAD = 256 * 1024 * 1024
 """Bytes of a stream's records that wait for a slow reader, before the oldest are dropped."""
 _SHARD_DISTANCE = 10**12

@@ -10,7 +10,8 @@ from typing import Any
 from local_engine.services.aws_services import ServicesError
 from local_engine.template.intrinsics import REGION
 
-_JSON_VERSIONS = {"sqs": "1.0", "dynamodb": "1.0"}
+READ_STREAM = "LocalEngine.ReadStream"
+"""Reads the stream of a table as `local_engine.services.moto_streams` says."""
 _SECONDS = 60
 
 
@@ -26,18 +27,8 @@ async def call_service(endpoint: str, service: str, target: str, parameters: Map
     Raises:
         ServicesError: the services do not answer, or reject the request.
     """
-    address = urllib.parse.urlsplit(endpoint)
-    body = json.dumps(parameters).encode()
-    head = (
-        f"POST / HTTP/1.1\r\nHost: {address.netloc}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n"
-        f"Content-Type: application/x-amz-json-{_JSON_VERSIONS[service]}\r\nX-Amz-Target: {target}\r\n"
-        f"Authorization: AWS4-HMAC-SHA256 Credential=local/20260101/{REGION}/{service}/aws4_request\r\n\r\n"
-    )
-    try:
-        async with asyncio.timeout(_SECONDS):
-            status, content = await _exchange(address.hostname or "", address.port or 80, head.encode() + body)
-    except (OSError, ValueError, IndexError) as error:
-        raise ServicesError(f"The local AWS services do not answer ({error}).") from error
+    headers = {"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": target}
+    status, content = await _exchange(endpoint, service, headers, json.dumps(parameters).encode())
     answer: dict[str, Any] = {}
     with contextlib.suppress(ValueError):
         answer = json.loads(content)
@@ -47,13 +38,44 @@ async def call_service(endpoint: str, service: str, target: str, parameters: Map
     return answer
 
 
-async def _exchange(host: str, port: int, request: bytes) -> tuple[int, bytes]:
-    """Send a request that closes its connection, and return the response's status and body."""
-    reader, writer = await asyncio.open_connection(host, port)
+async def publish(endpoint: str, topic_arn: str, message: str) -> None:
+    """Publish a message to a topic. SNS has no JSON protocol.
+
+    Args:
+        endpoint: URL of the services.
+        topic_arn: the topic's ARN.
+        message: the text.
+
+    Raises:
+        ServicesError: the services do not answer, or reject the message.
+    """
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    form = {"Action": "Publish", "Version": "2010-03-31", "TopicArn": topic_arn, "Message": message}
+    status, _ = await _exchange(endpoint, "sns", headers, urllib.parse.urlencode(form).encode())
+    if status != 200:
+        raise ServicesError(f"The local AWS services reject a message to {topic_arn} with status {status}.")
+
+
+async def _exchange(endpoint: str, service: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
+    """Send a request on a connection of its own, and return the response's status and body."""
+    address = urllib.parse.urlsplit(endpoint)
+    lines = {
+        "Host": address.netloc,
+        "Content-Length": str(len(body)),
+        "Connection": "close",
+        "Authorization": f"AWS4-HMAC-SHA256 Credential=local/20260101/{REGION}/{service}/aws4_request",
+        **headers,
+    }
+    head = "".join(["POST / HTTP/1.1\r\n", *(f"{name}: {value}\r\n" for name, value in lines.items()), "\r\n"])
     try:
-        writer.write(request)
-        response = await reader.read()
-    finally:
-        writer.close()
-    head, _, content = response.partition(b"\r\n\r\n")
-    return int(head.split(b" ", 2)[1]), content
+        async with asyncio.timeout(_SECONDS):
+            reader, writer = await asyncio.open_connection(address.hostname, address.port)
+            try:
+                writer.write(head.encode() + body)
+                response = await reader.read()
+            finally:
+                writer.close()
+        head_part, _, content = response.partition(b"\r\n\r\n")
+        return int(head_part.split(b" ", 2)[1]), content
+    except (OSError, ValueError, IndexError) as error:
+        raise ServicesError(f"The local AWS services do not answer ({error}).") from error

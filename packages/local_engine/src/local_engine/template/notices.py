@@ -8,6 +8,7 @@ SERVED_TYPES = {
     "AWS::DynamoDB::Table",
     "AWS::Events::EventBus",
     "AWS::Events::Rule",
+    "AWS::Lambda::EventSourceMapping",
     "AWS::Lambda::Function",
     "AWS::Lambda::LayerVersion",
     "AWS::SQS::Queue",
@@ -48,7 +49,6 @@ _SUPPORTING = (
 )
 _REASONS = {
     "AWS::ApiGateway::RestApi": "it is a REST API.",
-    "AWS::Lambda::EventSourceMapping": "it is a trigger, and only HTTP APIs and Invoke start functions here.",
     "AWS::Lambda::Url": "it is a function URL.",
     "AWS::Scheduler::Schedule": "it is a schedule.",
     "AWS::StepFunctions::StateMachine": "it is a state machine.",
