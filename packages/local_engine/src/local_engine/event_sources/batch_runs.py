@@ -133,5 +133,5 @@ def read_failures(payload: bytes, ids: Sequence[str]) -> frozenset[str] | None:
         return frozenset()
     if not isinstance(failures, list):
         return None
-    named = [entry.get("itemIdentifier") if isinstance(entry, dict) else None for entry in failures]
-    return frozenset(named) if all(isinstance(name, str) and name in ids for name in named) else None
+    named = [str(entry.get("itemIdentifier")) if isinstance(entry, dict) else "" for entry in failures]
+    return frozenset(named) if set(named) <= set(ids) else None

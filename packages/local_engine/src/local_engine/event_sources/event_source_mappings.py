@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import Mapping
 
 from local_engine.event_sources.batch_runs import BatchRunner
-from local_engine.event_sources.mapping_settings import MappingSettings, QueueSettings, StreamSettings, read_mappings
+from local_engine.event_sources.mapping_settings import QueueSettings, StreamSettings, read_mappings
 from local_engine.event_sources.queue_consumer import QueueConsumer
 from local_engine.event_sources.stream_consumer import StreamConsumer, StreamPosition, close_reader
 from local_engine.functions.pool import FunctionPool
@@ -25,7 +25,7 @@ class EventSourceMappings:
         self._observer = observer
         self._functions: Mapping[str, FunctionPool] = {}
         self._runner = BatchRunner(self._find_pool, observer)
-        self._wanted: Mapping[str, MappingSettings] = {}
+        self._wanted: Mapping[str, QueueSettings | StreamSettings] = {}
         self._consumers: dict[str, Consumer] = {}
         self._positions: dict[tuple[str, str], StreamPosition] = {}
         self._locks: dict[str, asyncio.Lock] = {}
@@ -40,7 +40,7 @@ class EventSourceMappings:
             self._restarts.add(update)
             update.add_done_callback(self._restarts.discard)
             if logical_id not in self._consumers:
-                # What is written from here on is seen. Stopping a consumer waits for its function, so it is not awaited.
+                # What is written from here on is seen. The stop of a consumer waits for its function.
                 await asyncio.wait((update,))
 
     async def close(self) -> None:
@@ -68,14 +68,13 @@ class EventSourceMappings:
                 self._consumers[logical_id] = consumer
                 await consumer.start()
 
-    def _create_consumer(self, settings: MappingSettings) -> Consumer:
+    def _create_consumer(self, settings: QueueSettings | StreamSettings) -> Consumer:
         if isinstance(settings, QueueSettings):
             return QueueConsumer(settings, self._endpoint, self._runner, self._observer)
-        assert isinstance(settings, StreamSettings)
         position = self._positions.setdefault((settings.logical_id, settings.source_arn), StreamPosition())
         return StreamConsumer(settings, position, self._endpoint, self._runner, self._observer)
 
-    async def _forget_positions(self, logical_id: str, wanted: MappingSettings | None) -> None:
+    async def _forget_positions(self, logical_id: str, wanted: QueueSettings | StreamSettings | None) -> None:
         for name, source_arn in list(self._positions):
             if name == logical_id and (wanted is None or wanted.source_arn != source_arn):
                 position = self._positions.pop((name, source_arn))

@@ -74,10 +74,10 @@ class StreamSettings(MappingSettings):
     """ARN."""
 
 
-def read_mappings(stack: Stack, functions: Mapping[str, Function]) -> dict[str, MappingSettings]:
+def read_mappings(stack: Stack, functions: Mapping[str, Function]) -> dict[str, QueueSettings | StreamSettings]:
     """Return the mappings that can run, by logical ID. `functions` is by name."""
 
-    def read_mapping(logical_id: str, resource: Resource) -> MappingSettings | None:
+    def read_mapping(logical_id: str, resource: Resource) -> QueueSettings | StreamSettings | None:
         return _read_mapping(stack, functions, logical_id, resource.properties)
 
     read = stack.read_parts(EVENT_SOURCE_MAPPING, read=read_mapping)
@@ -86,7 +86,7 @@ def read_mappings(stack: Stack, functions: Mapping[str, Function]) -> dict[str, 
 
 def _read_mapping(
     stack: Stack, functions: Mapping[str, Function], logical_id: str, properties: Mapping[str, Any]
-) -> MappingSettings | None:
+) -> QueueSettings | StreamSettings | None:
     arn = str(properties.get("EventSourceArn") or "")
     service = arn.split(":")[2] if arn.count(":") >= 5 else ""
     if properties.get("SelfManagedEventSource"):

@@ -180,7 +180,7 @@ class QueueConsumer:
             await self._call_in_batches("ChangeMessageVisibilityBatch", records, VisibilityTimeout=seconds)
 
     async def _call_in_batches(self, action: str, records: Sequence[dict[str, Any]], **more: Any) -> None:
-        for batch in itertools.batched(records, _LARGEST_RECEIVE):
+        for batch in itertools.batched(records, _LARGEST_RECEIVE, strict=False):
             entries = [
                 {"Id": str(number), "ReceiptHandle": record["receiptHandle"], **more}
                 for number, record in enumerate(batch)

@@ -23,7 +23,7 @@ _MILLISECONDS = 1000
 
 def install_queue_order() -> None:
     """Replace the method that receives messages. The process must serve one request to SQS at a time."""
-    SQSBackend.receive_message = receive_messages  # type: ignore[method-assign]
+    SQSBackend.receive_message = receive_messages  # type: ignore[assignment,method-assign]
 
 
 def read_wait(body: bytes) -> tuple[float, bytes]:
@@ -58,7 +58,7 @@ def seconds_until_receivable(body: bytes) -> float:
     return (earliest - now + 1) / _MILLISECONDS
 
 
-def receive_messages(
+def receive_messages(  # noqa: PLR0917 - moto's own parameters
     backend: SQSBackend,
     queue_name: str,
     count: int,
@@ -101,8 +101,9 @@ def _is_away(message: Message, now: float) -> bool:
 
 
 def _is_exhausted(queue: Queue, message: Message) -> bool:
-    policy = queue.redrive_policy if queue.dead_letter_queue is not None else None  # type: ignore[attr-defined]
-    return bool(policy) and message.approximate_receive_count >= policy["maxReceiveCount"]
+    policy: dict[str, int] | None = queue.redrive_policy
+    has_target = policy is not None and queue.dead_letter_queue is not None
+    return has_target and message.approximate_receive_count >= policy["maxReceiveCount"]  # type: ignore[index]
 
 
 def _find_queue(request: dict[str, Any]) -> Queue:

@@ -8,6 +8,7 @@ the event loop, all others in a thread. Long polls wait in the event loop betwee
 """
 
 import asyncio
+import importlib
 import io
 import ipaddress
 import json
@@ -92,11 +93,10 @@ class MotoApplication:
             return _call_wsgi(self._others, environ)
 
     async def _receive_messages(self, environ: dict[str, Any], body: bytes, receive: Receive) -> Response:
-        from local_engine.services.moto_queues import install_queue_order, read_wait, seconds_until_receivable
-
         # Moto imports a service with its first call, so that others do not cost time at the start.
-        install_queue_order()
-        wait, body = read_wait(body)
+        queues = importlib.import_module("local_engine.services.moto_queues")
+        queues.install_queue_order()
+        wait, body = queues.read_wait(body)
         deadline = time.monotonic() + wait
         async with watch_client(receive) as gone:
             while True:
@@ -108,7 +108,7 @@ class MotoApplication:
                     left = deadline - time.monotonic()
                     if left <= 0 or b'"Messages"' in response[2] or response[0] != 200 or gone.done():
                         return response
-                    pause = seconds_until_receivable(body)
+                    pause = queues.seconds_until_receivable(body)
                     if pause == 0:
                         break
                     await self._message_moved.wait(min(left, pause), gone)

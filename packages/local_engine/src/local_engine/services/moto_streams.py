@@ -32,8 +32,8 @@ _shards = itertools.count()
 
 def install_stream_rules() -> None:
     """Replace the methods that make a stream and its records."""
-    StreamShard.__init__ = _start_shard  # type: ignore[method-assign]
-    StreamShard.add = add_record  # type: ignore[method-assign]
+    StreamShard.__init__ = _start_shard  # type: ignore[assignment,method-assign]
+    StreamShard.add = add_record  # type: ignore[assignment,method-assign]
 
 
 def _start_shard(shard: StreamShard, account_id: str, table: Any) -> None:
@@ -50,7 +50,7 @@ def add_record(shard: StreamShard, old: Item | None, new: Item | None) -> None:
         return
     event = "INSERT" if old is None else "REMOVE" if new is None else "MODIFY"
     number = shard.starting_sequence_number + len(shard.items)
-    record = StreamRecord(shard.table, view, event, old, new, number)
+    record: Any = StreamRecord(shard.table, view, event, old, new, number)
     if event == "INSERT" and shard.items:
         # UpdateItem in moto puts an item with its key alone first.
         last = shard.items[-1].record
@@ -84,7 +84,8 @@ class StreamLogs:
 
     def collect(self) -> bool:
         """Copy new records of the tables. Call it after each request that may write; returns whether there are any."""
-        return any([self._collect(name, log) for name, log in self._logs.items()])
+        grown = [self._collect(name, log) for name, log in self._logs.items()]
+        return any(grown)
 
     def read(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Answer a request.

@@ -4,10 +4,13 @@ import random
 import signal
 import time
 
+WORKER = os.environ["WORKER"]
+CHAOS = float(os.environ.get("CHAOS", "0"))
 
-def lambda_handler(event, context):
-    """Does what the records say, and prints what it has seen."""
-    print("SEEN", os.environ["WORKER"], json.dumps(event))
+
+def lambda_handler(event, _context):
+    """Does what the records say, and prints what it has seen and done."""
+    _print("SEEN", event)
     failed = []
     for record in event["Records"]:
         order = _read_order(record)
@@ -17,20 +20,31 @@ def lambda_handler(event, context):
                 raise ValueError("poison")
             case "answer":
                 return order["answer"]
-            case "fail":
-                failed.append({"itemIdentifier": identifier})
             case "sleep":
                 time.sleep(order["seconds"])
-        if os.environ.get("CHAOS") and random.random() < 0.05:
-            # Before or after the record is done.
-            if random.random() < 0.5:
-                print("DONE", os.environ["WORKER"], json.dumps(order))
-            if random.random() < 0.5:
-                os._exit(3)
-            os.kill(os.getpid(), signal.SIGKILL)
-        if order.get("do") != "fail":
-            print("DONE", os.environ["WORKER"], json.dumps(order))
+            case "fail":
+                failed.append({"itemIdentifier": identifier})
+                if WORKER == "orders":
+                    # The function stops at the first failed record of a stream.
+                    break
+                continue
+        if random.random() < CHAOS / 2:
+            _end()
+        _print("DONE", order)
+        if random.random() < CHAOS / 2:
+            _end()
     return {"batchItemFailures": failed}
+
+
+def _print(word, value):
+    # One write, so that lines of several processes do not mix.
+    print(f"{word} {WORKER} {json.dumps(value)}")
+
+
+def _end():
+    if random.random() < 0.5:
+        os._exit(3)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _read_order(record):
@@ -39,5 +53,5 @@ def _read_order(record):
             return json.loads(record["body"])
         except ValueError:
             return {"text": record["body"]}
-    image = record["dynamodb"].get("NewImage") or record["dynamodb"].get("OldImage") or {}
+    image = record["dynamodb"].get("NewImage") or {}
     return json.loads(image["order"]["S"]) if "order" in image else {}
