@@ -277,6 +277,19 @@ def test_events_of_changes(consumers: Consumers) -> None:
     ]
 
 
+def test_the_age_of_records_is_a_metric(consumers: Consumers) -> None:
+    consumers.put("Plain", "aged")
+    _batch_with(consumers, "plain", '"aged"')
+
+    def has_metric() -> bool:
+        with consumers.engine.client() as client:
+            metrics = client.get("/_local/metrics.json").json()["metrics"]
+        ages = [metric for metric in metrics if metric["name"] == "IteratorAge"]
+        return {"FunctionName": "local-PlainWorker"} in [metric["dimensions"] for metric in ages]
+
+    consumers.wait(has_metric)
+
+
 def test_filters_and_window_of_a_stream(consumers: Consumers) -> None:
     for number in range(6):
         consumers.put("Keys", f"filtered-{number}")
