@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from local_engine.functions.pool import FunctionPool, FunctionSettings
+from local_engine.functions.triggers import Trigger
 from local_engine.gateway.http_api import Gateway
 from local_engine.gateway.invoke_api import InvokeApi
 from local_engine.gateway.request_limits import Receive, Scope, Send
@@ -17,6 +18,7 @@ from local_engine.template.loader import load_template
 from local_engine.template.stack import HttpApi, Stack
 
 LOCAL_PREFIX = "/_local/"
+_WATCH_SECONDS = 1.0
 
 AsgiApplication = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -33,6 +35,7 @@ class Engine:
         create_local_application: Callable[[HttpApi | None, int], AsgiApplication],
         create_resources: Callable[[Stack], None],
         invoke_api: InvokeApi,
+        triggers: Sequence[Trigger] = (),
     ) -> None:
         """Put a stack into service.
 
@@ -44,6 +47,7 @@ class Engine:
                 gets None.
             create_resources: creates the AWS resources that an edit adds to the template.
             invoke_api: invokes the functions.
+            triggers: start functions on events, from `start_triggers` on.
         """
         self._settings = settings
         self._observer = settings.observer
@@ -51,6 +55,8 @@ class Engine:
         self._create_local_application = create_local_application
         self._create_resources = create_resources
         self._invoke_api = invoke_api
+        self._triggers = triggers
+        self._following: asyncio.Task[None] | None = None
         self._reloading = asyncio.Lock()
         self._pools: dict[str, FunctionPool] = {}
         self._edit_times: list[int] = []
@@ -59,8 +65,7 @@ class Engine:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, by the template as it is now."""
-        if _edit_times(self._sources) != self._edit_times:
-            await self._reload()
+        await self._follow_edits()
         resolve_target(scope)
         port = scope["server"][1]
         is_local = port not in self.gateways or f"{scope['path']}/".startswith(LOCAL_PREFIX)
@@ -68,8 +73,16 @@ class Engine:
         with contextlib.suppress(asyncio.CancelledError):
             await (self._local if is_local else self.gateways)[port](scope, receive, send)
 
+    def start_triggers(self) -> None:
+        """Start the triggers. The stack's resources must exist."""
+        self._serve_triggers()
+        self._following = asyncio.create_task(self._watch_edits())
+
     async def close(self) -> None:
         """End all processes of the functions, and drop waiting events."""
+        if self._following is not None:
+            self._following.cancel()
+        await asyncio.gather(*(trigger.close() for trigger in self._triggers))
         await self._invoke_api.close()
         await self._settings.builder.close()
         await asyncio.gather(*(pool.close() for pool in self._pools.values()))
@@ -78,6 +91,21 @@ class Engine:
         """Return a sentence for each part of the template that is not served."""
         refusals = [route.refusal for gateway in self.gateways.values() for route in gateway.table.routes]
         return list(dict.fromkeys([*self._stack.notices, *filter(None, refusals)]))
+
+    async def _watch_edits(self) -> None:
+        # Without requests, nothing else notices an edit.
+        while True:
+            await asyncio.sleep(_WATCH_SECONDS)
+            await self._follow_edits()
+
+    async def _follow_edits(self) -> None:
+        if _edit_times(self._sources) != self._edit_times:
+            await self._reload()
+
+    def _serve_triggers(self) -> None:
+        by_name = {pool.function.name: pool for pool in self._pools.values()}
+        for trigger in self._triggers:
+            trigger.serve(self._stack, by_name)
 
     async def _reload(self) -> None:
         async with self._reloading:
@@ -103,6 +131,8 @@ class Engine:
                     self._watch(tuple(dict.fromkeys((*old.sources, *error.sources))))
                 self._observer.notice_given(f"{error}\nThe API stays as it was.")
                 return
+            if self._following is not None:
+                self._serve_triggers()
             self._observer.notice_given(f"Reloaded {stack.path.name}.")
             for notice in self.list_refusals():
                 self._observer.notice_given(notice)

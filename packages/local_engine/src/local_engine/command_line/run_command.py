@@ -161,7 +161,7 @@ async def _serve(options: argparse.Namespace, console: Console) -> None:
             invoke_api=invoke_api,
         )
         cleanup.push_async_callback(engine.close)
-        preparing = asyncio.create_task(asyncio.to_thread(_prepare_services, stack, endpoint, options))
+        preparing = asyncio.create_task(_prepare(stack, engine, endpoint, options))
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait((preparing, stopping), return_when=asyncio.FIRST_COMPLETED)
         if stop.is_set():
@@ -228,8 +228,14 @@ def _listen(port: int) -> socket.socket:
         ) from error
 
 
-def _prepare_services(stack: Stack, endpoint: str, options: argparse.Namespace) -> None:
-    _create_resources(stack, endpoint)
+async def _prepare(stack: Stack, engine: Engine, endpoint: str, options: argparse.Namespace) -> None:
+    await asyncio.to_thread(_create_resources, stack, endpoint)
+    # Before the example data, because a deployed stack is complete before anything is written.
+    engine.start_triggers()
+    await asyncio.to_thread(_fill_services, stack, endpoint, options)
+
+
+def _fill_services(stack: Stack, endpoint: str, options: argparse.Namespace) -> None:
     for port, api in enumerate(stack.apis, options.port):
         keep_machine_client(api, port, endpoint, stack.project)
     if options.seed is not None:
