@@ -12,7 +12,7 @@ from local_engine.gateway.http_api import Gateway
 from local_engine.gateway.invoke_api import InvokeApi
 from local_engine.gateway.request_limits import Receive, Scope, Send
 from local_engine.gateway.request_target import resolve_target
-from local_engine.services.aws_services import ServicesError
+from local_engine.services.services_client import ServicesError
 from local_engine.template.errors import TemplateError
 from local_engine.template.loader import load_template
 from local_engine.template.stack import HttpApi, Stack

@@ -76,7 +76,8 @@ class Outbox:
         except TimeoutError:
             pass
         finally:
-            self._waiting.discard(waiting)
+            with self._lock:
+                self._waiting.discard(waiting)
         with self._lock:
             return json.dumps(list(self._entries)).encode()
 

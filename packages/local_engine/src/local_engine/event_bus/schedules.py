@@ -201,7 +201,9 @@ def _make_delivery(definition: _Definition, due: datetime) -> Delivery:
         for name, value in attributes.items():
             payload = payload.replace(f"<aws.scheduler.{name}>", value)
     if parameters := target.get("EventBridgeParameters"):
-        event = make_event(parameters["DetailType"], parameters["Source"], [definition.arn], _read_detail(payload), time)
+        event = make_event(
+            parameters["DetailType"], parameters["Source"], [definition.arn], _read_detail(payload), time
+        )
     return Delivery(
         _describe_source(definition),
         target,

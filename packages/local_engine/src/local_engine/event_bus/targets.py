@@ -76,7 +76,7 @@ class Targets:
             self._send(delivery)
         except UndeliverableEvent as error:
             self._bury(delivery, "SDK_CLIENT_ERROR", str(error))
-        except Exception as error:  # noqa: BLE001 - moto raises what it likes, and delivery is asynchronous in AWS
+        except Exception as error:
             self._bury(delivery, type(error).__name__, str(error))
 
     def _send(self, delivery: Delivery) -> None:
@@ -123,7 +123,7 @@ class Targets:
             attributes = {**dead_letters.attributes, "ERROR_CODE": code, "ERROR_MESSAGE": reason}
             try:
                 send_to_queue(dead_letters.queue_arn.rpartition(":")[2], dead_letters.body, attributes=attributes)
-            except Exception as error:  # noqa: BLE001 - as above
+            except Exception as error:
                 reason = f"{reason} Its dead-letter queue rejects it as well: {error}"
             else:
                 return

@@ -21,12 +21,15 @@ from typing import Any
 import uvicorn
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
+from local_engine.event_bus.installation import LOCAL_PATHS, EventBus
 from local_engine.services.containers import LocalPeersOnly, Receive, Scope, Send
 from local_engine.services.dynamodb_responses import install_fast_serializer
 from local_engine.services.dynamodb_transactions import install_fast_transactions
 from local_engine.services.host_names import LocalNamesOnly, is_machine_name
 from local_engine.services.moto_activity import ACTIVITY_PATH, MotoActivity
 from local_engine.services.moto_models import forget_stream_records, install_untracked_models
+
+_JSON = [(b"content-type", b"application/json")]
 
 type WsgiApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -35,8 +38,9 @@ class MotoApplication:
     """Moto's WSGI applications as one ASGI application."""
 
     def __init__(self) -> None:
+        self._bus = EventBus()
         self._dynamodb: WsgiApplication = create_backend_app("dynamodb")
-        self._others: WsgiApplication = DomainDispatcherApplication(create_backend_app)
+        self._others: WsgiApplication = DomainDispatcherApplication(self._create_application)
         self._activity = MotoActivity()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -55,7 +59,10 @@ class MotoApplication:
         if scope["path"] == ACTIVITY_PATH and scope["method"] == "GET":
             content = self._activity.describe(scope["query_string"].decode("latin-1"))
             status = 200
-            headers = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
+            headers = _JSON
+        elif scope["path"] in LOCAL_PATHS:
+            status, content = await self._bus.answer(scope, bytes(body))
+            headers = _JSON
         elif target.startswith("DynamoDB"):
             # Runs in the event loop itself, so that these requests are served one at a time. Moto's dispatcher lists a
             # directory for each request and is needed only if the target is ambiguous.
@@ -66,8 +73,16 @@ class MotoApplication:
             forget_stream_records()
         else:
             status, headers, content = await asyncio.to_thread(_call_wsgi, self._others, environ)
+        if headers is _JSON:
+            headers = [*_JSON, (b"content-length", str(len(content)).encode())]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": content})
+
+    def _create_application(self, service: Any) -> WsgiApplication:
+        # Moto imports a service with its first call.
+        self._bus.install(service)
+        application: WsgiApplication = create_backend_app(service)
+        return application
 
 
 def _wsgi_environ(scope: Scope, body: bytes) -> dict[str, Any]:

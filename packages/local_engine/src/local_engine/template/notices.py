@@ -10,7 +10,14 @@ SERVED_TYPES = {
     "AWS::Events::Rule",
     "AWS::Lambda::Function",
     "AWS::Lambda::LayerVersion",
+    "AWS::S3::Bucket",
+    "AWS::SNS::Subscription",
+    "AWS::SNS::Topic",
     "AWS::SQS::Queue",
+    "AWS::SSM::Parameter",
+    "AWS::Scheduler::Schedule",
+    "AWS::Scheduler::ScheduleGroup",
+    "AWS::SecretsManager::Secret",
 }
 """Types that a room serves. Each room reports its own faults."""
 
@@ -50,7 +57,6 @@ _REASONS = {
     "AWS::ApiGateway::RestApi": "it is a REST API.",
     "AWS::Lambda::EventSourceMapping": "it is a trigger, and only HTTP APIs and Invoke start functions here.",
     "AWS::Lambda::Url": "it is a function URL.",
-    "AWS::Scheduler::Schedule": "it is a schedule.",
     "AWS::StepFunctions::StateMachine": "it is a state machine.",
 }
 

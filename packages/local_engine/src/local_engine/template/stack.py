@@ -34,6 +34,22 @@ class Resource:
     """What `Ref` gives."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """As written; not evaluated."""
+    name: str | None = None
+    """Its physical name. None if that cannot be evaluated."""
+
+    def require_name(self) -> str:
+        """Return the physical name.
+
+        Raises:
+            TemplateError: it cannot be evaluated.
+        """
+        if self.name is None:
+            raise TemplateError("its name cannot be evaluated.")
+        return self.name
+
+    def pick(self, *names: str) -> dict[str, Any]:
+        """Return those of some properties that the resource has."""
+        return {name: self.properties[name] for name in names if name in self.properties}
 
     def check_complete(self) -> None:
         """Check that every property is evaluated.

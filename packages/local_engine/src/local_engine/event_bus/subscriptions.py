@@ -17,7 +17,7 @@ _LOCAL_PROTOCOLS = ("lambda", "sqs")
 _NAMES_FOR_FUNCTIONS = {"SigningCertURL": "SigningCertUrl", "UnsubscribeURL": "UnsubscribeUrl"}
 
 
-def install_topics(outbox: Outbox) -> None:
+def install_subscriptions(outbox: Outbox) -> None:
     """Replace how moto filters messages and sends them to subscribers."""
     publish_by_moto = models.Subscription.publish
     publish_to_topic = models.Topic.publish
@@ -30,7 +30,7 @@ def install_topics(outbox: Outbox) -> None:
         elif subscription.protocol == "sqs":
             try:
                 publish_by_moto(subscription, message, message_id, **details)
-            except Exception as error:  # noqa: BLE001 - moto raises what it likes, and delivery is asynchronous in AWS
+            except Exception as error:
                 outbox.add_fault(source, f"A message cannot be delivered to {subscription.endpoint}: {error}")
         elif _is_accepted(subscription, details.get("message_attributes"), message):
             if details.get("message_structure") == "json":

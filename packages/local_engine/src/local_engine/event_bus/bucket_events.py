@@ -15,7 +15,7 @@ from urllib.parse import quote_plus
 from moto.s3 import models, notifications
 
 from local_engine.event_bus.rules import make_event
-from local_engine.event_bus.targets import Targets, UndeliverableEvent
+from local_engine.event_bus.targets import Targets
 from local_engine.template.intrinsics import ACCOUNT_ID, REGION
 
 _PRINCIPAL = "AWS:AIDAJDPLRKLG7UEXAMPLE"
@@ -43,7 +43,7 @@ _REASONS = {
 }
 
 
-def install_buckets(targets: Targets) -> None:
+def install_bucket_events(targets: Targets) -> None:
     """Replace the events that moto makes, and who gets them."""
 
     def send_event(_account: str, name: Any, bucket: Any, key: Any) -> None:
@@ -54,8 +54,14 @@ def install_buckets(targets: Targets) -> None:
         short = str(name.value).removeprefix("s3:")
         senders: list[tuple[Any, Callable[[str, str], None]]] = [
             (configuration.cloud_function, lambda arn, body: targets.outbox.add_event(arn, body, source)),
-            (configuration.queue, lambda arn, body: notifications._send_sqs_message(ACCOUNT_ID, json.loads(body), *_place(arn))),  # noqa: SLF001, E501
-            (configuration.topic, lambda arn, body: notifications._send_sns_message(ACCOUNT_ID, json.loads(body), arn, REGION)),  # noqa: SLF001, E501
+            (
+                configuration.queue,
+                lambda arn, body: notifications._send_sqs_message(ACCOUNT_ID, json.loads(body), *_place(arn)),
+            ),
+            (
+                configuration.topic,
+                lambda arn, body: notifications._send_sns_message(ACCOUNT_ID, json.loads(body), arn, REGION),
+            ),
         ]
         source = f"bucket {bucket.name}"
         for entries, send in senders:
