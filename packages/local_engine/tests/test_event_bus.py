@@ -27,7 +27,7 @@ def engine(records: Path) -> Iterator[EngineProcess]:
 
 
 @pytest.fixture
-def wait_for(records: Path) -> Iterator[Records]:
+def wait_for(records: Path) -> Records:
     """Waits for a number of events of a function, in the order of their arrival."""
 
     def wait(function: str, count: int, seconds: float = 20) -> list[dict[str, Any]]:
@@ -39,7 +39,7 @@ def wait_for(records: Path) -> Iterator[Records]:
         return found()
 
     records.write_text("")
-    yield wait
+    return wait
 
 
 def put(engine: EngineProcess, source: str, detail: Any, **more: Any) -> str:

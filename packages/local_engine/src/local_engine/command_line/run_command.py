@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 import uvicorn
-from starlette.routing import Mount, Router
+from starlette.routing import Mount, Route, Router
 
 from local_engine.building.search_paths import Builder
 from local_engine.cloudwatch.dashboard_page import create_dashboard_routes
@@ -29,9 +29,11 @@ from local_engine.command_line.arguments import (
 from local_engine.command_line.start_summary import mint_user_token, show_start
 from local_engine.console import Console
 from local_engine.engine import AsgiApplication, Engine
+from local_engine.event_bus.installation import CLOCK_PATH
 from local_engine.functions.event_queue import EventQueue
 from local_engine.functions.function_targets import FunctionTargets
 from local_engine.functions.pool import FunctionSettings
+from local_engine.gateway.clock_api import ClockApi
 from local_engine.gateway.http_connection import HttpConnection
 from local_engine.gateway.invoke_api import LAMBDA_PATH, InvokeApi
 from local_engine.gateway.routes import read_routes
@@ -153,7 +155,11 @@ async def _serve(options: argparse.Namespace, console: Console) -> None:
             ),
             ports=range(options.port, options.port + len(sockets)),
             create_local_application=partial(
-                _create_local_application, invoke_api=invoke_api, monitoring=monitoring, project=stack.project
+                _create_local_application,
+                invoke_api=invoke_api,
+                clock=ClockApi(endpoint),
+                monitoring=monitoring,
+                project=stack.project,
             ),
             create_resources=partial(create_resources, endpoint=endpoint),
             invoke_api=invoke_api,
@@ -242,7 +248,7 @@ def _fill_services(stack: Stack, endpoint: str, options: argparse.Namespace) -> 
 
 
 def _create_local_application(
-    api: HttpApi | None, port: int, *, invoke_api: InvokeApi, monitoring: Monitoring, project: Path
+    api: HttpApi | None, port: int, *, invoke_api: InvokeApi, clock: ClockApi, monitoring: Monitoring, project: Path
 ) -> AsgiApplication:
     issuer = issuer_url(port)
     scopes = sorted({scope for route in read_routes(api.document) for scope in route.scopes}) if api else []
@@ -250,6 +256,7 @@ def _create_local_application(
         Mount(ISSUER_PATH, create_issuer(issuer, scopes, project)),
         *create_dashboard_routes(monitoring),
         Mount(LAMBDA_PATH, invoke_api),
+        Route(CLOCK_PATH, clock.answer, methods=["GET", "POST"]),
     ]
     if api is not None:
         routes.append(Mount("/", create_pages(api.document, issuer, partial(mint_user_token, port, project))))

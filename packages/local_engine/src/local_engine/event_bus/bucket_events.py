@@ -8,19 +8,21 @@ import json
 import secrets
 import time
 from collections.abc import Callable
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote_plus
 
-from moto.s3 import models, notifications
+from moto.s3 import models, notifications, responses
 
 from local_engine.event_bus.rules import make_event
-from local_engine.event_bus.targets import Targets
-from local_engine.template.intrinsics import ACCOUNT_ID, REGION
+from local_engine.event_bus.targets import Delivery, Targets
+from local_engine.template.intrinsics import ACCOUNT_ID
 
 _PRINCIPAL = "AWS:AIDAJDPLRKLG7UEXAMPLE"
 _OWNER = "A3NL1KOZZKExample"
 _CALLER = "127.0.0.1"
+_operation: ContextVar[str] = ContextVar("operation", default="")
 # What EventBridge calls the events, and the reasons that it gives.
 _DETAIL_TYPES = {
     "ObjectCreated": "Object Created",
@@ -48,29 +50,25 @@ def install_bucket_events(targets: Targets) -> None:
 
     def send_event(_account: str, name: Any, bucket: Any, key: Any) -> None:
         configuration = bucket.notification_configuration
-        if configuration is None:
+        if configuration is None or _is_surplus(name):
             return
         # `s3:ObjectCreated:Put` is `ObjectCreated:Put` in events.
         short = str(name.value).removeprefix("s3:")
-        senders: list[tuple[Any, Callable[[str, str], None]]] = [
-            (configuration.cloud_function, lambda arn, body: targets.outbox.add_event(arn, body, source)),
-            (
-                configuration.queue,
-                lambda arn, body: notifications._send_sqs_message(ACCOUNT_ID, json.loads(body), *_place(arn)),
-            ),
-            (
-                configuration.topic,
-                lambda arn, body: notifications._send_sns_message(ACCOUNT_ID, json.loads(body), arn, REGION),
-            ),
-        ]
         source = f"bucket {bucket.name}"
-        for entries, send in senders:
-            for entry in entries:
-                if entry.matches(name.value, key.name):
-                    send(entry.arn, json.dumps({"Records": [_make_record(short, bucket, key, entry.id)]}))
+        # Topics and queues are targets as those of rules are.
+        for entry in (*configuration.cloud_function, *configuration.queue, *configuration.topic):
+            if entry.matches(name.value, key.name):
+                body = json.dumps({"Records": [_make_record(short, bucket, key, entry.id)]})
+                targets.deliver(Delivery(source, {"Arn": entry.arn}, body, {}, body, {}))
         if configuration.event_bridge is not None:
             targets.put_on_bus("default", _make_bus_event(short, bucket, key))
 
+    models.S3Backend.complete_multipart_upload = _entering(  # type: ignore[method-assign]
+        "multipart", models.S3Backend.complete_multipart_upload
+    )
+    responses.S3Response.put_object_tagging = _entering(  # type: ignore[method-assign]
+        "tagging", responses.S3Response.put_object_tagging
+    )
     set_delete_marker = models.S3Backend._set_delete_marker  # noqa: SLF001
 
     def set_delete_marker_and_tell(backend: Any, bucket_name: str, key_name: str) -> Any:
@@ -79,13 +77,30 @@ def install_bucket_events(targets: Targets) -> None:
         send_event(ACCOUNT_ID, event, backend.get_bucket(bucket_name), marker)
         return marker
 
-    notifications.send_event = send_event
+    notifications.send_event = send_event  # type: ignore[assignment]
     # Otherwise this event is lost.
-    models.S3Backend._set_delete_marker = set_delete_marker_and_tell  # type: ignore[method-assign]  # noqa: SLF001
+    models.S3Backend._set_delete_marker = set_delete_marker_and_tell  # type: ignore[assignment, method-assign]  # noqa: SLF001
 
 
-def _place(queue_arn: str) -> tuple[str, str]:
-    return queue_arn.rpartition(":")[2], REGION
+def _is_surplus(name: Any) -> bool:
+    """Return whether an event is of moto alone: a part of another one, which S3 does not send."""
+    event = notifications.S3NotificationEvent
+    if name == event.OBJECT_TAGGING_PUT_EVENT:
+        return _operation.get() != "tagging"
+    return name == event.OBJECT_CREATED_PUT_EVENT and _operation.get() == "multipart"
+
+
+def _entering[**Parameters, Result](
+    operation: str, function: Callable[Parameters, Result]
+) -> Callable[Parameters, Result]:
+    def enter(*arguments: Parameters.args, **options: Parameters.kwargs) -> Result:
+        token = _operation.set(operation)
+        try:
+            return function(*arguments, **options)
+        finally:
+            _operation.reset(token)
+
+    return enter
 
 
 def _make_record(name: str, bucket: Any, key: Any, configuration_id: str) -> dict[str, Any]:

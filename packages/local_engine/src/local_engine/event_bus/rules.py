@@ -25,19 +25,20 @@ _ARCHIVE_RULE = "Events-Archive-"
 def install_rules(targets: Targets) -> None:
     """Replace how moto matches events and sends them to targets."""
 
-    def send_to_targets(rule: Any, event: dict[str, Any], transform_input: bool = True) -> None:  # noqa: ARG001
+    def send_to_targets(rule: Any, event: dict[str, Any], **_: Any) -> None:
         pattern = rule.event_pattern.get_pattern()
         event = _normalize(event, targets)
         if rule.state != "DISABLED" and pattern and matches(pattern, event):
             for target in list(rule.targets):
                 if rule.name.startswith(_ARCHIVE_RULE):
                     backend = models.events_backends[ACCOUNT_ID][REGION]
-                    backend.archives[rule.name.removeprefix(_ARCHIVE_RULE)].events.append(event)
+                    archived: list[Any] = backend.archives[rule.name.removeprefix(_ARCHIVE_RULE)].events
+                    archived.append(event)
                 else:
                     send_to_target(targets, rule, target, event)
 
     models.Rule.send_to_targets = send_to_targets  # type: ignore[method-assign]
-    models.EventPatternParser._validate_event_pattern = _check_pattern  # type: ignore[method-assign]  # noqa: SLF001
+    models.EventPatternParser._validate_event_pattern = _check_pattern  # type: ignore[assignment, method-assign]  # noqa: SLF001
 
 
 def send_to_target(targets: Targets, rule: Any, target: Mapping[str, Any], event: Mapping[str, Any]) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from moto.sns import models, utils
+from moto.sns.exceptions import SNSInvalidParameter
 
 from local_engine.event_bus.event_pattern import InvalidPattern, check_pattern, matches
 from local_engine.event_bus.outbox import DeadLetters, Outbox
@@ -45,9 +46,9 @@ def install_subscriptions(outbox: Outbox) -> None:
         return message_id
 
     models.Subscription.publish = publish  # type: ignore[method-assign, assignment]
-    models.Topic.publish = publish_and_forget  # type: ignore[method-assign]
-    utils.FilterPolicyMatcher.matches = _matches  # type: ignore[method-assign]
-    models.SNSBackend._validate_filter_policy = _check_policy  # type: ignore[method-assign]  # noqa: SLF001
+    models.Topic.publish = publish_and_forget  # type: ignore[assignment, method-assign]
+    utils.FilterPolicyMatcher.matches = _matches  # type: ignore[assignment, method-assign]
+    models.SNSBackend._validate_filter_policy = _check_policy  # type: ignore[assignment, method-assign]  # noqa: SLF001
 
 
 def _is_accepted(subscription: Any, attributes: Mapping[str, Any] | None, message: str) -> bool:
@@ -84,7 +85,7 @@ def _check_policy(_: Any, policy: Any, scope: str | None) -> None:  # noqa: ARG0
         try:
             check_pattern(policy)
         except InvalidPattern as error:
-            raise models.SNSInvalidParameter(f"Invalid parameter: FilterPolicy: {error}") from error
+            raise SNSInvalidParameter(f"Invalid parameter: FilterPolicy: {error}") from error
 
 
 def _make_event(subscription: Any, message: str, message_id: str, details: Mapping[str, Any]) -> dict[str, Any]:

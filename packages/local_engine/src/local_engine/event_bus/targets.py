@@ -104,6 +104,7 @@ class Targets:
         if found is None:
             raise UndeliverableEvent(f"there is no event bus {bus}.")
         with _count_hops():
+            rule: Any
             for rule in list(found.rules.values()):
                 rule.send_to_targets(dict(event))
 

@@ -40,7 +40,7 @@ class MotoApplication:
     def __init__(self) -> None:
         self._bus = EventBus()
         self._dynamodb: WsgiApplication = create_backend_app("dynamodb")
-        self._others: WsgiApplication = DomainDispatcherApplication(self._create_application)
+        self._others: WsgiApplication = DomainDispatcherApplication(self._create_application)  # type: ignore[arg-type]
         self._activity = MotoActivity()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -7,6 +7,7 @@ import re
 import textwrap
 import urllib.parse
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Self
 from xml.etree import ElementTree
 
@@ -30,6 +31,19 @@ class ServicesError(Exception):
     """The services do not start, or reject a request. The message is a sentence for the user."""
 
 
+@dataclass(frozen=True)
+class _Request:
+    service: str
+    operation: str
+    """As errors name it."""
+    shown: Any
+    """Parameters, as errors show them."""
+    body: bytes
+    headers: Mapping[str, str]
+    method: str = "POST"
+    path: str = "/"
+
+
 class ServicesClient:
     """Speaks AWS's protocols directly, because importing boto3 would double the start-up time."""
 
@@ -51,12 +65,11 @@ class ServicesClient:
         if version := _QUERY_VERSIONS.get(service):
             form = urllib.parse.urlencode({"Action": action, "Version": version, **_flatten(parameters)}).encode()
             headers = {"Content-Type": "application/x-www-form-urlencoded"}
-            content = self._exchange(service, "POST", "/", form, headers, action, parameters)
+            content = self._exchange(_Request(service, action, parameters, form, headers))
             return {node.tag.rpartition("}")[2]: node.text for node in ElementTree.fromstring(content).iter()}  # noqa: S314
         prefix, version = _JSON_PROTOCOLS[service]
         headers = {"Content-Type": f"application/x-amz-json-{version}", "X-Amz-Target": f"{prefix}.{action}"}
-        body = json.dumps(parameters).encode()
-        content = self._exchange(service, "POST", "/", body, headers, action, parameters)
+        content = self._exchange(_Request(service, action, parameters, json.dumps(parameters).encode(), headers))
         answer: dict[str, Any] = {}
         with contextlib.suppress(ValueError):
             answer = json.loads(content)
@@ -71,23 +84,25 @@ class ServicesClient:
         content = body if isinstance(body, str) else json.dumps(body)
         kind = "xml" if isinstance(body, str) else "json"
         headers = {"Content-Type": f"application/{kind}"}
-        return self._exchange(service, method, path, content.encode(), headers, f"{method} {path}", body)
+        return self._exchange(
+            _Request(service, f"{method} {path}", body, content.encode(), headers, method=method, path=path)
+        )
 
-    def _exchange(
-        self, service: str, method: str, path: str, body: bytes, headers: Mapping[str, str], what: str, shown: Any
-    ) -> bytes:
+    def _exchange(self, request: _Request) -> bytes:
         # Moto reads service and region from this header and does not check the signature.
-        authorization = f"AWS4-HMAC-SHA256 Credential=local/20260101/{REGION}/{service}/aws4_request"
+        authorization = f"AWS4-HMAC-SHA256 Credential=local/20260101/{REGION}/{request.service}/aws4_request"
+        headers = {**request.headers, "Authorization": authorization}
         try:
-            self._connection.request(method, path, body, {**headers, "Authorization": authorization})
+            self._connection.request(request.method, request.path, request.body, headers)
             response = self._connection.getresponse()
             content = response.read()
         except (OSError, http.client.HTTPException) as error:
             raise ServicesError(f"The local AWS services do not answer ({error}).") from error
         if response.status >= 300:
-            text = textwrap.shorten(shown if isinstance(shown, str) else json.dumps(shown), _LONGEST_SHOWN)
+            shown = request.shown if isinstance(request.shown, str) else json.dumps(request.shown)
+            text = textwrap.shorten(shown, _LONGEST_SHOWN)
             reason = _read_reason(content) or f"status {response.status}"
-            raise ServicesError(f"The local AWS services reject {what} with {text}: {reason}")
+            raise ServicesError(f"The local AWS services reject {request.operation} with {text}: {reason}")
         return content
 
 

@@ -416,6 +416,11 @@ class Evaluator:
                 return self._qualified_arn(resource, ONLY_VERSION)
             case "AWS::Lambda::Version", "Version":
                 return ONLY_VERSION
+        return self._find_named_attribute(logical_id, attribute)
+
+    def _find_named_attribute(self, logical_id: str, attribute: str) -> Any:
+        """Return an attribute that is made of the resource's name."""
+        resource = self._resources[logical_id]
         name = self.resource_name(logical_id)
         properties = resource.get("Properties") or {}
         match resource["Type"], attribute:
