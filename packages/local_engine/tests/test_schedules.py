@@ -1,9 +1,13 @@
-"""Schedules run when a test turns the clock: rates, cron in time zones, one-time schedules of the template and of code."""
+"""Schedules run when a test turns the clock: rates, cron in time zones, one-time schedules of the template and code."""
 
 import json
+import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
@@ -21,51 +25,63 @@ def records(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def engine(records: Path) -> Iterator[EngineProcess]:
+def monday() -> datetime:
+    """Midnight before a Monday that is soon, in winter or summer time as the calendar has it."""
+    now = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return now + timedelta(days=8 - now.isoweekday())
+
+
+@pytest.fixture
+def engine(records: Path, monday: datetime) -> Iterator[EngineProcess]:
     records.touch()
-    with EngineProcess(STACKS / "buses" / "template.yaml", "--parameters", f"Records={records}") as engine:
+    end, once = monday + timedelta(days=3), monday + timedelta(days=5)
+    parameters = (f"Records={records}", f"End={_text(end)}", f"Once={_text(once)[:-1]}")
+    with EngineProcess(STACKS / "buses" / "template.yaml", "--parameters", *parameters) as engine:
         yield engine
 
 
-def _times(runs: list[dict[str, Any]]) -> list[str]:
-    return sorted(run["event"].get("time") or run["event"]["at"] for run in runs)
+def _text(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def test_every_schedule_that_comes_due_runs(engine: EngineProcess, wait_for: Records) -> None:
-    assert "TickingWrong is not run: cron(0 9 * * * *) is not valid" in engine.output
-    # A Friday. The schedules' first day is far away, so that the time of the test does not matter.
-    engine.turn_clock(to="2031-01-03T13:00:00Z")
-    # Half an hour before 08:30 in New York.
-    wait_for("Ticking", 1)
-    runs = wait_for("Ticking", 1, seconds=60)
-    before = len(runs)
-    turn = engine.turn_clock(seconds=3600 * 24 * 10)
-    runs = wait_for("Ticking", before + 240 + 3, seconds=60)
-    assert turn["runs"] == 243
-    mornings = sorted(run["event"]["at"] for run in runs[before:] if "at" in run["event"])
+def test_every_schedule_that_comes_due_runs(
+    engine: EngineProcess, records: Path, monday: datetime, wait_for: Records
+) -> None:
+    assert re.search(r"Ticking\w*Wrong is not run: cron\(0 9 \* \* \* \*\) is not valid", engine.output)
+    turned = engine.turn_clock(to=_text(monday))
+    wait_for("Ticking", turned["runs"])
+    records.write_text("")
+    turned = engine.turn_clock(seconds=7 * 24 * 3600)
+    assert (turned["runs"], turned["time"][:10]) == (14 + 3 + 1, _text(monday + timedelta(days=7))[:10])
+    events = [run["event"] for run in wait_for("Ticking", 14 + 3)]
     # Not on the weekend, and not after the end date.
-    assert mornings == ["2031-01-03T13:30:00Z", "2031-01-06T13:30:00Z", "2031-01-07T13:30:00Z"]
-    event = next(run["event"] for run in runs if "time" in run["event"])
-    event.pop("id")
-    event.pop("time")
+    place = ZoneInfo("America/New_York")
+    mornings = [(monday + timedelta(days=day)).replace(tzinfo=place, hour=8, minute=30) for day in range(3)]
+    assert sorted(event["at"] for event in events if "at" in event) == [_text(moment) for moment in mornings]
+    times = sorted(datetime.fromisoformat(event["time"]) for event in events if "time" in event)
+    assert {later - earlier for earlier, later in pairwise(times)} == {timedelta(hours=12)}
+    event = next(event for event in events if "time" in event)
+    assert event.pop("id")
+    assert event.pop("time").endswith("Z")
     assert event == {
         "version": "0",
         "detail-type": "Scheduled Event",
         "source": "aws.events",
         "account": ACCOUNT,
         "region": "us-east-1",
-        "resources": [f"arn:aws:events:us-east-1:{ACCOUNT}:rule/TickingHourly"],
+        "resources": [f"arn:aws:events:us-east-1:{ACCOUNT}:rule/TickingDaily"],
         "detail": {},
     }
-    engine.wait_for_line(r"rule TickingHourly 1 record ok")
+    engine.wait_for_line(r"rule TickingDaily 1 record ok")
     assert json.loads(receive(engine, "Copies")["Body"]) == {"queued": 1}
 
 
-def test_one_time_schedule_of_a_program(engine: EngineProcess, wait_for: Records) -> None:
+def test_one_time_schedule_of_a_program(engine: EngineProcess, monday: datetime, wait_for: Records) -> None:
     schedules = aws_client("scheduler", engine.services)
     target = {"Arn": f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:local-Reminder", "RoleArn": "arn:aws:iam::1:role/x"}
     options = {"FlexibleTimeWindow": {"Mode": "OFF"}, "ScheduleExpressionTimezone": "Europe/Vienna"}
-    at = "at(2030-01-01T10:00:00)"
+    moment = monday.replace(tzinfo=ZoneInfo("Europe/Vienna"), hour=10)
+    at = f"at({moment:%Y-%m-%dT%H:%M:%S})"
     schedules.create_schedule(
         Name="once", ScheduleExpression=at, Target=target, ActionAfterCompletion="DELETE", **options
     )
@@ -73,10 +89,10 @@ def test_one_time_schedule_of_a_program(engine: EngineProcess, wait_for: Records
     schedules.create_schedule(Name="deleted", ScheduleExpression=at, Target=target, **options)
     schedules.delete_schedule(Name="deleted")
     schedules.create_schedule(Name="off", ScheduleExpression=at, Target=target, State="DISABLED", **options)
-    engine.turn_clock(to="2030-01-01T08:59:59Z")
-    engine.turn_clock(seconds=60)
+    engine.turn_clock(to=_text(moment - timedelta(seconds=40)))
+    assert engine.turn_clock(seconds=60)["runs"] == 2
     runs = [run["event"] for run in wait_for("Reminder", 2)]
-    engine.turn_clock(seconds=60)
+    assert engine.turn_clock(seconds=60)["runs"] == 0
     (event,) = (run for run in runs if run != "kept")
     assert event.pop("id")
     assert event == {
@@ -84,7 +100,7 @@ def test_one_time_schedule_of_a_program(engine: EngineProcess, wait_for: Records
         "detail-type": "Scheduled Event",
         "source": "aws.scheduler",
         "account": ACCOUNT,
-        "time": "2030-01-01T09:00:00Z",
+        "time": _text(moment),
         "region": "us-east-1",
         "resources": [f"arn:aws:scheduler:us-east-1:{ACCOUNT}:schedule/default/once"],
         "detail": "{}",
@@ -92,7 +108,19 @@ def test_one_time_schedule_of_a_program(engine: EngineProcess, wait_for: Records
     names = {schedule["Name"] for schedule in schedules.list_schedules()["Schedules"]}
     assert names >= {"kept", "off"}
     assert "once" not in names
-    assert len(wait_for("Reminder", 2)) == 2
+
+
+def test_hundreds_of_runs_are_all_delivered(engine: EngineProcess, wait_for: Records) -> None:
+    schedules = aws_client("scheduler", engine.services)
+    target = {"Arn": f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:local-Reminder", "RoleArn": "arn:aws:iam::1:role/x"}
+    target["Input"] = '"<aws.scheduler.scheduled-time>"'
+    options = {"FlexibleTimeWindow": {"Mode": "OFF"}, "ScheduleExpression": "rate(1 minute)"}
+    schedules.create_schedule(Name="often", Target=target, **options)
+    # The first run is at once.
+    wait_for("Reminder", 1)
+    assert engine.turn_clock(seconds=600 * 60)["runs"] >= 600
+    times = [run["event"] for run in wait_for("Reminder", 601, seconds=120)]
+    assert len(set(times)) == len(times)
 
 
 def test_schedule_that_nothing_can_take_becomes_a_dead_letter(engine: EngineProcess) -> None:

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs
 
 DELIVERIES_PATH = "/_local/deliveries"
 _LARGEST = 10_000
-"""Most events that wait for an engine. `local-engine backend` has none to take them."""
+"""Most events that wait for an engine's first question. Under `local-engine backend`, none asks."""
 _PATIENCE = 20.0
 
 
@@ -32,7 +32,8 @@ class Outbox:
     """The waiting events. Threads may add some at any time."""
 
     def __init__(self) -> None:
-        self._entries: deque[dict[str, Any]] = deque(maxlen=_LARGEST)
+        self._entries: deque[dict[str, Any]] = deque()
+        self._is_read = False
         self._last = 0
         self._lock = threading.Lock()
         self._waiting: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
@@ -65,6 +66,7 @@ class Outbox:
         seen = int(after) if after.isascii() and after.isdecimal() else 0
         waiting = asyncio.get_running_loop(), asyncio.Event()
         with self._lock:
+            self._is_read = True
             while self._entries and self._entries[0]["number"] <= seen:
                 self._entries.popleft()
             self._waiting.add(waiting)
@@ -85,5 +87,7 @@ class Outbox:
         with self._lock:
             self._last += 1
             self._entries.append({**entry, "number": self._last})
+            if not self._is_read and len(self._entries) > _LARGEST:
+                self._entries.popleft()
             for loop, arrived in self._waiting:
                 loop.call_soon_threadsafe(arrived.set)

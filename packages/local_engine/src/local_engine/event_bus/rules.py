@@ -37,7 +37,7 @@ def install_rules(targets: Targets) -> None:
                 else:
                     send_to_target(targets, rule, target, event)
 
-    models.Rule.send_to_targets = send_to_targets  # type: ignore[method-assign]
+    models.Rule.send_to_targets = send_to_targets  # type: ignore[assignment, method-assign]
     models.EventPatternParser._validate_event_pattern = _check_pattern  # type: ignore[assignment, method-assign]  # noqa: SLF001
 
 

@@ -10,6 +10,7 @@ asynchronous invocations" (AWS Lambda Developer Guide).
 import asyncio
 import json
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,6 +29,7 @@ SHORTENING = 60
 _WAIT_AFTER_ERROR = 60.0
 _LONGEST_WAIT_FOR_CONCURRENCY = 300.0
 _LONGEST_ERROR_MESSAGE = 1024
+_LARGEST_CONCURRENCY = 100
 
 SendMessage = Callable[[str, str, Mapping[str, tuple[str, str]]], None]
 """Sends a message to a queue: ARN, body and attributes, as `local_engine.services.aws_services.send_message`."""
@@ -111,6 +113,8 @@ class EventQueue:
         self._stack: Stack
         self._functions: Mapping[str, FunctionPool] = {}
         self._deliveries: set[asyncio.Task[None]] = set()
+        # By function, so that thousands of events do not make all of its callers slow.
+        self._turns: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(_LARGEST_CONCURRENCY))
 
     def serve(self, stack: Stack, functions: Mapping[str, FunctionPool]) -> None:
         """Serve a stack instead of the one before. `functions` is by the functions' names."""
@@ -146,11 +150,13 @@ class EventQueue:
     async def _deliver(self, event: Event) -> None:
         age = 0.0
         runs = throttles = 0
+        started = 0.0
         # Looked up for each attempt, because an edit of the template replaces the processes.
         while pool := self._functions.get(event.function.name):
-            started = time.monotonic()
             try:
-                result = await pool.invoke(event.payload, event.function.qualifier, event.request_id)
+                async with self._turns[event.function.name]:
+                    started = time.monotonic()
+                    result = await pool.invoke(event.payload, event.function.qualifier, event.request_id)
             except ConcurrencyExceeded:
                 throttles += 1
                 outcome = _throttled(pool, throttles)

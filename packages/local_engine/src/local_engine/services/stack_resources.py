@@ -53,11 +53,11 @@ def create_resources(stack: Stack, endpoint: str) -> None:
     Raises:
         ServicesError: moto rejects a resource. The message gives its reason.
     """
-    needed = {logical_id for logical_id, resource in stack.resources.items() if _is_needed(resource, stack)}
+    needed = {logical_id: resource for logical_id, resource in stack.resources.items() if _is_needed(resource, stack)}
     # A stack without such resources does not have to wait for the services.
     if not needed:
         return
-    needy = replace(stack, resources={name: stack.resources[name] for name in needed})
+    needy = replace(stack, resources=needed)
     with ServicesClient(endpoint) as client:
         refused: set[str] = set()
         for kind, create in _CREATORS:
@@ -114,7 +114,7 @@ def _is_needed(resource: Resource, stack: Stack) -> bool:
     targets = (
         target
         for other in stack.resources.values()
-        if other.type == "AWS::Events::Rule" and "Targets" not in getattr(other.properties, "unresolved", ())
-        for target in other.properties.get("Targets") or ()
+        if other.type == "AWS::Events::Rule"
+        for target in other.find("Targets") or ()
     )
     return any(isinstance(target, dict) and str(target.get("Arn")).removesuffix(":*") == arn for target in targets)
