@@ -31,6 +31,7 @@ ROOMS = {
     "services": {"template", "child_environment", "event_bus"},
     "building": {"template", "state"},
     "functions": {"template", "observer", "services", "building", "child_environment", "event_bus"},
+    "event_sources": {"template", "observer", "services", "functions", "event_bus"},
     "gateway": {"template", "observer", "services", "functions", "event_bus"},
     "engine": {"template", "observer", "services", "functions", "gateway"},
     "console": {"template", "observer"},

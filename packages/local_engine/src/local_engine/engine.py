@@ -73,9 +73,9 @@ class Engine:
         with contextlib.suppress(asyncio.CancelledError):
             await (self._local if is_local else self.gateways)[port](scope, receive, send)
 
-    def start_triggers(self) -> None:
+    async def start_triggers(self) -> None:
         """Start the triggers. The stack's resources must exist."""
-        self._serve_triggers()
+        await self._serve_triggers()
         self._following = asyncio.create_task(self._watch_edits())
 
     async def close(self) -> None:
@@ -102,10 +102,10 @@ class Engine:
         if _edit_times(self._sources) != self._edit_times:
             await self._reload()
 
-    def _serve_triggers(self) -> None:
+    async def _serve_triggers(self) -> None:
         by_name = {pool.function.name: pool for pool in self._pools.values()}
         for trigger in self._triggers:
-            trigger.serve(self._stack, by_name)
+            await trigger.serve(self._stack, by_name)
 
     async def _reload(self) -> None:
         async with self._reloading:
@@ -132,7 +132,7 @@ class Engine:
                 self._observer.notice_given(f"{error}\nThe API stays as it was.")
                 return
             if self._following is not None:
-                self._serve_triggers()
+                await self._serve_triggers()
             self._observer.notice_given(f"Reloaded {stack.path.name}.")
             for notice in self.list_refusals():
                 self._observer.notice_given(notice)

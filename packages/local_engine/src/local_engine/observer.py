@@ -55,6 +55,8 @@ class TriggerRun:
     milliseconds: float
     id: str
     """The request ID in the function's context."""
+    iterator_age: float | None = None
+    """Milliseconds since the last record was written, if it is from a stream."""
 
 
 class Observer:

@@ -30,6 +30,7 @@ from local_engine.command_line.start_summary import mint_user_token, show_start
 from local_engine.console import Console
 from local_engine.engine import AsgiApplication, Engine
 from local_engine.event_bus.installation import CLOCK_PATH
+from local_engine.event_sources.event_source_mappings import EventSourceMappings
 from local_engine.functions.event_queue import EventQueue
 from local_engine.functions.function_targets import FunctionTargets
 from local_engine.functions.pool import FunctionSettings
@@ -163,7 +164,7 @@ async def _serve(options: argparse.Namespace, console: Console) -> None:
             ),
             create_resources=partial(create_resources, endpoint=endpoint),
             invoke_api=invoke_api,
-            triggers=[FunctionTargets(endpoint, events, send, observer)],
+            triggers=[EventSourceMappings(endpoint, observer), FunctionTargets(endpoint, events, send, observer)],
         )
         cleanup.push_async_callback(engine.close)
         preparing = asyncio.create_task(_prepare(stack, engine, endpoint, options))
@@ -236,7 +237,7 @@ def _listen(port: int) -> socket.socket:
 async def _prepare(stack: Stack, engine: Engine, endpoint: str, options: argparse.Namespace) -> None:
     await asyncio.to_thread(create_resources, stack, endpoint)
     # Before the example data, because a deployed stack is complete before anything is written.
-    engine.start_triggers()
+    await engine.start_triggers()
     await asyncio.to_thread(_fill_services, stack, endpoint, options)
 
 

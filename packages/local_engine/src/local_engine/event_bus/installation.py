@@ -3,7 +3,7 @@
 import asyncio
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,15 @@ _SERVICES = ("events", "s3", "s3bucket_path", "scheduler", "sns")
 class EventBus:
     """Rules, schedules, subscriptions and notifications, from the first call of one of their services on."""
 
-    def __init__(self) -> None:
+    def __init__(self, serving: threading.Lock, notify: Callable[[], None]) -> None:
+        """Take what schedules need.
+
+        Args:
+            serving: held while moto serves a request.
+            notify: called after schedules have sent messages.
+        """
+        self._serving = serving
+        self._notify = notify
         self._outbox = Outbox()
         self._clock = Clock()
         self._schedules: ScheduleRunner | None = None
@@ -43,7 +51,7 @@ class EventBus:
             install_rules(targets)
             install_bucket_events(targets)
             install_subscriptions(self._outbox)
-            self._schedules = ScheduleRunner(targets)
+            self._schedules = ScheduleRunner(targets, self._serving, self._notify)
             self._schedules.start()
 
     async def answer(self, scope: Mapping[str, Any], body: bytes) -> tuple[int, bytes]:

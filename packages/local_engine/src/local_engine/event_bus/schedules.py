@@ -11,7 +11,7 @@ import json
 import sys
 import threading
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -50,8 +50,11 @@ class _Progress:
 class ScheduleRunner:
     """Runs what is due, in a thread."""
 
-    def __init__(self, targets: Targets) -> None:
+    def __init__(self, targets: Targets, serving: threading.Lock, notify: Callable[[], None]) -> None:
+        """Take the targets, the lock that moto holds while it serves a request, and what to call after each run."""
         self._targets = targets
+        self._serving = serving
+        self._notify = notify
         self._clock = targets.clock
         self._progress: dict[str, _Progress] = {}
         self._lock = threading.Lock()
@@ -91,10 +94,12 @@ class ScheduleRunner:
             due = progress.due
             # What is created meanwhile counts from this time on.
             self._clock.turn_to(due)
-            self._fire(progress.definition, due)
-            progress.due = self._find_next(progress.definition, due)
-            self._finish(progress)
-            self._look(max(due, self._clock.now()))
+            with self._serving:
+                self._fire(progress.definition, due)
+                progress.due = self._find_next(progress.definition, due)
+                self._finish(progress)
+            self._notify()
+            self._look(self._clock.now())
 
     def _look(self, now: datetime) -> None:
         """Take notice of schedules that are new, changed or gone."""

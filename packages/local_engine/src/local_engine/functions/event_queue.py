@@ -32,7 +32,7 @@ _LONGEST_ERROR_MESSAGE = 1024
 _LARGEST_CONCURRENCY = 100
 
 SendMessage = Callable[[str, str, Mapping[str, tuple[str, str]]], None]
-"""Sends a message to a queue: ARN, body and attributes, as `local_engine.services.aws_services.send_message`."""
+"""Sends a message to a queue: ARN, body and attributes, as `local_engine.services.queues.send_message`."""
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ class FunctionTargets:
         self._burials: set[asyncio.Task[None]] = set()
         self._thread: threading.Thread | None = None
 
-    def serve(self, stack: Stack, functions: Mapping[str, FunctionPool]) -> None:  # noqa: ARG002
+    async def serve(self, stack: Stack, functions: Mapping[str, FunctionPool]) -> None:  # noqa: ARG002
         """Start. The queue of events knows the stack."""
         if self._thread is None:
             # Not a thread of asyncio's, which would make the engine's end wait for the answer.

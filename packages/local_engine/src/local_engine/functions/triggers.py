@@ -10,10 +10,10 @@ from local_engine.template.stack import Stack
 class Trigger(Protocol):
     """Starts functions of a stack on events of one kind. Reports each run with `Observer.trigger_ran`."""
 
-    def serve(self, stack: Stack, functions: Mapping[str, FunctionPool]) -> None:
+    async def serve(self, stack: Stack, functions: Mapping[str, FunctionPool]) -> None:
         """Start, or follow an edit of the template without losing events.
 
-        The engine calls this in its event loop when the stack's resources exist.
+        The engine calls this when the stack's resources exist. Events that come after the call has returned are seen.
 
         Args:
             stack: the stack to serve instead of the one before.
