@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import quote
 
 from local_engine.event_bus.schedule_expression import InvalidSchedule, parse_rate, parse_schedule
-from local_engine.services.services_client import ServicesClient
+from local_engine.services.services_client import ServicesClient, ServicesError
 from local_engine.template.errors import TemplateError
 from local_engine.template.stack import Resource
 
@@ -35,8 +35,12 @@ def create_rule(client: ServicesClient, name: str, resource: Resource) -> None:
     if expression := properties.get("ScheduleExpression"):
         _check_expression(expression, "UTC")
     client.call("events", "PutRule", request)
+    rule = {"Rule": name, **resource.pick("EventBusName")}
+    # Those of a rule that an edit of the template changes.
+    if old := client.call("events", "ListTargetsByRule", rule).get("Targets"):
+        client.call("events", "RemoveTargets", {**rule, "Ids": [target["Id"] for target in old]})
     if targets := properties.get("Targets"):
-        client.call("events", "PutTargets", {"Rule": name, "Targets": targets, **resource.pick("EventBusName")})
+        client.call("events", "PutTargets", {**rule, "Targets": targets})
 
 
 def create_schedule_group(client: ServicesClient, name: str, resource: Resource) -> None:  # noqa: ARG001
@@ -45,7 +49,7 @@ def create_schedule_group(client: ServicesClient, name: str, resource: Resource)
 
 
 def create_schedule(client: ServicesClient, name: str, resource: Resource) -> None:
-    """Create a schedule of EventBridge Scheduler."""
+    """Create a schedule of EventBridge Scheduler, or replace it."""
     properties = resource.properties
     _check_expression(properties["ScheduleExpression"], properties.get("ScheduleExpressionTimezone") or "UTC")
     request = {
@@ -53,7 +57,12 @@ def create_schedule(client: ServicesClient, name: str, resource: Resource) -> No
         "FlexibleTimeWindow": properties.get("FlexibleTimeWindow") or {"Mode": "OFF"},
         "Target": properties["Target"],
     }
-    client.request("scheduler", "POST", f"/schedules/{quote(name)}", request)
+    path = f"/schedules/{quote(name)}"
+    try:
+        client.request("scheduler", "POST", path, request)
+    except ServicesError:
+        # It may exist; if it is wrong, this is rejected as well.
+        client.request("scheduler", "PUT", path, request)
 
 
 def _check_expression(expression: str, zone: str) -> None:

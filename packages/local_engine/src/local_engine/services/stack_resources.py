@@ -15,6 +15,7 @@ from local_engine.services.tables import create_table
 from local_engine.services.topics import create_own_subscriptions, create_subscription, create_topic
 from local_engine.template.errors import TemplateError
 from local_engine.template.intrinsics import resource_arn
+from local_engine.template.properties import Properties
 from local_engine.template.stack import Resource, Stack
 
 type _Create = Callable[[ServicesClient, str, Resource], None]
@@ -40,6 +41,7 @@ _CREATORS: Sequence[tuple[str, _Create]] = (
     ("AWS::Scheduler::ScheduleGroup", create_schedule_group),
     ("AWS::Scheduler::Schedule", create_schedule),
 )
+_REPLACED_TYPES = frozenset({"AWS::Events::Rule", "AWS::Scheduler::Schedule"})
 _CREATED_TYPES = frozenset(kind for kind, _ in _CREATORS)
 
 
@@ -73,6 +75,25 @@ def create_resources(stack: Stack, endpoint: str) -> None:
                     raise
 
             needy.read_parts(kind, read=read)
+
+
+def find_changes(old: Stack, new: Stack) -> Stack:
+    """Return a stack with what an edit of the template adds or changes.
+
+    Rules and schedules that are gone are in it, disabled. Of other resources, the state stays, as it may be needed.
+    """
+    changed = {
+        logical_id: resource
+        for logical_id, resource in new.resources.items()
+        if logical_id not in old.resources
+        or (resource.type in _REPLACED_TYPES and resource != old.resources[logical_id])
+    }
+    gone = {
+        logical_id: replace(resource, properties=Properties({**resource.properties, "State": "DISABLED"}))
+        for logical_id, resource in old.resources.items()
+        if logical_id not in new.resources and resource.type in _REPLACED_TYPES
+    }
+    return replace(new, resources={**changed, **gone})
 
 
 def find_table_names(stack: Stack) -> dict[str, str]:
