@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from local_engine.functions.pool import FunctionPool, FunctionSettings
@@ -12,7 +11,8 @@ from local_engine.gateway.http_api import Gateway
 from local_engine.gateway.invoke_api import InvokeApi
 from local_engine.gateway.request_limits import Receive, Scope, Send
 from local_engine.gateway.request_target import resolve_target
-from local_engine.services.aws_services import ServicesError
+from local_engine.services.services_client import ServicesError
+from local_engine.services.stack_resources import find_changes
 from local_engine.template.errors import TemplateError
 from local_engine.template.loader import load_template
 from local_engine.template.stack import HttpApi, Stack
@@ -121,8 +121,7 @@ class Engine:
                 stack = await asyncio.to_thread(load_template, old.path, old.given)
                 if len(stack.apis) != len(old.apis):
                     raise TemplateError("The number of HTTP APIs has changed. Start the engine again.")
-                added = {name: entry for name, entry in stack.resources.items() if name not in old.resources}
-                await asyncio.to_thread(self._create_resources, replace(stack, resources=added))
+                await asyncio.to_thread(self._create_resources, find_changes(old, stack))
                 # An included file may be a part of what functions are built from, as a request model is.
                 retired = self._serve(stack, keeps_pools=edited <= {old.path})
             except (TemplateError, ServicesError) as error:

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 import uvicorn
-from starlette.routing import Mount, Router
+from starlette.routing import Mount, Route, Router
 
 from local_engine.building.search_paths import Builder
 from local_engine.cloudwatch.dashboard_page import create_dashboard_routes
@@ -29,8 +29,12 @@ from local_engine.command_line.arguments import (
 from local_engine.command_line.start_summary import mint_user_token, show_start
 from local_engine.console import Console
 from local_engine.engine import AsgiApplication, Engine
+from local_engine.event_bus.installation import CLOCK_PATH
 from local_engine.event_sources.event_source_mappings import EventSourceMappings
+from local_engine.functions.event_queue import EventQueue
+from local_engine.functions.function_targets import FunctionTargets
 from local_engine.functions.pool import FunctionSettings
+from local_engine.gateway.clock_api import ClockApi
 from local_engine.gateway.http_connection import HttpConnection
 from local_engine.gateway.invoke_api import LAMBDA_PATH, InvokeApi
 from local_engine.gateway.routes import read_routes
@@ -39,24 +43,18 @@ from local_engine.issuer.machine_client import keep_machine_client
 from local_engine.issuer.openid_provider import create_issuer
 from local_engine.observer import Observers
 from local_engine.page.local_pages import create_pages
-from local_engine.services.aws_services import (
-    Services,
-    ServicesError,
-    create_resources,
-    find_table_names,
-    seed_tables,
-    send_message,
-    start_services,
-)
+from local_engine.services.aws_services import Services, start_services
 from local_engine.services.containers import listen
 from local_engine.services.host_names import LocalNamesOnly, is_loopback_name
+from local_engine.services.queues import send_message
+from local_engine.services.services_client import ServicesError
+from local_engine.services.stack_resources import create_resources, find_table_names, seed_tables
 from local_engine.state import StateError
 from local_engine.template.errors import TemplateError
 from local_engine.template.loader import load_template
 from local_engine.template.stack import HttpApi, Stack
 
 HOST = "127.0.0.1"
-_CREATED_TYPES = ("AWS::DynamoDB::Table", "AWS::SQS::Queue", "AWS::Events::EventBus", "AWS::Events::Rule")
 _DEBUG_PORT = 5678
 
 
@@ -141,7 +139,9 @@ async def _serve(options: argparse.Namespace, console: Console) -> None:
         lambda_endpoint = f"http://{HOST}:{options.port}{LAMBDA_PATH}"
         monitoring = Monitoring(endpoint, console.show_alarm, console.notice_given, options.minute)
         observer = Observers([monitoring, console])
-        invoke_api = InvokeApi(partial(send_message, endpoint=endpoint), observer)
+        send = partial(send_message, endpoint=endpoint)
+        events = EventQueue(send, observer)
+        invoke_api = InvokeApi(events, observer)
         engine = Engine(
             stack,
             FunctionSettings(
@@ -156,11 +156,15 @@ async def _serve(options: argparse.Namespace, console: Console) -> None:
             ),
             ports=range(options.port, options.port + len(sockets)),
             create_local_application=partial(
-                _create_local_application, invoke_api=invoke_api, monitoring=monitoring, project=stack.project
+                _create_local_application,
+                invoke_api=invoke_api,
+                clock=ClockApi(endpoint),
+                monitoring=monitoring,
+                project=stack.project,
             ),
-            create_resources=partial(_create_resources, endpoint=endpoint),
+            create_resources=partial(create_resources, endpoint=endpoint),
             invoke_api=invoke_api,
-            triggers=[EventSourceMappings(endpoint, observer)],
+            triggers=[EventSourceMappings(endpoint, observer), FunctionTargets(endpoint, events, send, observer)],
         )
         cleanup.push_async_callback(engine.close)
         preparing = asyncio.create_task(_prepare(stack, engine, endpoint, options))
@@ -231,7 +235,7 @@ def _listen(port: int) -> socket.socket:
 
 
 async def _prepare(stack: Stack, engine: Engine, endpoint: str, options: argparse.Namespace) -> None:
-    await asyncio.to_thread(_create_resources, stack, endpoint)
+    await asyncio.to_thread(create_resources, stack, endpoint)
     # Before the example data, because a deployed stack is complete before anything is written.
     await engine.start_triggers()
     await asyncio.to_thread(_fill_services, stack, endpoint, options)
@@ -244,14 +248,8 @@ def _fill_services(stack: Stack, endpoint: str, options: argparse.Namespace) -> 
         seed_tables(options.seed, endpoint, find_table_names(stack))
 
 
-def _create_resources(stack: Stack, endpoint: str) -> None:
-    # A stack without such resources does not have to wait for the services.
-    if any(resource.type in _CREATED_TYPES for resource in stack.resources.values()):
-        create_resources(stack, endpoint)
-
-
 def _create_local_application(
-    api: HttpApi | None, port: int, *, invoke_api: InvokeApi, monitoring: Monitoring, project: Path
+    api: HttpApi | None, port: int, *, invoke_api: InvokeApi, clock: ClockApi, monitoring: Monitoring, project: Path
 ) -> AsgiApplication:
     issuer = issuer_url(port)
     scopes = sorted({scope for route in read_routes(api.document) for scope in route.scopes}) if api else []
@@ -259,6 +257,7 @@ def _create_local_application(
         Mount(ISSUER_PATH, create_issuer(issuer, scopes, project)),
         *create_dashboard_routes(monitoring),
         Mount(LAMBDA_PATH, invoke_api),
+        Route(CLOCK_PATH, clock.answer, methods=["GET", "POST"]),
     ]
     if api is not None:
         routes.append(Mount("/", create_pages(api.document, issuer, partial(mint_user_token, port, project))))

@@ -103,7 +103,7 @@ def _meets(condition: Any, is_present: bool, value: Any) -> bool:
         kind, operand = next(iter(condition.items()))
         if kind == "exists":
             # An object or an empty array is no leaf, so it does not count as present.
-            return operand == (is_present and not isinstance(value, dict) and value != [])
+            return bool(operand) == (is_present and not isinstance(value, dict) and value != [])
         if not is_present:
             return False
         if kind == "anything-but":

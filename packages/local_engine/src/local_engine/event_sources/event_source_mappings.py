@@ -10,7 +10,7 @@ from local_engine.event_sources.queue_consumer import QueueConsumer
 from local_engine.event_sources.stream_consumer import StreamConsumer, StreamPosition, close_reader
 from local_engine.functions.pool import FunctionPool
 from local_engine.observer import Observer
-from local_engine.services.aws_services import ServicesError
+from local_engine.services.services_client import ServicesError
 from local_engine.template.stack import Stack
 
 type Consumer = QueueConsumer | StreamConsumer

@@ -11,8 +11,8 @@ from typing import Any
 
 from local_engine.event_sources.batch_runs import BatchResult
 from local_engine.event_sources.mapping_settings import StreamSettings
-from local_engine.services.aws_services import ServicesError
 from local_engine.services.service_calls import call_service, publish
+from local_engine.services.services_client import ServicesError
 
 SHARD_ID = "shardId-00000001541626099285-f35f62ef"
 """The only shard of a stream in moto."""

@@ -20,8 +20,8 @@ from local_engine.event_sources.mapping_settings import QueueSettings
 from local_engine.event_sources.queue_events import describe_message, passes
 from local_engine.functions.event_queue import SHORTENING
 from local_engine.observer import Observer
-from local_engine.services.aws_services import ServicesError
 from local_engine.services.service_calls import call_service
+from local_engine.services.services_client import ServicesError
 
 _CONCURRENCY = 5
 """Batches at once. Lambda starts with five."""

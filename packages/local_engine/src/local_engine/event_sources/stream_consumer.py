@@ -25,8 +25,8 @@ from local_engine.event_sources.failure_destination import Discard, send_discard
 from local_engine.event_sources.mapping_settings import FOREVER, StreamSettings
 from local_engine.functions.event_queue import SHORTENING
 from local_engine.observer import Observer
-from local_engine.services.aws_services import ServicesError
 from local_engine.services.service_calls import READ_STREAM, call_service
+from local_engine.services.services_client import ServicesError
 
 _LONGEST_POLL = 20
 _FIRST_WAIT = 1.0

@@ -23,6 +23,7 @@ from typing import Any
 import uvicorn
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
+from local_engine.event_bus.installation import LOCAL_PATHS, EventBus
 from local_engine.services.change_signal import ChangeSignal, watch_client
 from local_engine.services.containers import LocalPeersOnly, Receive, Scope, Send
 from local_engine.services.dynamodb_responses import install_fast_serializer
@@ -32,6 +33,8 @@ from local_engine.services.moto_activity import ACTIVITY_PATH, MotoActivity
 from local_engine.services.moto_models import forget_stream_records, install_untracked_models
 from local_engine.services.moto_streams import StreamLogs, install_stream_rules
 from local_engine.services.service_calls import READ_STREAM
+
+_JSON = [(b"content-type", b"application/json")]
 
 type WsgiApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 type Response = tuple[int, list[tuple[bytes, bytes]], bytes]
@@ -43,15 +46,18 @@ class MotoApplication:
 
     def __init__(self) -> None:
         self._dynamodb: WsgiApplication = create_backend_app("dynamodb")
-        self._others: WsgiApplication = DomainDispatcherApplication(create_backend_app)
+        self._others: WsgiApplication = DomainDispatcherApplication(self._create_application)  # type: ignore[arg-type]
         self._activity = MotoActivity()
         self._streams = StreamLogs()
         self._record_added = ChangeSignal()
         self._message_moved = ChangeSignal()
         self._serving = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop
+        self._bus = EventBus(self._serving, self._notify_from_thread)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
+        self._loop = asyncio.get_running_loop()
         body = bytearray()
         more = True
         while more:
@@ -66,7 +72,10 @@ class MotoApplication:
         if scope["path"] == ACTIVITY_PATH and scope["method"] == "GET":
             content = self._activity.describe(scope["query_string"].decode("latin-1"))
             status = 200
-            headers = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
+            headers = _JSON
+        elif scope["path"] in LOCAL_PATHS:
+            status, content = await self._bus.answer(scope, bytes(body))
+            headers = _JSON
         elif target.startswith("DynamoDB"):
             # Runs in the event loop itself, so that these requests are served one at a time. Moto's dispatcher lists a
             # directory for each request and is needed only if the target is ambiguous.
@@ -85,8 +94,13 @@ class MotoApplication:
             status, headers, content = await asyncio.to_thread(self._call_other, environ)
             # Other services than SQS send messages too.
             self._message_moved.notify()
+        if headers is _JSON:
+            headers = [*_JSON, (b"content-length", str(len(content)).encode())]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": content})
+
+    def _notify_from_thread(self) -> None:
+        self._loop.call_soon_threadsafe(self._message_moved.notify)
 
     def _call_other(self, environ: dict[str, Any]) -> Response:
         with self._serving:
@@ -125,8 +139,13 @@ class MotoApplication:
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             return 400, [], json.dumps({"message": repr(error)}).encode()
         content = json.dumps(answer).encode()
-        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
-        return 200, headers, content
+        return 200, _JSON, content
+
+    def _create_application(self, service: Any) -> WsgiApplication:
+        # Moto imports a service with its first call.
+        self._bus.install(service)
+        application: WsgiApplication = create_backend_app(service)
+        return application
 
 
 def _wsgi_environ(scope: Scope, body: bytes) -> dict[str, Any]:

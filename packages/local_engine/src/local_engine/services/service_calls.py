@@ -7,7 +7,7 @@ import urllib.parse
 from collections.abc import Mapping
 from typing import Any
 
-from local_engine.services.aws_services import ServicesError
+from local_engine.services.services_client import ServicesError
 from local_engine.template.intrinsics import REGION
 
 READ_STREAM = "LocalEngine.ReadStream"
