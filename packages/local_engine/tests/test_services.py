@@ -18,8 +18,10 @@ from conftest import aws_client
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from local_engine.services.aws_services import Services, ServicesError, create_resources, seed_tables, start_services
+from local_engine.services.aws_services import Services, start_services
 from local_engine.services.moto_models import RECORDS_KEPT
+from local_engine.services.services_client import ServicesError
+from local_engine.services.stack_resources import create_resources, seed_tables
 from local_engine.template import Stack, load_template
 from local_engine.testing import child_environment, free_port, is_running, poll
 
@@ -410,3 +412,121 @@ def test_a_stream_forgets_its_oldest_records_and_goes_on_counting(services: Serv
     numbers = [int(record["SequenceNumber"]) for record in records]
     assert numbers == list(range(numbers[0], numbers[0] + len(records)))
     assert [int(record["Keys"]["sk"]["S"]) for record in records] == list(range(start + 25 - len(records), start + 25))
+
+
+def _create_queue(services: Services, name: str, **attributes: str) -> tuple[Any, str]:
+    queues = aws_client("sqs", services.endpoint)
+    return queues, queues.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
+
+
+def test_a_message_group_keeps_its_order_after_a_batch_failed(services: Services) -> None:
+    queues, url = _create_queue(services, "ordered.fifo", FifoQueue="true", VisibilityTimeout="2")
+
+    def receive() -> list[dict[str, Any]]:
+        answer = queues.receive_message(QueueUrl=url, MaxNumberOfMessages=2, WaitTimeSeconds=20)
+        messages: list[dict[str, Any]] = answer["Messages"]
+        return messages
+
+    for number in range(4):
+        ids = {"MessageGroupId": "a", "MessageDeduplicationId": str(number)}
+        queues.send_message(QueueUrl=url, MessageBody=str(number), **ids)
+    # The others of the group wait for the first batch.
+    assert [[message["Body"] for message in receive()] for _ in range(2)] == [["0", "1"], ["0", "1"]]
+    batch = receive()
+    for message in batch:
+        queues.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+    assert [message["Body"] for message in (*batch, *receive())] == ["0", "1", "2", "3"]
+
+
+def test_a_message_goes_to_the_dead_letter_queue_of_a_fifo_queue_and_lets_the_next_one_pass(services: Services) -> None:
+    queues, dead = _create_queue(services, "dead.fifo", FifoQueue="true")
+    arn = queues.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    policy = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 1})
+    _, url = _create_queue(services, "alive.fifo", FifoQueue="true", RedrivePolicy=policy, VisibilityTimeout="0")
+    for body in ("bad", "good"):
+        queues.send_message(QueueUrl=url, MessageBody=body, MessageGroupId="a", MessageDeduplicationId=body)
+    (first,) = queues.receive_message(QueueUrl=url)["Messages"]
+    (second,) = queues.receive_message(QueueUrl=url, WaitTimeSeconds=5)["Messages"]
+    (lost,) = queues.receive_message(QueueUrl=dead, WaitTimeSeconds=5)["Messages"]
+    assert (first["Body"], second["Body"], lost["Body"]) == ("bad", "good", "bad")
+
+
+def test_many_long_polls_hold_up_nobody(services: Services) -> None:
+    queues, url = _create_queue(services, "polled")
+    with ThreadPoolExecutor(31) as pool:
+        waiting = [pool.submit(queues.receive_message, QueueUrl=url, WaitTimeSeconds=20) for _ in range(30)]
+        for number in range(30):
+            queues.send_message(QueueUrl=url, MessageBody=str(number))
+        bodies = [message["Body"] for future in waiting for message in future.result()["Messages"]]
+    assert sorted(bodies, key=int) == [str(number) for number in range(30)]
+
+
+def test_a_message_that_becomes_visible_ends_a_long_poll(services: Services) -> None:
+    queues, url = _create_queue(services, "returning", VisibilityTimeout="1")
+    queues.send_message(QueueUrl=url, MessageBody="x", DelaySeconds=1)
+    counts = []
+    for _ in range(2):
+        answer = queues.receive_message(
+            QueueUrl=url, WaitTimeSeconds=20, MessageSystemAttributeNames=["ApproximateReceiveCount"]
+        )
+        counts += [message["Attributes"]["ApproximateReceiveCount"] for message in answer["Messages"]]
+    assert counts == ["1", "2"]
+
+
+def test_a_client_that_hangs_up_receives_nothing(services: Services) -> None:
+    queues, url = _create_queue(services, "abandoned")
+    headers = {"X-Amz-Target": "AmazonSQS.ReceiveMessage", "Content-Type": "application/x-amz-json-1.0"}
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(
+            services.endpoint,
+            json={"QueueUrl": url, "WaitTimeSeconds": 20},
+            headers=headers,
+            timeout=0.5,
+            trust_env=False,
+        )
+    queues.send_message(QueueUrl=url, MessageBody="x")
+    (message,) = queues.receive_message(
+        QueueUrl=url, WaitTimeSeconds=5, MessageSystemAttributeNames=["ApproximateReceiveCount"]
+    )["Messages"]
+    assert message["Attributes"]["ApproximateReceiveCount"] == "1"
+
+
+def test_no_message_is_lost_while_others_are_deleted(services: Services) -> None:
+    queues, url = _create_queue(services, "busy")
+
+    def send(number: int) -> None:
+        queues.send_message(QueueUrl=url, MessageBody=str(number))
+
+    def take(_: int) -> list[str]:
+        messages = queues.receive_message(QueueUrl=url, MaxNumberOfMessages=5).get("Messages", [])
+        for message in messages:
+            queues.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        return [message["Body"] for message in messages]
+
+    with ThreadPoolExecutor(8) as pool:
+        sending = [pool.submit(send, number) for number in range(200)]
+        taken = [body for bodies in pool.map(take, range(200)) for body in bodies]
+        for future in sending:
+            future.result()
+    while rest := take(0):
+        taken += rest
+    assert sorted(taken, key=int) == [str(number) for number in range(200)]
+
+
+def test_numbers_of_a_table_that_is_created_again_go_on(services: Services) -> None:
+    dynamodb = aws_client("dynamodb", services.endpoint)
+    streams = aws_client("dynamodbstreams", services.endpoint)
+    starts = []
+    for _ in range(2):
+        dynamodb.create_table(
+            TableName="Again",
+            AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+            BillingMode="PAY_PER_REQUEST",
+            StreamSpecification={"StreamEnabled": True, "StreamViewType": "KEYS_ONLY"},
+        )
+        arn = dynamodb.describe_table(TableName="Again")["Table"]["LatestStreamArn"]
+        (shard,) = streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]
+        starts.append(int(shard["SequenceNumberRange"]["StartingSequenceNumber"]))
+        dynamodb.delete_table(TableName="Again")
+    assert starts[0] < starts[1]

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 from urllib.parse import unquote
 
-from local_engine.observer import AnsweredRequest, Observer
+from local_engine.observer import AnsweredRequest, Observer, TriggerRun
 from local_engine.template.stack import Function
 
 _INDENT = "    "
@@ -86,6 +86,20 @@ class Console(Observer):
             request.function,
             request.start,
             request.id[:_ID_LENGTH],
+        )
+        self.show(" ".join(part for part in parts if part))
+
+    def trigger_ran(self, run: TriggerRun) -> None:
+        """Write the line of a run that a trigger started."""
+        parts = (
+            time.strftime("%H:%M:%S"),
+            run.source,
+            f"{run.records} record{'s' * (run.records != 1)}",
+            self._paint(run.outcome, 31 if run.is_error else 32),
+            f"{run.milliseconds:.0f} ms",
+            run.function,
+            run.start,
+            run.id[:_ID_LENGTH],
         )
         self.show(" ".join(part for part in parts if part))
 

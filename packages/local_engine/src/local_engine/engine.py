@@ -3,22 +3,24 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 from local_engine.functions.pool import FunctionPool, FunctionSettings
+from local_engine.functions.triggers import Trigger
 from local_engine.gateway.invoke_api import InvokeApi
 from local_engine.gateway.request_limits import Receive, Scope, Send
 from local_engine.gateway.request_target import resolve_target
 from local_engine.gateway.routes import Route
 from local_engine.observer import Observer
-from local_engine.services.aws_services import ServicesError
+from local_engine.services.services_client import ServicesError
+from local_engine.services.stack_resources import find_changes
 from local_engine.template.errors import TemplateError
 from local_engine.template.loader import load_template
 from local_engine.template.stack import Api, Stack
 
 LOCAL_PREFIX = "/_local/"
+_WATCH_SECONDS = 1.0
 
 AsgiApplication = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -53,6 +55,7 @@ class Engine:
         create_local_application: Callable[[Api | None, int, Stack], AsgiApplication],
         create_resources: Callable[[Stack], None],
         invoke_api: InvokeApi,
+        triggers: Sequence[Trigger] = (),
     ) -> None:
         """Put a stack into service.
 
@@ -65,6 +68,7 @@ class Engine:
                 port and the stack. Without an API, it gets None.
             create_resources: creates the AWS resources that an edit adds to the template.
             invoke_api: invokes the functions.
+            triggers: start functions on events, from `start_triggers` on.
         """
         self._settings = settings
         self._observer = settings.observer
@@ -73,6 +77,8 @@ class Engine:
         self._create_local_application = create_local_application
         self._create_resources = create_resources
         self._invoke_api = invoke_api
+        self._triggers = triggers
+        self._following: asyncio.Task[None] | None = None
         self._reloading = asyncio.Lock()
         self._pools: dict[str, FunctionPool] = {}
         self._edit_times: list[int] = []
@@ -81,8 +87,7 @@ class Engine:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, by the template as it is now."""
-        if _edit_times(self._sources) != self._edit_times:
-            await self._reload()
+        await self._follow_edits()
         resolve_target(scope)
         port = scope["server"][1]
         is_local = port not in self.gateways or f"{scope['path']}/".startswith(LOCAL_PREFIX)
@@ -90,8 +95,16 @@ class Engine:
         with contextlib.suppress(asyncio.CancelledError):
             await (self._local if is_local else self.gateways)[port](scope, receive, send)
 
+    async def start_triggers(self) -> None:
+        """Start the triggers. The stack's resources must exist."""
+        await self._serve_triggers()
+        self._following = asyncio.create_task(self._watch_edits())
+
     async def close(self) -> None:
         """End all processes of the functions, and drop waiting events."""
+        if self._following is not None:
+            self._following.cancel()
+        await asyncio.gather(*(trigger.close() for trigger in self._triggers))
         await self._invoke_api.close()
         await self._settings.builder.close()
         await asyncio.gather(*(pool.close() for pool in self._pools.values()))
@@ -100,6 +113,21 @@ class Engine:
         """Return a sentence for each part of the template that is not served."""
         refusals = [route.refusal for gateway in self.gateways.values() for route in gateway.routes]
         return list(dict.fromkeys([*self._stack.notices, *filter(None, refusals)]))
+
+    async def _watch_edits(self) -> None:
+        # Without requests, nothing else notices an edit.
+        while True:
+            await asyncio.sleep(_WATCH_SECONDS)
+            await self._follow_edits()
+
+    async def _follow_edits(self) -> None:
+        if _edit_times(self._sources) != self._edit_times:
+            await self._reload()
+
+    async def _serve_triggers(self) -> None:
+        by_name = {pool.function.name: pool for pool in self._pools.values()}
+        for trigger in self._triggers:
+            await trigger.serve(self._stack, by_name)
 
     async def _reload(self) -> None:
         async with self._reloading:
@@ -115,8 +143,7 @@ class Engine:
                 stack = await asyncio.to_thread(load_template, old.path, old.given)
                 if len(stack.apis) != len(old.apis):
                     raise TemplateError("The number of APIs has changed. Start the engine again.")
-                added = {name: entry for name, entry in stack.resources.items() if name not in old.resources}
-                await asyncio.to_thread(self._create_resources, replace(stack, resources=added))
+                await asyncio.to_thread(self._create_resources, find_changes(old, stack))
                 # An included file may be a part of what functions are built from, as a request model is.
                 retired = self._serve(stack, keeps_pools=edited <= {old.path})
             except (TemplateError, ServicesError) as error:
@@ -125,6 +152,8 @@ class Engine:
                     self._watch(tuple(dict.fromkeys((*old.sources, *error.sources))))
                 self._observer.notice_given(f"{error}\nThe API stays as it was.")
                 return
+            if self._following is not None:
+                await self._serve_triggers()
             self._observer.notice_given(f"Reloaded {stack.path.name}.")
             for notice in self.list_refusals():
                 self._observer.notice_given(notice)

@@ -38,6 +38,27 @@ class AnsweredRequest:
     """Returns the `$context` variables of an access log that have a value, without `$context.` in their names."""
 
 
+@dataclass(frozen=True, slots=True)
+class TriggerRun:
+    """A run of a function that a trigger started, and its outcome."""
+
+    source: str
+    """Logical ID or name of what started it, such as a queue or a rule."""
+    function: str
+    """Logical ID."""
+    records: int
+    """Events or messages in the batch."""
+    outcome: str
+    """A short phrase, such as `ok` or `2 of 10 failed`."""
+    is_error: bool
+    start: Start
+    milliseconds: float
+    id: str
+    """The request ID in the function's context."""
+    iterator_age: float | None = None
+    """Milliseconds since the last record was written, if it is from a stream."""
+
+
 class Observer:
     """Base class of observers. Each event does nothing by default; a call must return quickly."""
 
@@ -46,6 +67,9 @@ class Observer:
 
     def request_answered(self, request: AnsweredRequest) -> None:
         """Handle a request that got its response."""
+
+    def trigger_ran(self, run: TriggerRun) -> None:
+        """Handle a run that a trigger started and that has ended."""
 
     def invocation_started(self, function: Function, qualifier: str | None, running: int) -> None:
         """Handle the start of an invocation.
@@ -99,6 +123,11 @@ class Observers(Observer):
     def request_answered(self, request: AnsweredRequest) -> None:
         for observer in self._observers:
             observer.request_answered(request)
+
+    @override
+    def trigger_ran(self, run: TriggerRun) -> None:
+        for observer in self._observers:
+            observer.trigger_ran(run)
 
     @override
     def invocation_started(self, function: Function, qualifier: str | None, running: int) -> None:

@@ -115,6 +115,21 @@ class EngineProcess:
         issuer = issuer_url(self.port)
         return mint_token(key, issuer=issuer, audience=AUDIENCE, subject=subject, scopes=scopes, claims=claims)
 
+    def turn_clock(self, seconds: float = 0.0, *, to: str | None = None) -> dict[str, Any]:
+        """Turn the clock of schedules forward, and run what comes due.
+
+        Args:
+            seconds: how far. Ignored with `to`.
+            to: the time to show, such as `2026-12-24T18:00:00Z`.
+
+        Returns:
+            The `time` on the clock, and how many `runs` came due.
+        """
+        turn = {"seconds": seconds} if to is None else {"time": to}
+        with self.client() as client:
+            turned: dict[str, Any] = client.post("/_local/clock", json=turn).raise_for_status().json()
+        return turned
+
     def stop(self, number: int = signal.SIGINT) -> int:
         """Send a signal, wait for the end and return the exit status."""
         if self.process.poll() is None:

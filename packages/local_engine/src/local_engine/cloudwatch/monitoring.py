@@ -9,10 +9,10 @@ from local_engine.cloudwatch.alarms import ALARM, COMPOSITE_ALARM, METRIC_ALARM,
 from local_engine.cloudwatch.dashboard import DASHBOARD, Dashboard, evaluate_dashboard, read_dashboards
 from local_engine.cloudwatch.emf import publish_line
 from local_engine.cloudwatch.metric_filters import METRIC_FILTER, STAGES, MetricFilters
-from local_engine.cloudwatch.metrics import MetricStore
+from local_engine.cloudwatch.metrics import Metric, MetricStore
 from local_engine.cloudwatch.publishers import FunctionMetrics, HttpApiMetrics, RestApiMetrics
 from local_engine.cloudwatch.service_metrics import ServiceMetrics
-from local_engine.observer import AnsweredRequest, Observer
+from local_engine.observer import AnsweredRequest, Observer, TriggerRun
 from local_engine.template.stack import Function, HttpApi, Resource, RestApi, Stack
 
 _POLL_SECONDS = 5.0
@@ -42,6 +42,7 @@ class Monitoring(Observer):
         self._services = ServiceMetrics(endpoint, self.store)
         self._functions = FunctionMetrics(self.store)
         self._apis: dict[str, HttpApiMetrics | RestApiMetrics] = {}
+        self._function_names: dict[str, str] = {}
         self._filters = MetricFilters({}, self.store)
         self._show_alarm = show_alarm
         self._show_notice = show_notice
@@ -61,6 +62,7 @@ class Monitoring(Observer):
             for api in stack.apis
             if isinstance(api, HttpApi | RestApi)
         }
+        self._function_names = {logical_id: function.name for logical_id, function in stack.functions.items()}
         reserved = ((function.name, function.reserved_concurrency) for function in stack.functions.values())
         self._functions.reserve({name: number for name, number in reserved if number is not None})
 
@@ -91,6 +93,12 @@ class Monitoring(Observer):
     def invocation_throttled(self, function: Function, qualifier: str | None) -> None:
         """Publish a throttle."""
         self._functions.throttle(function, qualifier)
+
+    def trigger_ran(self, run: TriggerRun) -> None:
+        """Publish the age of a stream's records."""
+        if run.iterator_age is not None and (name := self._function_names.get(run.function)):
+            metric = Metric.of("AWS/Lambda", "IteratorAge", {"FunctionName": name})
+            self.store.add(metric, (run.iterator_age,), "Milliseconds")
 
     def line_written(self, function: Function, line: str) -> None:
         """Publish the metrics in a function's line, and those of filters on its log group."""

@@ -14,16 +14,10 @@ from local_engine.command_line.arguments import CommandParser, add_template_opti
 from local_engine.gateway.routes import read_routes
 from local_engine.issuer.access_tokens import ISSUER_PORT, issuer_url
 from local_engine.issuer.openid_provider import create_issuer
-from local_engine.services.aws_services import (
-    SERVICES_PORT,
-    Services,
-    ServicesError,
-    create_resources,
-    find_table_names,
-    seed_tables,
-    serve_moto,
-)
+from local_engine.services.aws_services import SERVICES_PORT, Services, serve_moto
 from local_engine.services.containers import ContainerNetwork, LocalPeersOnly, find_container_network, listen
+from local_engine.services.services_client import ServicesError
+from local_engine.services.stack_resources import create_resources, find_table_names, seed_tables
 from local_engine.state import StateError
 from local_engine.template.errors import TemplateError
 from local_engine.template.loader import load_template

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 import uvicorn
-from starlette.routing import Mount, Router
+from starlette.routing import Mount, Route, Router
 
 from local_engine.access.credentials import issue_role_credentials
 from local_engine.access.user_pools import read_user_pools
@@ -31,8 +31,13 @@ from local_engine.command_line.arguments import (
 from local_engine.command_line.start_summary import mint_user_token, show_start
 from local_engine.console import Console
 from local_engine.engine import AsgiApplication, Engine, Gateway
+from local_engine.event_bus.installation import CLOCK_PATH
+from local_engine.event_sources.event_source_mappings import EventSourceMappings
+from local_engine.functions.event_queue import EventQueue
+from local_engine.functions.function_targets import FunctionTargets
 from local_engine.functions.pool import FunctionPool, FunctionSettings
 from local_engine.gateway.authorizer_factory import find_identity_providers
+from local_engine.gateway.clock_api import ClockApi
 from local_engine.gateway.http_api import HttpApiGateway
 from local_engine.gateway.http_connection import HttpConnection
 from local_engine.gateway.invoke_api import LAMBDA_PATH, InvokeApi
@@ -49,24 +54,18 @@ from local_engine.issuer.openid_provider import create_issuer, create_pool_issue
 from local_engine.observer import Observer, Observers
 from local_engine.page.local_pages import create_pages
 from local_engine.rest_api.rest_gateway import RestApiGateway
-from local_engine.services.aws_services import (
-    Services,
-    ServicesError,
-    create_resources,
-    find_table_names,
-    seed_tables,
-    send_message,
-    start_services,
-)
+from local_engine.services.aws_services import Services, start_services
 from local_engine.services.containers import listen
 from local_engine.services.host_names import LocalNamesOnly, is_loopback_name
+from local_engine.services.queues import send_message
+from local_engine.services.services_client import ServicesError
+from local_engine.services.stack_resources import create_resources, find_table_names, seed_tables
 from local_engine.state import StateError
 from local_engine.template.errors import TemplateError
 from local_engine.template.loader import load_template
 from local_engine.template.stack import Api, Function, HttpApi, RestApi, Stack
 
 HOST = "127.0.0.1"
-_CREATED_TYPES = ("AWS::DynamoDB::Table", "AWS::SQS::Queue", "AWS::Events::EventBus", "AWS::Events::Rule")
 _DEBUG_PORT = 5678
 
 
@@ -149,7 +148,9 @@ async def _serve(options: argparse.Namespace, console: Console) -> None:
         lambda_endpoint = f"http://{HOST}:{options.port}{LAMBDA_PATH}"
         monitoring = Monitoring(endpoint, console.show_alarm, console.notice_given, options.minute)
         observer = Observers([monitoring, console])
-        invoke_api = InvokeApi(partial(send_message, endpoint=endpoint), observer)
+        send = partial(send_message, endpoint=endpoint)
+        events = EventQueue(send, observer)
+        invoke_api = InvokeApi(events, observer)
         engine = Engine(
             stack,
             FunctionSettings(
@@ -165,12 +166,15 @@ async def _serve(options: argparse.Namespace, console: Console) -> None:
             ),
             ports=range(options.port, options.port + len(sockets)),
             create_gateway=create_gateway,
-            create_local_application=partial(_create_local_application, invoke_api=invoke_api, monitoring=monitoring),
-            create_resources=partial(_create_resources, endpoint=endpoint),
+            create_local_application=partial(
+                _create_local_application, invoke_api=invoke_api, clock=ClockApi(endpoint), monitoring=monitoring
+            ),
+            create_resources=partial(create_resources, endpoint=endpoint),
             invoke_api=invoke_api,
+            triggers=[EventSourceMappings(endpoint, observer), FunctionTargets(endpoint, events, send, observer)],
         )
         cleanup.push_async_callback(engine.close)
-        preparing = asyncio.create_task(asyncio.to_thread(_prepare_services, stack, endpoint, options))
+        preparing = asyncio.create_task(_prepare(stack, engine, endpoint, options))
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait((preparing, stopping), return_when=asyncio.FIRST_COMPLETED)
         if stop.is_set():
@@ -237,8 +241,14 @@ def _listen(port: int) -> socket.socket:
         ) from error
 
 
-def _prepare_services(stack: Stack, endpoint: str, options: argparse.Namespace) -> None:
-    _create_resources(stack, endpoint)
+async def _prepare(stack: Stack, engine: Engine, endpoint: str, options: argparse.Namespace) -> None:
+    await asyncio.to_thread(create_resources, stack, endpoint)
+    # Before the example data, because a deployed stack is complete before anything is written.
+    await engine.start_triggers()
+    await asyncio.to_thread(_fill_services, stack, endpoint, options)
+
+
+def _fill_services(stack: Stack, endpoint: str, options: argparse.Namespace) -> None:
     for port, api in enumerate(stack.apis, options.port):
         if isinstance(api, HttpApi):
             keep_machine_client(api, port, endpoint, stack)
@@ -249,12 +259,6 @@ def _prepare_services(stack: Stack, endpoint: str, options: argparse.Namespace) 
 def _find_credentials(project: Path, function: Function) -> dict[str, str]:
     role = function.role or f"{function.logical_id}Role".replace("/", "-")
     return issue_role_credentials(project, role, function.name).variables
-
-
-def _create_resources(stack: Stack, endpoint: str) -> None:
-    # A stack without such resources does not have to wait for the services.
-    if any(resource.type in _CREATED_TYPES for resource in stack.resources.values()):
-        create_resources(stack, endpoint)
 
 
 def create_gateway(api: Api, stack: Stack, functions: Mapping[str, FunctionPool], observer: Observer) -> Gateway:
@@ -270,7 +274,7 @@ def create_gateway(api: Api, stack: Stack, functions: Mapping[str, FunctionPool]
 
 
 def _create_local_application(
-    api: Api | None, port: int, stack: Stack, *, invoke_api: InvokeApi, monitoring: Monitoring
+    api: Api | None, port: int, stack: Stack, *, invoke_api: InvokeApi, clock: ClockApi, monitoring: Monitoring
 ) -> AsgiApplication:
     issuer, project = issuer_url(port), stack.project
     scopes = sorted({scope for route in read_routes(api.document) for scope in route.scopes}) if api else []
@@ -283,6 +287,7 @@ def _create_local_application(
         ),
         *create_dashboard_routes(monitoring),
         Mount(LAMBDA_PATH, invoke_api),
+        Route(CLOCK_PATH, clock.answer, methods=["GET", "POST"]),
     ]
     if api is not None:
         # By issuer, or by ARN for Cognito authorizers.

@@ -10,15 +10,16 @@ asynchronous invocations" (AWS Lambda Developer Guide).
 import asyncio
 import json
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from local_engine.functions.function_names import LATEST, FunctionName, list_properties
+from local_engine.functions.function_names import LATEST, FunctionName, find_version, list_properties
 from local_engine.functions.pool import ConcurrencyExceeded, FunctionError, FunctionPool
-from local_engine.observer import Observer
-from local_engine.services.aws_services import ServicesError
+from local_engine.observer import Observer, Start, TriggerRun
+from local_engine.services.services_client import ServicesError
 from local_engine.template.errors import TemplateError
 from local_engine.template.stack import Stack
 
@@ -28,11 +29,10 @@ SHORTENING = 60
 _WAIT_AFTER_ERROR = 60.0
 _LONGEST_WAIT_FOR_CONCURRENCY = 300.0
 _LONGEST_ERROR_MESSAGE = 1024
+_LARGEST_CONCURRENCY = 100
 
-FindPool = Callable[[str], FunctionPool | None]
-"""Returns the processes of a function by its name, or None if the template does not have it now."""
 SendMessage = Callable[[str, str, Mapping[str, tuple[str, str]]], None]
-"""Sends a message to a queue: ARN, body and attributes, as `local_engine.services.aws_services.send_message`."""
+"""Sends a message to a queue: ARN, body and attributes, as `local_engine.services.queues.send_message`."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,8 @@ class Event:
     version: str
     payload: bytes
     settings: EventInvokeSettings
+    source: str
+    """What sent it, such as a rule. Empty for Invoke."""
 
 
 @dataclass(frozen=True)
@@ -70,9 +72,10 @@ class _Outcome:
     """Seconds until the next attempt, counted as Lambda does."""
     error: tuple[int, str] = (0, "")
     """Status and message for a dead-letter queue."""
+    start: Start = ""
 
 
-def read_event_invoke_settings(stack: Stack, function: FunctionName, logical_id: str) -> EventInvokeSettings:
+def _read_event_invoke_settings(stack: Stack, function: FunctionName, logical_id: str) -> EventInvokeSettings:
     """Return a function's settings: its dead-letter queue, and the EventInvokeConfig of its qualifier."""
     configurations = list_properties(stack, CONFIGURATION, function.name)
     qualifier = function.qualifier or LATEST
@@ -104,17 +107,39 @@ def _read_settings(found: Mapping[str, Any], function: Mapping[str, Any]) -> Eve
 class EventQueue:
     """Delivers each event on its own. Closing the queue drops unfinished events."""
 
-    def __init__(self, find_pool: FindPool, send_message: SendMessage, observer: Observer) -> None:
-        self._find_pool = find_pool
+    def __init__(self, send_message: SendMessage, observer: Observer) -> None:
         self._send_message = send_message
         self._observer = observer
+        self._stack: Stack
+        self._functions: Mapping[str, FunctionPool] = {}
         self._deliveries: set[asyncio.Task[None]] = set()
+        # By function, so that thousands of events do not make all of its callers slow.
+        self._turns: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(_LARGEST_CONCURRENCY))
 
-    def add(self, event: Event) -> None:
-        """Accept an event."""
+    def serve(self, stack: Stack, functions: Mapping[str, FunctionPool]) -> None:
+        """Serve a stack instead of the one before. `functions` is by the functions' names."""
+        check_event_invoke_settings(stack)
+        self._stack, self._functions = stack, functions
+
+    def accept(self, function: FunctionName, payload: bytes, request_id: str, source: str = "") -> bool:
+        """Accept an event, and return whether its function exists.
+
+        Args:
+            function: the function, with a version or an alias if the caller names one.
+            payload: the event in JSON.
+            request_id: for the context of each attempt.
+            source: what sends it, such as a rule. Its runs are then reported, each as a line.
+        """
+        pool = self._functions.get(function.name)
+        version = find_version(self._stack, function) if pool and function.is_here else None
+        if pool is None or version is None:
+            return False
+        settings = _read_event_invoke_settings(self._stack, function, pool.function.logical_id)
+        event = Event(request_id, function, version, payload, settings, source)
         delivery = asyncio.create_task(self._deliver(event))
         self._deliveries.add(delivery)
         delivery.add_done_callback(self._deliveries.discard)
+        return True
 
     async def close(self) -> None:
         """Drop all events."""
@@ -125,11 +150,13 @@ class EventQueue:
     async def _deliver(self, event: Event) -> None:
         age = 0.0
         runs = throttles = 0
+        started = 0.0
         # Looked up for each attempt, because an edit of the template replaces the processes.
-        while pool := self._find_pool(event.function.name):
-            started = time.monotonic()
+        while pool := self._functions.get(event.function.name):
             try:
-                result = await pool.invoke(event.payload, event.function.qualifier, event.request_id)
+                async with self._turns[event.function.name]:
+                    started = time.monotonic()
+                    result = await pool.invoke(event.payload, event.function.qualifier, event.request_id)
             except ConcurrencyExceeded:
                 throttles += 1
                 outcome = _throttled(pool, throttles)
@@ -139,9 +166,13 @@ class EventQueue:
                 outcome = _failed(event, error, runs)
             else:
                 runs += 1
-                outcome = _Outcome("Success", _describe_response(event.version, _read_payload(result.payload)))
-            age += time.monotonic() - started + outcome.wait
+                response = _describe_response(event.version, _read_payload(result.payload))
+                outcome = _Outcome("Success", response, start="cold" if result.cold else "warm")
+            seconds = time.monotonic() - started
+            age += seconds + outcome.wait
             condition = outcome.condition or ("EventAgeExceeded" if age > event.settings.max_age else None)
+            if event.source:
+                self._observer.trigger_ran(_describe_run(event, pool, condition, outcome.start, seconds))
             if condition is not None:
                 await self._report(event, condition, runs, outcome)
                 return
@@ -174,6 +205,19 @@ class EventQueue:
             else:
                 return
         self._observer.fault_found(event.function.name, f"The outcome of an event cannot be sent to {arn}: {reason}")
+
+
+def _describe_run(event: Event, pool: FunctionPool, condition: str | None, start: Start, seconds: float) -> TriggerRun:
+    return TriggerRun(
+        source=event.source,
+        function=pool.function.logical_id,
+        records=1,
+        outcome="ok" if condition == "Success" else "failed" if condition else "failed, to be retried",
+        is_error=condition != "Success",
+        start=start,
+        milliseconds=seconds * 1000,
+        id=event.request_id,
+    )
 
 
 def _throttled(pool: FunctionPool, throttles: int) -> _Outcome:

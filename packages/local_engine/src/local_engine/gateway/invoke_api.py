@@ -18,13 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, Router
 
-from local_engine.functions.event_queue import (
-    Event,
-    EventQueue,
-    SendMessage,
-    check_event_invoke_settings,
-    read_event_invoke_settings,
-)
+from local_engine.functions.event_queue import EventQueue
 from local_engine.functions.function_names import FunctionName, find_version, parse_function_name
 from local_engine.functions.pool import ConcurrencyExceeded, FunctionError, FunctionPool
 from local_engine.gateway.events import refuse_constant
@@ -52,17 +46,17 @@ class _Refusal(Exception):
 class InvokeApi:
     """The API as an ASGI application, with the queue of asynchronous invocations."""
 
-    def __init__(self, send_message: SendMessage, observer: Observer) -> None:
+    def __init__(self, events: EventQueue, observer: Observer) -> None:
         self._observer = observer
         self._functions: Mapping[str, FunctionPool] = {}
         self._names: Mapping[str, str] = {}
         self._stack: Stack
-        self._queue = EventQueue(self._find_pool, send_message, observer)
+        self._events = events
         self._router = Router([Route("/2015-03-31/functions/{name}/invocations", self._answer, methods=["POST"])])
 
     def serve(self, stack: Stack, functions: Mapping[str, FunctionPool]) -> None:
         """Serve a stack instead of the one before. `functions` is by the functions' names."""
-        check_event_invoke_settings(stack)
+        self._events.serve(stack, functions)
         self._stack, self._functions = stack, functions
         self._names = {pool.function.logical_id: name for name, pool in functions.items()}
 
@@ -72,7 +66,7 @@ class InvokeApi:
 
     async def close(self) -> None:
         """Drop the waiting events."""
-        await self._queue.close()
+        await self._events.close()
 
     async def _answer(self, request: Request) -> Response:
         started = time.monotonic()
@@ -106,9 +100,6 @@ class InvokeApi:
             )
         )
         return response
-
-    def _find_pool(self, name: str) -> FunctionPool | None:
-        return self._functions.get(name)
 
     def _find_function(self, request: Request) -> tuple[FunctionName, str]:
         text = request.path_params["name"]
@@ -144,8 +135,7 @@ class InvokeApi:
         if kind == "DryRun":
             return Response(status_code=204), ""
         if kind == "Event":
-            settings = read_event_invoke_settings(self._stack, function, pool.function.logical_id)
-            self._queue.add(Event(request_id, function, version, payload, settings))
+            self._events.accept(function, payload, request_id)
             return Response(status_code=202), ""
         headers = {"x-amz-executed-version": version, "content-type": "application/json"}
         try:

@@ -30,7 +30,7 @@ class AttributeValueSerializer(JSONSerializer):
         if shape.name != "AttributeValue":
             super()._serialize_type_structure(serialized, value, shape, key)
         else:
-            serialized[self.get_serialized_name(shape, key)] = _wire_form(value)
+            serialized[self.get_serialized_name(shape, key)] = wire_form(value)
 
     def _serialize(self, serialized: Serialized, value: Any, shape: Shape, key: str) -> None:
         if shape.name != "AttributeValue":
@@ -50,12 +50,12 @@ _MEMBERS: Mapping[str, Callable[[Any], Any]] = {
     "SS": lambda value: [str(entry) for entry in value],
     "NS": lambda value: [str(entry) for entry in value],
     "BS": lambda value: [_base64(entry) for entry in value],
-    "M": lambda value: {name: _wire_form(entry) for name, entry in value.items()},
-    "L": lambda value: [_wire_form(entry) for entry in value],
+    "M": lambda value: {name: wire_form(entry) for name, entry in value.items()},
+    "L": lambda value: [wire_form(entry) for entry in value],
     "NULL": lambda value: value,
     "BOOL": lambda value: value,
 }
 
 
-def _wire_form(value: Mapping[str, Any]) -> dict[str, Any]:
+def wire_form(value: Mapping[str, Any]) -> dict[str, Any]:
     return {member: _MEMBERS[member](content) for member, content in value.items()}

@@ -1,15 +1,17 @@
 """The process that runs moto: `python -m local_engine.services.moto_server NETWORKS DESCRIPTOR…`.
 
 `local_engine.services.aws_services` starts it with listening sockets and a pipe as standard input. Moto's own server is
-Flask's development server: a thread, a connection and a log line per request, and no lock. Moto's DynamoDB is not
-thread-safe: another write can come between the check of a condition and its write, and a query fails if an item is
-added meanwhile. So its requests are served one at a time here. Other services may block, as an SQS long poll does, and
-get threads.
+Flask's development server: a thread, a connection and a log line per request, and no lock. Moto is not thread-safe:
+another write can come between the check of a condition and its write, a query fails if an item is added meanwhile, and
+a message is lost if another one is deleted meanwhile. So requests are served one at a time here: those to DynamoDB in
+the event loop, all others in a thread. Long polls wait in the event loop between two attempts.
 """
 
 import asyncio
+import importlib
 import io
 import ipaddress
+import json
 import os
 import socket
 import sys
@@ -21,14 +23,22 @@ from typing import Any
 import uvicorn
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
+from local_engine.event_bus.installation import LOCAL_PATHS, EventBus
+from local_engine.services.change_signal import ChangeSignal, watch_client
 from local_engine.services.containers import LocalPeersOnly, Receive, Scope, Send
 from local_engine.services.dynamodb_responses import install_fast_serializer
 from local_engine.services.dynamodb_transactions import install_fast_transactions
 from local_engine.services.host_names import LocalNamesOnly, is_machine_name
 from local_engine.services.moto_activity import ACTIVITY_PATH, MotoActivity
 from local_engine.services.moto_models import forget_stream_records, install_item_size, install_untracked_models
+from local_engine.services.moto_streams import StreamLogs, install_stream_rules
+from local_engine.services.service_calls import READ_STREAM
+
+_JSON = [(b"content-type", b"application/json")]
 
 type WsgiApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+type Response = tuple[int, list[tuple[bytes, bytes]], bytes]
+_RECEIVE_MESSAGE = "AmazonSQS.ReceiveMessage"
 
 
 class MotoApplication:
@@ -36,11 +46,18 @@ class MotoApplication:
 
     def __init__(self) -> None:
         self._dynamodb: WsgiApplication = create_backend_app("dynamodb")
-        self._others: WsgiApplication = DomainDispatcherApplication(create_backend_app)
+        self._others: WsgiApplication = DomainDispatcherApplication(self._create_application)  # type: ignore[arg-type]
         self._activity = MotoActivity()
+        self._streams = StreamLogs()
+        self._record_added = ChangeSignal()
+        self._message_moved = ChangeSignal()
+        self._serving = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop
+        self._bus = EventBus(self._serving, self._notify_from_thread)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
+        self._loop = asyncio.get_running_loop()
         body = bytearray()
         more = True
         while more:
@@ -55,7 +72,10 @@ class MotoApplication:
         if scope["path"] == ACTIVITY_PATH and scope["method"] == "GET":
             content = self._activity.describe(scope["query_string"].decode("latin-1"))
             status = 200
-            headers = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
+            headers = _JSON
+        elif scope["path"] in LOCAL_PATHS:
+            status, content = await self._bus.answer(scope, bytes(body))
+            headers = _JSON
         elif target.startswith("DynamoDB"):
             # Runs in the event loop itself, so that these requests are served one at a time. Moto's dispatcher lists a
             # directory for each request and is needed only if the target is ambiguous.
@@ -63,11 +83,69 @@ class MotoApplication:
             started = time.monotonic()
             status, headers, content = _call_wsgi(self._dynamodb if current else self._others, environ)
             self._activity.record(target, bytes(body), status, content, time.monotonic() - started)
+            if self._streams.collect():
+                self._record_added.notify()
             forget_stream_records()
+        elif target == READ_STREAM:
+            status, headers, content = await self._read_stream(bytes(body), receive)
+        elif target == _RECEIVE_MESSAGE:
+            status, headers, content = await self._receive_messages(environ, bytes(body), receive)
         else:
-            status, headers, content = await asyncio.to_thread(_call_wsgi, self._others, environ)
+            status, headers, content = await asyncio.to_thread(self._call_other, environ)
+            # Other services than SQS send messages too.
+            self._message_moved.notify()
+        if headers is _JSON:
+            headers = [*_JSON, (b"content-length", str(len(content)).encode())]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": content})
+
+    def _notify_from_thread(self) -> None:
+        self._loop.call_soon_threadsafe(self._message_moved.notify)
+
+    def _call_other(self, environ: dict[str, Any]) -> Response:
+        with self._serving:
+            return _call_wsgi(self._others, environ)
+
+    async def _receive_messages(self, environ: dict[str, Any], body: bytes, receive: Receive) -> Response:
+        # Moto imports a service with its first call, so that others do not cost time at the start.
+        queues = importlib.import_module("local_engine.services.moto_queues")
+        queues.install_queue_order()
+        wait, body = queues.read_wait(body)
+        deadline = time.monotonic() + wait
+        async with watch_client(receive) as gone:
+            while True:
+                attempt = {**environ, "wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+                response = await asyncio.to_thread(self._call_other, attempt)
+                # A message that went to a dead-letter queue can be received there.
+                self._message_moved.notify()
+                while True:
+                    left = deadline - time.monotonic()
+                    if left <= 0 or b'"Messages"' in response[2] or response[0] != 200 or gone.done():
+                        return response
+                    pause = queues.seconds_until_receivable(body)
+                    if pause == 0:
+                        break
+                    await self._message_moved.wait(min(left, pause), gone)
+
+    async def _read_stream(self, body: bytes, receive: Receive) -> Response:
+        try:
+            request = json.loads(body)
+            deadline = time.monotonic() + float(request.get("WaitTimeSeconds", 0))
+            answer = self._streams.read(request)
+            async with watch_client(receive) as gone:
+                while answer.get("Records") == [] and not gone.done() and (left := deadline - time.monotonic()) > 0:
+                    await self._record_added.wait(left, gone)
+                    answer = self._streams.read(request)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            return 400, _JSON, json.dumps({"message": repr(error)}).encode()
+        content = json.dumps(answer).encode()
+        return 200, _JSON, content
+
+    def _create_application(self, service: Any) -> WsgiApplication:
+        # Moto imports a service with its first call.
+        self._bus.install(service)
+        application: WsgiApplication = create_backend_app(service)
+        return application
 
 
 def _wsgi_environ(scope: Scope, body: bytes) -> dict[str, Any]:
@@ -100,7 +178,7 @@ def _wsgi_environ(scope: Scope, body: bytes) -> dict[str, Any]:
     return environ
 
 
-def _call_wsgi(application: WsgiApplication, environ: dict[str, Any]) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+def _call_wsgi(application: WsgiApplication, environ: dict[str, Any]) -> Response:
     started: list[Any] = []
 
     def start_response(status: str, headers: list[tuple[str, str]], _: Any = None) -> None:
@@ -132,6 +210,7 @@ def main() -> None:
     install_fast_transactions()
     install_untracked_models()
     install_item_size()
+    install_stream_rules()
     networks = [ipaddress.ip_network(network) for network in sys.argv[1].split(",") if network]
     sockets = [socket.socket(fileno=int(descriptor)) for descriptor in sys.argv[2:]]
     application = LocalPeersOnly(LocalNamesOnly(MotoApplication(), is_machine_name), networks)

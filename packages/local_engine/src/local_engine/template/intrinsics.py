@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from local_engine.template.errors import Unresolved
+from local_engine.template.generated_secrets import generate_secret
 from local_engine.template.properties import Properties
 from local_engine.template.value_functions import VALUE_FUNCTIONS, write_text
 
@@ -48,6 +49,8 @@ _NAME_PROPERTIES = {
     "AWS::SNS::Topic": "TopicName",
     "AWS::SQS::Queue": "QueueName",
     "AWS::SSM::Parameter": "Name",
+    "AWS::Scheduler::Schedule": "Name",
+    "AWS::Scheduler::ScheduleGroup": "Name",
     "AWS::SecretsManager::Secret": "Name",
     "AWS::StepFunctions::StateMachine": "StateMachineName",
 }
@@ -67,6 +70,8 @@ _ARN_RESOURCES = {
     "AWS::S3::Bucket": "s3:::{name}",
     "AWS::SNS::Topic": "sns:{region}:{account}:{name}",
     "AWS::SQS::Queue": "sqs:{region}:{account}:{name}",
+    "AWS::SSM::Parameter": "ssm:{region}:{account}:parameter/{name}",
+    "AWS::Scheduler::ScheduleGroup": "scheduler:{region}:{account}:schedule-group/{name}",
     "AWS::StepFunctions::StateMachine": "states:{region}:{account}:stateMachine:{name}",
 }
 # Types whose Ref is an attribute, not the name.
@@ -75,13 +80,25 @@ _REFERENCED_ATTRIBUTES = {
     "AWS::Lambda::Alias": "AliasArn",
     "AWS::Lambda::Version": "FunctionArn",
     "AWS::SNS::Topic": "TopicArn",
+    "AWS::SQS::Queue": "QueueUrl",
+}
+# Suffix of the generated name if a property is true.
+_NAME_SUFFIXES = {"AWS::SNS::Topic": ("FifoTopic", ".fifo"), "AWS::SQS::Queue": ("FifoQueue", ".fifo")}
+# Attributes that are a resource's name in a frame.
+_NAMED_ATTRIBUTES = {
+    ("AWS::S3::Bucket", "DomainName"): "{name}.s3.amazonaws.com",
+    ("AWS::S3::Bucket", "DualStackDomainName"): "{name}.s3.dualstack.{region}.amazonaws.com",
+    ("AWS::S3::Bucket", "RegionalDomainName"): "{name}.s3.{region}.amazonaws.com",
+    ("AWS::S3::Bucket", "WebsiteURL"): "http://{name}.s3-website-{region}.amazonaws.com",
+    ("AWS::SQS::Queue", "QueueUrl"): "https://sqs.{region}.amazonaws.com/{account}/{name}",
 }
 _STACK_UUID = "00000000-0000-4000-8000-000000000000"
 _VARIABLE = re.compile(r"\$\{(!?)([^}]*)\}")
 _DYNAMIC_REFERENCE = re.compile(r"\{\{resolve:([^:}]+):([^}]*)\}\}")
 # The resources behind dynamic references, and the property with the value.
+_SECRET = "AWS::SecretsManager::Secret"  # noqa: S105 - a resource type
 _REFERENCED_STORES = {
-    "secretsmanager": ("AWS::SecretsManager::Secret", "SecretString"),
+    "secretsmanager": (_SECRET, "SecretString"),
     "ssm": ("AWS::SSM::Parameter", "Value"),
     "ssm-secure": ("AWS::SSM::Parameter", "Value"),
 }
@@ -221,6 +238,11 @@ class Evaluator:
                 else:
                     if result is not _NO_VALUE:
                         properties[name] = result
+        if (generator := properties.get("GenerateSecretString")) and resource["Type"] == _SECRET:
+            try:
+                properties.setdefault("SecretString", self._generate_secret(logical_id, generator))
+            except Unresolved as error:
+                unresolved["SecretString"] = str(error)
         name_property = _NAME_PROPERTIES.get(resource["Type"], "")
         if (self._place or resource["Type"] == "AWS::Lambda::Function") and name_property not in ("", *unresolved):
             properties.setdefault(name_property, self.resource_name(logical_id))
@@ -263,7 +285,12 @@ class Evaluator:
         # CloudFormation starts every generated name with the stack's. Here only functions do: policies and dashboards
         # find a stack's functions by that prefix.
         is_function = resource["Type"] == "AWS::Lambda::Function"
-        return "-".join((*([STACK_NAME] if is_function else []), *self._place, logical_id))
+        name = "-".join((*([STACK_NAME] if is_function else []), *self._place, logical_id))
+        if resource["Type"] == "AWS::S3::Bucket":
+            return name.lower()
+        switch, suffix = _NAME_SUFFIXES.get(resource["Type"], ("", ""))
+        is_suffixed = switch and write_text(self.evaluate((resource.get("Properties") or {}).get(switch))) == "true"
+        return name + suffix if is_suffixed else name
 
     def reference(self, logical_id: str) -> Any:
         """Return what `Ref` gives for a resource."""
@@ -347,14 +374,22 @@ class Evaluator:
         for logical_id, resource in self._resources.items():
             if resource["Type"] != kind or name not in (self.resource_name(logical_id), self.reference(logical_id)):
                 continue
-            value = (resource.get("Properties") or {}).get(attribute)
+            properties = resource.get("Properties") or {}
+            with self._entering(f"the value of {logical_id}"):
+                value = self.evaluate(properties.get(attribute))
+                if value is None and kind == _SECRET and (generator := properties.get("GenerateSecretString")):
+                    value = self._generate_secret(logical_id, self.evaluate(generator))
             if value is None:
                 break
-            with self._entering(f"the value of {logical_id}"):
-                value = self.evaluate(value)
             key = rest[len(name) :].split(":")[2:3] if found else []
             return write_text(self._find_key(text, value, key[0]) if key and key[0] else value)
         raise Unresolved(f"{text} refers to a value that is not in the template.")
+
+    def _generate_secret(self, logical_id: str, settings: Any) -> str:
+        try:
+            return generate_secret(self.resource_name(logical_id), settings)
+        except (TypeError, ValueError, LookupError, AttributeError) as error:
+            raise Unresolved(f"GenerateSecretString cannot be {_shorten(settings)}.") from error
 
     def _find_key(self, text: str, value: Any, key: str) -> Any:
         try:
@@ -402,7 +437,25 @@ class Evaluator:
                 return self._qualified_arn(resource, ONLY_VERSION)
             case "AWS::Lambda::Version", "Version":
                 return ONLY_VERSION
+        return self._find_named_attribute(logical_id, attribute)
+
+    def _find_named_attribute(self, logical_id: str, attribute: str) -> Any:
+        """Return an attribute that is made of the resource's name."""
+        resource = self._resources[logical_id]
         name = self.resource_name(logical_id)
+        properties = resource.get("Properties") or {}
+        match resource["Type"], attribute:
+            case "AWS::Events::Rule", "Arn" if bus := self._short_name(properties.get("EventBusName")):
+                name = name if bus == "default" else f"{bus}/{name}"
+            case "AWS::Scheduler::Schedule", "Arn":
+                group = self.evaluate(properties.get("GroupName")) or "default"
+                return f"arn:aws:scheduler:{REGION}:{ACCOUNT_ID}:schedule/{group}/{name}"
+            case "AWS::SSM::Parameter", "Type" | "Value":
+                return self.evaluate(properties.get(attribute))
+            case "AWS::SSM::Parameter", "Arn":
+                name = name.removeprefix("/")
+        if frame := _NAMED_ATTRIBUTES.get((resource["Type"], attribute)):
+            return frame.format(region=REGION, account=ACCOUNT_ID, name=name)
         if attribute in ("Arn", "TopicArn") and resource["Type"] in _ARN_RESOURCES:
             return resource_arn(resource["Type"], name)
         if attribute == "StreamArn":
@@ -418,6 +471,10 @@ class Evaluator:
             case "AWS::Cognito::UserPoolClient", "ClientId":
                 return name
         return f"{logical_id}.{attribute}"
+
+    def _short_name(self, value: Any) -> str:
+        # An event bus may also be named by its ARN.
+        return str(self.evaluate(value) or "").rpartition("/")[2]
 
     def _qualified_arn(self, resource: Mapping[str, Any], qualifier: str) -> str:
         # A function may also be named by its ARN.

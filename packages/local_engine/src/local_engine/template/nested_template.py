@@ -4,6 +4,7 @@ A nested application takes values of its parent as parameters, and the parent re
 a value when the other asks for it. CloudFormation does the same with whole resources, and rejects the same circles.
 """
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -106,11 +107,11 @@ class NestedTemplate:
     def _read_resource(self, logical_id: str) -> Resource:
         resource = self._template["Resources"][logical_id]
         properties = self._evaluator.evaluate_resource(logical_id)
-        try:
+        name = reference = None
+        with contextlib.suppress(Unresolved):
+            name = self._evaluator.resource_name(logical_id)
             reference = self._evaluator.reference(logical_id)
-        except Unresolved:
-            reference = None
-        return Resource(resource["Type"], properties, reference, resource.get("Metadata") or {})
+        return Resource(resource["Type"], properties, reference, resource.get("Metadata") or {}, name)
 
     def _full_id(self, logical_id: str) -> str:
         return "/".join((*self._place, logical_id))

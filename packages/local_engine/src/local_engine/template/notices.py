@@ -12,9 +12,17 @@ SERVED_TYPES = {
     "AWS::DynamoDB::Table",
     "AWS::Events::EventBus",
     "AWS::Events::Rule",
+    "AWS::Lambda::EventSourceMapping",
     "AWS::Lambda::Function",
     "AWS::Lambda::LayerVersion",
+    "AWS::S3::Bucket",
+    "AWS::SNS::Subscription",
+    "AWS::SNS::Topic",
     "AWS::SQS::Queue",
+    "AWS::SSM::Parameter",
+    "AWS::Scheduler::Schedule",
+    "AWS::Scheduler::ScheduleGroup",
+    "AWS::SecretsManager::Secret",
 }
 """Types that a room serves. Each room reports its own faults."""
 
@@ -58,21 +66,27 @@ _SUPPORTING = (
     "AWS::WAFv2::",
     "AWS::XRay::",
 )
+_ALEXA = "alexa-appkit.amazon.com"
 _REASONS = {
-    "AWS::Lambda::EventSourceMapping": "it is a trigger, and only HTTP APIs and Invoke start functions here.",
+    "AWS::Events::Archive": "it is an archive, and the local engine keeps no events.",
+    "AWS::IoT::TopicRule": "it is a rule of IoT messages, which do not exist here.",
+    "AWS::Logs::SubscriptionFilter": "it is a trigger of log lines, which start no functions here.",
     "AWS::Lambda::Url": "it is a function URL.",
-    "AWS::Scheduler::Schedule": "it is a schedule.",
     "AWS::StepFunctions::StateMachine": "it is a state machine.",
 }
 
 
 def is_supporting(resource_type: str) -> bool:
     """Return whether resources of a type have no part of their own on one machine."""
-    return resource_type not in SERVED_TYPES and resource_type.startswith(_SUPPORTING)
+    return resource_type not in (*SERVED_TYPES, *_REASONS) and resource_type.startswith(_SUPPORTING)
 
 
 def describe_unserved(resource: Resource) -> str:
     """Return a sentence if the local engine does not run a resource, or an empty string."""
+    if resource.type == "AWS::Lambda::Permission" and resource.find("Principal") == _ALEXA:
+        return "it lets an Alexa skill start a function, and no skill does so here."
+    if resource.type == "AWS::Cognito::UserPool" and resource.find("LambdaConfig"):
+        return "the triggers of a user pool do not run here."
     if resource.type in SERVED_TYPES or is_supporting(resource.type):
         return ""
     return _REASONS.get(resource.type, f"the local engine has no {resource.type}.")

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from local_engine.template.errors import TemplateError
+from local_engine.template.errors import TemplateError, Unresolved
 from local_engine.template.intrinsics import ACCOUNT_ID, REGION
 from local_engine.template.properties import Properties
 
@@ -34,6 +34,29 @@ class Resource:
     """What `Ref` gives."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """As written; not evaluated."""
+    name: str | None = None
+    """Its physical name. None if that cannot be evaluated."""
+
+    def require_name(self) -> str:
+        """Return the physical name.
+
+        Raises:
+            TemplateError: it cannot be evaluated.
+        """
+        if self.name is None:
+            raise TemplateError("its name cannot be evaluated.")
+        return self.name
+
+    def pick(self, *names: str) -> dict[str, Any]:
+        """Return those of some properties that the resource has."""
+        return {name: self.properties[name] for name in names if name in self.properties}
+
+    def find(self, name: str) -> Any:
+        """Return a property, or None if it is missing or cannot be evaluated."""
+        try:
+            return self.properties.get(name)
+        except Unresolved:
+            return None
 
     def check_complete(self) -> None:
         """Check that every property is evaluated.

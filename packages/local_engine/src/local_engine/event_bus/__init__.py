@@ -1,0 +1,1 @@
+"""EventBridge rules, schedules, and notifications of topics and buckets, inside the process that runs moto."""

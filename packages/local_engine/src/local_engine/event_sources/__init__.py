@@ -1,0 +1,1 @@
+"""Event source mappings: functions that read queues and streams."""

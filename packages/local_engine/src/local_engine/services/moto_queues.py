@@ -1,0 +1,111 @@
+"""Receiving of SQS messages in moto: in order, and without a thread per waiting request.
+
+Moto gives the messages of a FIFO queue out of order if a batch with several messages of one group becomes visible
+again, and it loses a message that is sent while another one is deleted. A long poll occupies a thread, of which there
+are few. So moto's requests are served one at a time here, receive what there is, and wait outside.
+
+Sources: "FIFO queue delivery logic", "Using dead-letter queues in Amazon SQS" (SQS Developer Guide).
+"""
+
+import copy
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from moto.core.utils import unix_time_millis
+from moto.sqs.models import Message, Queue, SQSBackend, _filter_message_attributes, sqs_backends
+
+from local_engine.template.intrinsics import ACCOUNT_ID, REGION
+
+_LONGEST_WAIT = 20
+_MILLISECONDS = 1000
+
+
+def install_queue_order() -> None:
+    """Replace the method that receives messages. The process must serve one request to SQS at a time."""
+    SQSBackend.receive_message = receive_messages  # type: ignore[assignment,method-assign]
+
+
+def read_wait(body: bytes) -> tuple[float, bytes]:
+    """Return the seconds that a ReceiveMessage request waits, and its body without them.
+
+    A malformed request does not wait, because SQS rejects it.
+    """
+    try:
+        request = json.loads(body)
+        queue = _find_queue(request)
+        wait = request.get("WaitTimeSeconds")
+        seconds = int(queue.receive_message_wait_time_seconds if wait is None else wait)  # type: ignore[attr-defined]
+    except (ValueError, TypeError, AttributeError, KeyError):
+        return 0, body
+    if not 0 < seconds <= _LONGEST_WAIT:
+        return 0, body
+    return seconds, json.dumps({**request, "WaitTimeSeconds": 0}).encode()
+
+
+def seconds_until_receivable(body: bytes) -> float:
+    """Return when a ReceiveMessage request can get a message at the earliest, if none is sent before."""
+    try:
+        queue = _find_queue(json.loads(body))
+    except KeyError:
+        # Deleted meanwhile: the next attempt is rejected.
+        return 0
+    if next(_receivable(queue), None) is not None:
+        return 0
+    now = unix_time_millis()
+    times = (time for entry in list(queue._messages) for time in (entry.visible_at, entry.delayed_until))  # noqa: SLF001
+    earliest = min((time for time in times if time >= now), default=now + _LONGEST_WAIT * _MILLISECONDS)
+    return (earliest - now + 1) / _MILLISECONDS
+
+
+def receive_messages(  # noqa: PLR0917 - moto's own parameters
+    backend: SQSBackend,
+    queue_name: str,
+    count: int,
+    wait_seconds_timeout: int,  # noqa: ARG001 - the server waits
+    visibility_timeout: int,
+    message_attribute_names: list[str] | None = None,
+) -> list[Message]:
+    """Replace the backend's own method."""
+    queue = backend.get_queue(queue_name)
+    received: list[Message] = []
+    for message in _receivable(queue):
+        if _is_exhausted(queue, message):
+            queue._messages.remove(message)  # noqa: SLF001
+            queue.dead_letter_queue._messages.append(message)  # type: ignore[union-attr]  # noqa: SLF001
+        elif not backend.is_message_valid_based_on_retention_period(queue_name, message):
+            queue._messages.remove(message)  # noqa: SLF001
+        else:
+            message.mark_received(visibility_timeout=visibility_timeout)
+            shown = copy.deepcopy(message)
+            _filter_message_attributes(shown, message_attribute_names or [])
+            received.append(shown)
+            if len(received) == count:
+                break
+    return received
+
+
+def _receivable(queue: Queue) -> Iterator[Message]:
+    """Yield the messages that a consumer may get, in order."""
+    now = unix_time_millis()
+    messages = list(queue._messages)  # noqa: SLF001
+    # A message that is being processed, or delayed, holds up its whole group.
+    blocked = {message.group_id for message in messages if message.group_id and _is_away(message, now)}
+    for message in messages:
+        if not _is_away(message, now) and not (queue.fifo_queue and message.group_id in blocked):
+            yield message
+
+
+def _is_away(message: Message, now: float) -> bool:
+    return now <= message.visible_at or now < message.delayed_until
+
+
+def _is_exhausted(queue: Queue, message: Message) -> bool:
+    policy: dict[str, int] | None = queue.redrive_policy
+    has_target = policy is not None and queue.dead_letter_queue is not None
+    return has_target and message.approximate_receive_count >= policy["maxReceiveCount"]  # type: ignore[index]
+
+
+def _find_queue(request: dict[str, Any]) -> Queue:
+    name = str(request["QueueUrl"]).rstrip("/").rpartition("/")[2]
+    return sqs_backends[ACCOUNT_ID][REGION].queues[name]

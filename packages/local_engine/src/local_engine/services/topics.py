@@ -1,0 +1,43 @@
+"""SNS topics of a template, with their subscriptions."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from local_engine.services.services_client import ServicesClient
+from local_engine.template.errors import TemplateError
+from local_engine.template.intrinsics import resource_arn
+from local_engine.template.stack import Resource
+
+_TOPIC = ("ContentBasedDeduplication", "DisplayName", "FifoTopic")
+_SUBSCRIPTION = ("FilterPolicy", "FilterPolicyScope", "RawMessageDelivery", "RedrivePolicy")
+_PROTOCOLS = ("lambda", "sqs")
+
+
+def create_topic(client: ServicesClient, name: str, resource: Resource) -> None:
+    """Create a topic, without its subscriptions."""
+    client.call("sns", "CreateTopic", {"Name": name, "Attributes": _describe(resource.pick(*_TOPIC))})
+
+
+def create_own_subscriptions(client: ServicesClient, name: str, resource: Resource) -> None:
+    """Create the subscriptions in a topic's own properties."""
+    for entry in resource.properties.get("Subscription") or ():
+        _subscribe(client, resource_arn("AWS::SNS::Topic", name), entry)
+
+
+def create_subscription(client: ServicesClient, name: str, resource: Resource) -> None:  # noqa: ARG001
+    """Create a subscription."""
+    _subscribe(client, resource.properties["TopicArn"], resource.properties)
+
+
+def _subscribe(client: ServicesClient, topic: str, properties: Mapping[str, Any]) -> None:
+    protocol = properties["Protocol"]
+    if protocol not in _PROTOCOLS:
+        raise TemplateError(f"its Protocol is {protocol}, and only functions and queues can subscribe here.")
+    attributes = _describe({key: properties[key] for key in _SUBSCRIPTION if key in properties})
+    request = {"TopicArn": topic, "Protocol": protocol, "Endpoint": properties["Endpoint"], "Attributes": attributes}
+    client.call("sns", "Subscribe", request)
+
+
+def _describe(properties: Mapping[str, Any]) -> dict[str, str]:
+    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in properties.items()}
