@@ -226,3 +226,13 @@ def test_folder_that_is_gone_is_500_until_it_is_back(echo_copy: Path) -> None:
         assert client.get("/").status_code == 500
         folder.with_name("moved").rename(folder)
         assert client.get("/").status_code == 200
+
+
+def test_requests_that_wait_for_a_failed_start_get_their_own() -> None:
+    with (
+        EngineProcess(STACKS / "misbehaving" / "template.yaml", "--processes", "1") as engine,
+        engine.client() as client,
+        ThreadPoolExecutor(3) as pool,
+    ):
+        answers = list(pool.map(lambda _: client.get("/broken").status_code, range(3)))
+    assert answers == [500, 500, 500]

@@ -220,7 +220,12 @@ class FunctionPool:
 
     async def _start(self, process: "_Process") -> None:
         try:
-            await process.start()
+            try:
+                await process.start()
+            finally:
+                # Whoever is woken by the outcome counts the starts at once.
+                if (task := asyncio.current_task()) is not None:
+                    self._starting.discard(task)
         except (FunctionError, BuildError, OSError, ValueError) as error:
             self._discard(process)
             # The system refuses to start a process if, for example, the function's folder is gone.

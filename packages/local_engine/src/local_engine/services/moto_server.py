@@ -137,7 +137,7 @@ class MotoApplication:
                     await self._record_added.wait(left, gone)
                     answer = self._streams.read(request)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            return 400, [], json.dumps({"message": repr(error)}).encode()
+            return 400, _JSON, json.dumps({"message": repr(error)}).encode()
         content = json.dumps(answer).encode()
         return 200, _JSON, content
 
