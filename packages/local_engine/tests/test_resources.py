@@ -1,6 +1,7 @@
 """Resources of a template exist under the names that Ref, GetAtt and dynamic references give to functions."""
 
 import json
+from pathlib import Path
 
 from conftest import STACKS, aws_client, copy_stack
 
@@ -18,6 +19,7 @@ def test_function_finds_its_resources() -> None:
         "SETTINGS": "/shop/settings",
         "SETTINGS_VALUE": "blue",
         "RESOLVED": "blue",
+        "PASSWORD": f"arn:aws:secretsmanager:us-east-1:{ACCOUNT}:secret:Password",
         "STORE": "store",
         "STORE_ARN": "arn:aws:s3:::store",
         "STORE_DOMAIN": "store.s3.us-east-1.amazonaws.com",
@@ -36,7 +38,7 @@ def test_function_finds_its_resources() -> None:
     assert answer["topics"] == [variables["TOPIC_ARN"]]
 
 
-def test_edits_of_rules_take_effect(tmp_path) -> None:
+def test_edits_of_rules_take_effect(tmp_path: Path) -> None:
     template = copy_stack("buses", tmp_path)
     records = tmp_path / "records"
     records.touch()

@@ -242,3 +242,30 @@ Resources:
     stack = load_template(write_template(tmp_path, text), {})
     assert list(stack.resources) == ["Thinga1X", "Thinga1Y", "Thingb2X", "Thingb2Y"]
     assert stack.resources["Thingb2Y"].properties == {"Name": "b-2/us-east-1", "tY": "t"}
+
+
+def test_triggers_that_start_nothing_here_get_a_line(tmp_path: Path) -> None:
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "app.py").write_text(APP)
+    template = tmp_path / "template.yaml"
+    template.write_text("""
+Transform: AWS::Serverless-2016-10-31
+Resources:
+  Woken:
+    Type: AWS::Serverless::Function
+    Properties:
+      CodeUri: code
+      Handler: app.handler
+      Runtime: python3.13
+      Events:
+        Thing: {Type: IoTRule, Properties: {Sql: "SELECT * FROM 'a'"}}
+        Lines: {Type: CloudWatchLogs, Properties: {LogGroupName: /a, FilterPattern: x}}
+        Skill: {Type: AlexaSkill}
+        SignUp: {Type: Cognito, Properties: {UserPool: !Ref Users, Trigger: PreSignUp}}
+  Users: {Type: AWS::Cognito::UserPool}
+  Kept:
+    Type: AWS::Events::Archive
+    Properties: {SourceArn: 'arn:aws:events:us-east-1:123456789012:event-bus/default'}
+""")
+    refused = {notice.partition(" ")[0] for notice in load_template(template, {}).notices}
+    assert refused == {"WokenThing", "WokenLines", "WokenSkillPermission", "Users", "Kept"}

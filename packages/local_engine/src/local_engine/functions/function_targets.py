@@ -1,6 +1,7 @@
 """Functions as targets of rules, schedules, topics and buckets: their events come from the AWS services' process."""
 
 import asyncio
+import contextlib
 import http.client
 import json
 import socket
@@ -54,8 +55,11 @@ class FunctionTargets:
     async def close(self) -> None:
         """End at once."""
         self._closed.set()
-        if self._connection is not None and self._connection.sock is not None:
-            self._connection.sock.shutdown(socket.SHUT_RDWR)
+        connection = self._connection.sock if self._connection is not None else None
+        if connection is not None:
+            # The services may have ended, or the thread may be between two questions.
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
         for burial in self._burials:
             burial.cancel()
         await asyncio.gather(*self._burials, return_exceptions=True)
@@ -70,7 +74,8 @@ class FunctionTargets:
                 self._closed.wait(_PAUSE)
                 continue
             for entry in entries:
-                if not self._closed.is_set():
+                # At its end, the engine drops what waits, and its loop is closed.
+                with contextlib.suppress(RuntimeError):
                     loop.call_soon_threadsafe(self._take, entry)
                 seen = int(entry["number"])
 
@@ -88,6 +93,8 @@ class FunctionTargets:
             connection.close()
 
     def _take(self, entry: Mapping[str, Any]) -> None:
+        if self._closed.is_set():
+            return
         source = entry["source"]
         if "fault" in entry:
             self._observer.fault_found(source, entry["fault"])

@@ -1,4 +1,4 @@
-"""AWS services in a separate process: DynamoDB, SQS, EventBridge and Secrets Manager."""
+"""AWS services in a separate process: DynamoDB, SQS, SNS, S3, EventBridge, Secrets Manager and others of moto."""
 
 from local_engine.services.aws_services import SERVICES_PORT, Services, keep_secret, start_services
 from local_engine.services.services_client import ServicesError

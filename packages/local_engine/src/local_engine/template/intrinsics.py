@@ -81,6 +81,7 @@ _REFERENCED_ATTRIBUTES = {
     "AWS::Lambda::Version": "FunctionArn",
     "AWS::SNS::Topic": "TopicArn",
     "AWS::SQS::Queue": "QueueUrl",
+    "AWS::SecretsManager::Secret": "Id",
 }
 # Suffix of the generated name if a property is true.
 _NAME_SUFFIXES = {"AWS::SNS::Topic": ("FifoTopic", ".fifo"), "AWS::SQS::Queue": ("FifoQueue", ".fifo")}
@@ -90,6 +91,8 @@ _NAMED_ATTRIBUTES = {
     ("AWS::S3::Bucket", "DualStackDomainName"): "{name}.s3.dualstack.{region}.amazonaws.com",
     ("AWS::S3::Bucket", "RegionalDomainName"): "{name}.s3.{region}.amazonaws.com",
     ("AWS::S3::Bucket", "WebsiteURL"): "http://{name}.s3-website-{region}.amazonaws.com",
+    # Without the random end, which Secrets Manager accepts as well.
+    ("AWS::SecretsManager::Secret", "Id"): "arn:aws:secretsmanager:{region}:{account}:secret:{name}",
     ("AWS::SQS::Queue", "QueueUrl"): "https://sqs.{region}.amazonaws.com/{account}/{name}",
 }
 _STACK_UUID = "00000000-0000-4000-8000-000000000000"
