@@ -247,6 +247,9 @@ def _create_table(client: "_Client", name: str, properties: Mapping[str, Any]) -
     request = {"TableName": name, **_pick(properties, _TABLE_PROPERTIES)}
     if stream := properties.get("StreamSpecification"):
         request["StreamSpecification"] = {"StreamEnabled": True, **stream}
+    if indexes := properties.get("VectorIndexes"):
+        # CloudFormation takes numbers as text too, as a parameter gives them.
+        request["VectorIndexes"] = [{**index, "Dimensions": int(index["Dimensions"])} for index in indexes]
     client.call("dynamodb", "CreateTable", request)
     if expiry := properties.get("TimeToLiveSpecification"):
         client.call("dynamodb", "UpdateTimeToLive", {"TableName": name, "TimeToLiveSpecification": expiry})

@@ -27,6 +27,7 @@ from local_engine.services.dynamodb_transactions import install_fast_transaction
 from local_engine.services.host_names import LocalNamesOnly, is_machine_name
 from local_engine.services.moto_activity import ACTIVITY_PATH, MotoActivity
 from local_engine.services.moto_models import forget_stream_records, install_untracked_models
+from local_engine.services.vector_tables import install_vector_indexes
 
 type WsgiApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -131,6 +132,7 @@ def main() -> None:
     install_fast_serializer()
     install_fast_transactions()
     install_untracked_models()
+    install_vector_indexes()
     networks = [ipaddress.ip_network(network) for network in sys.argv[1].split(",") if network]
     sockets = [socket.socket(fileno=int(descriptor)) for descriptor in sys.argv[2:]]
     application = LocalPeersOnly(LocalNamesOnly(MotoApplication(), is_machine_name), networks)
