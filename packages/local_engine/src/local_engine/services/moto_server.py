@@ -27,7 +27,7 @@ from local_engine.services.dynamodb_transactions import install_fast_transaction
 from local_engine.services.host_names import LocalNamesOnly, is_machine_name
 from local_engine.services.moto_activity import ACTIVITY_PATH, MotoActivity
 from local_engine.services.moto_models import forget_stream_records, install_untracked_models
-from local_engine.services.vector_tables import install_vector_indexes
+from local_engine.services.vector_tables import install_vector_indexes, refresh_vector_indexes
 
 type WsgiApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -65,6 +65,7 @@ class MotoApplication:
             status, headers, content = _call_wsgi(self._dynamodb if current else self._others, environ)
             self._activity.record(target, bytes(body), status, content, time.monotonic() - started)
             forget_stream_records()
+            refresh_vector_indexes()
         else:
             status, headers, content = await asyncio.to_thread(_call_wsgi, self._others, environ)
         await send({"type": "http.response.start", "status": status, "headers": headers})

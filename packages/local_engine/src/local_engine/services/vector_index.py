@@ -1,7 +1,7 @@
 """Vector indexes over the items of a table, with exact search.
 
-The vectors stay decoded, by table and HASH value. A write only marks its item, and the next search reads the marked
-items again. So an update in place, a deletion and a rolled back transaction all leave the index right.
+The vectors stay decoded, by table and HASH value. A write only marks its item, and the marked items are read at the end
+of the request. So an update in place, a deletion and a rolled back transaction all leave the index right.
 """
 
 import heapq
@@ -159,9 +159,8 @@ def decode_vector(value: DynamoType | None, dimensions: int) -> Vector | None:
     """Return a list of numbers at 32-bit precision, or None if it is no vector of these dimensions."""
     if value is None or not value.is_list() or len(value.value) != dimensions:
         return None
-    if not all(element.is_number() for element in value.value):
-        return None
-    return read_floats([element.value for element in value.value])
+    numbers = [element.value for element in value.value if element.type == "N"]
+    return read_floats(numbers) if len(numbers) == dimensions else None
 
 
 def read_floats(numbers: Sequence[str]) -> Vector | None:

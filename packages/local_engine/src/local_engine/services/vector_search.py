@@ -44,7 +44,7 @@ def search_vectors(request: Mapping[str, Any], table: Table, vectors: TableVecto
             f"The value must be between 1 and {LARGEST_TOP_K} inclusive"
         )
     index = vectors.indexes.get(request["IndexName"]) if vectors else None
-    if index is None or vectors is None:
+    if index is None:
         raise MockValidationException(f"The table does not have the specified index: {request['IndexName']}")
     definition = index.definition
     names: Mapping[str, str] = request.get("ExpressionAttributeNames") or {}
@@ -57,7 +57,6 @@ def search_vectors(request: Mapping[str, Any], table: Table, vectors: TableVecto
     validate_attributes_used(dict(names), [*condition.names_used, *projection.expr_attr_names_found], "Names", False)
     validate_attributes_used(dict(values), condition.values_used, "Values", False)
 
-    vectors.refresh()
     filters = {name: comparable(value) for name, value in condition.terms.items()}
     partition: Hashable = filters.pop(definition.hash_attribute) if definition.hash_attribute else None
     found, compared = index.search(vector, top, partition, filters)

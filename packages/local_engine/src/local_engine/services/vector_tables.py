@@ -4,7 +4,7 @@ from typing import Any
 
 from moto.core.responses import ActionResult
 from moto.dynamodb.exceptions import ERROR_TYPE_PREFIX, DynamodbException, ResourceNotFoundException
-from moto.dynamodb.models import DynamoDBBackend
+from moto.dynamodb.models import DynamoDBBackend, dynamodb_backends
 from moto.dynamodb.models.dynamo_type import DynamoType, Item
 from moto.dynamodb.models.table import Table
 from moto.dynamodb.responses import DynamoHandler, DynamoResult
@@ -13,6 +13,7 @@ from local_engine.services.dynamodb_transactions import remember_item
 from local_engine.services.vector_definitions import VectorDefinition, check_definitions
 from local_engine.services.vector_index import TableVectors
 from local_engine.services.vector_search import check_request, search_vectors
+from local_engine.template.intrinsics import ACCOUNT_ID, REGION
 
 _create_table = DynamoHandler.create_table
 _update_table = DynamoHandler.update_table
@@ -33,6 +34,13 @@ def install_vector_indexes() -> None:
         for function in functions:
             setattr(owner, function.__name__, function)
     DynamoHandler.search_vectors = _answer_search  # type: ignore[attr-defined]
+
+
+def refresh_vector_indexes() -> None:
+    """Read what the last request has written. Call it between two requests."""
+    for table in dynamodb_backends[ACCOUNT_ID][REGION].tables.values():
+        if vectors := _find_vectors(table):
+            vectors.refresh()
 
 
 def create_table(handler: DynamoHandler) -> ActionResult:
@@ -119,7 +127,6 @@ def describe(table: Table, base_key: str = "TableDescription") -> dict[str, Any]
     described = _describe(table, base_key)
     vectors = _find_vectors(table)
     if vectors and vectors.indexes:
-        vectors.refresh()
         described[base_key]["VectorIndexes"] = [
             {
                 **index.definition.describe(),
