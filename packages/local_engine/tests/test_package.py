@@ -27,7 +27,8 @@ ROOMS = {
     "child_environment": {"template"},
     "template": {"state"},
     "observer": {"template"},
-    "services": {"template", "child_environment"},
+    "bedrock": set(),
+    "services": {"template", "child_environment", "bedrock"},
     "building": {"template", "state"},
     "functions": {"template", "observer", "services", "building", "child_environment"},
     "gateway": {"template", "observer", "services", "functions"},
@@ -64,7 +65,18 @@ def test_imports_between_rooms_run_one_way() -> None:
 
 
 def test_the_core_runs_without_cloudwatch() -> None:
-    core = ("engine", "console", "observer", "template", "gateway", "functions", "services", "issuer", "page")
+    core = (
+        "engine",
+        "console",
+        "observer",
+        "template",
+        "gateway",
+        "functions",
+        "services",
+        "bedrock",
+        "issuer",
+        "page",
+    )
     modules = [
         ".".join(("local_engine", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")
         for room, path in list_modules()

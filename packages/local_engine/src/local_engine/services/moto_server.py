@@ -1,4 +1,4 @@
-"""The process that runs moto: `python -m local_engine.services.moto_server NETWORKS DESCRIPTOR…`.
+"""The process that runs moto: `python -m local_engine.services.moto_server NETWORKS MODEL DESCRIPTOR…`.
 
 `local_engine.services.aws_services` starts it with listening sockets and a pipe as standard input. Moto's own server is
 Flask's development server: a thread, a connection and a log line per request, and no lock. Moto's DynamoDB is not
@@ -16,11 +16,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import uvicorn
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
+from local_engine.bedrock.bedrock_runtime import BedrockRuntime
+from local_engine.bedrock.local_model import load_model
 from local_engine.services.containers import LocalPeersOnly, Receive, Scope, Send
 from local_engine.services.dynamodb_responses import install_fast_serializer
 from local_engine.services.dynamodb_transactions import install_fast_transactions
@@ -33,15 +36,24 @@ type WsgiApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[b
 
 
 class MotoApplication:
-    """Moto's WSGI applications as one ASGI application."""
+    """Moto's WSGI applications and Bedrock's runtime as one ASGI application."""
 
-    def __init__(self) -> None:
+    def __init__(self, model: str) -> None:
+        """Create the application.
+
+        Args:
+            model: the name of Bedrock's local model.
+        """
         self._dynamodb: WsgiApplication = create_backend_app("dynamodb")
         self._others: WsgiApplication = DomainDispatcherApplication(create_backend_app)
         self._activity = MotoActivity()
+        self._bedrock = BedrockRuntime(partial(load_model, model))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
+        if self._bedrock.serves(scope):
+            await self._bedrock(scope, receive, send)
+            return
         body = bytearray()
         more = True
         while more:
@@ -135,8 +147,8 @@ def main() -> None:
     install_untracked_models()
     install_vector_indexes()
     networks = [ipaddress.ip_network(network) for network in sys.argv[1].split(",") if network]
-    sockets = [socket.socket(fileno=int(descriptor)) for descriptor in sys.argv[2:]]
-    application = LocalPeersOnly(LocalNamesOnly(MotoApplication(), is_machine_name), networks)
+    sockets = [socket.socket(fileno=int(descriptor)) for descriptor in sys.argv[3:]]
+    application = LocalPeersOnly(LocalNamesOnly(MotoApplication(sys.argv[2]), is_machine_name), networks)
     configuration = uvicorn.Config(
         application,
         lifespan="off",
