@@ -1,5 +1,17 @@
-"""The running API, as the tests of its contract have it."""
+"""The running API, as `make run` serves it."""
 
-from tests.api.conftest import server
+from collections.abc import Iterator
 
-__all__ = ["server"]
+import pytest
+
+from local_engine.issuer import AUDIENCE, issuer_url
+from local_engine.testing import EngineProcess, free_port
+from tests.support.stack import ROOT
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[EngineProcess]:
+    port = free_port()
+    parameters = ["--parameters", f"Issuer={issuer_url(port)}", f"Audience={AUDIENCE}"]
+    with EngineProcess(ROOT / "template.yaml", *parameters, port=port) as engine:
+        yield engine

@@ -69,7 +69,7 @@ Resources:
     Properties:
       CodeUri: code.zip
       Events: {Get: {Type: HttpApi, Properties: {ApiId: !Ref Api, Path: /packed, Method: get}}}
-  Raw: {Type: AWS::Lambda::Function, Properties: {Code: ., Handler: code/app.handler, Runtime: python3.13, Role: role}}
+  Raw: {Type: AWS::Lambda::Function, Properties: {Code: ., Handler: raw/app.handler, Runtime: python3.13, Role: role}}
   Kit: {Type: AWS::Serverless::Application, Properties: {Location: {ApplicationId: 'arn:aws:serverlessrepo:us-east-1:1:applications/kit', SemanticVersion: 1.0.0}}}
   Thing: {Properties: {A: b}}
   Key: {Type: AWS::SSM::Parameter, Properties: {Name: /key, Type: String, Value: value}}
@@ -87,8 +87,9 @@ Resources:
 
 
 def write_template(folder: Path, text: str = TEMPLATE) -> Path:
-    (folder / "code").mkdir()
-    (folder / "code" / "app.py").write_text(APP)
+    for name in ("code", "raw"):
+        (folder / name).mkdir()
+        (folder / name / "app.py").write_text(APP)
     with zipfile.ZipFile(folder / "code.zip", "w") as archive:
         archive.writestr("app.py", APP)
     path = folder / "template.yaml"
