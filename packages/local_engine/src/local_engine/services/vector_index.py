@@ -66,7 +66,7 @@ class VectorIndex:
         vector = decode_vector(item.attrs.get(definition.attribute), definition.dimensions)
         hash_value = item.attrs.get(definition.hash_attribute) if definition.hash_attribute else None
         # "Troubleshooting vector indexes": an item without the HASH attribute is not in the index.
-        if vector is None:
+        if vector is None or (definition.hash_attribute and hash_value is None):
             return
         partition = comparable(hash_value) if hash_value is not None else None
         filters = {name: comparable(item.attrs[name]) for name in definition.filters if name in item.attrs}
