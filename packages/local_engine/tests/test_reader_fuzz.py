@@ -8,12 +8,12 @@ from typing import Any
 
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from local_engine.page.api_page import describe_api
 
 from local_engine.cloudwatch.monitoring import Monitoring
 from local_engine.functions.event_queue import check_event_invoke_settings
 from local_engine.gateway.http_api import Gateway
 from local_engine.observer import Observer
+from local_engine.page.api_document import describe_api
 from local_engine.template import TemplateError, load_template
 
 ISSUER = "https://issuer.example.com"
