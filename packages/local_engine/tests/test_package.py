@@ -28,7 +28,8 @@ ROOMS = {
     "template": {"state"},
     "observer": {"template"},
     "event_bus": {"template"},
-    "services": {"template", "child_environment", "event_bus"},
+    "bedrock": set(),
+    "services": {"template", "child_environment", "event_bus", "bedrock"},
     "building": {"template", "state"},
     "functions": {"template", "observer", "services", "building", "child_environment", "event_bus"},
     "event_sources": {"template", "observer", "services", "functions", "event_bus"},
@@ -68,7 +69,18 @@ def test_imports_between_rooms_run_one_way() -> None:
 
 
 def test_the_core_runs_without_cloudwatch() -> None:
-    core = ("engine", "console", "observer", "template", "gateway", "functions", "services", "issuer", "page")
+    core = (
+        "engine",
+        "console",
+        "observer",
+        "template",
+        "gateway",
+        "functions",
+        "services",
+        "bedrock",
+        "issuer",
+        "page",
+    )
     modules = [
         ".".join(("local_engine", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")
         for room, path in list_modules()

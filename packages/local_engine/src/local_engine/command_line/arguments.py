@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn, override
 
+from local_engine.bedrock.local_model import MODEL_NAMES, ModelUnavailableError, load_model
 from local_engine.console import mask_tokens
 
 
@@ -27,9 +28,35 @@ def add_template_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=Path, metavar="FILE", help="items for the tables, as RequestItems in JSON")
 
 
+def add_model_option(parser: argparse.ArgumentParser) -> None:
+    """Add `--model`."""
+    parser.add_argument(
+        "--model",
+        type=parse_model,
+        default=MODEL_NAMES[0],
+        metavar="NAME",
+        help="behind Amazon Bedrock: hashing (deterministic, the default) or small (a small real one)",
+    )
+
+
 def add_project_option(parser: argparse.ArgumentParser) -> None:
     """Add `--template`. The folder of the template is the project, and holds the engine's state."""
     parser.add_argument("--template", type=Path, default=Path("template.yaml"), help="default: template.yaml")
+
+
+def parse_model(text: str) -> str:
+    """Read the name of Bedrock's local model.
+
+    Raises:
+        ArgumentTypeError: it is none, or its packages are not installed.
+    """
+    if text not in MODEL_NAMES:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a model; choose {' or '.join(MODEL_NAMES)}")
+    try:
+        load_model(text)
+    except ModelUnavailableError as error:
+        raise argparse.ArgumentTypeError(str(error).removesuffix(".")) from None
+    return text
 
 
 def parse_port(text: str) -> int:

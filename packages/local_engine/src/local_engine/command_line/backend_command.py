@@ -10,7 +10,7 @@ from socket import socket
 
 import uvicorn
 
-from local_engine.command_line.arguments import CommandParser, add_template_options, parse_port
+from local_engine.command_line.arguments import CommandParser, add_model_option, add_template_options, parse_port
 from local_engine.gateway.routes import read_routes
 from local_engine.issuer.access_tokens import ISSUER_PORT, issuer_url
 from local_engine.issuer.openid_provider import create_issuer
@@ -43,7 +43,7 @@ def _serve(options: argparse.Namespace) -> None:
     network = find_container_network()
     service_sockets = _listen(options.services_port, network)
     issuer_sockets = _listen(options.issuer_port, network)
-    services = serve_moto(service_sockets, [network.subnet] if network else [])
+    services = serve_moto(service_sockets, [network.subnet] if network else [], model=options.model)
     try:
         create_resources(stack, services.endpoint)
         if options.seed:
@@ -74,6 +74,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         allow_abbrev=False,
     )
     add_template_options(parser)
+    add_model_option(parser)
     parser.add_argument("--port", type=parse_port, default=3000, help="of `sam local start-api` (default: 3000)")
     parser.add_argument("--services-port", type=parse_port, default=SERVICES_PORT, help=f"default: {SERVICES_PORT}")
     parser.add_argument("--issuer-port", type=parse_port, default=ISSUER_PORT, help=f"default: {ISSUER_PORT}")

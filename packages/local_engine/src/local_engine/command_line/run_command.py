@@ -23,6 +23,7 @@ from local_engine.cloudwatch.emf import summarize_record
 from local_engine.cloudwatch.monitoring import Monitoring
 from local_engine.command_line.arguments import (
     CommandParser,
+    add_model_option,
     add_template_options,
     parse_count,
     parse_port,
@@ -117,6 +118,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         metavar="SECONDS",
         help="length of a minute of metrics and alarms; a period of 300 s is five of them (default: 60)",
     )
+    add_model_option(parser)
     parser.add_argument("--services", metavar="URL", help="of AWS services that already run (default: its own)")
     return parser.parse_args(arguments)
 
@@ -137,7 +139,7 @@ async def _serve(options: argparse.Namespace, console: Console) -> None:
             cleanup.callback(listener.close)
         endpoint = options.services
         if endpoint is None:
-            services = start_services()
+            services = start_services(model=options.model)
             cleanup.callback(services.stop)
             reporting = asyncio.create_task(_report_end(services, console))
             cleanup.callback(reporting.cancel)

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from local_engine.bedrock.local_model import MODEL_NAMES
 from local_engine.child_environment import service_environment
 from local_engine.services.containers import Network, listen
 from local_engine.services.services_client import ServicesClient, ServicesError
@@ -33,11 +34,12 @@ class Services:
             self.process.wait()
 
 
-def start_services(port: int | None = None) -> Services:
+def start_services(port: int | None = None, *, model: str = MODEL_NAMES[0]) -> Services:
     """Start moto on loopback.
 
     Args:
         port: the port to listen on. None for any free one.
+        model: Bedrock's local model.
 
     Raises:
         ServicesError: the port is taken.
@@ -48,15 +50,18 @@ def start_services(port: int | None = None) -> Services:
         raise ServicesError(
             f"Port {port} cannot be used for the local AWS services ({error.strerror}). Stop the program that uses it."
         ) from error
-    return serve_moto([listener])
+    return serve_moto([listener], model=model)
 
 
-def serve_moto(sockets: Sequence[socket.socket], networks: Sequence[Network] = ()) -> Services:
+def serve_moto(
+    sockets: Sequence[socket.socket], networks: Sequence[Network] = (), *, model: str = MODEL_NAMES[0]
+) -> Services:
     """Start moto on listening sockets, which this process then closes.
 
     Args:
         sockets: this machine reaches the services at the first one's address.
         networks: networks that may call, besides loopback.
+        model: Bedrock's local model.
     """
     host, port = sockets[0].getsockname()
     descriptors = [listener.fileno() for listener in sockets]
@@ -66,6 +71,7 @@ def serve_moto(sockets: Sequence[socket.socket], networks: Sequence[Network] = (
             "-m",
             "local_engine.services.moto_server",
             ",".join(map(str, networks)),
+            model,
             *map(str, descriptors),
         ],
         # Without CORS headers, no web page can read the tables.

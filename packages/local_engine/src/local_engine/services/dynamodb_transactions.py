@@ -31,7 +31,7 @@ def install_fast_transactions() -> None:
 
 def transact_write_items(backend: DynamoDBBackend, transact_items: list[dict[str, Any]]) -> None:
     """Replace the backend's own method. Raises the same errors."""
-    undo = [_remember(backend, operation) for entry in transact_items for operation in entry.values()]
+    undo = [remember_item(backend, operation) for entry in transact_items for operation in entry.values()]
     # Moto's copies become the tables themselves, so restoring them changes nothing.
     Table.__deepcopy__ = lambda table, _memo: table  # type: ignore[attr-defined]
     try:
@@ -44,7 +44,7 @@ def transact_write_items(backend: DynamoDBBackend, transact_items: list[dict[str
         del Table.__deepcopy__  # type: ignore[attr-defined]
 
 
-def _remember(backend: DynamoDBBackend, operation: dict[str, Any]) -> Callable[[], None]:
+def remember_item(backend: DynamoDBBackend, operation: dict[str, Any]) -> Callable[[], None]:
     """Return a function that restores the operation's item and the table's stream to their present state."""
     table = backend.tables.get(operation.get("TableName", ""))
     key = operation.get("Key") or operation.get("Item") or {}

@@ -17,7 +17,7 @@ from local_engine.template.intrinsics import ACCOUNT_ID, REGION
 
 ACTIVITY_PATH = "/_local/activity"
 EVENTS_KEPT = 5_000
-_READS = frozenset({"GetItem", "BatchGetItem", "Query", "Scan", "TransactGetItems"})
+_READS = frozenset({"GetItem", "BatchGetItem", "Query", "Scan", "SearchVectors", "TransactGetItems"})
 _WRITES = frozenset({"PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems"})
 _CONDITION_FAILED = "ConditionalCheckFailed"
 
@@ -99,7 +99,9 @@ def _table_name(name_or_arn: str) -> str:
 def _capacity(answer: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     entries = answer.get("ConsumedCapacity") or []
     for entry in entries if isinstance(entries, list) else [entries]:
-        yield _table_name(entry["TableName"]), float(entry["CapacityUnits"])
+        # A search of a vector index consumes no read units.
+        if "TableName" in entry:
+            yield _table_name(entry["TableName"]), float(entry["CapacityUnits"])
 
 
 def _failed_conditions(

@@ -1,4 +1,4 @@
-"""The process that runs moto: `python -m local_engine.services.moto_server NETWORKS DESCRIPTOR…`.
+"""The process that runs moto: `python -m local_engine.services.moto_server NETWORKS MODEL DESCRIPTOR…`.
 
 `local_engine.services.aws_services` starts it with listening sockets and a pipe as standard input. Moto's own server is
 Flask's development server: a thread, a connection and a log line per request, and no lock. Moto is not thread-safe:
@@ -18,11 +18,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import uvicorn
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
+from local_engine.bedrock.bedrock_runtime import BedrockRuntime
+from local_engine.bedrock.local_model import load_model
 from local_engine.event_bus.installation import LOCAL_PATHS, EventBus
 from local_engine.services.change_signal import ChangeSignal, watch_client
 from local_engine.services.containers import LocalPeersOnly, Receive, Scope, Send
@@ -33,6 +36,7 @@ from local_engine.services.moto_activity import ACTIVITY_PATH, MotoActivity
 from local_engine.services.moto_models import forget_stream_records, install_item_size, install_untracked_models
 from local_engine.services.moto_streams import StreamLogs, install_stream_rules
 from local_engine.services.service_calls import READ_STREAM
+from local_engine.services.vector_tables import install_vector_indexes, refresh_vector_indexes
 
 _JSON = [(b"content-type", b"application/json")]
 
@@ -42,9 +46,14 @@ _RECEIVE_MESSAGE = "AmazonSQS.ReceiveMessage"
 
 
 class MotoApplication:
-    """Moto's WSGI applications as one ASGI application."""
+    """Moto's WSGI applications and Bedrock's runtime as one ASGI application."""
 
-    def __init__(self) -> None:
+    def __init__(self, model: str) -> None:
+        """Create the application.
+
+        Args:
+            model: the name of Bedrock's local model.
+        """
         self._dynamodb: WsgiApplication = create_backend_app("dynamodb")
         self._others: WsgiApplication = DomainDispatcherApplication(self._create_application)  # type: ignore[arg-type]
         self._activity = MotoActivity()
@@ -54,10 +63,14 @@ class MotoApplication:
         self._serving = threading.Lock()
         self._loop: asyncio.AbstractEventLoop
         self._bus = EventBus(self._serving, self._notify_from_thread)
+        self._bedrock = BedrockRuntime(partial(load_model, model))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
         self._loop = asyncio.get_running_loop()
+        if self._bedrock.serves(scope):
+            await self._bedrock(scope, receive, send)
+            return
         body = bytearray()
         more = True
         while more:
@@ -86,6 +99,7 @@ class MotoApplication:
             if self._streams.collect():
                 self._record_added.notify()
             forget_stream_records()
+            refresh_vector_indexes()
         elif target == READ_STREAM:
             status, headers, content = await self._read_stream(bytes(body), receive)
         elif target == _RECEIVE_MESSAGE:
@@ -211,9 +225,10 @@ def main() -> None:
     install_untracked_models()
     install_item_size()
     install_stream_rules()
+    install_vector_indexes()
     networks = [ipaddress.ip_network(network) for network in sys.argv[1].split(",") if network]
-    sockets = [socket.socket(fileno=int(descriptor)) for descriptor in sys.argv[2:]]
-    application = LocalPeersOnly(LocalNamesOnly(MotoApplication(), is_machine_name), networks)
+    sockets = [socket.socket(fileno=int(descriptor)) for descriptor in sys.argv[3:]]
+    application = LocalPeersOnly(LocalNamesOnly(MotoApplication(sys.argv[2]), is_machine_name), networks)
     configuration = uvicorn.Config(
         application,
         lifespan="off",

@@ -1,0 +1,1 @@
+"""Amazon Bedrock's runtime: embeddings and conversations, answered by a model on this machine."""
