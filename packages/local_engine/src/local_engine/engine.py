@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from local_engine.functions.pool import FunctionPool, FunctionSettings
+from local_engine.functions.pool import FunctionPool
+from local_engine.functions.process import FunctionSettings
 from local_engine.gateway.http_api import Gateway
 from local_engine.gateway.invoke_api import InvokeApi
 from local_engine.gateway.request_limits import Receive, Scope, Send

@@ -29,7 +29,7 @@ from local_engine.command_line.arguments import (
 from local_engine.command_line.start_summary import mint_user_token, show_start
 from local_engine.console import Console
 from local_engine.engine import AsgiApplication, Engine
-from local_engine.functions.pool import FunctionSettings
+from local_engine.functions.process import FunctionSettings
 from local_engine.gateway.http_connection import HttpConnection
 from local_engine.gateway.invoke_api import LAMBDA_PATH, InvokeApi
 from local_engine.gateway.routes import read_routes

@@ -14,13 +14,8 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs
 
-from local_engine.functions.pool import (
-    ConcurrencyExceeded,
-    FunctionError,
-    FunctionPool,
-    FunctionUnavailable,
-    Invocation,
-)
+from local_engine.functions.invocation import ConcurrencyExceeded, FunctionError, FunctionUnavailable, Invocation
+from local_engine.functions.pool import FunctionPool
 from local_engine.gateway.access_log import RequestRecord
 from local_engine.gateway.authorizer import Authorization, Forbidden, JwtAuthorizer, Unauthorized
 from local_engine.gateway.cors import Cors

@@ -26,7 +26,8 @@ from local_engine.functions.event_queue import (
     read_event_invoke_settings,
 )
 from local_engine.functions.function_names import FunctionName, find_version, parse_function_name
-from local_engine.functions.pool import ConcurrencyExceeded, FunctionError, FunctionPool
+from local_engine.functions.invocation import ConcurrencyExceeded, FunctionError
+from local_engine.functions.pool import FunctionPool
 from local_engine.gateway.events import refuse_constant
 from local_engine.gateway.http_api import MAX_EVENT
 from local_engine.gateway.request_limits import CLOSE, Receive, Rejection, Scope, Send, read_body
