@@ -31,10 +31,11 @@ ROOMS = {
     "building": {"template", "state"},
     "functions": {"template", "observer", "services", "building", "child_environment"},
     "gateway": {"template", "observer", "services", "functions"},
+    "rest_api": {"template", "observer", "functions", "gateway"},
     "engine": {"template", "observer", "services", "functions", "gateway"},
     "console": {"template", "observer"},
     "issuer": {"template", "state", "services", "gateway"},
-    "page": {"issuer"},
+    "page": {"issuer", "template"},
     "cloudwatch": {"template", "observer", "services"},
     "testing": {"issuer", "child_environment"},
 }

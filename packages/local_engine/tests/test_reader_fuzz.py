@@ -8,12 +8,12 @@ from typing import Any
 
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from local_engine.page.api_page import describe_api
 
 from local_engine.cloudwatch.monitoring import Monitoring
+from local_engine.command_line.run_command import create_gateway
 from local_engine.functions.event_queue import check_event_invoke_settings
-from local_engine.gateway.http_api import Gateway
 from local_engine.observer import Observer
+from local_engine.page.api_document import describe_api
 from local_engine.template import TemplateError, load_template
 
 ISSUER = "https://issuer.example.com"
@@ -234,9 +234,9 @@ def serve(template: dict[str, Any]) -> str:
         Monitoring("http://127.0.0.1:1", lambda *_: None, lambda _: None, 60).stack_served(stack)
         functions: Any = {function.name: None for function in stack.functions.values()}
         for api in stack.apis:
-            gateway = Gateway(api, functions, stack.refused_functions, Observer())
-            for route in gateway.table.routes:
-                assert route.refusal or route.function_name in functions
+            gateway = create_gateway(api, stack, functions, Observer())
+            for route in gateway.routes:
+                assert route.refusal or route.function_name in functions or not route.function_name
             describe_api(api.document, ISSUER, "http://127.0.0.1")
         assert all(" is not run" in notice for notice in stack.notices)
         return ""

@@ -1,25 +1,44 @@
-"""Serves a stack's HTTP APIs and follows edits of its templates."""
+"""Serves a stack's APIs and follows edits of its templates."""
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 from local_engine.functions.pool import FunctionPool
 from local_engine.functions.process import FunctionSettings
-from local_engine.gateway.http_api import Gateway
 from local_engine.gateway.invoke_api import InvokeApi
 from local_engine.gateway.request_limits import Receive, Scope, Send
 from local_engine.gateway.request_target import resolve_target
+from local_engine.gateway.routes import Route
+from local_engine.observer import Observer
 from local_engine.services.aws_services import ServicesError
 from local_engine.template.errors import TemplateError
 from local_engine.template.loader import load_template
-from local_engine.template.stack import HttpApi, Stack
+from local_engine.template.stack import Api, Stack
 
 LOCAL_PREFIX = "/_local/"
 
 AsgiApplication = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class Gateway(Protocol):
+    """An ASGI application that serves one API."""
+
+    @property
+    def routes(self) -> Sequence[Route]:
+        """The API's routes."""
+        ...
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        ...
+
+
+type GatewayFactory = Callable[[Api, Stack, Mapping[str, FunctionPool], Observer], Gateway]
+"""Returns the gateway of an API, given its stack, the functions by name, and the observer."""
 
 
 class Engine:
@@ -31,7 +50,8 @@ class Engine:
         settings: FunctionSettings,
         *,
         ports: Sequence[int],
-        create_local_application: Callable[[HttpApi | None, int], AsgiApplication],
+        create_gateway: GatewayFactory,
+        create_local_application: Callable[[Api | None, int], AsgiApplication],
         create_resources: Callable[[Stack], None],
         invoke_api: InvokeApi,
     ) -> None:
@@ -40,7 +60,8 @@ class Engine:
         Args:
             stack: the stack to serve.
             settings: what its functions share.
-            ports: one for each API, in their order in the template; one if there is no API.
+            ports: one for each of the stack's APIs, in their order; one if there is no API.
+            create_gateway: returns the gateway of an API.
             create_local_application: returns the application below `/_local/` on an API's port. Without an API, it
                 gets None.
             create_resources: creates the AWS resources that an edit adds to the template.
@@ -49,6 +70,7 @@ class Engine:
         self._settings = settings
         self._observer = settings.observer
         self._ports = ports
+        self._create_gateway = create_gateway
         self._create_local_application = create_local_application
         self._create_resources = create_resources
         self._invoke_api = invoke_api
@@ -77,7 +99,7 @@ class Engine:
 
     def list_refusals(self) -> list[str]:
         """Return a sentence for each part of the template that is not served."""
-        refusals = [route.refusal for gateway in self.gateways.values() for route in gateway.table.routes]
+        refusals = [route.refusal for gateway in self.gateways.values() for route in gateway.routes]
         return list(dict.fromkeys([*self._stack.notices, *filter(None, refusals)]))
 
     async def _reload(self) -> None:
@@ -93,7 +115,7 @@ class Engine:
             try:
                 stack = await asyncio.to_thread(load_template, old.path, old.given)
                 if len(stack.apis) != len(old.apis):
-                    raise TemplateError("The number of HTTP APIs has changed. Start the engine again.")
+                    raise TemplateError("The number of APIs has changed. Start the engine again.")
                 added = {name: entry for name, entry in stack.resources.items() if name not in old.resources}
                 await asyncio.to_thread(self._create_resources, replace(stack, resources=added))
                 # An included file may be a part of what functions are built from, as a request model is.
@@ -122,7 +144,7 @@ class Engine:
         by_name = {pool.function.name: pool for pool in pools.values()}
         apis = dict(zip(self._ports, stack.apis or (None,), strict=True))
         gateways = {
-            port: Gateway(api, by_name, stack.refused_functions, self._observer)
+            port: self._create_gateway(api, stack, by_name, self._observer)
             for port, api in apis.items()
             if api is not None
         }

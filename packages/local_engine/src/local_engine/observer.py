@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, override
 
-from local_engine.template.stack import Function, HttpApi, Stack
+from local_engine.template.stack import Api, Function, Stack
 
 type Start = Literal["cold", "warm", ""]
 """How the process of a function started; empty if no function gave a result."""
@@ -12,9 +12,9 @@ type Start = Literal["cold", "warm", ""]
 
 @dataclass(frozen=True, slots=True)
 class AnsweredRequest:
-    """A request to an HTTP API, or to Lambda's Invoke API, that got its response."""
+    """A request to an API, or to Lambda's Invoke API, that got its response."""
 
-    api: HttpApi | None
+    api: Api | None
     """None for the Invoke API."""
     id: str
     method: str

@@ -10,10 +10,10 @@ from local_engine.cloudwatch.dashboard import DASHBOARD, Dashboard, evaluate_das
 from local_engine.cloudwatch.emf import publish_line
 from local_engine.cloudwatch.metric_filters import METRIC_FILTER, STAGES, MetricFilters
 from local_engine.cloudwatch.metrics import MetricStore
-from local_engine.cloudwatch.publishers import ApiMetrics, FunctionMetrics
+from local_engine.cloudwatch.publishers import FunctionMetrics, HttpApiMetrics, RestApiMetrics
 from local_engine.cloudwatch.service_metrics import ServiceMetrics
 from local_engine.observer import AnsweredRequest, Observer
-from local_engine.template.stack import Function, Resource, Stack
+from local_engine.template.stack import Function, HttpApi, Resource, RestApi, Stack
 
 _POLL_SECONDS = 5.0
 
@@ -41,7 +41,7 @@ class Monitoring(Observer):
         self.dashboards: list[Dashboard] = []
         self._services = ServiceMetrics(endpoint, self.store)
         self._functions = FunctionMetrics(self.store)
-        self._apis: dict[str, ApiMetrics] = {}
+        self._apis: dict[str, HttpApiMetrics | RestApiMetrics] = {}
         self._filters = MetricFilters({}, self.store)
         self._show_alarm = show_alarm
         self._show_notice = show_notice
@@ -56,7 +56,11 @@ class Monitoring(Observer):
         self._filters = MetricFilters(resources, self.store)
         for problem in self._filters.problems:
             self._show_notice(problem)
-        self._apis = {api.id: ApiMetrics(api, self.store) for api in stack.apis}
+        self._apis = {
+            api.id: RestApiMetrics(api, self.store) if isinstance(api, RestApi) else HttpApiMetrics(api, self.store)
+            for api in stack.apis
+            if isinstance(api, HttpApi | RestApi)
+        }
         reserved = ((function.name, function.reserved_concurrency) for function in stack.functions.values())
         self._functions.reserve({name: number for name, number in reserved if number is not None})
 

@@ -1,23 +1,30 @@
 """Metrics that API Gateway and Lambda publish.
 
-Sources: "Working with metrics for HTTP APIs" (API Gateway Developer Guide), "Types of metrics for Lambda functions"
-(Lambda Developer Guide).
+Sources: "Working with metrics for HTTP APIs", "Amazon API Gateway dimensions and metrics" (API Gateway Developer
+Guide), "Types of metrics for Lambda functions" (Lambda Developer Guide).
 """
 
 from collections.abc import Mapping
 
 from local_engine.cloudwatch.metrics import Batch, MetricStore
 from local_engine.observer import AnsweredRequest
-from local_engine.template.stack import Function, HttpApi
+from local_engine.template.stack import Function, HttpApi, RestApi
 
 # Units by name, in the order of the published values.
-_API_METRICS = {
+_HTTP_API_METRICS = {
     "Count": "Count",
     "4xx": "Count",
     "5xx": "Count",
     "Latency": "Milliseconds",
     "IntegrationLatency": "Milliseconds",
     "DataProcessed": "Bytes",
+}
+_REST_API_METRICS = {
+    "Count": "Count",
+    "4XXError": "Count",
+    "5XXError": "Count",
+    "Latency": "Milliseconds",
+    "IntegrationLatency": "Milliseconds",
 }
 _FUNCTION_METRICS = {
     "ConcurrentExecutions": "Count",
@@ -28,7 +35,7 @@ _FUNCTION_METRICS = {
 }
 
 
-class ApiMetrics:
+class HttpApiMetrics:
     """Publishes an HTTP API's metrics by API and stage, and by route if the template asks for it."""
 
     def __init__(self, api: HttpApi, store: MetricStore) -> None:
@@ -40,7 +47,7 @@ class ApiMetrics:
         """Publish one request."""
         route, status = request.route, request.status
         if route not in self._batches:
-            self._batches[route] = self._store.batch("AWS/ApiGateway", self._find_dimensions(route), _API_METRICS)
+            self._batches[route] = self._store.batch("AWS/ApiGateway", self._find_dimensions(route), _HTTP_API_METRICS)
         self._batches[route].add(
             1.0,
             float(400 <= status < 500),
@@ -60,6 +67,39 @@ class ApiMetrics:
         if not self._api.route_detailed_metrics.get(key, self._api.detailed_metrics):
             return [api, stage]
         return [api, stage, {**stage, "Method": method, "Resource": path}]
+
+
+class RestApiMetrics:
+    """Publishes a REST API's metrics by API and stage, and by method if the template asks for it."""
+
+    def __init__(self, api: RestApi, store: MetricStore) -> None:
+        self._stages = {stage.stage: stage for stage in (api, *api.other_stages)}
+        self._store = store
+        self._batches: dict[tuple[str, tuple[str, str] | None], Batch] = {}
+
+    def publish(self, request: AnsweredRequest) -> None:
+        """Publish one request."""
+        route, status = request.route, request.status
+        stage = request.api.stage if request.api else ""
+        key = (stage, route)
+        if key not in self._batches:
+            dimensions = self._find_dimensions(self._stages[stage], route)
+            self._batches[key] = self._store.batch("AWS/ApiGateway", dimensions, _REST_API_METRICS)
+        self._batches[key].add(
+            1.0,
+            float(400 <= status < 500),
+            float(status >= 500),
+            request.latency,
+            request.integration_latency,
+        )
+
+    def _find_dimensions(self, api: RestApi, route: tuple[str, str] | None) -> list[dict[str, str]]:
+        name = {"ApiName": api.name}
+        stage = {**name, "Stage": api.stage}
+        if route is None or str(api.find_method_settings(*route).get("MetricsEnabled")).lower() != "true":
+            return [name, stage]
+        method, path = route
+        return [name, stage, {**stage, "Method": method, "Resource": path}]
 
 
 class FunctionMetrics:

@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -28,16 +28,19 @@ from local_engine.command_line.arguments import (
 )
 from local_engine.command_line.start_summary import mint_user_token, show_start
 from local_engine.console import Console
-from local_engine.engine import AsgiApplication, Engine
+from local_engine.engine import AsgiApplication, Engine, Gateway
+from local_engine.functions.pool import FunctionPool
 from local_engine.functions.process import FunctionSettings
+from local_engine.gateway.http_api import HttpApiGateway
 from local_engine.gateway.http_connection import HttpConnection
 from local_engine.gateway.invoke_api import LAMBDA_PATH, InvokeApi
 from local_engine.gateway.routes import read_routes
 from local_engine.issuer.access_tokens import ISSUER_PATH, issuer_url
 from local_engine.issuer.machine_client import keep_machine_client
 from local_engine.issuer.openid_provider import create_issuer
-from local_engine.observer import Observers
+from local_engine.observer import Observer, Observers
 from local_engine.page.local_pages import create_pages
+from local_engine.rest_api.rest_gateway import RestApiGateway
 from local_engine.services.aws_services import (
     Services,
     ServicesError,
@@ -52,7 +55,7 @@ from local_engine.services.host_names import LocalNamesOnly, is_loopback_name
 from local_engine.state import StateError
 from local_engine.template.errors import TemplateError
 from local_engine.template.loader import load_template
-from local_engine.template.stack import HttpApi, Stack
+from local_engine.template.stack import Api, HttpApi, RestApi, Stack
 
 HOST = "127.0.0.1"
 _CREATED_TYPES = ("AWS::DynamoDB::Table", "AWS::SQS::Queue", "AWS::Events::EventBus", "AWS::Events::Rule")
@@ -79,9 +82,7 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = CommandParser(
-        prog="local-engine run", description="Serve the HTTP APIs of a SAM template.", allow_abbrev=False
-    )
+    parser = CommandParser(prog="local-engine run", description="Serve the APIs of a SAM template.", allow_abbrev=False)
     add_template_options(parser)
     parser.add_argument("--port", type=parse_port, default=3000, help="of the first API, others follow (default: 3000)")
     parser.add_argument("--verbose", action="store_true", help="show all log lines and metrics of the functions")
@@ -154,6 +155,7 @@ async def _serve(options: argparse.Namespace, console: Console) -> None:
                 debug_port=options.debug_port,
             ),
             ports=range(options.port, options.port + len(sockets)),
+            create_gateway=create_gateway,
             create_local_application=partial(
                 _create_local_application, invoke_api=invoke_api, monitoring=monitoring, project=stack.project
             ),
@@ -231,7 +233,8 @@ def _listen(port: int) -> socket.socket:
 def _prepare_services(stack: Stack, endpoint: str, options: argparse.Namespace) -> None:
     _create_resources(stack, endpoint)
     for port, api in enumerate(stack.apis, options.port):
-        keep_machine_client(api, port, endpoint, stack.project)
+        if isinstance(api, HttpApi):
+            keep_machine_client(api, port, endpoint, stack.project)
     if options.seed is not None:
         seed_tables(options.seed, endpoint, find_table_names(stack))
 
@@ -242,8 +245,19 @@ def _create_resources(stack: Stack, endpoint: str) -> None:
         create_resources(stack, endpoint)
 
 
+def create_gateway(api: Api, stack: Stack, functions: Mapping[str, FunctionPool], observer: Observer) -> Gateway:
+    """Return the gateway of an API of any kind. See `engine.GatewayFactory`."""
+    match api:
+        case RestApi():
+            return RestApiGateway(api, functions, stack.refused_functions, observer)
+        case HttpApi():
+            return HttpApiGateway(api, functions, stack.refused_functions, observer)
+        case _:
+            raise AssertionError(f"No gateway serves {api!r}.")
+
+
 def _create_local_application(
-    api: HttpApi | None, port: int, *, invoke_api: InvokeApi, monitoring: Monitoring, project: Path
+    api: Api | None, port: int, *, invoke_api: InvokeApi, monitoring: Monitoring, project: Path
 ) -> AsgiApplication:
     issuer = issuer_url(port)
     scopes = sorted({scope for route in read_routes(api.document) for scope in route.scopes}) if api else []
@@ -253,6 +267,6 @@ def _create_local_application(
         Mount(LAMBDA_PATH, invoke_api),
     ]
     if api is not None:
-        routes.append(Mount("/", create_pages(api.document, issuer, partial(mint_user_token, port, project))))
+        routes.append(Mount("/", create_pages(api, issuer, partial(mint_user_token, port, project))))
     # The page holds a token.
     return LocalNamesOnly(Router(routes), is_loopback_name)

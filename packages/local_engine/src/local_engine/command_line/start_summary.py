@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from local_engine.console import Console
-from local_engine.engine import Engine
-from local_engine.gateway.http_api import Gateway
+from local_engine.engine import Engine, Gateway
+from local_engine.gateway.routes import Route
 from local_engine.issuer.access_tokens import AUDIENCE, issuer_url, load_signing_key, mint_token
 from local_engine.issuer.machine_client import describe_environment
 from local_engine.page.local_pages import START_PATH
-from local_engine.template.stack import Stack
+from local_engine.template.stack import Api, HttpApi, RestApi, Stack
 
 _EXAMPLE_USER = "demo"
 
@@ -18,27 +18,27 @@ def show_start(console: Console, stack: Stack, engine: Engine, endpoint: str, la
     """Write what is served, and where."""
     functions = {function.name: logical_id for logical_id, function in stack.functions.items()}
     if not stack.apis:
-        console.show(f"\nThe template has no HTTP API. Its functions can be invoked: {', '.join(stack.functions)}\n")
+        console.show(f"\nThe template has no API. Its functions can be invoked: {', '.join(stack.functions)}\n")
     for api, (port, gateway) in zip(stack.apis, engine.gateways.items(), strict=True):
-        prefix = "" if api.stage == "$default" else f"/{api.stage}"
         url = f"http://127.0.0.1:{port}"
         console.show(f"\nStart page     {url}{START_PATH}  (API page, dashboard, tokens)\n")
-        console.show(f"{api.logical_id} is served at {url}{prefix}\n")
-        width = max((len(route.key) for route in gateway.table.routes), default=0)
-        for route in gateway.table.routes:
+        console.show(f"{api.logical_id} is served at {url}{api.base_path}\n")
+        shown = [_describe_route(api, route, url) for route in gateway.routes]
+        width = max(map(len, shown), default=0)
+        for name, route in zip(shown, gateway.routes, strict=True):
             if route.refusal:
-                console.show(f"  {route.key:<{width}}  not served: {route.refusal}")
+                console.show(f"  {name:<{width}}  not served: {route.refusal}")
                 continue
-            access = " or ".join(route.scopes) or "any valid token" if route.authorizer else "open"
-            console.show(f"  {route.key:<{width}}  {functions[route.function_name]}  ({access})")
-        if gateway.table.routes:
-            console.show(f"\n  {_example_call(gateway, url + prefix, port, stack.project)}\n")
+            answerer = functions.get(route.function_name, "the gateway itself")
+            console.show(f"  {name:<{width}}  {answerer}  ({_describe_access(route)})")
+        if gateway.routes:
+            console.show(f"\n  {_example_call(gateway, url + api.base_path, port, stack.project)}\n")
         else:
             console.show("  It has no routes.\n")
-        if origins := (api.cors or {}).get("allowOrigins"):
+        if isinstance(api, HttpApi) and (origins := (api.cors or {}).get("allowOrigins")):
             console.show(f"Allowed origin {', '.join(origins)}  (its web pages may call the API)")
-        if any(route.authorizer for route in gateway.table.routes):
-            console.show(f"Machine client {describe_environment(api, url + prefix, endpoint)}")
+        if isinstance(api, HttpApi) and any(route.authorizer for route in gateway.routes):
+            console.show(f"Machine client {describe_environment(api, url + api.base_path, endpoint)}")
     console.show(f"AWS services   {endpoint}\nLambda         {lambda_endpoint}")
     for sentence in stack.notices:
         console.show(sentence)
@@ -51,11 +51,20 @@ def mint_user_token(port: int, project: Path, subject: str, scopes: Sequence[str
     return mint_token(key, issuer=issuer_url(port), audience=AUDIENCE, subject=subject, scopes=scopes)
 
 
+def _describe_route(api: Api, route: Route, url: str) -> str:
+    # The stage of a REST API is easily forgotten.
+    return f"{route.method} {url}{api.base_path}{route.path}" if isinstance(api, RestApi) else route.key
+
+
+def _describe_access(route: Route) -> str:
+    return " or ".join(route.scopes) or "any valid token" if route.authorizer else "open"
+
+
 def _example_call(gateway: Gateway, url: str, port: int, project: Path) -> str:
     """Return a command that calls the first route without a body or path variables."""
     readable = (
         route
-        for route in gateway.table.routes
+        for route in gateway.routes
         if route.method in ("GET", "ANY") and "{" not in route.path and not route.refusal
     )
     route = next(readable, None)

@@ -142,7 +142,7 @@ def _find_wrapper(path: str, search_path: SearchPath) -> Path:
 
 
 def _create_interpreters(state: Path) -> Path:
-    """Return a folder with the commands `python3`, `python` and the like, which see none of this environment's packages."""
+    """Return a folder with commands such as `python3`, which see none of this environment's packages."""
     folder = state / "runtime" / "bin"
     script = f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -S "$@"\n'
     for name in ("python", "python3", f"python3.{sys.version_info.minor}"):

@@ -10,14 +10,14 @@ from local_engine.gateway.events import Request
 from local_engine.gateway.routes import Route
 from local_engine.observer import AnsweredRequest, Start
 from local_engine.template.intrinsics import ACCOUNT_ID
-from local_engine.template.stack import HttpApi
+from local_engine.template.stack import Api
 
 
 @dataclass(slots=True)
 class RequestRecord:
     """What becomes known of a request while the gateway answers it."""
 
-    api: HttpApi
+    api: Api
     id: str
     method: str
     path: str
@@ -36,6 +36,8 @@ class RequestRecord:
     integration_error: str = ""
     claims: Mapping[str, str] = field(default_factory=dict)
     authorizer_error: str = ""
+    extended_id: str = ""
+    """`x-amz-apigw-id` of a REST API's response."""
     error: str = ""
     """The message of the gateway's own error response."""
 
@@ -67,7 +69,7 @@ class RequestRecord:
             "authorizer.error": self.authorizer_error,
             "error.message": self.error,
             "error.messageString": json.dumps(self.error) if self.error else "",
-            "extendedRequestId": self.id,
+            "extendedRequestId": self.extended_id or self.id,
             "httpMethod": self.method,
             "integration.error": self.integration_error,
             "integration.integrationStatus": lambda_status,
@@ -80,6 +82,7 @@ class RequestRecord:
             "requestId": self.id,
             "requestTime": time.strftime("%d/%b/%Y:%H:%M:%S +0000", moment),
             "requestTimeEpoch": int(self.received_at * 1000),
+            "resourcePath": self.route.path if self.route else None,
             "responseLatency": round(latency),
             "responseLength": sent,
             "routeKey": self.route.key if self.route else None,

@@ -149,15 +149,15 @@ def read_response(payload: bytes) -> Response:
     if not isinstance(value, dict) or "statusCode" not in value:
         body = value.encode("utf-8", "surrogatepass") if isinstance(value, str) else payload
         return Response(200, [(b"content-type", b"application/json")], body)
-    status = _read_status(value["statusCode"])
-    body = b"" if status in (204, 304) else _read_body(value.get("body"), value.get("isBase64Encoded", False))
+    status = read_status(value["statusCode"])
+    body = b"" if status in (204, 304) else read_body(value.get("body"), value.get("isBase64Encoded", False))
     headers = _read_response_headers(value.get("headers") or {})
     if body and not any(name == b"content-type" for name, _ in headers):
         headers.append((b"content-type", b"text/plain;charset=UTF-8"))
     cookies = value.get("cookies") or []
     if not isinstance(cookies, list):
         raise InvalidResponse("cookies is not a list")
-    headers += [(b"set-cookie", _header_value("set-cookie", cookie)) for cookie in cookies]
+    headers += [(b"set-cookie", encode_header("set-cookie", cookie)) for cookie in cookies]
     return Response(status, headers, body)
 
 
@@ -197,7 +197,12 @@ def refuse_constant(constant: str) -> None:
     raise ValueError(f"{constant} is not a JSON number")
 
 
-def _read_status(value: Any) -> int:
+def read_status(value: Any) -> int:
+    """Return a response's status.
+
+    Raises:
+        InvalidResponse: it is none.
+    """
     try:
         status = int(value) if isinstance(value, (int, str)) and not isinstance(value, bool) else 0
     except ValueError:
@@ -207,7 +212,12 @@ def _read_status(value: Any) -> int:
     return status
 
 
-def _read_body(body: Any, is_base64: Any) -> bytes:
+def read_body(body: Any, is_base64: Any) -> bytes:
+    """Return a response's body.
+
+    Raises:
+        InvalidResponse: it is not a string, or not base64.
+    """
     if body is None:
         return b""
     if not isinstance(body, str):
@@ -225,15 +235,30 @@ def _read_response_headers(headers: Any) -> Headers:
         raise InvalidResponse("headers is not an object")
     read = []
     for name, value in headers.items():
-        raw_name = name.lower().encode("utf-8")
-        if not _HEADER_NAME.fullmatch(raw_name):
-            raise InvalidResponse(f"{name!r} is not a header name")
+        raw_name = encode_header_name(name)
         if raw_name not in _GATEWAY_HEADERS:
-            read.append((raw_name, _header_value(name, value)))
+            read.append((raw_name, encode_header(name, value)))
     return read
 
 
-def _header_value(name: str, value: Any) -> bytes:
+def encode_header_name(name: str) -> bytes:
+    """Return the name of a header in lower case.
+
+    Raises:
+        InvalidResponse: it is none.
+    """
+    raw_name = name.lower().encode("utf-8", "surrogatepass")
+    if not _HEADER_NAME.fullmatch(raw_name):
+        raise InvalidResponse(f"{name!r} is not a header name")
+    return raw_name
+
+
+def encode_header(name: str, value: Any) -> bytes:
+    """Return the value of a header.
+
+    Raises:
+        InvalidResponse: it is none.
+    """
     match value:
         case bool():
             text = "true" if value else "false"

@@ -9,10 +9,10 @@ import json
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote
 
 from local_engine.functions.invocation import ConcurrencyExceeded, FunctionError, FunctionUnavailable, Invocation
 from local_engine.functions.pool import FunctionPool
@@ -43,7 +43,7 @@ MAX_EVENT = 6 * 1024 * 1024
 _IDENTITY_SOURCE = re.compile(r"\$request\.(header|querystring)\.(.+)")
 
 
-class Gateway:
+class HttpApiGateway:
     """Serves one HTTP API."""
 
     def __init__(
@@ -66,10 +66,15 @@ class Gateway:
         self._observer = observer
         self._refused_functions = refused_functions
         self._authorizers: dict[str, _Authorizer] = {}
-        self.table = RouteTable(map(self._check_route, read_routes(api.document)))
+        self._table = RouteTable(map(self._check_route, read_routes(api.document)))
         self._throttle = Throttle(api.throttling, api.route_throttling)
         self._cors = Cors(api.cors) if api.cors else None
         self._prefix = "" if api.stage == "$default" else f"/{api.stage}"
+
+    @property
+    def routes(self) -> Sequence[Route]:
+        """The API's routes, in order of precedence."""
+        return self._table.routes
 
     def _check_route(self, route: Route) -> Route:
         """Return the route, with a refusal if the engine cannot serve it."""
@@ -117,7 +122,7 @@ class Gateway:
         self._observer.request_answered(record.answered(response.status, milliseconds, len(response.body)))
 
     async def _answer(self, scope: Scope, receive: Receive, record: RequestRecord, origin: str | None) -> Response:
-        request = record.request = _read_request(scope, record)
+        request = record.request = read_request(scope, record)
         check_head(request)
         if self._cors is not None and _is_preflight(scope, origin):
             return Response(204, [], b"")
@@ -138,7 +143,7 @@ class Gateway:
             api_id=self._api.id,
             stage=self._api.stage,
             route_key=route.key,
-            path_parameters=match.path_parameters,
+            path_parameters={name: unquote(value) for name, value in match.path_parameters.items()},
             authorizer=authorizer,
         )
         encoded = json.dumps(event, ensure_ascii=False).encode("utf-8", "surrogatepass")
@@ -146,13 +151,13 @@ class Gateway:
             raise Rejection(413, "Request Entity Too Large")
         return await self._invoke(route, encoded, record)
 
-    def _match(self, request: Request) -> Match:
+    def _match(self, request: Request) -> Match[Route]:
         path = request.raw_path
         if self._prefix:
             if path != self._prefix and not path.startswith(self._prefix + "/"):
                 raise Rejection(404, "Not Found")
             path = path[len(self._prefix) :] or "/"
-        match = self.table.match(request.method, path)
+        match = self._table.match(request.method, path)
         if match is None:
             raise Rejection(404, "Not Found")
         return match
@@ -178,7 +183,7 @@ class Gateway:
         record.waited = (time.monotonic() - started) * 1000
         if not done:
             self._find_fault(record, f"No answer within the gateway's {route.timeout:g} s.")
-            invocation.add_done_callback(_retrieve)
+            invocation.add_done_callback(retrieve)
             raise Rejection(503, "Service Unavailable")
         try:
             result = invocation.result()
@@ -247,7 +252,8 @@ class _Authorizer:
         return b",".join(found).decode("latin-1") if found else None
 
 
-def _read_request(scope: Scope, record: RequestRecord) -> Request:
+def read_request(scope: Scope, record: RequestRecord) -> Request:
+    """Return a request without its body."""
     host = find_header(scope["headers"], b"host")
     return Request(
         id=record.id,
@@ -276,7 +282,8 @@ def _challenge(www_authenticate: str) -> tuple[bytes, bytes]:
     return b"www-authenticate", www_authenticate.encode("latin-1", "replace")
 
 
-def _retrieve(invocation: "asyncio.Task[Invocation]") -> None:
+def retrieve(invocation: "asyncio.Task[Invocation]") -> None:
+    """Take the result of an invocation that the gateway has given up."""
     # No one awaits the result, and asyncio complains about an exception that is never retrieved.
     if not invocation.cancelled():
         invocation.exception()

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import json
 import sys
+from collections.abc import Callable
 from typing import Any, override
 
 import h11
@@ -30,6 +31,7 @@ class HttpConnection(H11Protocol):
     """The connection of one client."""
 
     request_seconds = REQUEST_SECONDS
+    _next_event: Callable[[], Any]
     _timer: asyncio.TimerHandle | None = None
     _timed: object = None
     """What `_timer` waits for: the cycle of the request whose body is due, or that of the request before."""
@@ -39,6 +41,10 @@ class HttpConnection(H11Protocol):
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        # uvicorn passes names in lower case, and REST APIs pass them on as the client wrote them.
+        self.app_state = {}
+        self._next_event = self.conn.next_event
+        self.conn.next_event = self._record_event  # type: ignore[method-assign]
         self.transport = self._lingering = _LingeringTransport(transport)  # type: ignore[assignment]
         self._watch_arrival()
 
@@ -76,6 +82,12 @@ class HttpConnection(H11Protocol):
     def shutdown(self) -> None:
         # asyncio waits for every connection of a server that ends.
         self._lingering.abort()
+
+    def _record_event(self) -> Any:
+        event = self._next_event()
+        if type(event) is h11.Request:
+            self.app_state["sent_headers"] = event.headers
+        return event
 
     def _watch_arrival(self) -> None:
         state = self.conn.their_state

@@ -26,8 +26,22 @@ Scope = MutableMapping[str, Any]
 class Rejection(Exception):
     """The gateway responds with its own error."""
 
-    def __init__(self, status: int, message: str, headers: Headers | None = None) -> None:
+    def __init__(
+        self, status: int, message: str, headers: Headers | None = None, *, response_type: str = "", detail: str = ""
+    ) -> None:
+        """Take the response.
+
+        Args:
+            status: its status.
+            message: its message.
+            headers: further headers.
+            response_type: the type of a REST API's gateway response, such as `ACCESS_DENIED`.
+            detail: what a request validator found, `$context.error.validationErrorString`.
+        """
         super().__init__(message)
+        self.headers = headers or []
+        self.response_type = response_type
+        self.detail = detail
         body = json.dumps({"message": message}, separators=(",", ":")).encode()
         self.response = Response(status, [_JSON, *(headers or [])], body)
 

@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
-from urllib.parse import unquote
 
 from local_engine.template.intrinsics import REFUSAL
 
@@ -47,20 +46,20 @@ class Route:
         return self.path if self.path == "$default" else f"{self.method} {self.path}"
 
 
-class Match(NamedTuple):
+class Match[R: Route](NamedTuple):
     """A route with the values of its path variables."""
 
-    route: Route
+    route: R
     path_parameters: dict[str, str]
 
 
-class RouteTable:
+class RouteTable[R: Route]:
     """The routes of an API in order of precedence."""
 
-    def __init__(self, routes: Iterable[Route]) -> None:
+    def __init__(self, routes: Iterable[R]) -> None:
         self.routes = sorted(routes, key=_precedence)
 
-    def match(self, method: str, path: str) -> Match | None:
+    def match(self, method: str, path: str) -> Match[R] | None:
         """Return the route for a request, or None.
 
         A full match comes before a greedy variable, and that before `$default`. A fixed segment comes before a
@@ -68,7 +67,7 @@ class RouteTable:
 
         Args:
             method: the request's method.
-            path: its path as sent, without the stage.
+            path: its path as sent, without the stage. The values of its variables stay percent-encoded.
         """
         for route in self.routes:
             if route.method in (method, "ANY") and (found := route.pattern.fullmatch(path)):
@@ -157,7 +156,7 @@ def _is_variable(segment: str) -> bool:
 
 def _path_parameters(route: Route, found: re.Match[str]) -> dict[str, str]:
     names = [segment.strip("{}+") for segment in route.path.split("/") if _is_variable(segment)]
-    return {name: unquote(value) for name, value in zip(names, found.groups(), strict=True)}
+    return dict(zip(names, found.groups(), strict=True))
 
 
 def _precedence(route: Route) -> tuple[bool, bool, list[int], bool]:

@@ -7,10 +7,10 @@ from local_engine.gateway.routes import read_routes
 from local_engine.issuer.access_tokens import CLIENT_ID, issuer_url, load_client_secret
 from local_engine.services.aws_services import keep_secret
 from local_engine.template.intrinsics import REGION
-from local_engine.template.stack import HttpApi
+from local_engine.template.stack import Api
 
 
-def keep_machine_client(api: HttpApi, port: int, endpoint: str, project: Path) -> None:
+def keep_machine_client(api: Api, port: int, endpoint: str, project: Path) -> None:
     """Write the settings of a program that calls an API into the secret `machine-client/<logical ID of the API>`.
 
     An API without an authorizer gets no secret.
@@ -37,7 +37,7 @@ def keep_machine_client(api: HttpApi, port: int, endpoint: str, project: Path) -
     keep_secret(_secret_name(api), json.dumps(value), endpoint)
 
 
-def describe_environment(api: HttpApi, url: str, endpoint: str) -> str:
+def describe_environment(api: Api, url: str, endpoint: str) -> str:
     """Return a machine client's environment variables, to be written before a shell command.
 
     Args:
@@ -56,5 +56,5 @@ def describe_environment(api: HttpApi, url: str, endpoint: str) -> str:
     return " ".join(f"{name}={value}" for name, value in variables.items())
 
 
-def _secret_name(api: HttpApi) -> str:
+def _secret_name(api: Api) -> str:
     return f"machine-client/{api.logical_id}"

@@ -15,20 +15,21 @@ _ANY_METHOD = f"{_EXTENSION}any-method"
 _TAGS, _SCOPES, _EVERY_OPERATION = "x-tags", "x-scopes", "x-every-operation"
 
 
-def describe_api(document: Mapping[str, Any], issuer: str, origin: str) -> dict[str, Any]:
+def describe_api(document: Mapping[str, Any], issuer: str, origin: str, base_path: str = "") -> dict[str, Any]:
     """Return the gateway's document for clients: standard OpenAPI 3.0, with scopes and the token endpoint.
 
     Args:
         document: the OpenAPI document with API Gateway's extensions.
         issuer: the local issuer's URL.
         origin: scheme, host and port of the server, as the client reaches it.
+        base_path: the stage, with which paths of requests begin.
     """
     components = document.get("components", {})
     schemes = components.get("securitySchemes", {})
     described: dict[str, Any] = _without_extensions(document)
     added_responses = _take_common_responses(described)
     described["info"] = {"title": "API", "version": "1", **described.get("info", {})}
-    described["servers"] = [{"url": origin}]
+    described["servers"] = [{"url": origin + base_path}]
     described["paths"] = {
         path.replace("+}", "}"): _describe_path(path, item, components.get("parameters", {}), added_responses)
         for path, item in document.get("paths", {}).items()

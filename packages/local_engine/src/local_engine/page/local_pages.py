@@ -5,9 +5,8 @@ Both know who sends their requests: the example user at first, and any other tha
 
 import importlib.util
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
@@ -15,6 +14,7 @@ from starlette.routing import Route, Router
 
 from local_engine.issuer.access_tokens import TOKEN_SECONDS
 from local_engine.page.api_document import describe_api, list_scopes
+from local_engine.template.stack import Api
 
 START_PATH = "/_local/"
 _PAGES = {START_PATH: "start_page.html", "/_local/docs": "api_page.html"}
@@ -38,11 +38,11 @@ _HEADERS = {
 _LARGEST_REQUEST = 64 * 1024
 
 
-def create_pages(document: Mapping[str, Any], issuer: str, mint_token: Callable[[str, Sequence[str]], str]) -> Router:
+def create_pages(api: Api, issuer: str, mint_token: Callable[[str, Sequence[str]], str]) -> Router:
     """Return an ASGI application for the pages, their files, the API's document and the tokens of the pages' user.
 
     Args:
-        document: the OpenAPI document that the gateway serves.
+        api: the API that the gateway serves.
         issuer: the local issuer. The reader authorizes schemes that trust another one.
         mint_token: returns a token of a user with the given scopes.
     """
@@ -61,10 +61,10 @@ def create_pages(document: Mapping[str, Any], issuer: str, mint_token: Callable[
         return FileResponse(_swagger_directory() / _SWAGGER_FILES[name] / name)
 
     async def show_document(request: Request) -> Response:
-        return JSONResponse(describe_api(document, issuer, _origin(request)), headers=_HEADERS)
+        return JSONResponse(describe_api(api.document, issuer, _origin(request), api.base_path), headers=_HEADERS)
 
     async def give_token(request: Request) -> Response:
-        known = list_scopes(describe_api(document, issuer, _origin(request)))
+        known = list_scopes(describe_api(api.document, issuer, _origin(request), api.base_path))
         try:
             subject, scopes = _read_user(await _read_body(request), known)
         except ValueError as error:

@@ -3,17 +3,19 @@
 from local_engine.template.errors import ParametersRefused, TemplateError, Unresolved
 from local_engine.template.intrinsics import ACCOUNT_ID, REGION
 from local_engine.template.loader import load_template
-from local_engine.template.stack import CodeFolder, Function, HttpApi, Resource, Stack
+from local_engine.template.stack import Api, CodeFolder, Function, HttpApi, Resource, RestApi, Stack
 from local_engine.template.translation import translate
 
 __all__ = [
     "ACCOUNT_ID",
     "REGION",
+    "Api",
     "CodeFolder",
     "Function",
     "HttpApi",
     "ParametersRefused",
     "Resource",
+    "RestApi",
     "Stack",
     "TemplateError",
     "Unresolved",

@@ -65,7 +65,7 @@ def localize_paths(template: dict[str, Any], path: Path, sources: list[Path]) ->
         metadata = resource.get("Metadata")
         resource["Metadata"] = {**(metadata if isinstance(metadata, dict) else {}), BUILD_ID: logical_id}
         uri = properties.get("DefinitionUri")
-        if kind == "AWS::Serverless::HttpApi" and isinstance(uri, str) and "://" not in uri:
+        if kind in ("AWS::Serverless::Api", "AWS::Serverless::HttpApi") and isinstance(uri, str) and "://" not in uri:
             del properties["DefinitionUri"]
             properties["DefinitionBody"] = _parse_file((path.parent / uri).resolve(), sources)
         declared = properties.keys() | (function.keys() if isinstance(function, dict) else set())

@@ -1,7 +1,6 @@
 """Loads a template and its nested applications into a stack."""
 
 import hashlib
-import math
 import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
@@ -9,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from local_engine.state import state_directory
-from local_engine.template.api_documents import check_document
 from local_engine.template.documents import BUILD_ID, find_local_path
 from local_engine.template.errors import TemplateError
+from local_engine.template.http_apis import read_http_api
 from local_engine.template.intrinsics import REFUSAL
 from local_engine.template.nested_template import NestedTemplate
 from local_engine.template.notices import describe_unserved
-from local_engine.template.stack import CodeFolder, Function, HttpApi, Resource, Stack, Throttling
+from local_engine.template.rest_apis import REST_API, read_rest_api
+from local_engine.template.settings import read_integer, read_mapping
+from local_engine.template.stack import Api, CodeFolder, Function, Resource, Stack
 from local_engine.template.value_functions import write_text
 
 _LONGEST_TIMEOUT = 900
@@ -62,14 +63,16 @@ def _load(path: Path, parameters: Mapping[str, str], sources: list[Path]) -> Sta
     for logical_id, reason in template.refused.items():
         stack.refuse(logical_id, reason)
     functions, refused_functions = _read_functions(stack, template.refused)
-    apis = stack.read_parts("AWS::ApiGatewayV2::Api", read=lambda name, api: _read_api(name, api, resources))
-    for api in apis.values():
+    http_apis = stack.read_parts("AWS::ApiGatewayV2::Api", read=lambda name, api: read_http_api(name, api, resources))
+    rest_apis = stack.read_parts(REST_API, read=lambda name, api: read_rest_api(name, api, resources))
+    apis: tuple[Api, ...] = (*http_apis.values(), *rest_apis.values())
+    for api in apis:
         if api.refusal:
             stack.refuse(api.logical_id, api.refusal)
     for logical_id, resource in resources.items():
         if logical_id not in template.refused and (reason := describe_unserved(resource)):
             stack.refuse(logical_id, reason)
-    return replace(stack, functions=functions, refused_functions=refused_functions, apis=tuple(apis.values()))
+    return replace(stack, functions=functions, refused_functions=refused_functions, apis=apis)
 
 
 def _read_functions(stack: Stack, refused: Mapping[str, str]) -> tuple[dict[str, Function], dict[str, str]]:
@@ -99,7 +102,7 @@ def _read_functions(stack: Stack, refused: Mapping[str, str]) -> tuple[dict[str,
 
 def _read_function(logical_id: str, resource: Resource, layers: Mapping[Any, CodeFolder], stack: Stack) -> Function:
     properties = resource.properties
-    if properties.get("PackageType") == "Image" or "ImageUri" in (_mapping(properties, "Code")):
+    if properties.get("PackageType") == "Image" or "ImageUri" in read_mapping(properties, "Code"):
         raise TemplateError("it is a container image, and the local engine runs only Python from a folder.")
     runtime = str(properties.get("Runtime"))
     if not runtime.startswith("python"):
@@ -119,47 +122,23 @@ def _read_function(logical_id: str, resource: Resource, layers: Mapping[Any, Cod
         code=_find_code(resource, "Code", "CodeUri", logical_id, stack.project),
         layers=tuple(layers[layer] for layer in used if isinstance(layer, str) and layer in layers),
         environment=_read_environment(properties),
-        timeout=float(_read_integer(properties, "Timeout", 3, most=_LONGEST_TIMEOUT)),
-        memory=_read_integer(properties, "MemorySize", 128),
+        timeout=float(read_integer(properties, "Timeout", 3, most=_LONGEST_TIMEOUT)),
+        memory=read_integer(properties, "MemorySize", 128),
         reserved_concurrency=None
         if reserved is None
-        else _read_integer(properties, "ReservedConcurrentExecutions", 0, least=0),
-        log_group=str(_mapping(properties, "LoggingConfig").get("LogGroup", f"/aws/lambda/{name}")),
+        else read_integer(properties, "ReservedConcurrentExecutions", 0, least=0),
+        log_group=str(read_mapping(properties, "LoggingConfig").get("LogGroup", f"/aws/lambda/{name}")),
     )
     _check_handler(function)
     return function
 
 
 def _read_environment(properties: Mapping[str, Any]) -> dict[str, str]:
-    variables = _mapping(_mapping(properties, "Environment"), "Variables")
+    variables = read_mapping(read_mapping(properties, "Environment"), "Variables")
     for name, value in variables.items():
         if not name or "=" in name or "\0" in f"{name}{value}" or isinstance(value, dict | list):
             raise TemplateError(f"its environment variable {name} is not text.")
     return {name: write_text(value) for name, value in variables.items() if value is not None}
-
-
-def _read_integer(properties: Mapping[str, Any], name: str, default: int, *, least: int = 1, most: int = 10**9) -> int:
-    # Parameters and mappings give numbers as text.
-    value = properties.get(name)
-    if value is None:
-        return default
-    try:
-        number = int(str(value))
-    except ValueError:
-        number = -1
-    if not least <= number <= most:
-        limits = f"a whole number from {least}" + (f" to {most}" if most < 10**9 else "")
-        raise TemplateError(f"its {name} is {value!r}; it must be {limits}.")
-    return number
-
-
-def _mapping(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    value = values.get(name)
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise TemplateError(f"its {name} is {value!r}, which is not a mapping.")
-    return value
 
 
 def _find_code(resource: Resource, property_name: str, shown: str, logical_id: str, project: Path) -> CodeFolder:
@@ -219,69 +198,3 @@ def _check_handler(function: Function) -> None:
             except (OSError, ValueError):
                 break
     raise TemplateError(f"its Handler is {function.handler}, but {function.code.path} has no {file}.py.")
-
-
-def _read_api(logical_id: str, api: Resource, resources: Mapping[str, Resource]) -> HttpApi:
-    if api.properties.get("ProtocolType") == "WEBSOCKET":
-        raise TemplateError("it is a WebSocket API.")
-    document = api.properties.get("Body")
-    if not isinstance(document, dict) or api.reference is None:
-        raise TemplateError("its routes are not in a Body, where SAM puts them.")
-    if REFUSAL in document:
-        raise TemplateError(document[REFUSAL])
-    check_document(document)
-    refusal = ""
-    default: Mapping[str, Any] = {}
-    routes: Mapping[str, Any] = {}
-    stage = "$default"
-    throttling, route_throttling = Throttling(None, None), {}
-    try:
-        properties = next(
-            (
-                resource.properties
-                for resource in resources.values()
-                if resource.type == "AWS::ApiGatewayV2::Stage" and resource.properties.get("ApiId") == api.reference
-            ),
-            {},
-        )
-        stage = str(properties.get("StageName", "$default"))
-        default = _mapping(properties, "DefaultRouteSettings")
-        by_route = _mapping(properties, "RouteSettings")
-        routes = {key: _mapping(by_route, key) for key in by_route}
-        throttling = _read_throttling(default)
-        route_throttling = {key: _read_throttling(settings) for key, settings in routes.items()}
-    except TemplateError as error:
-        refusal = f"a setting of its stage is wrong: {error}"
-    return HttpApi(
-        logical_id=logical_id,
-        id=str(api.reference),
-        stage=stage,
-        document=document,
-        cors=document.get("x-amazon-apigateway-cors"),
-        throttling=throttling,
-        route_throttling=route_throttling,
-        detailed_metrics=_is_true(default.get("DetailedMetricsEnabled")),
-        route_detailed_metrics={
-            key: _is_true(settings["DetailedMetricsEnabled"])
-            for key, settings in routes.items()
-            if "DetailedMetricsEnabled" in settings
-        },
-        refusal=refusal,
-    )
-
-
-def _is_true(value: Any) -> bool:
-    # Parameters are text.
-    return str(value).lower() == "true"
-
-
-def _read_throttling(settings: Mapping[str, Any]) -> Throttling:
-    rate = settings.get("ThrottlingRateLimit")
-    burst = settings.get("ThrottlingBurstLimit")
-    try:
-        number = None if rate is None else float(str(rate))
-    except ValueError:
-        number = math.nan
-    if number is not None and not 0 <= number < math.inf:
-        raise TemplateError(f"its ThrottlingRateLimit is {rate!r}; it must be a number.")
-    return Throttling(number, None if burst is None else _read_integer(settings, "ThrottlingBurstLimit", 0, least=0))

@@ -3,6 +3,7 @@
 from local_engine.template.stack import Resource
 
 SERVED_TYPES = {
+    "AWS::ApiGateway::RestApi",
     "AWS::ApiGatewayV2::Api",
     "AWS::CloudFormation::Stack",
     "AWS::DynamoDB::Table",
@@ -17,7 +18,15 @@ SERVED_TYPES = {
 # Permissions, networks, deployment and settings of other resources: without them, everything runs the same here.
 _SUPPORTING = (
     "AWS::ApiGateway::Account",
+    "AWS::ApiGateway::Authorizer",
+    "AWS::ApiGateway::BasePathMapping",
     "AWS::ApiGateway::Deployment",
+    "AWS::ApiGateway::DomainName",
+    "AWS::ApiGateway::GatewayResponse",
+    "AWS::ApiGateway::Method",
+    "AWS::ApiGateway::Model",
+    "AWS::ApiGateway::RequestValidator",
+    "AWS::ApiGateway::Resource",
     "AWS::ApiGateway::Stage",
     "AWS::ApiGatewayV2::",
     "AWS::ApplicationAutoScaling::",
@@ -47,7 +56,6 @@ _SUPPORTING = (
     "AWS::XRay::",
 )
 _REASONS = {
-    "AWS::ApiGateway::RestApi": "it is a REST API.",
     "AWS::Lambda::EventSourceMapping": "it is a trigger, and only HTTP APIs and Invoke start functions here.",
     "AWS::Lambda::Url": "it is a function URL.",
     "AWS::Scheduler::Schedule": "it is a schedule.",

@@ -13,7 +13,7 @@ A room that serves a type adds it to `SERVED_TYPES` in `local_engine.template.no
 the resource is not run.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -92,19 +92,32 @@ class Throttling:
     """Requests at once."""
 
 
-@dataclass(frozen=True)
-class HttpApi:
-    """An HTTP API with its one stage."""
+@dataclass(frozen=True, kw_only=True)
+class Api:
+    """What is served on a port of its own. Each kind of API has a subclass."""
 
     logical_id: str
     id: str
     """The API ID, as `Ref` gives it."""
     stage: str
     document: dict[str, Any]
-    """The OpenAPI document, as API Gateway would import it.
+    """The OpenAPI 3.0 document, as API Gateway would import it.
 
     An operation or scheme that cannot be evaluated is `{REFUSAL: sentence}`.
     """
+    refusal: str = ""
+    """Why no route of the API can be served; empty if they can."""
+
+    @property
+    def base_path(self) -> str:
+        """The stage, as paths of requests begin with it: `/Prod`. Empty for `$default`."""
+        return "" if self.stage == "$default" else f"/{self.stage}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class HttpApi(Api):
+    """An HTTP API with its one stage."""
+
     cors: dict[str, Any] | None
     """`x-amazon-apigateway-cors`: allowOrigins, allowMethods, allowHeaders, exposeHeaders, maxAge, allowCredentials."""
     throttling: Throttling
@@ -114,8 +127,39 @@ class HttpApi:
     """Whether each route has its own metrics."""
     route_detailed_metrics: Mapping[str, bool]
     """By route key; overrides `detailed_metrics`."""
-    refusal: str = ""
-    """Why no route of the API can be served; empty if they can."""
+    stage_variables: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestApi(Api):
+    """A stage of a REST API."""
+
+    name: str
+    """The API's name, a dimension of its metrics."""
+    stage_variables: Mapping[str, str]
+    method_settings: Sequence[Mapping[str, Any]]
+    """As the stage has them: ResourcePath, HttpMethod and settings."""
+    binary_media_types: tuple[str, ...]
+    policy: Mapping[str, Any] | None
+    """The resource policy."""
+    other_stages: "tuple[RestApi, ...]" = ()
+    """The same API with its other stages, which have the same port."""
+
+    def find_method_settings(self, method: str, path: str) -> dict[str, Any]:
+        """Return the stage's settings for a method of a resource; those for all methods are its defaults.
+
+        Source: "MethodSetting" (API Gateway REST API Reference).
+        """
+        exact: dict[str, Any] = {}
+        default: dict[str, Any] = {}
+        for entry in self.method_settings:
+            entry_path = "/" + str(entry.get("ResourcePath", "/*")).replace("~1", "/").lstrip("/")
+            entry_method = str(entry.get("HttpMethod", "*")).upper()
+            if (entry_path, entry_method) == ("/*", "*"):
+                default |= entry
+            elif entry_path == path and entry_method in ("*", method):
+                exact |= entry
+        return {**default, **exact}
 
 
 @dataclass(frozen=True)
@@ -137,7 +181,8 @@ class Stack:
     """The functions that can run, by logical ID."""
     refused_functions: Mapping[str, str]
     """By name, a sentence for each function that cannot run."""
-    apis: tuple[HttpApi, ...]
+    apis: tuple[Api, ...]
+    """In the order of their ports: HTTP APIs, REST APIs."""
     notices: list[str]
     """A sentence for each part of the template that is not served. Rooms add theirs with `refuse`."""
 

@@ -1,0 +1,294 @@
+"""REST API gateway as an ASGI application: routing, throttling, authorization, validation and invocation.
+
+Source: "API Gateway REST APIs" (API Gateway Developer Guide).
+"""
+
+import asyncio
+import base64
+import json
+import os
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+from local_engine.functions.invocation import ConcurrencyExceeded, FunctionError, FunctionUnavailable
+from local_engine.functions.pool import FunctionPool
+from local_engine.gateway.access_log import RequestRecord
+from local_engine.gateway.authorizer import Forbidden, Refused
+from local_engine.gateway.events import InvalidResponse, Request, Response
+from local_engine.gateway.http_api import MAX_EVENT, read_request, retrieve
+from local_engine.gateway.request_limits import (
+    CLOSE,
+    MAX_BODY,
+    Receive,
+    Rejection,
+    Scope,
+    Send,
+    check_head,
+    find_header,
+    read_body,
+)
+from local_engine.gateway.routes import Match, RouteTable
+from local_engine.gateway.throttling import Throttle
+from local_engine.observer import Observer
+from local_engine.rest_api.gateway_responses import GatewayResponses
+from local_engine.rest_api.methods import Method, read_methods
+from local_engine.rest_api.mock_integration import MockIntegration
+from local_engine.rest_api.proxy_event import MethodRequest, build_event, matches_media_type
+from local_engine.rest_api.proxy_response import read_proxy_response
+from local_engine.rest_api.request_validators import RequestValidator
+from local_engine.rest_api.template_variables import Variables
+from local_engine.template.errors import TemplateError
+from local_engine.template.settings import read_throttling
+from local_engine.template.stack import RestApi, Throttling
+
+_NO_VARIABLES = Variables({}, {}, {}, {}, {})
+
+
+class Authorizer(Protocol):
+    """Decides on requests to methods."""
+
+    async def authorize(self, request: MethodRequest, route: Method) -> Mapping[str, Any]:
+        """Return `requestContext.authorizer`. It may add to the request's identity.
+
+        Raises:
+            Rejection: the request is rejected.
+        """
+        ...
+
+
+class RestApiGateway:
+    """Serves one REST API with its stages."""
+
+    def __init__(
+        self,
+        api: RestApi,
+        functions: Mapping[str, FunctionPool],
+        refused_functions: Mapping[str, str],
+        observer: Observer,
+        authorizers: Mapping[str, Authorizer] | None = None,
+    ) -> None:
+        """Read the API's methods. One that the engine does not serve as AWS would has a `refusal`.
+
+        Args:
+            api: the API.
+            functions: by their names.
+            refused_functions: by name, a sentence for each function that cannot run.
+            observer: told of each request and fault.
+            authorizers: by the names of their security schemes. A method with another one is not served.
+        """
+        self._api = api
+        self._observer = observer
+        self._stages = {
+            stage.stage: _Stage(stage, functions, refused_functions, observer, authorizers or {})
+            for stage in (api, *api.other_stages)
+        }
+
+    @property
+    def routes(self) -> Sequence[Method]:
+        """The API's methods on its first stage, in order of precedence."""
+        return self._stages[self._api.stage].table.routes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        started = time.monotonic()
+        extended_id = base64.b64encode(os.urandom(11)).decode("ascii")
+        path = scope["raw_path"].decode("latin-1")
+        stage = self._stages.get(path.split("/", 2)[1] if path.startswith("/") else "")
+        record = RequestRecord(stage.api if stage else self._api, str(uuid.uuid4()), scope["method"], path)
+        record.extended_id = extended_id
+        if stage is None:
+            response = GatewayResponses({}).render(
+                Rejection(403, "Forbidden", response_type="DEFAULT_4XX"), _NO_VARIABLES
+            )
+            record.error = "Forbidden"
+        else:
+            response = await stage.answer(scope, receive, record)
+        headers = [
+            *response.headers,
+            (b"x-amzn-requestid", record.id.encode()),
+            (b"x-amz-apigw-id", extended_id.encode()),
+        ]
+        if response.status not in (204, 304):
+            headers.append((b"content-length", str(len(response.body)).encode()))
+        await send({"type": "http.response.start", "status": response.status, "headers": headers})
+        await send({"type": "http.response.body", "body": response.body})
+        milliseconds = (time.monotonic() - started) * 1000
+        self._observer.request_answered(record.answered(response.status, milliseconds, len(response.body)))
+
+
+class _Stage:
+    """Serves one stage."""
+
+    def __init__(
+        self,
+        api: RestApi,
+        functions: Mapping[str, FunctionPool],
+        refused_functions: Mapping[str, str],
+        observer: Observer,
+        authorizers: Mapping[str, Authorizer],
+    ) -> None:
+        self.api = api
+        self._functions = functions
+        self._refused_functions = refused_functions
+        self._observer = observer
+        self._authorizers = authorizers
+        self._validators: dict[str, RequestValidator] = {}
+        self._mocks: dict[str, MockIntegration] = {}
+        self._throttling: dict[str, Throttling] = {}
+        refusal = api.refusal
+        self._responses = GatewayResponses({})
+        try:
+            self._responses = GatewayResponses(api.document)
+        except TemplateError as error:
+            refusal = refusal or str(error)
+        self.table = RouteTable(self._check_method(method, refusal) for method in read_methods(api))
+        # A stage without settings has only the account's limits, which one machine does not reach.
+        self._throttle = Throttle(Throttling(None, None), self._throttling)
+
+    def _check_method(self, method: Method, refusal: str) -> Method:
+        """Return the method, with a refusal if the engine cannot serve it."""
+        if method.refusal:
+            return method
+        try:
+            if refusal:
+                raise TemplateError(f"API {self.api.logical_id} cannot be served: {refusal}")
+            if method.is_mock:
+                self._mocks[method.key] = MockIntegration(method.integration)
+            elif method.function_name not in self._functions:
+                unknown = f"it invokes {method.function_name}, which is not a function of the template."
+                raise TemplateError(self._refused_functions.get(method.function_name, unknown))
+            if method.is_streamed:
+                raise TemplateError("it streams its response.")
+            if self.api.policy is not None:
+                raise TemplateError("the API has a resource policy, which is not evaluated.")
+            if method.authorizer is not None and method.authorizer not in self._authorizers:
+                raise TemplateError(f"its authorizer {method.authorizer} is not served.")
+            self._validators[method.key] = RequestValidator(method, self.api.document)
+            self._throttling[method.key] = read_throttling(self.api.find_method_settings(method.method, method.path))
+        except TemplateError as error:
+            return replace(method, refusal=f"Method {method.key} is not served: {error}")
+        return method
+
+    async def answer(self, scope: Scope, receive: Receive, record: RequestRecord) -> Response:
+        """Return the response to a request of this stage."""
+        variables = _NO_VARIABLES
+        try:
+            http = record.request = read_request(scope, record)
+            check_head(http)
+            variables = _describe_request(http, self.api)
+            match = self._match(http)
+            request = MethodRequest(
+                http,
+                self.api,
+                match.route,
+                match.path_parameters,
+                record.extended_id,
+                _read_header_names(scope),
+            )
+            variables = request.variables
+            return await self._serve(request, receive, record)
+        except Rejection as rejection:
+            record.error = str(rejection)
+            # A client that waits for `100 Continue` may send its body or not, so the next request starts nowhere.
+            if find_header(scope["headers"], b"expect") is not None:
+                rejection.headers.append(CLOSE)
+            return self._responses.render(rejection, variables)
+
+    def _match(self, http: Request) -> Match[Method]:
+        # API Gateway ignores slashes at the end.
+        path = http.raw_path[len(self.api.base_path) :].rstrip("/") or "/"
+        match = self.table.match(http.method, path)
+        if match is None:
+            raise Rejection(403, "Missing Authentication Token", response_type="MISSING_AUTHENTICATION_TOKEN")
+        return match
+
+    async def _serve(self, request: MethodRequest, receive: Receive, record: RequestRecord) -> Response:
+        method = record.route = request.method
+        if method.refusal:
+            raise Rejection(501, method.refusal)
+        if not method.is_mock:
+            record.function = self._functions[method.function_name].function.logical_id
+        if not self._throttle.admits(method.key):
+            raise Rejection(429, "Too Many Requests", response_type="THROTTLED")
+        authorizer = await self._authorize(request, record)
+        body = await read_body(request.http.headers, receive, MAX_BODY)
+        if body is None:
+            message = f"HTTP content length exceeded {MAX_BODY} bytes."
+            raise Rejection(413, message, [CLOSE], response_type="REQUEST_TOO_LARGE")
+        request.http = record.request = replace(request.http, body=body)
+        self._validators[method.key].validate(body, request.variables)
+        if method.is_mock:
+            return self._mocks[method.key].respond(request.variables)
+        event = json.dumps(build_event(request, authorizer), ensure_ascii=False).encode("utf-8", "surrogatepass")
+        if len(event) > MAX_EVENT:
+            raise Rejection(413, "Request Too Long", response_type="REQUEST_TOO_LARGE")
+        return await self._invoke(request, event, record)
+
+    async def _authorize(self, request: MethodRequest, record: RequestRecord) -> Mapping[str, Any] | None:
+        method = request.method
+        if method.authorizer is None:
+            return None
+        try:
+            return await self._authorizers[method.authorizer].authorize(request, method)
+        except Refused as error:
+            record.authorizer_error = error.www_authenticate
+            if isinstance(error, Forbidden):
+                message = "User is not authorized to access this resource"
+                raise Rejection(403, message, response_type="ACCESS_DENIED") from error
+            raise Rejection(401, "Unauthorized", response_type="UNAUTHORIZED") from error
+        except Rejection as rejection:
+            record.authorizer_error = str(rejection)
+            raise
+
+    async def _invoke(self, request: MethodRequest, event: bytes, record: RequestRecord) -> Response:
+        method = request.method
+        pool = self._functions[method.function_name]
+        started = time.monotonic()
+        # As in AWS, the function goes on after the gateway has given up.
+        invocation = asyncio.create_task(pool.invoke(event, qualifier=method.qualifier))
+        done, _ = await asyncio.wait((invocation,), timeout=None if pool.is_debugged else method.timeout)
+        record.waited = (time.monotonic() - started) * 1000
+        if not done:
+            self._find_fault(record, f"No answer within the gateway's {method.timeout:g} s.")
+            invocation.add_done_callback(retrieve)
+            raise Rejection(504, "Endpoint request timed out", response_type="INTEGRATION_TIMEOUT")
+        try:
+            result = invocation.result()
+            record.start = "cold" if result.cold else "warm"
+            accepted = request.http.find_header(b"accept") or ""
+            decodes_body = matches_media_type(accepted, self.api.binary_media_types)
+            response = read_proxy_response(result.payload, decodes_body=decodes_body)
+        except InvalidResponse as error:
+            self._find_fault(record, f"The function's response is not valid: {error}.")
+        except FunctionUnavailable as error:
+            self._find_fault(record, str(error))
+            raise Rejection(501, str(error)) from error
+        except FunctionError as error:
+            self._find_fault(record, str(error))
+        except ConcurrencyExceeded as error:
+            self._find_fault(record, str(error))
+            raise Rejection(500, "Internal server error", response_type="INTEGRATION_FAILURE") from error
+        else:
+            record.function_status = response.status
+            return response
+        raise Rejection(502, "Internal server error", response_type="INTEGRATION_FAILURE")
+
+    def _find_fault(self, record: RequestRecord, text: str) -> None:
+        record.integration_error = text.partition("\n")[0]
+        self._observer.fault_found(record.function, text)
+
+
+def _read_header_names(scope: Scope) -> dict[str, str]:
+    """Return the names of headers as the client sent them, by name in lower case."""
+    sent = (scope.get("state") or {}).get("sent_headers")
+    names = [name for name, _ in sent.raw_items()] if sent is not None else []
+    return {name.decode("latin-1").lower(): name.decode("latin-1") for name in names}
+
+
+def _describe_request(http: Request, api: RestApi) -> Variables:
+    """Return the variables of a request that matches no method."""
+    unmatched = Method(http.method, "", "", None, None, (), 0.0)
+    return MethodRequest(http, api, unmatched, {}, "").variables
