@@ -31,6 +31,7 @@ ROOMS = {
     "building": {"template", "state"},
     "functions": {"template", "observer", "services", "building", "child_environment"},
     "gateway": {"template", "observer", "services", "functions"},
+    "function_url": {"template", "observer", "functions", "gateway"},
     "rest_api": {"template", "observer", "functions", "gateway"},
     "engine": {"template", "observer", "services", "functions", "gateway"},
     "console": {"template", "observer"},

@@ -16,6 +16,7 @@ from local_engine.gateway.routes import Route
 from local_engine.observer import Observer
 from local_engine.services.aws_services import ServicesError
 from local_engine.template.errors import TemplateError
+from local_engine.template.function_urls import localize_function_urls
 from local_engine.template.loader import load_template
 from local_engine.template.stack import Api, Stack
 
@@ -114,6 +115,7 @@ class Engine:
             self._edit_times = times
             try:
                 stack = await asyncio.to_thread(load_template, old.path, old.given)
+                stack = localize_function_urls(stack, self._ports)
                 if len(stack.apis) != len(old.apis):
                     raise TemplateError("The number of APIs has changed. Start the engine again.")
                 added = {name: entry for name, entry in stack.resources.items() if name not in old.resources}

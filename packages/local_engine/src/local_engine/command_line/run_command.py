@@ -29,6 +29,7 @@ from local_engine.command_line.arguments import (
 from local_engine.command_line.start_summary import mint_user_token, show_start
 from local_engine.console import Console
 from local_engine.engine import AsgiApplication, Engine, Gateway
+from local_engine.function_url.url_gateway import FunctionUrlGateway
 from local_engine.functions.pool import FunctionPool
 from local_engine.functions.process import FunctionSettings
 from local_engine.gateway.http_api import HttpApiGateway
@@ -54,8 +55,9 @@ from local_engine.services.containers import listen
 from local_engine.services.host_names import LocalNamesOnly, is_loopback_name
 from local_engine.state import StateError
 from local_engine.template.errors import TemplateError
+from local_engine.template.function_urls import localize_function_urls
 from local_engine.template.loader import load_template
-from local_engine.template.stack import Api, HttpApi, RestApi, Stack
+from local_engine.template.stack import Api, FunctionUrl, HttpApi, RestApi, Stack
 
 HOST = "127.0.0.1"
 _CREATED_TYPES = ("AWS::DynamoDB::Table", "AWS::SQS::Queue", "AWS::Events::EventBus", "AWS::Events::Rule")
@@ -125,7 +127,9 @@ async def _serve(options: argparse.Namespace, console: Console) -> None:
             raise StartError(f"{options.template} has no function that can run, so there is nothing to serve.{reasons}")
         _check_debugging(stack, options)
         # Without an API, the port is that of the Invoke API.
-        sockets = [_listen(options.port + offset) for offset in range(max(1, len(stack.apis)))]
+        ports = range(options.port, options.port + max(1, len(stack.apis)))
+        stack = localize_function_urls(stack, ports)
+        sockets = [_listen(port) for port in ports]
         for listener in sockets:
             cleanup.callback(listener.close)
         endpoint = options.services
@@ -154,7 +158,7 @@ async def _serve(options: argparse.Namespace, console: Console) -> None:
                 debugged=options.debug,
                 debug_port=options.debug_port,
             ),
-            ports=range(options.port, options.port + len(sockets)),
+            ports=ports,
             create_gateway=create_gateway,
             create_local_application=partial(
                 _create_local_application, invoke_api=invoke_api, monitoring=monitoring, project=stack.project
@@ -250,6 +254,8 @@ def create_gateway(api: Api, stack: Stack, functions: Mapping[str, FunctionPool]
     match api:
         case RestApi():
             return RestApiGateway(api, functions, stack.refused_functions, observer)
+        case FunctionUrl():
+            return FunctionUrlGateway(api, functions, stack.refused_functions, observer)
         case HttpApi():
             return HttpApiGateway(api, functions, stack.refused_functions, observer)
         case _:

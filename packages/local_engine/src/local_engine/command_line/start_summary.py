@@ -1,6 +1,6 @@
 """What a started engine tells the user: the start page, routes, an example request, and what programs need."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from local_engine.console import Console
@@ -9,7 +9,7 @@ from local_engine.gateway.routes import Route
 from local_engine.issuer.access_tokens import AUDIENCE, issuer_url, load_signing_key, mint_token
 from local_engine.issuer.machine_client import describe_environment
 from local_engine.page.local_pages import START_PATH
-from local_engine.template.stack import Api, HttpApi, RestApi, Stack
+from local_engine.template.stack import Api, FunctionUrl, HttpApi, RestApi, Stack
 
 _EXAMPLE_USER = "demo"
 
@@ -21,6 +21,9 @@ def show_start(console: Console, stack: Stack, engine: Engine, endpoint: str, la
         console.show(f"\nThe template has no API. Its functions can be invoked: {', '.join(stack.functions)}\n")
     for api, (port, gateway) in zip(stack.apis, engine.gateways.items(), strict=True):
         url = f"http://127.0.0.1:{port}"
+        if isinstance(api, FunctionUrl):
+            console.show(f"\n{_describe_function_url(api, gateway.routes[0], url, functions)}")
+            continue
         console.show(f"\nStart page     {url}{START_PATH}  (API page, dashboard, tokens)\n")
         console.show(f"{api.logical_id} is served at {url}{api.base_path}\n")
         shown = [_describe_route(api, route, url) for route in gateway.routes]
@@ -49,6 +52,16 @@ def mint_user_token(port: int, project: Path, subject: str, scopes: Sequence[str
     """Return a token of a user for the API on a port."""
     key = load_signing_key(project)
     return mint_token(key, issuer=issuer_url(port), audience=AUDIENCE, subject=subject, scopes=scopes)
+
+
+def _describe_function_url(api: FunctionUrl, route: Route, url: str, functions: Mapping[str, str]) -> str:
+    if route.refusal:
+        return route.refusal
+    access = "signed requests" if api.is_signed else "open"
+    if not api.is_signed and not api.is_public:
+        access = "nobody, because it takes permissions for lambda:InvokeFunctionUrl and lambda:InvokeFunction"
+    streamed = ", streamed" if api.is_streamed else ""
+    return f"{api.logical_id} is served at {url}/  {functions[api.function_name]}  ({access}{streamed})"
 
 
 def _describe_route(api: Api, route: Route, url: str) -> str:

@@ -108,7 +108,8 @@ class Process(ABC):
         """Kill the process and wait for its end."""
         self.kill()
         if self._process is not None:
-            await self._process.wait()
+            # The task that would do it may be cancelled before.
+            self._disconnect(await self._process.wait())
         for task in self._tasks:
             task.cancel()
         for pipe in self._pipes:
@@ -201,6 +202,10 @@ class SocketProcess(Process):
 
     _reader: asyncio.StreamReader
     _writer: asyncio.StreamWriter
+    _prefix: tuple[int, bytes] | None = None
+    """Length and kind of the message that is arriving."""
+    _is_busy = False
+    _deadline = 0.0
 
     @property
     @override
@@ -239,15 +244,37 @@ class SocketProcess(Process):
         message = json.dumps(details)[:-1].encode() + b', "event": ' + event + b"}"
         self._writer.write(PREFIX.pack(len(message), INVOKE))
         self._writer.write(message)
+        self._deadline = time.monotonic() + self._function.timeout
+        self._is_busy = True
+        payload = await self._receive_result()
+        return Result("application/json", _yield_once(payload), cold=is_cold)
+
+    @property
+    @override
+    def is_settled(self) -> bool:
+        return not self._is_busy
+
+    @override
+    async def settle(self) -> FunctionError | None:
+        # The caller was cancelled, and the function goes on.
+        if self._is_busy:
+            try:
+                await self._receive_result()
+            except FunctionError as error:
+                return error
+        return None
+
+    async def _receive_result(self) -> bytes:
+        seconds = None if self._is_debugged else max(0.0, self._deadline - time.monotonic())
         try:
-            kind, payload = await self._receive(None if self._is_debugged else self._function.timeout, "Task")
-        except asyncio.CancelledError:
-            # Its result would be taken for that of the next event.
-            self.kill()
+            kind, payload = await self._receive(seconds, "Task")
+        except FunctionError:
+            self._is_busy = False
             raise
+        self._is_busy = False
         if kind == ERROR:
             raise read_error("raised an error", payload)
-        return Result("application/json", _yield_once(payload), cold=is_cold)
+        return payload
 
     @override
     def _disconnect(self, status: int) -> None:
@@ -259,11 +286,15 @@ class SocketProcess(Process):
         """Read the process's next message. If it is late, the process ends."""
         try:
             async with asyncio.timeout(seconds):
-                size, kind = PREFIX.unpack(await self._reader.readexactly(PREFIX.size))
-                return kind, await self._reader.readexactly(size)
+                if self._prefix is None:
+                    self._prefix = PREFIX.unpack(await self._reader.readexactly(PREFIX.size))
+                size, kind = self._prefix
+                payload = await self._reader.readexactly(size)
+                self._prefix = None
+                return kind, payload
         except TimeoutError:
             self.kill()
-            raise time_out(what, seconds or 0) from None
+            raise time_out(what, self._function.timeout if what == "Task" else seconds or 0) from None
         except (asyncio.IncompleteReadError, ConnectionError):
             self.kill()
             status = await self._process.wait() if self._process is not None else 0

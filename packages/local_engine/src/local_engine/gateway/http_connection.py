@@ -42,7 +42,7 @@ class HttpConnection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         # uvicorn passes names in lower case, and REST APIs pass them on as the client wrote them.
-        self.app_state = {}
+        self.app_state = {"cut": self._cut}
         self._next_event = self.conn.next_event
         self.conn.next_event = self._record_event  # type: ignore[method-assign]
         self.transport = self._lingering = _LingeringTransport(transport)  # type: ignore[assignment]
@@ -88,6 +88,17 @@ class HttpConnection(H11Protocol):
         if type(event) is h11.Request:
             self.app_state["sent_headers"] = event.headers
         return event
+
+    def _cut(self) -> None:
+        """End the connection within a response, so that the client knows that the response is not whole."""
+        if self.cycle is not None:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if self.conn.their_http_version == b"1.1":
+            # The last chunk is missing.
+            self.transport.close()
+        else:
+            self._lingering.abort()
 
     def _watch_arrival(self) -> None:
         state = self.conn.their_state

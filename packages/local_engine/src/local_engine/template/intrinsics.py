@@ -3,6 +3,7 @@
 Source: "Intrinsic function reference" and "Rule functions", CloudFormation Template Reference.
 """
 
+import hashlib
 import json
 import re
 import reprlib
@@ -64,6 +65,7 @@ _ARN_RESOURCES = {
 # Types whose Ref is an attribute, not the name.
 _REFERENCED_ATTRIBUTES = {
     "AWS::Lambda::Alias": "AliasArn",
+    "AWS::Lambda::Url": "FunctionArn",
     "AWS::Lambda::Version": "FunctionArn",
     "AWS::SNS::Topic": "TopicArn",
 }
@@ -82,6 +84,11 @@ _SECRET_ID = re.compile(r"arn(:[^:]*){6}|[^:]*")
 def resource_arn(resource_type: str, name: str) -> str:
     """Return the ARN of a resource of a type that has one here."""
     return "arn:aws:" + _ARN_RESOURCES[resource_type].format(region=REGION, account=ACCOUNT_ID, name=name)
+
+
+def function_url_host(logical_id: str) -> str:
+    """Return the host name that a function URL has in AWS."""
+    return f"{hashlib.sha256(logical_id.encode()).hexdigest()[:32]}.lambda-url.{REGION}.on.aws"
 
 
 REFUSAL = "x-local-engine-refusal"
@@ -381,6 +388,11 @@ class Evaluator:
                 return self._qualified_arn(resource, ONLY_VERSION)
             case "AWS::Lambda::Version", "Version":
                 return ONLY_VERSION
+            case "AWS::Lambda::Url", "FunctionArn":
+                target = str(self.evaluate(resource["Properties"]["TargetFunctionArn"]))
+                return target if ":function:" in target else resource_arn("AWS::Lambda::Function", target)
+            case "AWS::Lambda::Url", "FunctionUrl":
+                return f"https://{function_url_host('/'.join((*self._place, logical_id)))}/"
         name = self.resource_name(logical_id)
         if attribute in ("Arn", "TopicArn") and resource["Type"] in _ARN_RESOURCES:
             return resource_arn(resource["Type"], name)

@@ -11,6 +11,7 @@ SERVED_TYPES = {
     "AWS::Events::Rule",
     "AWS::Lambda::Function",
     "AWS::Lambda::LayerVersion",
+    "AWS::Lambda::Url",
     "AWS::SQS::Queue",
 }
 """Types that a room serves. Each room reports its own faults."""
@@ -57,7 +58,6 @@ _SUPPORTING = (
 )
 _REASONS = {
     "AWS::Lambda::EventSourceMapping": "it is a trigger, and only HTTP APIs and Invoke start functions here.",
-    "AWS::Lambda::Url": "it is a function URL.",
     "AWS::Scheduler::Schedule": "it is a schedule.",
     "AWS::StepFunctions::StateMachine": "it is a state machine.",
 }

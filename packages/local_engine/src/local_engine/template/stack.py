@@ -162,6 +162,39 @@ class RestApi(Api):
         return {**default, **exact}
 
 
+_PUBLIC = {"lambda:FunctionUrlAuthType": "NONE"}
+_VIA_URL = {"lambda:InvokedViaFunctionUrl": "true"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class FunctionUrl(Api):
+    """A function URL. It has no document."""
+
+    function_name: str
+    qualifier: str | None
+    """The alias that it invokes. None for `$LATEST`."""
+    is_signed: bool
+    """Whether requests are signed (AuthType AWS_IAM)."""
+    is_streamed: bool
+    """Whether responses are streamed (InvokeMode RESPONSE_STREAM)."""
+    cors: Mapping[str, Any] | None
+    """As `HttpApi.cors`."""
+    statements: Sequence[Mapping[str, Any]]
+    """Of the function's resource-based policy, those about the function URL."""
+
+    @property
+    def is_public(self) -> bool:
+        """Whether the policy lets anybody invoke the function through the URL, which takes two permissions."""
+        allowed = set()
+        for statement in self.statements:
+            conditions = dict(statement.get("Condition") or {})
+            equals = conditions.pop("StringEquals", _PUBLIC)
+            via_url = conditions.pop("Bool", _VIA_URL)
+            if statement["Principal"] == "*" and (equals, via_url, conditions) == (_PUBLIC, _VIA_URL, {}):
+                allowed.add(statement["Action"])
+        return allowed == {"lambda:InvokeFunctionUrl", "lambda:InvokeFunction"}
+
+
 @dataclass(frozen=True)
 class Stack:
     """A template and its nested applications, evaluated.
@@ -182,7 +215,7 @@ class Stack:
     refused_functions: Mapping[str, str]
     """By name, a sentence for each function that cannot run."""
     apis: tuple[Api, ...]
-    """In the order of their ports: HTTP APIs, REST APIs."""
+    """In the order of their ports: HTTP APIs, REST APIs, function URLs."""
     notices: list[str]
     """A sentence for each part of the template that is not served. Rooms add theirs with `refuse`."""
 

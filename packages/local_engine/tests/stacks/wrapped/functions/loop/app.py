@@ -1,41 +1,75 @@
-"""A generator of chunks: metadata as JSON, eight zero bytes, the payload."""
+"""Generators of chunks: metadata as JSON, eight zero bytes, the payload."""
 
 import json
 import os
 import time
 from pathlib import Path
 
-SEPARATOR = bytes(8)
+BLOCK = b"x" * 65_536
 
 
 def lambda_handler(event):
     query = event.get("queryStringParameters") or {}
-    deed = event["rawPath"].rpartition("/")[2] if "rawPath" in event else event.get("deed", "count")
-    folder = Path(query.get("folder", "."))
+    deed = (event.get("rawPath") or event["path"]).rpartition("/")[2]
     if deed == "early":
         raise LookupError("before the first byte")
     if deed == "whole":
         yield json.dumps({"statusCode": 201, "body": "whole"}).encode()
         return
     metadata = {"statusCode": 203, "headers": {"X-Kind": deed, "Content-Type": "text/plain"}, "cookies": ["a=1", "b=2"]}
-    yield json.dumps(metadata).encode() + SEPARATOR
+    if "folder" in query:
+        Path(query["folder"], "pid").write_text(str(os.getpid()))
+    yield json.dumps(metadata).encode() + bytes(8)
     yield b"first\n"
-    if deed == "wait":
-        while not (folder / "go").exists():
-            time.sleep(0.01)
-    elif deed == "raise":
-        raise LookupError("within the response")
-    elif deed == "exit":
-        os._exit(3)
-    elif deed == "hang":
-        time.sleep(60)
-    elif deed == "large":
-        block = b"x" * 65_536
-        for _ in range(int(query["blocks"])):
-            yield block
-    elif deed == "endless":
-        for number in range(100_000):
-            yield b"y" * 65_536
-            (folder / "written").write_text(str(number))
-    (folder / "finished").touch() if folder != Path(".") else None
+    yield from DEEDS.get(deed, count)(query)
+    if "folder" in query:
+        Path(query["folder"], "finished").touch()
     yield b"last\n"
+
+
+def count(query):
+    yield from ()
+
+
+def wait(query):
+    while not Path(query["folder"], "go").exists():
+        time.sleep(0.01)
+    yield from ()
+
+
+def fail(query):
+    raise LookupError("within the response")
+    yield
+
+
+def leave(query):
+    # Until the engine has what was sent.
+    time.sleep(0.5)
+    os._exit(3)
+    yield
+
+
+def hang(query):
+    time.sleep(60)
+    yield
+
+
+def send_blocks(query):
+    for _ in range(int(query["blocks"])):
+        yield BLOCK
+
+
+def send_forever(query):
+    for number in range(100_000):
+        yield BLOCK
+        Path(query["folder"], "written").write_text(str(number))
+
+
+DEEDS = {
+    "wait": wait,
+    "raise": fail,
+    "exit": leave,
+    "hang": hang,
+    "large": send_blocks,
+    "endless": send_forever,
+}
