@@ -7,6 +7,8 @@ connection while the client still sends, which can cost the client the response 
 import asyncio
 import contextlib
 import json
+import socket
+import struct
 import sys
 from collections.abc import Callable
 from typing import Any, override
@@ -23,6 +25,7 @@ _PHRASES = {
     408: "Request Timeout",
     431: "Request Header Fields Too Large",
 }
+_RESET = struct.pack("ii", 1, 0)
 # States in which the server waits for the rest of a request.
 _INCOMPLETE = (h11.IDLE, h11.SEND_BODY)
 
@@ -98,6 +101,8 @@ class HttpConnection(H11Protocol):
             # The last chunk is missing.
             self.transport.close()
         else:
+            # Only a reset tells the end of a body without a length from its middle.
+            self._lingering.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             self._lingering.abort()
 
     def _watch_arrival(self) -> None:
