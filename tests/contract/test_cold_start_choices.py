@@ -101,7 +101,8 @@ def test_provisioned_environments_follow_business_hours_and_use():
 
 
 def test_warming_invokes_the_functions_every_five_minutes():
-    (schedule,) = find("warm", "AWS::Scheduler::Schedule").values()
+    schedules = find("warm", "AWS::Scheduler::Schedule")
+    (schedule,) = [schedule for name, schedule in schedules.items() if name.startswith("Readiness/")]
     assert schedule["ScheduleExpression"] == "rate(5 minutes)"
     assert "Name" not in schedule, "each stack of an account would have the same"
     variables = find("warm", "AWS::Lambda::Function")["Readiness/WarmFunctions"]["Environment"]["Variables"]

@@ -5,6 +5,7 @@ from functools import cache
 
 import pytest
 
+from local_engine.template import TemplateError
 from tests.support.permissions import find_refusals
 from tests.support.stack import list_templates, load_template
 from tests.support.templates import translate_template
@@ -133,10 +134,15 @@ def test_a_region_that_is_named_is_taken(regions):
     assert find_refusals(AllowedRegions=regions) == []
 
 
-@pytest.mark.parametrize("regions", ["eu-central-1", "eu-central-1,eu-west-1", "us-east-2", "us-east"])
+@pytest.mark.parametrize("regions", ["eu-central-1", "eu-central-1,eu-west-1", "us-east-2"])
 def test_a_region_that_is_not_named_is_refused(regions):
     (sentence,) = find_refusals(AllowedRegions=regions)
     assert "AllowedRegions" in sentence
+
+
+def test_what_is_no_region_is_refused():
+    with pytest.raises(TemplateError, match="AllowedRegions is 'us-east'"):
+        find_refusals(AllowedRegions="us-east")
 
 
 def test_a_stack_can_be_anywhere_by_default():

@@ -14,11 +14,15 @@ LINUX_ONLY = re.compile(
 )
 PS_WITH_TWO_HEADERS = re.compile(r"\w+=,\w+=")
 """BSD's `ps -o pid=,ppid=` takes `,ppid=` for the header of the first column."""
-MARKED = {"tests/unit/http/snapshot_program.py": "tests/unit/http/test_snapshot.py"}
+MARKED = {
+    "tests/unit/http/snapshot_program.py": "tests/unit/http/test_snapshot.py",
+    "tests/unit/storage/test_name_resolution.py": "tests/unit/storage/test_name_resolution.py",
+}
 """Programs that need Linux, and the tests that run them."""
 LINUX_TOOLS = ("tools/benchmarks/cold_start/", "tools/benchmarks/tracing/", "tools/benchmarks/tune/")
 """They refuse to measure anywhere else."""
 EXCEPTIONS = {
+    "packages/local_engine/tests/test_http_edges.py",  # 127.0.0.2 is a name in a header there, and no address
     "tests/contract/test_portability.py",
     "tools/benchmarks/machine.py",  # asks the platform where there is no /proc/cpuinfo
     "tools/benchmarks/local_engine/http_load.py",  # asks for the option before it sets it

@@ -71,6 +71,7 @@ class Rendering:
         self._path = path
         template = read_template_file(ROOT / path, [])
         self._applications: dict[str, str] = {}
+        self._nested: dict[str, Rendering] = {}
         for name, resource in template["Resources"].items():
             properties = resource.get("Properties", {})
             for location in {"CodeUri", "ContentUri"} & properties.keys():
@@ -90,20 +91,16 @@ class Rendering:
             values | place.pseudo_parameters,
             # Begins the names that AWS generates.
             place=(place.stack,),
-            find_output=lambda application, output: self._nested[application].read_output(output),
+            find_output=lambda application, output: self._find_nested(application).read_output(output),
         )
 
-    @cached_property
-    def _nested(self) -> dict[str, "Rendering"]:
-        return {
-            name: Rendering(
-                Place(f"{self._place.stack}-{name}-1ABCDEFGHIJK", self._place.region),
-                self._evaluator.evaluate(self._template["Resources"][name]["Properties"])["Parameters"],
-                path,
-            )
-            for name, path in self._applications.items()
-            if self._is_created(self._template["Resources"][name])
-        }
+    def _find_nested(self, name: str) -> "Rendering":
+        # One by one, because an application's parameters may be the outputs of another.
+        if name not in self._nested:
+            properties = self._evaluator.evaluate(self._template["Resources"][name]["Properties"])
+            place = Place(f"{self._place.stack}-{name}-1ABCDEFGHIJK", self._place.region)
+            self._nested[name] = Rendering(place, properties["Parameters"], self._applications[name])
+        return self._nested[name]
 
     def _is_created(self, entry: dict[str, Any]) -> bool:
         return "Condition" not in entry or self._evaluator.is_true(entry["Condition"])
@@ -118,8 +115,9 @@ class Rendering:
         }
         below = {
             f"{application}/{name}": resource
-            for application, nested in self._nested.items()
-            for name, resource in nested.resources.items()
+            for application in self._applications
+            if self._is_created(self._template["Resources"][application])
+            for name, resource in self._find_nested(application).resources.items()
         }
         return own | below
 

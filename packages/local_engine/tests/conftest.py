@@ -71,6 +71,25 @@ def misbehaving(misbehaving_engine: EngineProcess) -> Iterator[httpx.Client]:
         yield client
 
 
+@pytest.fixture(scope="session")
+def rest_engine() -> Iterator[EngineProcess]:
+    with EngineProcess(STACKS / "rest_shop" / "template.yaml") as engine:
+        yield engine
+
+
+@pytest.fixture(scope="session")
+def rest_urls(rest_engine: EngineProcess) -> dict[str, str]:
+    """URL of each API of the stack with its first stage, by logical ID."""
+    served = [line.split(" is served at ") for line in rest_engine.lines if " is served at " in line]
+    return dict(served)
+
+
+@pytest.fixture(scope="session")
+def rest_shop(rest_urls: dict[str, str]) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=rest_urls["Shop"], timeout=60, trust_env=False) as client:
+        yield client
+
+
 @pytest.fixture
 def echo_copy(tmp_path: Path) -> Path:
     """The template of a copy of the echo stack, to edit."""

@@ -11,8 +11,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 from conftest import STACKS
 
+from local_engine.access.credentials import issue_user_credentials
 from local_engine.testing import EngineProcess, is_running, poll, processes_below
 
 MEGABYTE = 1024 * 1024
@@ -30,7 +34,7 @@ def engine() -> Iterator[EngineProcess]:
 def client(engine: EngineProcess) -> Iterator[Client]:
     """Returns the client of a function URL by its logical ID."""
     clients = {}
-    for name in ("Echo", "Stream", "Buffered", "Private"):
+    for name in ("Echo", "Stream", "Buffered", "Private", "Signed"):
         line = engine.wait_for_line(f"^{name}Url is served at")
         clients[name] = httpx.Client(base_url=re.findall(r"http://[\d.:]+", line)[0], timeout=60, trust_env=False)
     yield clients.__getitem__
@@ -102,6 +106,38 @@ def test_a_url_without_both_permissions_is_403(engine: EngineProcess, client: Cl
     assert answer.json()["Message"].startswith("Forbidden. For troubleshooting Function URL authorization issues")
     assert answer.headers["x-amzn-errortype"] == "AccessDeniedException"
     engine.wait_for_line(r"PrivateUrl is served at .*\(nobody, because")
+
+
+def sign(url: str, user: str, body: bytes = b"", *, service: str = "lambda") -> dict[str, str]:
+    """Headers of a POST that a user signs with botocore."""
+    issued = issue_user_credentials(STACKS / "function_urls", user)
+    request = AWSRequest("POST", url, data=body)
+    keys = Credentials(issued.access_key_id, issued.secret_access_key, issued.session_token)
+    SigV4Auth(keys, service, "us-east-1").add_auth(request)
+    return dict(request.headers)
+
+
+def test_a_signed_request_reaches_the_function_with_its_callers_identity(client: Client) -> None:
+    url = str(client("Signed").base_url) + "/orders?x=1"
+    answer = httpx.post(url, content=b"{}", headers=sign(url, "caller", b"{}"))
+    iam = answer.json()["event"]["requestContext"]["authorizer"]["iam"]
+    assert iam["userArn"] == "arn:aws:iam::123456789012:user/caller"
+    assert set(iam) == {
+        "accessKey", "accountId", "callerId", "cognitoIdentity", "principalOrgId", "userArn", "userId"
+    }  # fmt: skip
+    assert answer.json()["event"]["requestContext"]["accountId"] == "123456789012"
+
+
+def test_a_request_that_is_not_signed_as_it_must_be_is_403(client: Client) -> None:
+    url = str(client("Signed").base_url) + "/"
+    forbidden = "Forbidden. For troubleshooting Function URL authorization issues"
+    for headers in ({}, sign(url, "half-caller"), sign(url, "nobody")):
+        answer = httpx.post(url, headers=headers)
+        assert (answer.status_code, answer.headers["x-amzn-errortype"]) == (403, "AccessDeniedException")
+        assert answer.json()["Message"].startswith(forbidden)
+    for headers, content in ((sign(url, "caller"), b"changed"), (sign(url, "caller", service="execute-api"), b"")):
+        answer = httpx.post(url, headers=headers, content=content)
+        assert (answer.status_code, answer.headers["x-amzn-errortype"]) == (403, "InvalidSignatureException")
 
 
 def test_a_stream_has_status_headers_and_cookies_of_its_metadata(client: Client) -> None:

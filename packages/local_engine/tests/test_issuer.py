@@ -15,7 +15,7 @@ import jwt
 import pytest
 from starlette.routing import Mount, Router
 
-from local_engine.gateway.authorizer import JwtAuthorizer
+from local_engine.gateway.jwt_authorizer import JwtAuthorizer
 from local_engine.issuer.access_tokens import CLIENT_ID, load_client_secret, load_signing_key, mint_token
 from local_engine.issuer.openid_provider import create_issuer
 from local_engine.state import StateError

@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jwt.algorithms import RSAAlgorithm
 
-from local_engine.gateway.authorizer import Authorization, Forbidden, JwtAuthorizer, Unauthorized
+from local_engine.gateway.jwt_authorizer import Authorization, Forbidden, JwtAuthorizer, Unauthorized
 
 AUDIENCE = "api"
 

@@ -69,7 +69,7 @@ Resources:
     Properties:
       CodeUri: code.zip
       Events: {Get: {Type: HttpApi, Properties: {ApiId: !Ref Api, Path: /packed, Method: get}}}
-  Raw: {Type: AWS::Lambda::Function, Properties: {Code: ., Handler: code/app.handler, Runtime: python3.13, Role: role}}
+  Raw: {Type: AWS::Lambda::Function, Properties: {Code: ., Handler: raw/app.handler, Runtime: python3.13, Role: role}}
   Kit: {Type: AWS::Serverless::Application, Properties: {Location: {ApplicationId: 'arn:aws:serverlessrepo:us-east-1:1:applications/kit', SemanticVersion: 1.0.0}}}
   Thing: {Properties: {A: b}}
   Key: {Type: AWS::SSM::Parameter, Properties: {Name: /key, Type: String, Value: value}}
@@ -87,8 +87,9 @@ Resources:
 
 
 def write_template(folder: Path, text: str = TEMPLATE) -> Path:
-    (folder / "code").mkdir()
-    (folder / "code" / "app.py").write_text(APP)
+    for name in ("code", "raw"):
+        (folder / name).mkdir()
+        (folder / name / "app.py").write_text(APP)
     with zipfile.ZipFile(folder / "code.zip", "w") as archive:
         archive.writestr("app.py", APP)
     path = folder / "template.yaml"
@@ -126,7 +127,6 @@ def test_what_can_be_served_is_served(engine: EngineProcess, client: httpx.Clien
         ("/slow", "its Timeout is 'abc'"),
         ("/node", "its Runtime is nodejs24.x"),
         ("/remote", "its CodeUri is s3://bucket/key"),
-        ("/old", "payload format version 2.0"),
         ("/place", "The identity source of authorizer Place is 'Authorization'"),
         ("/empty", "Authorizer Empty accepts no audience"),
     ],
@@ -155,7 +155,6 @@ def test_an_api_without_routes_answers_404(engine: EngineProcess) -> None:
         "Kit is not run: it is an application from the Serverless Application Repository.",
         "Thing is not run: it has no Type.",
         "Cluster is not run: the local engine has no AWS::RDS::DBCluster.",
-        "ServerlessRestApi is not run: it is a REST API.",
         "Table is not run: Fn::ImportValue needs 'keys'",
         "Good.Nobody is not run: .*authorizer.*Nobody",
         "A layer of Good is not run: parameter Image stands for",
@@ -182,7 +181,7 @@ def test_a_template_without_an_api_serves_invoke(tmp_path: Path) -> None:
         answer = aws_client("lambda", f"{engine.url}/_local/lambda").invoke(FunctionName="local-Hello")
         assert json.load(answer["Payload"]) == {"A": None, "B": None}
         assert httpx.get(f"{engine.url}/other", trust_env=False).status_code == 404
-        engine.wait_for_line("no HTTP API. Its functions can be invoked: Hello")
+        engine.wait_for_line("no API. Its functions can be invoked: Hello")
 
 
 def test_json_may_have_tabs(tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ def run_with_a_silent_name_server(directory: Path) -> dict[str, Any]:
     return run_program(*unshare, "sh", "-c", NAMESPACE, "sh", resolver, sys.executable, PROGRAM)
 
 
+@pytest.mark.needs_linux("namespaces are made with unshare")
 @pytest.mark.slow
 @pytest.mark.timeout(100)
 @pytest.mark.parametrize("kind", ["real", "stand-in"])

@@ -1,4 +1,4 @@
-"""`local-engine run|token|backend|dashboard`, also as `python -m local_engine`."""
+"""`local-engine run|token|credentials|backend|dashboard`, also as `python -m local_engine`."""
 
 import sys
 from importlib import import_module
@@ -6,13 +6,15 @@ from importlib import import_module
 _COMMANDS = {
     "run": ("local_engine.command_line.run_command", "run"),
     "token": ("local_engine.command_line.token_command", "print_token"),
+    "credentials": ("local_engine.command_line.credentials_command", "print_credentials"),
     "backend": ("local_engine.command_line.backend_command", "run_backend"),
     "dashboard": ("local_engine.command_line.dashboard_command", "open_dashboard"),
 }
-_USAGE = """usage: local-engine run        serve the HTTP APIs of a SAM template
-       local-engine token      print an access token of the local issuer
-       local-engine backend    serve AWS services and the issuer for `sam local`
-       local-engine dashboard  open the stack's dashboard, and serve the APIs if nothing does
+_USAGE = """usage: local-engine run          serve the HTTP APIs of a SAM template
+       local-engine token        print an access token of the local issuer
+       local-engine credentials  print keys for APIs with IAM authorization
+       local-engine backend      serve AWS services and the issuer for `sam local`
+       local-engine dashboard    open the stack's dashboard, and serve the APIs if nothing does
 
 Each command takes --help."""
 

@@ -46,6 +46,27 @@ def read_or_create(project: Path, name: str, create: Callable[[], bytes]) -> byt
         raise StateError(f"{path} cannot be used ({error.strerror}). Check its owner, or delete it.") from error
 
 
+def replace_file(project: Path, name: str, content: bytes) -> None:
+    """Replace the content of a kept file at once, so that no reader finds a part of it.
+
+    Args:
+        project: the folder of the template.
+        name: the file's name.
+        content: its new content.
+
+    Raises:
+        StateError: the file cannot be written.
+    """
+    path = state_directory(project) / name
+    try:
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        Path(temporary).replace(path)
+    except OSError as error:
+        raise StateError(f"{path} cannot be written ({error.strerror}). Check its owner, or delete it.") from error
+
+
 def _write_first(path: Path, content: bytes) -> None:
     # mkstemp creates with mode 600. A hard link, unlike a rename, never replaces another process's file.
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

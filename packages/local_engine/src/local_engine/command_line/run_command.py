@@ -15,6 +15,7 @@ from pathlib import Path
 import uvicorn
 from starlette.routing import Mount, Router
 
+from local_engine.access.credentials import issue_role_credentials
 from local_engine.building.search_paths import Builder
 from local_engine.cloudwatch.dashboard_page import create_dashboard_routes
 from local_engine.cloudwatch.emf import summarize_record
@@ -32,11 +33,12 @@ from local_engine.engine import AsgiApplication, Engine, Gateway
 from local_engine.function_url.url_gateway import FunctionUrlGateway
 from local_engine.functions.pool import FunctionPool
 from local_engine.functions.process import FunctionSettings
+from local_engine.gateway.authorizer_factory import find_identity_providers
 from local_engine.gateway.http_api import HttpApiGateway
 from local_engine.gateway.http_connection import HttpConnection
 from local_engine.gateway.invoke_api import LAMBDA_PATH, InvokeApi
 from local_engine.gateway.routes import read_routes
-from local_engine.issuer.access_tokens import ISSUER_PATH, issuer_url
+from local_engine.issuer.access_tokens import ISSUER_PATH, issuer_url, load_public_keys
 from local_engine.issuer.machine_client import keep_machine_client
 from local_engine.issuer.openid_provider import create_issuer
 from local_engine.observer import Observer, Observers
@@ -57,7 +59,7 @@ from local_engine.state import StateError
 from local_engine.template.errors import TemplateError
 from local_engine.template.function_urls import localize_function_urls
 from local_engine.template.loader import load_template
-from local_engine.template.stack import Api, FunctionUrl, HttpApi, RestApi, Stack
+from local_engine.template.stack import Api, Function, FunctionUrl, HttpApi, RestApi, Stack
 
 HOST = "127.0.0.1"
 _CREATED_TYPES = ("AWS::DynamoDB::Table", "AWS::SQS::Queue", "AWS::Events::EventBus", "AWS::Events::Rule")
@@ -157,6 +159,7 @@ async def _serve(options: argparse.Namespace, console: Console) -> None:
                 lambda_endpoint=lambda_endpoint,
                 debugged=options.debug,
                 debug_port=options.debug_port,
+                find_credentials=partial(_find_credentials, stack.project),
             ),
             ports=ports,
             create_gateway=create_gateway,
@@ -243,6 +246,11 @@ def _prepare_services(stack: Stack, endpoint: str, options: argparse.Namespace) 
         seed_tables(options.seed, endpoint, find_table_names(stack))
 
 
+def _find_credentials(project: Path, function: Function) -> dict[str, str]:
+    role = function.role or f"{function.logical_id}Role".replace("/", "-")
+    return issue_role_credentials(project, role, function.name).variables
+
+
 def _create_resources(stack: Stack, endpoint: str) -> None:
     # A stack without such resources does not have to wait for the services.
     if any(resource.type in _CREATED_TYPES for resource in stack.resources.values()):
@@ -251,13 +259,14 @@ def _create_resources(stack: Stack, endpoint: str) -> None:
 
 def create_gateway(api: Api, stack: Stack, functions: Mapping[str, FunctionPool], observer: Observer) -> Gateway:
     """Return the gateway of an API of any kind. See `engine.GatewayFactory`."""
+    providers = find_identity_providers(stack, partial(load_public_keys, stack.project))
     match api:
         case RestApi():
-            return RestApiGateway(api, functions, stack.refused_functions, observer)
+            return RestApiGateway(api, functions, stack, observer, providers)
         case FunctionUrl():
-            return FunctionUrlGateway(api, functions, stack.refused_functions, observer)
+            return FunctionUrlGateway(api, functions, stack, observer, providers.principals)
         case HttpApi():
-            return HttpApiGateway(api, functions, stack.refused_functions, observer)
+            return HttpApiGateway(api, functions, stack, observer, providers)
         case _:
             raise AssertionError(f"No gateway serves {api!r}.")
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from local_engine.console import Console
 from local_engine.engine import Engine, Gateway
+from local_engine.function_url.url_access import is_public
 from local_engine.gateway.routes import Route
 from local_engine.issuer.access_tokens import AUDIENCE, issuer_url, load_signing_key, mint_token
 from local_engine.issuer.machine_client import describe_environment
@@ -58,7 +59,7 @@ def _describe_function_url(api: FunctionUrl, route: Route, url: str, functions: 
     if route.refusal:
         return route.refusal
     access = "signed requests" if api.is_signed else "open"
-    if not api.is_signed and not api.is_public:
+    if not api.is_signed and not is_public(api):
         access = "nobody, because it takes permissions for lambda:InvokeFunctionUrl and lambda:InvokeFunction"
     streamed = ", streamed" if api.is_streamed else ""
     return f"{api.logical_id} is served at {url}/  {functions[api.function_name]}  ({access}{streamed})"

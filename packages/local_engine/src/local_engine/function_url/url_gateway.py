@@ -6,15 +6,16 @@ Sources: "Invoking Lambda function URLs" and "Control access to Lambda function 
 import json
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
+from local_engine.access.principals import Principals
+from local_engine.function_url.url_access import UrlRejection, authorize
 from local_engine.functions.invocation import ConcurrencyExceeded, FunctionError, FunctionUnavailable, Invocation
 from local_engine.functions.pool import FunctionPool
 from local_engine.gateway.access_log import RequestRecord
 from local_engine.gateway.cors import Cors
-from local_engine.gateway.events import Headers, InvalidResponse, Request, Response, build_event, read_response
+from local_engine.gateway.events import Headers, InvalidResponse, Response, build_event, read_response
 from local_engine.gateway.http_api import MAX_EVENT, is_preflight, read_request
 from local_engine.gateway.request_limits import (
     CLOSE,
@@ -29,31 +30,9 @@ from local_engine.gateway.request_limits import (
 from local_engine.gateway.response_stream import HTTP_RESPONSE, ClientLeft, ResponseStream
 from local_engine.gateway.routes import Route
 from local_engine.observer import Observer
-from local_engine.template.stack import FunctionUrl
+from local_engine.template.stack import FunctionUrl, Stack
 
-_FORBIDDEN = (
-    "Forbidden. For troubleshooting Function URL authorization issues, see: "
-    "https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html"
-)
 _JSON = (b"content-type", b"application/json")
-
-type Authorize = Callable[[Request, FunctionUrl], Awaitable[Mapping[str, Any]]]
-"""Checks a signed request and returns `requestContext.authorizer`. Raises `UrlRejection`."""
-
-
-class UrlRejection(Rejection):
-    """Lambda responds with its own error."""
-
-    def __init__(self, status: int, body: Mapping[str, Any], error_type: str, headers: Headers | None = None) -> None:
-        """Take the body of the response and the value of `x-amzn-errortype`."""
-        super().__init__(status, str(body.get("Message") or body.get("message")))
-        pairs = [_JSON, (b"x-amzn-errortype", error_type.encode()), *(headers or [])]
-        self.response = Response(status, pairs, json.dumps(body).encode())
-
-
-def refuse_access() -> UrlRejection:
-    """Return the rejection of a request that no policy allows."""
-    return UrlRejection(403, {"Message": _FORBIDDEN}, "AccessDeniedException")
 
 
 class FunctionUrlGateway:
@@ -63,32 +42,29 @@ class FunctionUrlGateway:
         self,
         url: FunctionUrl,
         functions: Mapping[str, FunctionPool],
-        refused_functions: Mapping[str, str],
+        stack: Stack,
         observer: Observer,
-        authorize: Authorize | None = None,
+        principals: Principals,
     ) -> None:
         """Take a function URL.
 
         Args:
             url: the function URL.
             functions: by their names.
-            refused_functions: by name, a sentence for each function that cannot run.
+            stack: the stack.
             observer: told of each request and fault.
-            authorize: for AuthType AWS_IAM. Without it, such a URL is not served.
+            principals: who may sign requests.
         """
         self._url = url
         self._observer = observer
-        self._authorize = authorize
+        self._principals = principals
         self._pool = functions.get(url.function_name)
         self._cors = Cors(url.cors) if url.cors else None
         refusal = ""
         if self._pool is None:
             unknown = f"it invokes {url.function_name}, which is not a function of the template."
-            refusal = refused_functions.get(url.function_name, unknown)
-        elif url.is_signed and authorize is None:
-            refusal = "its AuthType is AWS_IAM, which is not verified."
-        if refusal:
-            refusal = f"Function URL {url.logical_id} is not served: {refusal}"
+            reason = stack.refused_functions.get(url.function_name, unknown)
+            refusal = f"Function URL {url.logical_id} is not served: {reason}"
         authorizer = "AWS_IAM" if url.is_signed else None
         self._route = Route("ANY", "$default", url.function_name, url.qualifier, authorizer, (), 0.0, refusal)
 
@@ -125,19 +101,23 @@ class FunctionUrlGateway:
         check_head(request)
         if self._route.refusal:
             raise Rejection(501, self._route.refusal)
-        if not self._url.is_signed and not self._url.is_public:
-            raise refuse_access()
+        authorizer = None
+        if not self._url.is_signed:
+            authorize(request, self._url, self._principals, self._observer)
         body = await read_body(request.headers, receive, MAX_EVENT)
         if body is None:
             raise _too_large()
         request = record.request = replace(request, body=body)
-        authorizer = await self._authorize(request, self._url) if self._url.is_signed and self._authorize else None
+        if self._url.is_signed:
+            # The signature covers the body.
+            authorizer = authorize(request, self._url, self._principals, self._observer)
         event = build_event(
             request,
             api_id=self._url.id,
             stage="$default",
             route_key="$default",
             path_parameters={},
+            stage_variables={},
             authorizer=authorizer,
         )
         if authorizer is None:

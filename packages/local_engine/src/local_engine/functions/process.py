@@ -11,7 +11,7 @@ import sys
 import time
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, override
@@ -50,6 +50,8 @@ class FunctionSettings:
     """Logical ID of the function that runs under a debugger."""
     debug_port: int = 0
     """Where a debugger can attach to it."""
+    find_credentials: Callable[[Function], Mapping[str, str]] = lambda _: {}
+    """Returns the environment variables with the keys of a function's execution role."""
 
 
 class Process(ABC):
@@ -134,7 +136,7 @@ class Process(ABC):
             descriptors: file descriptors that it inherits.
             variables: set in addition to those of every function.
         """
-        environment = _environment(self._function, task_root, self._settings.endpoint, self._settings.lambda_endpoint)
+        environment = _environment(self._function, task_root, self._settings)
         with contextlib.ExitStack() as outputs:
             self._process = await asyncio.create_subprocess_exec(
                 *command,
@@ -142,7 +144,7 @@ class Process(ABC):
                 stdout=await self._open_output(outputs),
                 stderr=await self._open_output(outputs),
                 cwd=task_root,
-                env=environment | (variables or {}),
+                env={**environment, **(variables or {})},
                 pass_fds=descriptors,
                 # Its own process group: Ctrl-C reaches only the engine, and the function's children end with it.
                 start_new_session=True,
@@ -305,12 +307,11 @@ async def _yield_once(payload: bytes) -> AsyncIterator[bytes]:
     yield payload
 
 
-def _environment(
-    function: Function, task_root: Path, endpoint: str | None, lambda_endpoint: str | None
-) -> dict[str, str]:
+def _environment(function: Function, task_root: Path, settings: FunctionSettings) -> dict[str, str]:
     """Return the variables that Lambda sets ("Defined runtime environment variables") and those of the template."""
     environment = {
         **AWS_SETTINGS,
+        **settings.find_credentials(function),
         "AWS_EXECUTION_ENV": f"AWS_Lambda_python{sys.version_info.major}.{sys.version_info.minor}",
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory),
         "AWS_LAMBDA_FUNCTION_NAME": function.name,
@@ -327,10 +328,10 @@ def _environment(
         **_developer_settings(os.environ),
         **function.environment,
     }
-    if endpoint is not None:
-        environment["AWS_ENDPOINT_URL"] = endpoint
-    if lambda_endpoint is not None:
-        environment["AWS_ENDPOINT_URL_LAMBDA"] = lambda_endpoint
+    if settings.endpoint is not None:
+        environment["AWS_ENDPOINT_URL"] = settings.endpoint
+    if settings.lambda_endpoint is not None:
+        environment["AWS_ENDPOINT_URL_LAMBDA"] = settings.lambda_endpoint
     return environment
 
 

@@ -81,6 +81,7 @@ def build_event(
     route_key: str,
     path_parameters: Mapping[str, str],
     authorizer: Mapping[str, Any] | None,
+    stage_variables: Mapping[str, str],
 ) -> dict[str, Any]:
     """Return the event for a request.
 
@@ -91,6 +92,7 @@ def build_event(
         route_key: the matching route, such as `GET /items/{id}`.
         path_parameters: values of the route's path variables.
         authorizer: the authorizer's part of `requestContext`. None if the route is open.
+        stage_variables: the stage's variables.
     """
     headers, cookies = _read_headers(request)
     path = unquote(request.raw_path)
@@ -129,8 +131,10 @@ def build_event(
         event["queryStringParameters"] = _join_repeated(parse_qsl(request.query, keep_blank_values=True))
     if path_parameters:
         event["pathParameters"] = path_parameters
+    if stage_variables:
+        event["stageVariables"] = stage_variables
     if request.body:
-        event["body"], event["isBase64Encoded"] = _encode_body(request.body, headers.get("content-type", "text/plain"))
+        event["body"], event["isBase64Encoded"] = encode_body(request.body, headers.get("content-type", "text/plain"))
     return event
 
 
@@ -151,7 +155,7 @@ def read_response(payload: bytes) -> Response:
         return Response(200, [(b"content-type", b"application/json")], body)
     status = read_status(value["statusCode"])
     body = b"" if status in (204, 304) else read_body(value.get("body"), value.get("isBase64Encoded", False))
-    headers = _read_response_headers(value.get("headers") or {})
+    headers = read_response_headers(value.get("headers") or {})
     if body and not any(name == b"content-type" for name, _ in headers):
         headers.append((b"content-type", b"text/plain;charset=UTF-8"))
     cookies = value.get("cookies") or []
@@ -179,7 +183,8 @@ def _join_repeated(pairs: Any) -> dict[str, str]:
     return joined
 
 
-def _encode_body(body: bytes, content_type: str) -> tuple[str, bool]:
+def encode_body(body: bytes, content_type: str) -> tuple[str, bool]:
+    """Return a request's body as an event has it, and whether that is base64."""
     if _TEXT_TYPE.fullmatch(content_type.partition(";")[0].strip().lower()):
         try:
             return body.decode("utf-8"), False
@@ -230,7 +235,12 @@ def read_body(body: Any, is_base64: Any) -> bytes:
         raise InvalidResponse("isBase64Encoded is true, but body is not base64") from error
 
 
-def _read_response_headers(headers: Any) -> Headers:
+def read_response_headers(headers: Any) -> Headers:
+    """Return a response's headers without those that the gateway writes.
+
+    Raises:
+        InvalidResponse: they are not an object, or one is no header.
+    """
     if not isinstance(headers, dict):
         raise InvalidResponse("headers is not an object")
     read = []

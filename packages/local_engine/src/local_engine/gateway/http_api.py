@@ -7,22 +7,25 @@ import asyncio
 import base64
 import json
 import os
-import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
-from urllib.parse import parse_qs, unquote
+from urllib.parse import unquote
 
 from local_engine.functions.invocation import ConcurrencyExceeded, FunctionError, FunctionUnavailable, Invocation
 from local_engine.functions.pool import FunctionPool
 from local_engine.gateway.access_log import RequestRecord
-from local_engine.gateway.authorizer import Authorization, Forbidden, JwtAuthorizer, Unauthorized
+from local_engine.gateway.api_access import Authorizer
+from local_engine.gateway.authorizer_factory import IdentityProviders, create_authorizers
 from local_engine.gateway.cors import Cors
 from local_engine.gateway.events import InvalidResponse, Request, Response, build_event, read_response
+from local_engine.gateway.proxy_payload import build_proxy_event, read_proxy_payload
 from local_engine.gateway.request_limits import (
     CLOSE,
     MAX_BODY,
+    AccessRefused,
     Receive,
     Rejection,
     Scope,
@@ -35,12 +38,10 @@ from local_engine.gateway.routes import Match, Route, RouteTable, read_routes
 from local_engine.gateway.throttling import Throttle
 from local_engine.observer import Observer
 from local_engine.template.errors import TemplateError
-from local_engine.template.intrinsics import REFUSAL
-from local_engine.template.stack import HttpApi
+from local_engine.template.stack import HttpApi, Stack
 
 MAX_EVENT = 6 * 1024 * 1024
 """Most bytes that Lambda accepts."""
-_IDENTITY_SOURCE = re.compile(r"\$request\.(header|querystring)\.(.+)")
 
 
 class HttpApiGateway:
@@ -50,23 +51,25 @@ class HttpApiGateway:
         self,
         api: HttpApi,
         functions: Mapping[str, FunctionPool],
-        refused_functions: Mapping[str, str],
+        stack: Stack,
         observer: Observer,
+        providers: IdentityProviders,
     ) -> None:
         """Read the API's routes. One that the engine does not serve as AWS would has a `refusal`.
 
         Args:
             api: the API.
             functions: by their names.
-            refused_functions: by name, a sentence for each function that cannot run.
+            stack: its stack.
             observer: told of each request and fault.
+            providers: who vouches for callers.
         """
         self._api = api
         self._functions = functions
         self._observer = observer
-        self._refused_functions = refused_functions
-        self._authorizers: dict[str, _Authorizer] = {}
-        self._table = RouteTable(map(self._check_route, read_routes(api.document)))
+        self._refused_functions = stack.refused_functions
+        self._authorizers = create_authorizers(api, stack, functions, observer, providers)
+        self._table = RouteTable(map(self._check_route, read_routes(api.document, api.stage_variables)))
         self._throttle = Throttle(api.throttling, api.route_throttling)
         self._cors = Cors(api.cors) if api.cors else None
         self._prefix = "" if api.stage == "$default" else f"/{api.stage}"
@@ -86,8 +89,13 @@ class HttpApiGateway:
             if route.function_name not in self._functions:
                 unknown = f"Route {route.key} invokes {route.function_name}, which is not a function of the template."
                 raise TemplateError(self._refused_functions.get(route.function_name, unknown))
-            if route.authorizer is not None and route.authorizer not in self._authorizers:
-                self._authorizers[route.authorizer] = _Authorizer(route.authorizer, self._api.document)
+            if route.authorizer is not None:
+                if route.authorizer not in self._authorizers:
+                    raise TemplateError(
+                        f"Route {route.key} has the authorizer {route.authorizer}, which is not declared."
+                    )
+                if refusal := self._authorizers[route.authorizer].refusal:
+                    raise TemplateError(refusal)
         except TemplateError as error:
             return replace(route, refusal=str(error))
         return route
@@ -133,19 +141,17 @@ class HttpApiGateway:
         record.function = self._functions[route.function_name].function.logical_id
         if not self._throttle.admits(route.key):
             raise Rejection(429, "Too Many Requests")
-        authorizer = await self._authorize(route, request, record)
+        authorizer = None if route.authorizer is None else self._authorizers[route.authorizer]
+        if authorizer is not None and not authorizer.reads_body:
+            caller = await self._authorize(authorizer, match, request, record)
         body = await read_body(request.headers, receive, MAX_BODY)
         if body is None:
             raise Rejection(413, "Request Entity Too Large", [CLOSE])
         request = record.request = replace(request, body=body)
-        event = build_event(
-            request,
-            api_id=self._api.id,
-            stage=self._api.stage,
-            route_key=route.key,
-            path_parameters={name: unquote(value) for name, value in match.path_parameters.items()},
-            authorizer=authorizer,
-        )
+        if authorizer is not None and authorizer.reads_body:
+            caller = await self._authorize(authorizer, match, request, record)
+        identity = None if authorizer is None else {authorizer.kind: caller}
+        event = self._build_event(route.payload_format, request, match, identity)
         encoded = json.dumps(event, ensure_ascii=False).encode("utf-8", "surrogatepass")
         if len(encoded) > MAX_EVENT:
             raise Rejection(413, "Request Entity Too Large")
@@ -162,17 +168,36 @@ class HttpApiGateway:
             raise Rejection(404, "Not Found")
         return match
 
-    async def _authorize(self, route: Route, request: Request, record: RequestRecord) -> dict[str, Any] | None:
-        if route.authorizer is None:
-            return None
+    async def _authorize(
+        self, authorizer: Authorizer, match: Match[Route], request: Request, record: RequestRecord
+    ) -> dict[str, Any]:
         try:
-            authorization = await self._authorizers[route.authorizer].authorize(request, route)
-        except (Unauthorized, Forbidden) as error:
-            record.authorizer_error = error.www_authenticate
-            status, message = (401, "Unauthorized") if isinstance(error, Unauthorized) else (403, "Forbidden")
-            raise Rejection(status, message, [_challenge(error.www_authenticate)]) from error
-        record.claims = authorization.claims
-        return {"jwt": {"claims": authorization.claims, "scopes": authorization.scopes}}
+            caller = await authorizer.authorize(
+                request, match.route, partial(self._build_event, request=request, match=match)
+            )
+        except AccessRefused as error:
+            record.authorizer_error = error.reason
+            raise
+        if authorizer.kind == "jwt":
+            record.claims = caller["claims"]
+        return caller
+
+    def _build_event(
+        self, payload_format: str, request: Request, match: Match[Route], authorizer: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        api, route = self._api, match.route
+        path_parameters = {name: unquote(value) for name, value in match.path_parameters.items()}
+        if payload_format == "1.0":
+            return build_proxy_event(request, api, route, path_parameters, authorizer)
+        return build_event(
+            request,
+            api_id=api.id,
+            stage=api.stage,
+            route_key=route.key,
+            path_parameters=path_parameters,
+            authorizer=authorizer,
+            stage_variables=api.stage_variables,
+        )
 
     async def _invoke(self, route: Route, event: bytes, record: RequestRecord) -> Response:
         pool = self._functions[route.function_name]
@@ -188,7 +213,8 @@ class HttpApiGateway:
         try:
             result = invocation.result()
             record.start = "cold" if result.cold else "warm"
-            response = read_response(result.payload)
+            is_proxy = route.payload_format == "1.0"
+            response = read_proxy_payload(result.payload) if is_proxy else read_response(result.payload)
         except InvalidResponse as error:
             self._find_fault(record, f"The function's response is not valid: {error}.")
         except FunctionUnavailable as error:
@@ -207,49 +233,6 @@ class HttpApiGateway:
     def _find_fault(self, record: RequestRecord, text: str) -> None:
         record.integration_error = text.partition("\n")[0]
         self._observer.fault_found(record.function, text)
-
-
-class _Authorizer:
-    """A JWT authorizer with its identity source."""
-
-    def __init__(self, name: str, document: Mapping[str, Any]) -> None:
-        scheme: Any = document
-        for key in ("components", "securitySchemes", name):
-            scheme = scheme.get(key) if isinstance(scheme, dict) else None
-        settings = scheme.get("x-amazon-apigateway-authorizer") if isinstance(scheme, dict) else None
-        match settings:
-            case {"type": "jwt", "jwtConfiguration": {"issuer": str(issuer), "audience": str() | list() as audience}}:
-                audience = [audience] if isinstance(audience, str) else audience
-            case _:
-                reason = f" ({scheme[REFUSAL]})" if isinstance(scheme, dict) and REFUSAL in scheme else ""
-                raise TemplateError(
-                    f"Authorizer {name} is not a JWT authorizer with issuer and audience, the only kind served here"
-                    f"{reason}."
-                )
-        if not audience or not all(isinstance(entry, str) and entry for entry in audience):
-            raise TemplateError(f"Authorizer {name} accepts no audience: its audience is {audience!r}.")
-        self._authorizer = JwtAuthorizer(issuer, audience)
-        source = scheme["x-amazon-apigateway-authorizer"].get("identitySource", "$request.header.Authorization")
-        source = source[0] if isinstance(source, list) and source else source
-        place = _IDENTITY_SOURCE.fullmatch(source) if isinstance(source, str) else None
-        if place is None:
-            raise TemplateError(
-                f"The identity source of authorizer {name} is {source!r}; "
-                "it must be like $request.header.Authorization."
-            )
-        self._place, self._name = place.groups()
-
-    async def authorize(self, request: Request, route: Route) -> Authorization:
-        """Check a request's token, as `JwtAuthorizer.authorize`."""
-        return await self._authorizer.authorize(self._find_token(request), route.scopes)
-
-    def _find_token(self, request: Request) -> str | None:
-        if self._place == "querystring":
-            values = parse_qs(request.query).get(self._name)
-            return values[0] if values else None
-        # Headers of one name are joined by commas, so a second Authorization header makes the token invalid.
-        found = [value for name, value in request.headers if name == self._name.lower().encode()]
-        return b",".join(found).decode("latin-1") if found else None
 
 
 def read_request(scope: Scope, record: RequestRecord) -> Request:
@@ -277,10 +260,6 @@ def is_preflight(scope: Scope, origin: str | None) -> bool:
         and origin is not None
         and find_header(scope["headers"], b"access-control-request-method") is not None
     )
-
-
-def _challenge(www_authenticate: str) -> tuple[bytes, bytes]:
-    return b"www-authenticate", www_authenticate.encode("latin-1", "replace")
 
 
 def retrieve(invocation: "asyncio.Task[Invocation]") -> None:

@@ -7,6 +7,7 @@ import math
 import time
 import urllib.parse
 import urllib.request
+from collections.abc import Mapping
 from http.client import HTTPException
 from typing import Any
 
@@ -19,6 +20,22 @@ _UNREACHABLE = (OSError, HTTPException, ValueError, LookupError, TypeError, Recu
 
 class InvalidToken(Exception):
     """The token is rejected. The message is the `error_description` of RFC 6750 section 3."""
+
+
+class KnownKeys:
+    """Keys of an issuer that are known without a fetch."""
+
+    def __init__(self, keys: Mapping[str, RSAPublicKey]) -> None:
+        """Take the keys by key ID."""
+        self._keys = keys
+
+    async def find(self, key_id: str) -> RSAPublicKey:
+        """Return a key.
+
+        Raises:
+            InvalidToken: the issuer has no such key.
+        """
+        return _find_key(self._keys, key_id)
 
 
 class IssuerKeys:
@@ -45,10 +62,7 @@ class IssuerKeys:
                 if not self._is_fresh(key_id):
                     self._keys = await asyncio.to_thread(self._fetch)
                     self._fetched_at = time.monotonic()
-        try:
-            return self._keys[key_id]
-        except KeyError:
-            raise InvalidToken("the token was not signed by a key of the issuer") from None
+        return _find_key(self._keys, key_id)
 
     def _is_fresh(self, key_id: str) -> bool:
         age = time.monotonic() - self._fetched_at
@@ -74,6 +88,13 @@ class IssuerKeys:
         opener = urllib.request.build_opener(*handlers)
         with opener.open(url, timeout=self._fetch_timeout) as response:
             return json.load(response)
+
+
+def _find_key(keys: Mapping[str, RSAPublicKey], key_id: str) -> RSAPublicKey:
+    try:
+        return keys[key_id]
+    except KeyError:
+        raise InvalidToken("the token was not signed by a key of the issuer") from None
 
 
 def _is_loopback(url: str) -> bool:

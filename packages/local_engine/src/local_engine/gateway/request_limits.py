@@ -5,6 +5,7 @@ Source: "Quotas for configuring and running an HTTP API" (API Gateway Developer 
 
 import json
 from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import replace
 from typing import Any
 
 from local_engine.gateway.events import Headers, Request, Response
@@ -44,6 +45,37 @@ class Rejection(Exception):
         self.detail = detail
         body = json.dumps({"message": message}, separators=(",", ":")).encode()
         self.response = Response(status, [_JSON, *(headers or [])], body)
+
+
+class AccessRefused(Rejection):
+    """An authorizer rejects the request."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str | None,
+        response_type: str = "",
+        headers: Headers | None = None,
+        *,
+        error_type: str = "",
+        reason: str = "",
+        key: str = "message",
+    ) -> None:
+        """Take the response.
+
+        Args:
+            status: its status.
+            message: its message. None for `null`.
+            response_type: the type of a REST API's gateway response, such as `ACCESS_DENIED`.
+            headers: further headers.
+            error_type: the value of `x-amzn-errortype`, which REST APIs send.
+            reason: for the access log.
+            key: the message's name in the body.
+        """
+        error_headers = [(b"x-amzn-errortype", error_type.encode())] if error_type else []
+        super().__init__(status, message or "", [*(headers or []), *error_headers], response_type=response_type)
+        self.response = replace(self.response, body=json.dumps({key: message}, separators=(",", ":")).encode())
+        self.reason = reason or message or ""
 
 
 def check_head(request: Request) -> None:

@@ -3,15 +3,17 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from local_engine.template.intrinsics import REFUSAL
 
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 _INTEGRATION = "x-amazon-apigateway-integration"
 _ANY_METHOD = "x-amazon-apigateway-any-method"
-_FUNCTION_NAME = re.compile(r":function:([^:/]+)(?::([^:/]+))?")
+FUNCTION_NAME = re.compile(r":function:([^:/]+)(?::([^:/]+))?")
+_STAGE_VARIABLE = re.compile(r"\$\{stageVariables\.([^}]*)\}")
 _DEFAULT_TIMEOUT = 30.0
+_IAM = "AWS_IAM"
 
 
 class _Unservable(Exception):
@@ -35,6 +37,10 @@ class Route:
     """Seconds that the integration may take."""
     refusal: str = ""
     """A sentence if the engine cannot serve the route as AWS would."""
+    payload_format: str = "2.0"
+    """Of the function's events: `1.0` or `2.0`."""
+    credentials: str = ""
+    """The integration's role; empty if the function's own policy lets the API invoke it."""
     pattern: re.Pattern[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -44,6 +50,30 @@ class Route:
     def key(self) -> str:
         """The route key: `GET /items/{id}` or `$default`."""
         return self.path if self.path == "$default" else f"{self.method} {self.path}"
+
+
+class ServedRoute(Protocol):
+    """What authorizers need to know of a route of any kind of API."""
+
+    @property
+    def key(self) -> str:
+        """The route key."""
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """The scopes that it asks for."""
+
+    @property
+    def function_name(self) -> str:
+        """The function behind it; empty if there is none."""
+
+    @property
+    def qualifier(self) -> str | None:
+        """The function's alias or version."""
+
+    @property
+    def credentials(self) -> str:
+        """The role of the integration; empty if the function's own policy lets the API invoke it."""
 
 
 class Match[R: Route](NamedTuple):
@@ -75,10 +105,17 @@ class RouteTable[R: Route]:
         return None
 
 
-def read_routes(document: Mapping[str, Any]) -> Iterator[Route]:
-    """Read the routes of an OpenAPI document with API Gateway's extensions."""
+def read_routes(document: Mapping[str, Any], stage_variables: Mapping[str, str] | None = None) -> Iterator[Route]:
+    """Read the routes of an OpenAPI document with API Gateway's extensions.
+
+    Args:
+        document: the document.
+        stage_variables: values of `${stageVariables.…}` in the URIs of integrations.
+    """
     paths = document.get("paths")
-    for path, operations in paths.items() if isinstance(paths, dict) else ():
+    for written, operations in paths.items() if isinstance(paths, dict) else ():
+        # API Gateway imports this path as the default route.
+        path = "$default" if written == "/$default" else written
         for name, operation in operations.items() if isinstance(operations, dict) else ():
             method = "ANY" if name in (_ANY_METHOD, REFUSAL) else name.upper()
             if method not in ("ANY", *METHODS):
@@ -86,12 +123,18 @@ def read_routes(document: Mapping[str, Any]) -> Iterator[Route]:
             try:
                 if name == REFUSAL:
                     raise _Unservable(f"Path {path} cannot be served: {operation}")
-                yield _read_route(method, path, operation, document)
+                yield _read_route(method, path, operation, document, stage_variables or {})
             except _Unservable as error:
                 yield Route(method, path, "", None, None, (), _DEFAULT_TIMEOUT, str(error))
 
 
-def _read_route(method: str, path: str, operation: Mapping[str, Any], document: Mapping[str, Any]) -> Route:
+def _read_route(
+    method: str,
+    path: str,
+    operation: Mapping[str, Any],
+    document: Mapping[str, Any],
+    stage_variables: Mapping[str, str],
+) -> Route:
     if not isinstance(operation, dict):
         raise _Unservable(f"Route {method} {path} is not a mapping.")
     if REFUSAL in operation:
@@ -99,17 +142,23 @@ def _read_route(method: str, path: str, operation: Mapping[str, Any], document: 
     integration = operation.get(_INTEGRATION)
     if not isinstance(integration, dict):
         raise _Unservable(f"Route {method} {path} has no integration.")
-    function = _FUNCTION_NAME.search(str(integration.get("uri")))
+    uri = str(integration.get("uri"))
+    try:
+        function = FUNCTION_NAME.search(substitute_stage_variables(uri, stage_variables))
+    except KeyError as error:
+        reason = f"uses a stage variable that its stage does not have: {error}."
+        raise _Unservable(f"Route {method} {path} {reason}") from None
     if str(integration.get("type")).lower() != "aws_proxy" or not function:
         raise _Unservable(
             f"Route {method} {path} does not invoke a function, and the local engine serves only functions."
         )
-    if str(integration.get("payloadFormatVersion")) != "2.0":
-        raise _Unservable(
-            f"Route {method} {path} must use payload format version 2.0 to be served by the local engine."
-        )
+    payload_format = str(integration.get("payloadFormatVersion") or "1.0")
+    if payload_format not in ("1.0", "2.0"):
+        raise _Unservable(f"Route {method} {path} has the unknown payload format version {payload_format}.")
     try:
         authorizer, scopes = _read_security(operation.get("security", document.get("security")))
+        if (operation.get("x-amazon-apigateway-auth") or {}).get("type") == _IAM:
+            authorizer, scopes = _IAM, ()
         timeout = float(integration.get("timeoutInMillis") or _DEFAULT_TIMEOUT * 1000) / 1000
     except (TypeError, ValueError, AttributeError):
         raise _Unservable(f"The security or the time-out of route {method} {path} is malformed.") from None
@@ -121,7 +170,17 @@ def _read_route(method: str, path: str, operation: Mapping[str, Any], document: 
         authorizer=authorizer,
         scopes=scopes,
         timeout=timeout,
+        payload_format=payload_format,
     )
+
+
+def substitute_stage_variables(text: str, values: Mapping[str, str]) -> str:
+    """Return a text with `${stageVariables.…}` replaced.
+
+    Raises:
+        KeyError: the stage has no such variable.
+    """
+    return _STAGE_VARIABLE.sub(lambda match: values[match[1]], text)
 
 
 def _read_security(security: Any) -> tuple[str | None, tuple[str, ...]]:

@@ -54,6 +54,19 @@ def load_signing_key(project: Path = Path()) -> rsa.RSAPrivateKey:
     return key
 
 
+def load_public_keys(project: Path = Path()) -> dict[str, rsa.RSAPublicKey]:
+    """Return the issuer's public key by its key ID, as authorizers use it.
+
+    Args:
+        project: the folder of the template.
+
+    Raises:
+        StateError: as `load_signing_key`.
+    """
+    key = load_signing_key(project)
+    return {public_jwk(key)["kid"]: key.public_key()}
+
+
 def load_client_secret(project: Path = Path()) -> str:
     """Return the secret of the client `local-machine`. The first call creates and keeps it.
 

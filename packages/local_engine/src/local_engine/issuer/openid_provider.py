@@ -15,8 +15,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, Router
 
-from local_engine.gateway.authorizer import verify_token
 from local_engine.gateway.issuer_keys import InvalidToken
+from local_engine.gateway.jwt_authorizer import verify_token
 from local_engine.issuer.access_tokens import (
     AUDIENCE,
     CLIENT_ID,

@@ -88,9 +88,8 @@ class GatewayResponses:
         """Return the response to a rejected request."""
         status = rejection.response.status
         kind = rejection.response_type or _TYPES_BY_STATUS.get(status) or f"DEFAULT_{status // 100}XX"
-        customization = (
-            self._customizations.get(kind) or self._customizations.get(f"DEFAULT_{status // 100}XX") or _Customization()
-        )
+        own = self._customizations.get(kind) or self._customizations.get(f"DEFAULT_{status // 100}XX")
+        customization = own or _Customization()
         error = {
             "error.message": str(rejection),
             "error.messageString": json.dumps(str(rejection)),
@@ -110,9 +109,9 @@ class GatewayResponses:
                 headers.append(
                     (name.encode(), value.encode("utf-8", "surrogatepass").replace(b"\r", b"").replace(b"\n", b""))
                 )
-        return Response(
-            customization.status or status, headers, variables.substitute(template).encode("utf-8", "replace")
-        )
+        body = variables.substitute(template).encode("utf-8", "replace")
+        # An authorizer's own responses differ from the default template.
+        return Response(customization.status or status, headers, body if own else rejection.response.body)
 
 
 def _fields(variables: Variables) -> dict[str, Any]:

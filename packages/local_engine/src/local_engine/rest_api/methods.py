@@ -5,14 +5,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from local_engine.gateway.routes import METHODS, Route
+from local_engine.gateway.routes import METHODS, Route, substitute_stage_variables
 from local_engine.template.intrinsics import REFUSAL
 from local_engine.template.stack import RestApi
 
 ANY_METHOD = "x-amazon-apigateway-any-method"
 _INTEGRATION = "x-amazon-apigateway-integration"
 _FUNCTION = re.compile(r":function:([^:/]+)(?::([^:/]+))?/(invocations|response-streaming-invocations)$")
-_STAGE_VARIABLE = re.compile(r"\$\{stageVariables\.([^}]*)\}")
 _DEFAULT_TIMEOUT = 29.0
 _OTHER_INTEGRATIONS = {
     "aws": "integrates an AWS service, and the local engine serves only Lambda proxy and mock integrations.",
@@ -89,19 +88,17 @@ def _read_method(verb: str, path: str, operation: Any, parameters: list[Any], ap
         timeout=timeout,
         operation={**operation, "parameters": [*parameters, *(operation.get("parameters") or [])]},
         integration=integration,
+        credentials=str(integration.get("credentials") or ""),
         is_streamed=is_streamed,
     )
 
 
 def _find_function(integration: Mapping[str, Any], api: RestApi) -> tuple[str, str | None, bool]:
     """Return the function's name, the version or alias in the integration, and whether its response is streamed."""
-
-    def substitute(match: re.Match[str]) -> str:
-        if match[1] not in api.stage_variables:
-            raise _Unservable(f"uses the stage variable {match[1]}, which stage {api.stage} does not have.")
-        return api.stage_variables[match[1]]
-
-    uri = _STAGE_VARIABLE.sub(substitute, str(integration.get("uri")))
+    try:
+        uri = substitute_stage_variables(str(integration.get("uri")), api.stage_variables)
+    except KeyError as error:
+        raise _Unservable(f"uses a stage variable that stage {api.stage} does not have: {error}.") from None
     found = _FUNCTION.search(uri)
     if not found:
         raise _Unservable(_OTHER_INTEGRATIONS["aws"])

@@ -11,17 +11,19 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 from local_engine.functions.invocation import ConcurrencyExceeded, FunctionError, FunctionUnavailable
 from local_engine.functions.pool import FunctionPool
 from local_engine.gateway.access_log import RequestRecord
-from local_engine.gateway.authorizer import Forbidden, Refused
+from local_engine.gateway.api_access import Authorizer
+from local_engine.gateway.authorizer_factory import OPEN, IdentityProviders, create_authorizers
 from local_engine.gateway.events import InvalidResponse, Request, Response
 from local_engine.gateway.http_api import MAX_EVENT, read_request, retrieve
 from local_engine.gateway.request_limits import (
     CLOSE,
     MAX_BODY,
+    AccessRefused,
     Receive,
     Rejection,
     Scope,
@@ -42,21 +44,9 @@ from local_engine.rest_api.request_validators import RequestValidator
 from local_engine.rest_api.template_variables import Variables
 from local_engine.template.errors import TemplateError
 from local_engine.template.settings import read_throttling
-from local_engine.template.stack import RestApi, Throttling
+from local_engine.template.stack import RestApi, Stack, Throttling
 
 _NO_VARIABLES = Variables({}, {}, {}, {}, {})
-
-
-class Authorizer(Protocol):
-    """Decides on requests to methods."""
-
-    async def authorize(self, request: MethodRequest, route: Method) -> Mapping[str, Any]:
-        """Return `requestContext.authorizer`. It may add to the request's identity.
-
-        Raises:
-            Rejection: the request is rejected.
-        """
-        ...
 
 
 class RestApiGateway:
@@ -66,24 +56,23 @@ class RestApiGateway:
         self,
         api: RestApi,
         functions: Mapping[str, FunctionPool],
-        refused_functions: Mapping[str, str],
+        stack: Stack,
         observer: Observer,
-        authorizers: Mapping[str, Authorizer] | None = None,
+        providers: IdentityProviders,
     ) -> None:
         """Read the API's methods. One that the engine does not serve as AWS would has a `refusal`.
 
         Args:
             api: the API.
             functions: by their names.
-            refused_functions: by name, a sentence for each function that cannot run.
+            stack: its stack.
             observer: told of each request and fault.
-            authorizers: by the names of their security schemes. A method with another one is not served.
+            providers: who vouches for callers.
         """
         self._api = api
         self._observer = observer
         self._stages = {
-            stage.stage: _Stage(stage, functions, refused_functions, observer, authorizers or {})
-            for stage in (api, *api.other_stages)
+            served.stage: _Stage(served, functions, stack, observer, providers) for served in (api, *api.other_stages)
         }
 
     @property
@@ -126,15 +115,15 @@ class _Stage:
         self,
         api: RestApi,
         functions: Mapping[str, FunctionPool],
-        refused_functions: Mapping[str, str],
+        stack: Stack,
         observer: Observer,
-        authorizers: Mapping[str, Authorizer],
+        providers: IdentityProviders,
     ) -> None:
         self.api = api
         self._functions = functions
-        self._refused_functions = refused_functions
+        self._refused_functions = stack.refused_functions
         self._observer = observer
-        self._authorizers = authorizers
+        self._authorizers = create_authorizers(api, stack, functions, observer, providers)
         self._validators: dict[str, RequestValidator] = {}
         self._mocks: dict[str, MockIntegration] = {}
         self._throttling: dict[str, Throttling] = {}
@@ -162,10 +151,10 @@ class _Stage:
                 raise TemplateError(self._refused_functions.get(method.function_name, unknown))
             if method.is_streamed:
                 raise TemplateError("it streams its response.")
-            if self.api.policy is not None:
-                raise TemplateError("the API has a resource policy, which is not evaluated.")
             if method.authorizer is not None and method.authorizer not in self._authorizers:
-                raise TemplateError(f"its authorizer {method.authorizer} is not served.")
+                raise TemplateError(f"its authorizer {method.authorizer} is not declared.")
+            if (authorizer := self._find_authorizer(method)) is not None and authorizer.refusal:
+                raise TemplateError(authorizer.refusal)
             self._validators[method.key] = RequestValidator(method, self.api.document)
             self._throttling[method.key] = read_throttling(self.api.find_method_settings(method.method, method.path))
         except TemplateError as error:
@@ -177,7 +166,7 @@ class _Stage:
         variables = _NO_VARIABLES
         try:
             http = record.request = read_request(scope, record)
-            check_head(http)
+            _check_head(http)
             variables = _describe_request(http, self.api)
             match = self._match(http)
             request = MethodRequest(
@@ -213,35 +202,45 @@ class _Stage:
             record.function = self._functions[method.function_name].function.logical_id
         if not self._throttle.admits(method.key):
             raise Rejection(429, "Too Many Requests", response_type="THROTTLED")
-        authorizer = await self._authorize(request, record)
+        authorizer = self._find_authorizer(method)
+        caller = None
+        if authorizer is not None and not authorizer.reads_body:
+            caller = await self._authorize(authorizer, request, record)
         body = await read_body(request.http.headers, receive, MAX_BODY)
         if body is None:
-            message = f"HTTP content length exceeded {MAX_BODY} bytes."
-            raise Rejection(413, message, [CLOSE], response_type="REQUEST_TOO_LARGE")
+            raise _too_large()
         request.http = record.request = replace(request.http, body=body)
+        if authorizer is not None and authorizer.reads_body:
+            caller = await self._authorize(authorizer, request, record)
         self._validators[method.key].validate(body, request.variables)
         if method.is_mock:
             return self._mocks[method.key].respond(request.variables)
-        event = json.dumps(build_event(request, authorizer), ensure_ascii=False).encode("utf-8", "surrogatepass")
+        event = json.dumps(build_event(request, caller), ensure_ascii=False).encode("utf-8", "surrogatepass")
         if len(event) > MAX_EVENT:
             raise Rejection(413, "Request Too Long", response_type="REQUEST_TOO_LARGE")
         return await self._invoke(request, event, record)
 
-    async def _authorize(self, request: MethodRequest, record: RequestRecord) -> Mapping[str, Any] | None:
-        method = request.method
-        if method.authorizer is None:
-            return None
+    def _find_authorizer(self, method: Method) -> Authorizer | None:
+        # An API with a resource policy applies it to open methods too.
+        return self._authorizers.get(method.authorizer or OPEN)
+
+    async def _authorize(
+        self, authorizer: Authorizer, request: MethodRequest, record: RequestRecord
+    ) -> Mapping[str, Any] | None:
+        def describe(_: str) -> dict[str, Any]:
+            return build_event(request, None)
+
         try:
-            return await self._authorizers[method.authorizer].authorize(request, method)
-        except Refused as error:
-            record.authorizer_error = error.www_authenticate
-            if isinstance(error, Forbidden):
-                message = "User is not authorized to access this resource"
-                raise Rejection(403, message, response_type="ACCESS_DENIED") from error
-            raise Rejection(401, "Unauthorized", response_type="UNAUTHORIZED") from error
-        except Rejection as rejection:
-            record.authorizer_error = str(rejection)
+            caller = await authorizer.authorize(request.http, request.method, describe)
+        except AccessRefused as error:
+            record.authorizer_error = error.reason
             raise
+        if authorizer.kind == "iam":
+            request.identity |= caller
+            return None
+        if authorizer.kind == "cognito":
+            record.claims = caller["claims"]
+        return None if authorizer.kind == "open" else caller
 
     async def _invoke(self, request: MethodRequest, event: bytes, record: RequestRecord) -> Response:
         method = request.method
@@ -279,6 +278,19 @@ class _Stage:
     def _find_fault(self, record: RequestRecord, text: str) -> None:
         record.integration_error = text.partition("\n")[0]
         self._observer.fault_found(record.function, text)
+
+
+def _check_head(http: Request) -> None:
+    try:
+        check_head(http)
+    except Rejection as rejection:
+        # HTTP APIs have another message.
+        raise _too_large() if rejection.response.status == 413 else rejection from None
+
+
+def _too_large() -> Rejection:
+    message = f"HTTP content length exceeded {MAX_BODY} bytes."
+    return Rejection(413, message, [CLOSE], response_type="REQUEST_TOO_LARGE")
 
 
 def _read_header_names(scope: Scope) -> dict[str, str]:

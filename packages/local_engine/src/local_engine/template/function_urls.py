@@ -40,6 +40,7 @@ def read_function_url(logical_id: str, url: Resource, resources: Mapping[str, Re
     if mode not in ("BUFFERED", "RESPONSE_STREAM"):
         raise TemplateError(f"its InvokeMode is {mode!r}; it must be BUFFERED or RESPONSE_STREAM.")
     cors = read_mapping(properties, "Cors")
+    arn = f"arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:{name}{f':{qualifier}' if qualifier else ''}"
     return FunctionUrl(
         logical_id=logical_id,
         id=function_url_host(logical_id).partition(".")[0],
@@ -50,7 +51,8 @@ def read_function_url(logical_id: str, url: Resource, resources: Mapping[str, Re
         is_signed=auth_type == "AWS_IAM",
         is_streamed=mode == "RESPONSE_STREAM",
         cors={_CORS[key]: value for key, value in cors.items() if key in _CORS} or None,
-        statements=tuple(_read_statements(name, qualifier, resources)),
+        arn=arn,
+        policy={"Statement": list(_read_statements(arn, resources))},
     )
 
 
@@ -63,7 +65,7 @@ def _split_target(target: Any) -> tuple[str, str | None]:
     return name, qualifier or None
 
 
-def _read_statements(name: str, qualifier: Any, resources: Mapping[str, Resource]) -> Iterator[dict[str, Any]]:
+def _read_statements(arn: str, resources: Mapping[str, Resource]) -> Iterator[dict[str, Any]]:
     """Yield the statements of the function's resource-based policy that function URLs need."""
     for resource in resources.values():
         if resource.type != _PERMISSION:
@@ -73,7 +75,7 @@ def _read_statements(name: str, qualifier: Any, resources: Mapping[str, Resource
             action = properties.get("Action")
             if action not in ("lambda:InvokeFunctionUrl", "lambda:InvokeFunction"):
                 continue
-            if _split_target(properties.get("FunctionName")) != (name, qualifier):
+            if _split_target(properties.get("FunctionName")) != _split_target(arn):
                 continue
             principal = str(properties.get("Principal"))
             auth_type = properties.get("FunctionUrlAuthType")
@@ -90,7 +92,6 @@ def _read_statements(name: str, qualifier: Any, resources: Mapping[str, Resource
             continue
         if principal.endswith(".amazonaws.com"):
             continue
-        arn = f"arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:{name}{f':{qualifier}' if qualifier else ''}"
         yield {
             "Effect": "Allow",
             "Principal": "*" if principal == "*" else {"AWS": principal},

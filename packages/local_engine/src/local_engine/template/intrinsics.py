@@ -39,6 +39,10 @@ _NAME_PROPERTIES = {
     "AWS::DynamoDB::Table": "TableName",
     "AWS::Events::EventBus": "Name",
     "AWS::Events::Rule": "Name",
+    "AWS::IAM::Group": "GroupName",
+    "AWS::IAM::ManagedPolicy": "ManagedPolicyName",
+    "AWS::IAM::Role": "RoleName",
+    "AWS::IAM::User": "UserName",
     "AWS::Lambda::Function": "FunctionName",
     "AWS::Logs::LogGroup": "LogGroupName",
     "AWS::S3::Bucket": "BucketName",
@@ -51,10 +55,14 @@ _NAME_PROPERTIES = {
 _ARN_RESOURCES = {
     "AWS::CloudWatch::Alarm": "cloudwatch:{region}:{account}:alarm:{name}",
     "AWS::CloudWatch::CompositeAlarm": "cloudwatch:{region}:{account}:alarm:{name}",
+    "AWS::Cognito::UserPool": "cognito-idp:{region}:{account}:userpool/{name}",
     "AWS::DynamoDB::Table": "dynamodb:{region}:{account}:table/{name}",
     "AWS::Events::EventBus": "events:{region}:{account}:event-bus/{name}",
     "AWS::Events::Rule": "events:{region}:{account}:rule/{name}",
+    "AWS::IAM::Group": "iam::{account}:group/{name}",
+    "AWS::IAM::ManagedPolicy": "iam::{account}:policy/{name}",
     "AWS::IAM::Role": "iam::{account}:role/{name}",
+    "AWS::IAM::User": "iam::{account}:user/{name}",
     "AWS::Lambda::Function": "lambda:{region}:{account}:function:{name}",
     "AWS::Logs::LogGroup": "logs:{region}:{account}:log-group:{name}:*",
     "AWS::S3::Bucket": "s3:::{name}",
@@ -64,6 +72,7 @@ _ARN_RESOURCES = {
 }
 # Types whose Ref is an attribute, not the name.
 _REFERENCED_ATTRIBUTES = {
+    "AWS::IAM::ManagedPolicy": "Arn",
     "AWS::Lambda::Alias": "AliasArn",
     "AWS::Lambda::Url": "FunctionArn",
     "AWS::Lambda::Version": "FunctionArn",
@@ -104,6 +113,15 @@ _NO_VALUE = _NoValue()
 _PARTED_PROPERTIES = {
     "AWS::ApiGateway::RestApi": ("Body", 3),
     "AWS::ApiGatewayV2::Api": ("Body", 3),
+    # A part of a statement, such as its resource.
+    "AWS::IAM::Group": ("Policies", 6),
+    "AWS::IAM::GroupPolicy": ("PolicyDocument", 4),
+    "AWS::IAM::ManagedPolicy": ("PolicyDocument", 4),
+    "AWS::IAM::Policy": ("PolicyDocument", 4),
+    "AWS::IAM::Role": ("Policies", 6),
+    "AWS::IAM::RolePolicy": ("PolicyDocument", 4),
+    "AWS::IAM::User": ("Policies", 6),
+    "AWS::IAM::UserPolicy": ("PolicyDocument", 4),
     "AWS::Lambda::Function": ("Layers", 1),
 }
 
@@ -246,6 +264,9 @@ class Evaluator:
             name = self.evaluate((resource.get("Properties") or {}).get(name_property))
         if isinstance(name, str):
             return name
+        if resource["Type"] == "AWS::Cognito::UserPool":
+            # The ID, which issuers and ARNs name. A pool's own name need not be unique.
+            return f"{REGION}_{''.join((*self._place, logical_id))}"
         # CloudFormation starts every generated name with the stack's. Here only functions do: policies and dashboards
         # find a stack's functions by that prefix.
         is_function = resource["Type"] == "AWS::Lambda::Function"
@@ -381,6 +402,26 @@ class Evaluator:
 
     def _find_attribute(self, logical_id: str, attribute: str) -> Any:
         resource = self._resources[logical_id]
+        if (value := self._find_lambda_attribute(logical_id, resource, attribute)) is not None:
+            return value
+        name = self.resource_name(logical_id)
+        if attribute in ("Arn", "TopicArn") and resource["Type"] in _ARN_RESOURCES:
+            return resource_arn(resource["Type"], name)
+        if attribute == "StreamArn":
+            return f"arn:aws:dynamodb:{REGION}:{ACCOUNT_ID}:table/{name}/stream/local"
+        if attribute in ("QueueName", "TopicName", "Name"):
+            return name
+        match resource["Type"], attribute:
+            case "AWS::Cognito::UserPool", "UserPoolId":
+                return name
+            case "AWS::Cognito::UserPool", "ProviderName" | "ProviderURL":
+                scheme = "https://" if attribute == "ProviderURL" else ""
+                return f"{scheme}cognito-idp.{REGION}.amazonaws.com/{name}"
+            case "AWS::Cognito::UserPoolClient", "ClientId":
+                return name
+        return f"{logical_id}.{attribute}"
+
+    def _find_lambda_attribute(self, logical_id: str, resource: Mapping[str, Any], attribute: str) -> str | None:
         match resource["Type"], attribute:
             case "AWS::Lambda::Alias", "AliasArn":
                 return self._qualified_arn(resource, self.evaluate(resource["Properties"]["Name"]))
@@ -393,14 +434,7 @@ class Evaluator:
                 return target if ":function:" in target else resource_arn("AWS::Lambda::Function", target)
             case "AWS::Lambda::Url", "FunctionUrl":
                 return f"https://{function_url_host('/'.join((*self._place, logical_id)))}/"
-        name = self.resource_name(logical_id)
-        if attribute in ("Arn", "TopicArn") and resource["Type"] in _ARN_RESOURCES:
-            return resource_arn(resource["Type"], name)
-        if attribute == "StreamArn":
-            return f"arn:aws:dynamodb:{REGION}:{ACCOUNT_ID}:table/{name}/stream/local"
-        if attribute in ("QueueName", "TopicName", "Name"):
-            return name
-        return f"{logical_id}.{attribute}"
+        return None
 
     def _qualified_arn(self, resource: Mapping[str, Any], qualifier: str) -> str:
         # A function may also be named by its ARN.

@@ -130,9 +130,18 @@ def _read_function(logical_id: str, resource: Resource, layers: Mapping[Any, Cod
         if reserved is None
         else read_integer(properties, "ReservedConcurrentExecutions", 0, least=0),
         log_group=str(read_mapping(properties, "LoggingConfig").get("LogGroup", f"/aws/lambda/{name}")),
+        role=_find_role(properties),
     )
     _check_handler(function)
     return function
+
+
+def _find_role(properties: Mapping[str, Any]) -> str:
+    """Return the name in the ARN of a function's execution role; empty if there is none that can be evaluated."""
+    try:
+        return str(properties.get("Role") or "").rpartition("/")[2]
+    except TemplateError:
+        return ""
 
 
 def _read_environment(properties: Mapping[str, Any]) -> dict[str, str]:

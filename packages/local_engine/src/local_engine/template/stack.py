@@ -75,6 +75,8 @@ class Function:
     """MB."""
     reserved_concurrency: int | None
     log_group: str
+    role: str = ""
+    """The name of its execution role; empty if the role cannot be evaluated."""
 
     @property
     def arn(self) -> str:
@@ -162,10 +164,6 @@ class RestApi(Api):
         return {**default, **exact}
 
 
-_PUBLIC = {"lambda:FunctionUrlAuthType": "NONE"}
-_VIA_URL = {"lambda:InvokedViaFunctionUrl": "true"}
-
-
 @dataclass(frozen=True, kw_only=True)
 class FunctionUrl(Api):
     """A function URL. It has no document."""
@@ -179,20 +177,10 @@ class FunctionUrl(Api):
     """Whether responses are streamed (InvokeMode RESPONSE_STREAM)."""
     cors: Mapping[str, Any] | None
     """As `HttpApi.cors`."""
-    statements: Sequence[Mapping[str, Any]]
-    """Of the function's resource-based policy, those about the function URL."""
-
-    @property
-    def is_public(self) -> bool:
-        """Whether the policy lets anybody invoke the function through the URL, which takes two permissions."""
-        allowed = set()
-        for statement in self.statements:
-            conditions = dict(statement.get("Condition") or {})
-            equals = conditions.pop("StringEquals", _PUBLIC)
-            via_url = conditions.pop("Bool", _VIA_URL)
-            if statement["Principal"] == "*" and (equals, via_url, conditions) == (_PUBLIC, _VIA_URL, {}):
-                allowed.add(statement["Action"])
-        return allowed == {"lambda:InvokeFunctionUrl", "lambda:InvokeFunction"}
+    arn: str
+    """The ARN of the function, with the alias."""
+    policy: Mapping[str, Any]
+    """The function's resource-based policy, as far as it is about the function URL."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,12 @@ from typing import Any
 import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-from local_engine.gateway.issuer_keys import InvalidToken, IssuerKeys
+from local_engine.gateway.api_access import EventSource
+from local_engine.gateway.events import Request
+from local_engine.gateway.identity_sources import IdentitySources
+from local_engine.gateway.issuer_keys import InvalidToken, IssuerKeys, KnownKeys
+from local_engine.gateway.request_limits import AccessRefused
+from local_engine.gateway.routes import ServedRoute
 
 ALGORITHMS = ("RS256", "RS384", "RS512")
 _JWS = jwt.PyJWS(list(ALGORITHMS))
@@ -61,6 +66,7 @@ class JwtAuthorizer:
         fetch_timeout: float = 1.5,
         cache_seconds: float = 7200,
         refetch_seconds: float = 5,
+        keys: KnownKeys | None = None,
     ) -> None:
         """Trust the tokens of one issuer.
 
@@ -71,10 +77,11 @@ class JwtAuthorizer:
             cache_seconds: seconds that fetched keys are used. API Gateway keeps them for two hours.
             refetch_seconds: least seconds between fetches for unknown key IDs, so that forged tokens cannot
                 flood the issuer.
+            keys: the issuer's keys, if they need not be fetched.
         """
         self._issuer = issuer
         self._audience = tuple(audience)
-        self._keys = IssuerKeys(issuer, fetch_timeout, cache_seconds, refetch_seconds)
+        self._keys = keys or IssuerKeys(issuer, fetch_timeout, cache_seconds, refetch_seconds)
 
     async def authorize(self, authorization: str | None, scopes: Sequence[str]) -> Authorization:
         """Check a token against a route's requirements.
@@ -87,7 +94,7 @@ class JwtAuthorizer:
             Unauthorized: the token is missing or not valid, or the issuer's keys cannot be fetched.
             Forbidden: the token has none of the scopes.
         """
-        token = _bare_token(authorization)
+        token = bare_token(authorization)
         if not token:
             raise Unauthorized("Bearer")
         try:
@@ -100,10 +107,37 @@ class JwtAuthorizer:
             raise Unauthorized(_challenge(scopes, "invalid_token", "the claims are nested too deeply")) from error
         if not scopes:
             return Authorization(texts, None)
-        granted = _granted_scopes(claims)
+        granted = granted_scopes(claims)
         if not set(scopes) & set(granted):
             raise Forbidden(_challenge(scopes, "insufficient_scope", "the token has none of the route's scopes"))
         return Authorization(texts, granted)
+
+
+class JwtSchemeAuthorizer:
+    """A JWT authorizer as a security scheme of an API declares it, with its identity source."""
+
+    kind = "jwt"
+    reads_body = False
+    refusal = ""
+
+    def __init__(self, authorizer: JwtAuthorizer, sources: IdentitySources) -> None:
+        self._authorizer = authorizer
+        self._sources = sources
+
+    async def authorize(self, request: Request, route: ServedRoute, _: EventSource) -> dict[str, Any]:
+        """Return `requestContext.authorizer.jwt` of the event.
+
+        Raises:
+            AccessRefused: as `JwtAuthorizer.authorize`.
+        """
+        values = self._sources.read(request, {})
+        try:
+            authorization = await self._authorizer.authorize(values[0] if values else None, route.scopes)
+        except Refused as error:
+            status, message = (401, "Unauthorized") if isinstance(error, Unauthorized) else (403, "Forbidden")
+            challenge = (b"www-authenticate", error.www_authenticate.encode("latin-1", "replace"))
+            raise AccessRefused(status, message, headers=[challenge], reason=error.www_authenticate) from error
+        return {"claims": authorization.claims, "scopes": authorization.scopes}
 
 
 def verify_token(token: str, key: RSAPublicKey, issuer: str, audience: Sequence[str]) -> dict[str, Any]:
@@ -169,7 +203,8 @@ def _refuse_constant(constant: str) -> None:
     raise ValueError(f"{constant} is not JSON")
 
 
-def _bare_token(authorization: str | None) -> str:
+def bare_token(authorization: str | None) -> str:
+    """Return the token of a header's value, which may start with `Bearer`."""
     value = (authorization or "").strip(_BLANKS)
     scheme, _, rest = value.partition(" ")
     return rest.strip(_BLANKS) if scheme.lower() == "bearer" else value
@@ -187,7 +222,7 @@ def _key_id(token: str) -> str:
     return key_id
 
 
-def _granted_scopes(claims: Mapping[str, Any]) -> list[str]:
+def granted_scopes(claims: Mapping[str, Any]) -> list[str]:
     granted: list[str] = []
     for name in ("scope", "scp"):
         value = claims.get(name)

@@ -1,0 +1,1 @@
+"""Identity and access management: signatures, issued keys and policies."""
