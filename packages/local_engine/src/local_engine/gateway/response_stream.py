@@ -57,17 +57,20 @@ class ResponseStream:
         self._idle_seconds = idle_seconds
         self._started = time.monotonic()
         self._has_result = False
+        self._leaving: asyncio.Task[None] | None = None
         self._chunks: AsyncIterator[bytes]
         self._first = b""
 
     async def __aenter__(self) -> Self:
-        self._leaving = asyncio.create_task(_wait_for_disconnect(self._receive))
+        if self._leaving is None:
+            self._leaving = asyncio.create_task(_wait_for_disconnect(self._receive))
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._leaving.cancel()
+        if self._leaving is not None:
+            self._leaving.cancel()
         if self._has_result:
             await self._invocation.__aexit__(None, None, None)
 
@@ -133,8 +136,10 @@ class ResponseStream:
         waiting = asyncio.ensure_future(awaitable)
         left = None if self._seconds is None else max(0.0, self._started + self._seconds - time.monotonic())
         limit = min((seconds for seconds in (left, idle_seconds) if seconds is not None), default=None)
+        leaving = self._leaving
+        assert leaving is not None  # noqa: S101 - within the block
         try:
-            await asyncio.wait((waiting, self._leaving), timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((waiting, leaving), timeout=limit, return_when=asyncio.FIRST_COMPLETED)
             if waiting.done():
                 return waiting.result()
         finally:
@@ -142,7 +147,7 @@ class ResponseStream:
                 waiting.cancel()
                 # Until it has ended, the iterator cannot be closed.
                 await asyncio.wait((waiting,))
-        if self._leaving.done():
+        if leaving.done():
             raise ClientLeft
         if limit == left:
             raise Late(f"No end of the response within the gateway's {self._seconds:g} s.")

@@ -5,12 +5,14 @@ Source: "API Gateway REST APIs" (API Gateway Developer Guide).
 
 import asyncio
 import base64
+import contextlib
 import json
 import os
 import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from local_engine.functions.invocation import ConcurrencyExceeded, FunctionError, FunctionUnavailable
@@ -32,6 +34,7 @@ from local_engine.gateway.request_limits import (
     find_header,
     read_body,
 )
+from local_engine.gateway.response_stream import ClientLeft, Late, ResponseStream
 from local_engine.gateway.routes import Match, RouteTable
 from local_engine.gateway.throttling import Throttle
 from local_engine.observer import Observer
@@ -41,6 +44,7 @@ from local_engine.rest_api.mock_integration import MockIntegration
 from local_engine.rest_api.proxy_event import MethodRequest, build_event, matches_media_type
 from local_engine.rest_api.proxy_response import read_proxy_response
 from local_engine.rest_api.request_validators import RequestValidator
+from local_engine.rest_api.streamed_response import IDLE_SECONDS, StreamedResponse, read_metadata
 from local_engine.rest_api.template_variables import Variables
 from local_engine.template.errors import TemplateError
 from local_engine.template.settings import read_throttling
@@ -100,12 +104,16 @@ class RestApiGateway:
             (b"x-amzn-requestid", record.id.encode()),
             (b"x-amz-apigw-id", extended_id.encode()),
         ]
-        if response.status not in (204, 304):
-            headers.append((b"content-length", str(len(response.body)).encode()))
-        await send({"type": "http.response.start", "status": response.status, "headers": headers})
-        await send({"type": "http.response.body", "body": response.body})
+        if isinstance(response, StreamedResponse):
+            sent = await response.send(headers, scope, send)
+        else:
+            sent = len(response.body)
+            if response.status not in (204, 304):
+                headers.append((b"content-length", str(sent).encode()))
+            await send({"type": "http.response.start", "status": response.status, "headers": headers})
+            await send({"type": "http.response.body", "body": response.body})
         milliseconds = (time.monotonic() - started) * 1000
-        self._observer.request_answered(record.answered(response.status, milliseconds, len(response.body)))
+        self._observer.request_answered(record.answered(response.status, milliseconds, sent))
 
 
 class _Stage:
@@ -149,8 +157,6 @@ class _Stage:
             elif method.function_name not in self._functions:
                 unknown = f"it invokes {method.function_name}, which is not a function of the template."
                 raise TemplateError(self._refused_functions.get(method.function_name, unknown))
-            if method.is_streamed:
-                raise TemplateError("it streams its response.")
             if method.authorizer is not None and method.authorizer not in self._authorizers:
                 raise TemplateError(f"its authorizer {method.authorizer} is not declared.")
             if (authorizer := self._find_authorizer(method)) is not None and authorizer.refusal:
@@ -161,7 +167,7 @@ class _Stage:
             return replace(method, refusal=f"Method {method.key} is not served: {error}")
         return method
 
-    async def answer(self, scope: Scope, receive: Receive, record: RequestRecord) -> Response:
+    async def answer(self, scope: Scope, receive: Receive, record: RequestRecord) -> Response | StreamedResponse:
         """Return the response to a request of this stage."""
         variables = _NO_VARIABLES
         try:
@@ -194,7 +200,9 @@ class _Stage:
             raise Rejection(403, "Missing Authentication Token", response_type="MISSING_AUTHENTICATION_TOKEN")
         return match
 
-    async def _serve(self, request: MethodRequest, receive: Receive, record: RequestRecord) -> Response:
+    async def _serve(
+        self, request: MethodRequest, receive: Receive, record: RequestRecord
+    ) -> Response | StreamedResponse:
         method = record.route = request.method
         if method.refusal:
             raise Rejection(501, method.refusal)
@@ -218,6 +226,8 @@ class _Stage:
         event = json.dumps(build_event(request, caller), ensure_ascii=False).encode("utf-8", "surrogatepass")
         if len(event) > MAX_EVENT:
             raise Rejection(413, "Request Too Long", response_type="REQUEST_TOO_LARGE")
+        if method.is_streamed:
+            return await self._stream(method, event, receive, record)
         return await self._invoke(request, event, record)
 
     def _find_authorizer(self, method: Method) -> Authorizer | None:
@@ -260,20 +270,46 @@ class _Stage:
             accepted = request.http.find_header(b"accept") or ""
             decodes_body = matches_media_type(accepted, self.api.binary_media_types)
             response = read_proxy_response(result.payload, decodes_body=decodes_body)
-        except InvalidResponse as error:
-            self._find_fault(record, f"The function's response is not valid: {error}.")
-        except FunctionUnavailable as error:
-            self._find_fault(record, str(error))
-            raise Rejection(501, str(error)) from error
-        except FunctionError as error:
-            self._find_fault(record, str(error))
-        except ConcurrencyExceeded as error:
-            self._find_fault(record, str(error))
-            raise Rejection(500, "Internal server error", response_type="INTEGRATION_FAILURE") from error
-        else:
-            record.function_status = response.status
-            return response
-        raise Rejection(502, "Internal server error", response_type="INTEGRATION_FAILURE")
+        except (InvalidResponse, FunctionError, ConcurrencyExceeded) as error:
+            raise self._reject(error, record) from error
+        record.function_status = response.status
+        return response
+
+    async def _stream(
+        self, method: Method, event: bytes, receive: Receive, record: RequestRecord
+    ) -> Response | StreamedResponse:
+        pool = self._functions[method.function_name]
+        started = time.monotonic()
+        seconds = None if pool.is_debugged else method.timeout
+        invocation = pool.stream(event, method.qualifier)
+        async with contextlib.AsyncExitStack() as cleanup:
+            stream = await cleanup.enter_async_context(
+                ResponseStream(invocation, receive, seconds=seconds, idle_seconds=IDLE_SECONDS)
+            )
+            try:
+                result = await stream.open()
+                record.start = "cold" if result.cold else "warm"
+                record.function_status, headers = read_metadata(await stream.read_metadata())
+            except (InvalidResponse, FunctionError, ConcurrencyExceeded, Late) as error:
+                raise self._reject(error, record) from error
+            except ClientLeft:
+                return Response(record.function_status or 200, [], b"")
+            finally:
+                record.waited = (time.monotonic() - started) * 1000
+            # The response ends the invocation.
+            cleanup.pop_all()
+        return StreamedResponse(record.function_status, headers, stream, partial(self._find_fault, record))
+
+    def _reject(self, error: Exception, record: RequestRecord) -> Rejection:
+        """Return the response to a failure of the function."""
+        text = f"The function's response is not valid: {error}." if isinstance(error, InvalidResponse) else str(error)
+        self._find_fault(record, text)
+        if isinstance(error, FunctionUnavailable):
+            return Rejection(501, text)
+        if isinstance(error, Late):
+            return Rejection(504, "Endpoint request timed out", response_type="INTEGRATION_TIMEOUT")
+        status = 500 if isinstance(error, ConcurrencyExceeded) else 502
+        return Rejection(status, "Internal server error", response_type="INTEGRATION_FAILURE")
 
     def _find_fault(self, record: RequestRecord, text: str) -> None:
         record.integration_error = text.partition("\n")[0]
