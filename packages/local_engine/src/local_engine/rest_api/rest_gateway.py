@@ -92,6 +92,7 @@ class RestApiGateway:
         stage = self._stages.get(path.split("/", 2)[1] if path.startswith("/") else "")
         record = RequestRecord(stage.api if stage else self._api, str(uuid.uuid4()), scope["method"], path)
         record.extended_id = extended_id
+        response: Response | StreamedResponse
         if stage is None:
             response = GatewayResponses({}).render(
                 Rejection(403, "Forbidden", response_type="DEFAULT_4XX"), _NO_VARIABLES
