@@ -33,7 +33,7 @@ ROOMS = {
     "access": {"template", "state"},
     "gateway": {"template", "observer", "services", "functions", "access"},
     "function_url": {"template", "observer", "functions", "gateway", "access"},
-    "rest_api": {"template", "observer", "functions", "gateway"},
+    "rest_api": {"template", "observer", "functions", "gateway", "access"},
     "engine": {"template", "observer", "services", "functions", "gateway"},
     "console": {"template", "observer"},
     "issuer": {"template", "state", "services", "gateway"},

@@ -1,12 +1,17 @@
 """REST methods whose responses are streamed."""
 
-from collections.abc import Iterator
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from conftest import STACKS
 
+from local_engine.functions.invocation import Result
+from local_engine.gateway.response_stream import Late, ResponseStream
 from local_engine.testing import EngineProcess, poll
 
 FAILURE = (502, {"message": "Internal server error"})
@@ -89,3 +94,31 @@ def test_a_client_that_leaves_does_not_stop_the_function(client: httpx.Client, t
         assert next(answer.iter_raw()) == b"first\n"
     (tmp_path / "go").touch()
     poll((tmp_path / "finished").exists, "the function did not go on")
+
+
+def test_a_function_that_sends_nothing_for_too_long_is_late() -> None:
+    async def run() -> None:
+        async def send_nothing() -> AsyncIterator[bytes]:
+            yield b"first"
+            await asyncio.Event().wait()
+
+        @contextlib.asynccontextmanager
+        async def invoke() -> AsyncIterator[Result]:
+            yield Result("", send_nothing(), cold=False)
+
+        async def receive() -> dict[str, str]:
+            await asyncio.Event().wait()
+            return {}
+
+        sent: list[str] = []
+
+        async def send(message: Mapping[str, Any]) -> None:
+            sent.append(message["type"])
+
+        async with ResponseStream(invoke(), receive, seconds=60, idle_seconds=0.05) as stream:
+            await stream.open()
+            with pytest.raises(Late, match="No part of the response within 0.05 s"):
+                await stream.send(200, [], {"state": {"cut": lambda: sent.append("cut")}}, send)
+        assert sent == ["http.response.start", "http.response.body", "http.response.body", "cut"]
+
+    asyncio.run(run())

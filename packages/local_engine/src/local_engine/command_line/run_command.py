@@ -43,6 +43,8 @@ from local_engine.issuer.machine_client import keep_machine_client
 from local_engine.issuer.openid_provider import create_issuer
 from local_engine.observer import Observer, Observers
 from local_engine.page.local_pages import create_pages
+from local_engine.rest_api.management_api import API_GATEWAY_PATH, create_management_api
+from local_engine.rest_api.response_cache import ResponseCache
 from local_engine.rest_api.rest_gateway import RestApiGateway
 from local_engine.services.aws_services import (
     Services,
@@ -147,6 +149,7 @@ async def _serve(options: argparse.Namespace, console: Console) -> None:
         lambda_endpoint = f"http://{HOST}:{options.port}{LAMBDA_PATH}"
         monitoring = Monitoring(endpoint, console.show_alarm, console.notice_given, options.minute)
         observer = Observers([monitoring, console])
+        caches: dict[str, Mapping[str, ResponseCache]] = {}
         invoke_api = InvokeApi(partial(send_message, endpoint=endpoint), observer)
         engine = Engine(
             stack,
@@ -157,14 +160,19 @@ async def _serve(options: argparse.Namespace, console: Console) -> None:
                 builder=Builder(stack.project, console.notice_given),
                 endpoint=endpoint,
                 lambda_endpoint=lambda_endpoint,
+                api_gateway_endpoint=f"http://{HOST}:{options.port}{API_GATEWAY_PATH}" if _has_cache(stack) else None,
                 debugged=options.debug,
                 debug_port=options.debug_port,
                 find_credentials=partial(_find_credentials, stack.project),
             ),
             ports=ports,
-            create_gateway=create_gateway,
+            create_gateway=partial(create_gateway, caches=caches),
             create_local_application=partial(
-                _create_local_application, invoke_api=invoke_api, monitoring=monitoring, project=stack.project
+                _create_local_application,
+                invoke_api=invoke_api,
+                management_api=create_management_api(caches),
+                monitoring=monitoring,
+                project=stack.project,
             ),
             create_resources=partial(_create_resources, endpoint=endpoint),
             invoke_api=invoke_api,
@@ -257,12 +265,28 @@ def _create_resources(stack: Stack, endpoint: str) -> None:
         create_resources(stack, endpoint)
 
 
-def create_gateway(api: Api, stack: Stack, functions: Mapping[str, FunctionPool], observer: Observer) -> Gateway:
-    """Return the gateway of an API of any kind. See `engine.GatewayFactory`."""
+def _has_cache(stack: Stack) -> bool:
+    return any(stage.has_cache for api in stack.apis if isinstance(api, RestApi) for stage in (api, *api.other_stages))
+
+
+def create_gateway(
+    api: Api,
+    stack: Stack,
+    functions: Mapping[str, FunctionPool],
+    observer: Observer,
+    *,
+    caches: dict[str, Mapping[str, ResponseCache]],
+) -> Gateway:
+    """Return the gateway of an API of any kind, and put its response caches among others by API ID.
+
+    See `engine.GatewayFactory`.
+    """
     providers = find_identity_providers(stack, partial(load_public_keys, stack.project))
     match api:
         case RestApi():
-            return RestApiGateway(api, functions, stack, observer, providers)
+            gateway = RestApiGateway(api, functions, stack, observer, providers)
+            caches[api.id] = gateway.caches
+            return gateway
         case FunctionUrl():
             return FunctionUrlGateway(api, functions, stack, observer, providers.principals)
         case HttpApi():
@@ -272,7 +296,13 @@ def create_gateway(api: Api, stack: Stack, functions: Mapping[str, FunctionPool]
 
 
 def _create_local_application(
-    api: Api | None, port: int, *, invoke_api: InvokeApi, monitoring: Monitoring, project: Path
+    api: Api | None,
+    port: int,
+    *,
+    invoke_api: InvokeApi,
+    management_api: AsgiApplication,
+    monitoring: Monitoring,
+    project: Path,
 ) -> AsgiApplication:
     issuer = issuer_url(port)
     scopes = sorted({scope for route in read_routes(api.document) for scope in route.scopes}) if api else []
@@ -280,6 +310,7 @@ def _create_local_application(
         Mount(ISSUER_PATH, create_issuer(issuer, scopes, project)),
         *create_dashboard_routes(monitoring),
         Mount(LAMBDA_PATH, invoke_api),
+        Mount(API_GATEWAY_PATH, management_api),
     ]
     if api is not None:
         routes.append(Mount("/", create_pages(api, issuer, partial(mint_user_token, port, project))))

@@ -46,6 +46,8 @@ class FunctionSettings:
     """URL of the AWS services. None leaves it to the template's own variables."""
     lambda_endpoint: str | None
     """URL of Lambda's API, which `endpoint` does not serve. None as above."""
+    api_gateway_endpoint: str | None = None
+    """URL of API Gateway's management API, if the stack has a stage with a cache. None as above."""
     debugged: str | None = None
     """Logical ID of the function that runs under a debugger."""
     debug_port: int = 0
@@ -332,6 +334,8 @@ def _environment(function: Function, task_root: Path, settings: FunctionSettings
         environment["AWS_ENDPOINT_URL"] = settings.endpoint
     if settings.lambda_endpoint is not None:
         environment["AWS_ENDPOINT_URL_LAMBDA"] = settings.lambda_endpoint
+    if settings.api_gateway_endpoint is not None:
+        environment["AWS_ENDPOINT_URL_API_GATEWAY"] = settings.api_gateway_endpoint
     return environment
 
 

@@ -44,6 +44,15 @@ from local_engine.rest_api.mock_integration import MockIntegration
 from local_engine.rest_api.proxy_event import MethodRequest, build_event, matches_media_type
 from local_engine.rest_api.proxy_response import read_proxy_response
 from local_engine.rest_api.request_validators import RequestValidator
+from local_engine.rest_api.response_cache import (
+    MethodCaching,
+    ResponseCache,
+    asks_to_refresh,
+    make_key,
+    may_refresh,
+    read_caching,
+    warn,
+)
 from local_engine.rest_api.streamed_response import IDLE_SECONDS, StreamedResponse, read_metadata
 from local_engine.rest_api.template_variables import Variables
 from local_engine.template.errors import TemplateError
@@ -83,6 +92,11 @@ class RestApiGateway:
     def routes(self) -> Sequence[Method]:
         """The API's methods on its first stage, in order of precedence."""
         return self._stages[self._api.stage].table.routes
+
+    @property
+    def caches(self) -> Mapping[str, ResponseCache]:
+        """The response caches, by stage."""
+        return {name: stage.cache for name, stage in self._stages.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -129,6 +143,9 @@ class _Stage:
         providers: IdentityProviders,
     ) -> None:
         self.api = api
+        self._principals = providers.principals
+        self.cache = ResponseCache()
+        self._caching: dict[str, MethodCaching] = {}
         self._functions = functions
         self._refused_functions = stack.refused_functions
         self._observer = observer
@@ -162,6 +179,8 @@ class _Stage:
                 raise TemplateError(f"its authorizer {method.authorizer} is not declared.")
             if (authorizer := self._find_authorizer(method)) is not None and authorizer.refusal:
                 raise TemplateError(authorizer.refusal)
+            if (caching := read_caching(self.api, method)) is not None:
+                self._caching[method.key] = caching
             self._validators[method.key] = RequestValidator(method, self.api.document)
             self._throttling[method.key] = read_throttling(self.api.find_method_settings(method.method, method.path))
         except TemplateError as error:
@@ -222,6 +241,13 @@ class _Stage:
         if authorizer is not None and authorizer.reads_body:
             caller = await self._authorize(authorizer, request, record)
         self._validators[method.key].validate(body, request.variables)
+        return await self._respond(request, caller, receive, record)
+
+    async def _respond(
+        self, request: MethodRequest, caller: Mapping[str, Any] | None, receive: Receive, record: RequestRecord
+    ) -> Response | StreamedResponse:
+        """Return the response of the integration, or of the cache."""
+        method = request.method
         if method.is_mock:
             return self._mocks[method.key].respond(request.variables)
         event = json.dumps(build_event(request, caller), ensure_ascii=False).encode("utf-8", "surrogatepass")
@@ -229,7 +255,31 @@ class _Stage:
             raise Rejection(413, "Request Too Long", response_type="REQUEST_TOO_LARGE")
         if method.is_streamed:
             return await self._stream(method, event, receive, record)
+        caching = self._caching.get(method.key)
+        if caching is not None and (method.method != "ANY" or request.http.method == "GET"):
+            return await self._answer_cached(request, event, record, caching)
         return await self._invoke(request, event, record)
+
+    async def _answer_cached(
+        self, request: MethodRequest, event: bytes, record: RequestRecord, caching: MethodCaching
+    ) -> Response:
+        key = make_key(request, caching, decodes_body=self._decodes_body(request))
+        is_ignored = False
+        kept = self.cache.find(key)
+        if asks_to_refresh(request):
+            signer = self._principals.find_signer(request.identity.get("accessKey", ""))
+            principal = None if signer is None else self._principals.describe(signer)
+            is_ignored = not may_refresh(request, caching, principal)
+            kept = kept if is_ignored else None
+        if kept is None:
+            kept = await self._invoke(request, event, record)
+            self.cache.keep(key, kept, caching.ttl)
+        else:
+            record.function = ""
+        return warn(kept, caching) if is_ignored else kept
+
+    def _decodes_body(self, request: MethodRequest) -> bool:
+        return matches_media_type(request.http.find_header(b"accept") or "", self.api.binary_media_types)
 
     def _find_authorizer(self, method: Method) -> Authorizer | None:
         # An API with a resource policy applies it to open methods too.
@@ -268,9 +318,7 @@ class _Stage:
         try:
             result = invocation.result()
             record.start = "cold" if result.cold else "warm"
-            accepted = request.http.find_header(b"accept") or ""
-            decodes_body = matches_media_type(accepted, self.api.binary_media_types)
-            response = read_proxy_response(result.payload, decodes_body=decodes_body)
+            response = read_proxy_response(result.payload, decodes_body=self._decodes_body(request))
         except (InvalidResponse, FunctionError, ConcurrencyExceeded) as error:
             raise self._reject(error, record) from error
         record.function_status = response.status
