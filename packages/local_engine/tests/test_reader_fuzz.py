@@ -109,6 +109,64 @@ TEMPLATE: dict[str, Any] = {
                 }
             },
         },
+        "Rest": {
+            "Type": "AWS::Serverless::Api",
+            "Properties": {
+                "StageName": "v1",
+                "Cors": "'*'",
+                "Variables": {"color": "red"},
+                "MethodSettings": [{"ResourcePath": "/*", "HttpMethod": "*", "ThrottlingBurstLimit": 5}],
+                "BinaryMediaTypes": ["image~1png"],
+                "Models": {"Item": {"type": "object", "properties": {"name": {"type": "string"}}}},
+                "GatewayResponses": {"DEFAULT_4XX": {"ResponseTemplates": {"text/plain": "$context.error.message"}}},
+            },
+        },
+        "Shelf": {
+            "Type": "AWS::Serverless::Function",
+            "Properties": {
+                "CodeUri": "code",
+                "Events": {
+                    "Add": {
+                        "Type": "Api",
+                        "Properties": {
+                            "RestApiId": {"Ref": "Rest"},
+                            "Path": "/items/{id}",
+                            "Method": "post",
+                            "RequestModel": {"Model": "Item", "ValidateBody": True, "ValidateParameters": True},
+                            "RequestParameters": [{"method.request.querystring.q": {"Required": True}}],
+                        },
+                    }
+                },
+            },
+        },
+        "Plain": {"Type": "AWS::ApiGateway::RestApi", "Properties": {"Name": "plain"}},
+        "PlainThing": {
+            "Type": "AWS::ApiGateway::Resource",
+            "Properties": {
+                "RestApiId": {"Ref": "Plain"},
+                "ParentId": {"Fn::GetAtt": "Plain.RootResourceId"},
+                "PathPart": "{id}",
+            },
+        },
+        "PlainGet": {
+            "Type": "AWS::ApiGateway::Method",
+            "Properties": {
+                "RestApiId": {"Ref": "Plain"},
+                "ResourceId": {"Ref": "PlainThing"},
+                "HttpMethod": "GET",
+                "AuthorizationType": "NONE",
+                "RequestParameters": {"method.request.header.X-A": True},
+                "Integration": {
+                    "Type": "MOCK",
+                    "RequestTemplates": {"application/json": '{"statusCode": 200}'},
+                    "IntegrationResponses": [{"StatusCode": 200, "ResponseTemplates": {"text/plain": "x"}}],
+                },
+            },
+        },
+        "PlainStage": {
+            "Type": "AWS::ApiGateway::Stage",
+            "Properties": {"RestApiId": {"Ref": "Plain"}, "StageName": "one"},
+        },
         "Kit": {
             "Type": "AWS::Serverless::Application",
             "Properties": {"Location": {"ApplicationId": "arn:aws:serverlessrepo:us-east-1:1:applications/kit"}},

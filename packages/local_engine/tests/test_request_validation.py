@@ -9,23 +9,27 @@ VALID = {"name": "tap", "parts": [{"count": 1}]}
 
 
 @pytest.mark.parametrize(
-    ("body", "detail"),
+    ("body", "faults"),
     [
-        ({}, 'object has missing required properties ([\\"name\\",\\"parts\\"])'),
-        ({**VALID, "name": "too long"}, "/name: "),
-        ({**VALID, "color": "red"}, "color"),
+        ({}, ['object has missing required properties (["name","parts"])']),
+        ({**VALID, "name": "too long"}, ['string "too long" is too long (length: 8, maximum allowed: 5)']),
+        ({**VALID, "red": 1}, ['object instance has properties which are not allowed by the schema: ["red"]']),
         # A model refers to another one.
-        ({**VALID, "parts": [{"count": 0}]}, "/parts/0/count: "),
-        ({**VALID, "parts": [{"count": True}]}, "/parts/0/count: "),
-        ([], "is not of type"),
+        (
+            {"name": "tap", "parts": [{"count": 0}, {"count": True}]},
+            [
+                "numeric instance is lower than the required minimum (minimum: 1, found: 0)",
+                'instance type (boolean) does not match any allowed primitive type (allowed: ["integer"])',
+            ],
+        ),
+        ([], ['instance type (array) does not match any allowed primitive type (allowed: ["object"])']),
     ],
 )
-def test_a_body_must_conform_to_the_model(rest_shop: httpx.Client, body: Any, detail: str) -> None:
+def test_a_body_must_conform_to_the_model(rest_shop: httpx.Client, body: Any, faults: list[str]) -> None:
     response = rest_shop.post("/items", json=body)
     assert response.status_code == 400
     assert response.headers["x-amzn-errortype"] == "BadRequestException"
-    assert '"why":"Invalid request body"' in response.text
-    assert detail.replace("\\", "") in response.text
+    assert response.json() == {"why": "Invalid request body", "details": f"[{', '.join(faults)}]"}
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"NaN", b"\xff", b"[" * 100_000, b'{"name": Infinity}'])

@@ -93,6 +93,10 @@ def test_start_lists_methods_with_their_stage(rest_engine: EngineProcess, rest_u
     assert rest_urls["Variables"] == rest_engine.url
 
 
+def test_what_has_no_effect_has_a_line(rest_engine: EngineProcess) -> None:
+    rest_engine.wait_for_line("Compression of Shop is not run: responses are sent as they are.")
+
+
 def test_the_api_page_is_on_each_port(rest_urls: dict[str, str]) -> None:
     root = rest_urls["Documented"].removesuffix("/doc")
     assert get(f"{root}/_local/").status_code == 200

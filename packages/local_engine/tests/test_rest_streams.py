@@ -117,7 +117,7 @@ def test_a_function_that_sends_nothing_for_too_long_is_late() -> None:
 
         async with ResponseStream(invoke(), receive, seconds=60, idle_seconds=0.05) as stream:
             await stream.open()
-            with pytest.raises(Late, match="No part of the response within 0.05 s"):
+            with pytest.raises(Late, match="No part of the response within"):
                 await stream.send(200, [], {"state": {"cut": lambda: sent.append("cut")}}, send)
         assert sent == ["http.response.start", "http.response.body", "http.response.body", "cut"]
 

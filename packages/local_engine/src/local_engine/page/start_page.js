@@ -27,10 +27,10 @@ function describeRoute({ method, path, operation }, schemes) {
 }
 
 // The first route that needs neither a body nor a path variable.
-function describeCommand(routes, token) {
+function describeCommand(routes, token, url) {
   const route = routes.find(({ method, path }) => method === "get" && !path.includes("{")) ?? routes[0];
   const method = route.method === "get" ? "" : `-X ${route.method.toUpperCase()} `;
-  return `curl ${method}-H 'Authorization: Bearer ${token}' ${location.origin}${route.path}`;
+  return `curl ${method}-H 'Authorization: Bearer ${token}' ${url}${route.path}`;
 }
 
 function copyOnClick(id, text) {
@@ -53,14 +53,14 @@ async function show() {
   const routes = listRoutes(described);
   document.title = `${described.info.title} – local engine`;
   document.querySelector("#title").textContent = described.info.title;
-  document.querySelector("#url").textContent = location.origin;
+  document.querySelector("#url").textContent = described.servers[0].url;
   const schemes = described.components?.securitySchemes ?? {};
   const none = make("li", {}, "The API has only a route for every path and method, $default.");
   document.querySelector("#routes").replaceChildren(...routes.length ? routes.map((route) => describeRoute(route, schemes)) : [none]);
   const place = document.querySelector("#user");
   if (explainAccess(place, api)) {
     showUser(place, api, (token) => {
-      const command = describeCommand(routes, token);
+      const command = describeCommand(routes, token, described.servers[0].url);
       document.querySelector("#access").hidden = false;
       document.querySelector("#command").textContent = command.replace(token, `${token.slice(0, 12)}…`);
       document.querySelector("#token").textContent = token;

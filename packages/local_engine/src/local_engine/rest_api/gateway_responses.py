@@ -94,7 +94,8 @@ class GatewayResponses:
             "error.message": str(rejection),
             "error.messageString": json.dumps(str(rejection)),
             "error.responseType": kind,
-            "error.validationErrorString": rejection.detail,
+            # It stands between quotes in a template.
+            "error.validationErrorString": json.dumps(rejection.detail)[1:-1],
         }
         variables = Variables(**{**_fields(variables), "context": {**variables.context, **error}})
         content_type, template = _choose_template(customization.templates, variables)

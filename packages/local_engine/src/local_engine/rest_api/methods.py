@@ -53,6 +53,8 @@ def read_methods(api: RestApi) -> Iterator[Method]:
                 yield _read_method(verb, path, operation, item.get("parameters") or [], api)
             except _Unservable as error:
                 yield _refuse(verb, path, f"Method {verb} {path} {error}")
+            except (TypeError, ValueError, LookupError, AttributeError) as error:
+                yield _refuse(verb, path, f"Method {verb} {path} has a part of a wrong form ({error}).")
 
 
 def _refuse(verb: str, path: str, refusal: str) -> Method:
@@ -73,11 +75,8 @@ def _read_method(verb: str, path: str, operation: Any, parameters: list[Any], ap
         function_name, qualifier, is_streamed = _find_function(integration, api)
     elif kind != "mock":
         raise _Unservable(_OTHER_INTEGRATIONS.get(kind, f"has an integration of the unknown type {kind!r}."))
-    try:
-        authorizer, scopes = _read_security(operation, api.document)
-        timeout = float(integration.get("timeoutInMillis") or _DEFAULT_TIMEOUT * 1000) / 1000
-    except (TypeError, ValueError, AttributeError):
-        raise _Unservable("has a malformed security or time-out.") from None
+    authorizer, scopes = _read_security(operation, api.document)
+    timeout = float(integration.get("timeoutInMillis") or _DEFAULT_TIMEOUT * 1000) / 1000
     return Method(
         method=verb,
         path=path,

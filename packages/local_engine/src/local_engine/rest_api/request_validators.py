@@ -6,11 +6,13 @@ Source: "Request validation for REST APIs in API Gateway" (API Gateway Developer
 import json
 import re
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Any
 
 from local_engine.gateway.events import refuse_constant
 from local_engine.gateway.request_limits import Rejection
 from local_engine.rest_api.methods import Method
+from local_engine.rest_api.model_faults import describe_fault
 from local_engine.rest_api.template_variables import Variables
 from local_engine.template.errors import TemplateError
 from local_engine.template.settings import is_true
@@ -22,10 +24,50 @@ _MODEL_URL = re.compile(r"https://apigateway\.[^/]*/restapis/[^/]+/models/(.+)")
 _DEFAULT = "$default"
 
 
+class Models:
+    """The models of an API, as JSON Schema draft 4."""
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        self._document = document
+
+    @cached_property
+    def _components(self) -> dict[str, Any]:
+        # A template without models does not have to wait for the import.
+        from jsonschema import Draft4Validator  # noqa: PLC0415
+        from jsonschema.exceptions import SchemaError  # noqa: PLC0415
+
+        schemas = (self._document.get("components") or {}).get("schemas") or {}
+        components: dict[str, Any] = _localize_references({"schemas": schemas})
+        for name, schema in components["schemas"].items():
+            try:
+                Draft4Validator.check_schema(schema)
+            except SchemaError as error:
+                raise TemplateError(f"model {name} is not JSON Schema draft 4: {error.message}.") from error
+        return components
+
+    def create_validator(self, schema: Any) -> Any:
+        """Return a validator of `jsonschema` for a schema that may refer to models.
+
+        Raises:
+            TemplateError: a model is not a schema, or there is no such model.
+        """
+        from jsonschema import Draft4Validator  # noqa: PLC0415
+        from jsonschema.exceptions import SchemaError  # noqa: PLC0415
+
+        schema = _localize_references(schema)
+        _check_references(schema, self._components["schemas"], set())
+        try:
+            Draft4Validator.check_schema(schema)
+        except SchemaError as error:
+            raise TemplateError(f"its model is not JSON Schema draft 4: {error.message}.") from error
+        root = {"allOf": [schema], "components": self._components}
+        return Draft4Validator(root, format_checker=Draft4Validator.FORMAT_CHECKER)
+
+
 class RequestValidator:
     """Validates the requests of one method."""
 
-    def __init__(self, method: Method, document: Mapping[str, Any]) -> None:
+    def __init__(self, method: Method, document: Mapping[str, Any], models: Models) -> None:
         """Read what the method's validator asks for.
 
         Raises:
@@ -37,7 +79,7 @@ class RequestValidator:
         if is_true(settings.get("validateRequestParameters")):
             self._required = list(_read_required(method, document))
         if is_true(settings.get("validateRequestBody")):
-            self._models = dict(_read_models(method, document))
+            self._models = dict(_read_models(method, models))
 
     def validate(self, body: bytes, variables: Variables) -> None:
         """Check a request.
@@ -92,26 +134,10 @@ def _has_parameter(place: str, name: str, variables: Variables) -> bool:
             return True
 
 
-def _read_models(method: Method, document: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def _read_models(method: Method, models: Models) -> Iterator[tuple[str, Any]]:
     content = (method.operation.get("requestBody") or {}).get("content") or {}
-    if not content:
-        return
-    # A template without models does not have to wait for the import.
-    from jsonschema import Draft4Validator  # noqa: PLC0415
-    from jsonschema.exceptions import SchemaError  # noqa: PLC0415
-
-    components = _localize_references({"schemas": (document.get("components") or {}).get("schemas") or {}})
     for content_type, media in content.items():
-        schema = _localize_references((media or {}).get("schema") or {})
-        _check_references(schema, components["schemas"], set())
-        root = {"allOf": [schema], "components": components}
-        try:
-            Draft4Validator.check_schema(root)
-            for model in components["schemas"].values():
-                Draft4Validator.check_schema(model)
-        except SchemaError as error:
-            raise TemplateError(f"a model is not JSON Schema draft 4: {error.message}.") from error
-        yield str(content_type).lower(), Draft4Validator(root, format_checker=Draft4Validator.FORMAT_CHECKER)
+        yield str(content_type).lower(), models.create_validator((media or {}).get("schema") or {})
 
 
 def _localize_references(value: Any) -> Any:
@@ -145,15 +171,7 @@ def _find_faults(model: Any, body: bytes) -> str:
     """Return what is wrong with a body, or an empty string. An empty body counts as an empty object."""
     try:
         value = json.loads(body.decode() or "{}", parse_constant=refuse_constant)
-        faults = [_describe(error) for error in model.iter_errors(value)]
+        faults = [describe_fault(error) for error in model.iter_errors(value)]
     except (ValueError, RecursionError) as error:
         return f"the body is not JSON: {error}"
     return f"[{', '.join(faults)}]" if faults else ""
-
-
-def _describe(error: Any) -> str:
-    if error.validator == "required" and isinstance(error.instance, dict):
-        missing = [name for name in error.validator_value if name not in error.instance]
-        return f"object has missing required properties ({json.dumps(missing, separators=(',', ':'))})"
-    place = "".join(f"/{part}" for part in error.absolute_path)
-    return f"{place}: {error.message}" if place else str(error.message)

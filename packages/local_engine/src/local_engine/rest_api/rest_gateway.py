@@ -43,7 +43,7 @@ from local_engine.rest_api.methods import Method, read_methods
 from local_engine.rest_api.mock_integration import MockIntegration
 from local_engine.rest_api.proxy_event import MethodRequest, build_event, matches_media_type
 from local_engine.rest_api.proxy_response import read_proxy_response
-from local_engine.rest_api.request_validators import RequestValidator
+from local_engine.rest_api.request_validators import Models, RequestValidator
 from local_engine.rest_api.response_cache import (
     MethodCaching,
     ResponseCache,
@@ -59,6 +59,7 @@ from local_engine.template.errors import TemplateError
 from local_engine.template.settings import read_throttling
 from local_engine.template.stack import RestApi, Stack, Throttling
 
+_WRONG_FORM = (TypeError, ValueError, LookupError, AttributeError)
 _NO_VARIABLES = Variables({}, {}, {}, {}, {})
 
 
@@ -150,6 +151,7 @@ class _Stage:
         self._refused_functions = stack.refused_functions
         self._observer = observer
         self._authorizers = create_authorizers(api, stack, functions, observer, providers)
+        self._models = Models(api.document)
         self._validators: dict[str, RequestValidator] = {}
         self._mocks: dict[str, MockIntegration] = {}
         self._throttling: dict[str, Throttling] = {}
@@ -181,10 +183,11 @@ class _Stage:
                 raise TemplateError(authorizer.refusal)
             if (caching := read_caching(self.api, method)) is not None:
                 self._caching[method.key] = caching
-            self._validators[method.key] = RequestValidator(method, self.api.document)
+            self._validators[method.key] = RequestValidator(method, self.api.document, self._models)
             self._throttling[method.key] = read_throttling(self.api.find_method_settings(method.method, method.path))
-        except TemplateError as error:
-            return replace(method, refusal=f"Method {method.key} is not served: {error}")
+        except (TemplateError, *_WRONG_FORM) as error:
+            reason = f"a part of it has a wrong form ({error})." if isinstance(error, _WRONG_FORM) else str(error)
+            return replace(method, refusal=f"Method {method.key} is not served: {reason}")
         return method
 
     async def answer(self, scope: Scope, receive: Receive, record: RequestRecord) -> Response | StreamedResponse:

@@ -68,6 +68,9 @@ def _load(path: Path, parameters: Mapping[str, str], sources: list[Path]) -> Sta
     rest_apis = stack.read_parts(REST_API, read=lambda name, api: read_rest_api(name, api, resources))
     urls = stack.read_parts(FUNCTION_URL, read=lambda name, url: read_function_url(name, url, resources))
     apis: tuple[Api, ...] = (*http_apis.values(), *rest_apis.values(), *urls.values())
+    for logical_id in rest_apis:
+        if "MinimumCompressionSize" in resources[logical_id].properties:
+            stack.refuse(f"Compression of {logical_id}", "responses are sent as they are.")
     for api in apis:
         if api.refusal:
             stack.refuse(api.logical_id, api.refusal)
