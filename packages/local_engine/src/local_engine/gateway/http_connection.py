@@ -45,7 +45,7 @@ class HttpConnection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         # uvicorn passes names in lower case, and REST APIs pass them on as the client wrote them.
-        self.app_state = {"cut": self._cut}
+        self.app_state = dict[str, Any](cut=self._cut)
         self._next_event = self.conn.next_event
         self.conn.next_event = self._record_event  # type: ignore[method-assign]
         self.transport = self._lingering = _LingeringTransport(transport)  # type: ignore[assignment]
