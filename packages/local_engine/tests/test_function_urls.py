@@ -209,7 +209,7 @@ def test_a_client_that_leaves_does_not_stop_the_function(client: Client, tmp_pat
 
 def test_a_slow_client_makes_the_function_wait(client: Client, tmp_path: Path) -> None:
     def written() -> int:
-        return int((tmp_path / "written").read_text() or 0) if (tmp_path / "written").exists() else 0
+        return int((tmp_path / "written").read_text()) if (tmp_path / "written").exists() else 0
 
     with client("Stream").stream("GET", "/endless", params={"folder": str(tmp_path)}) as answer:
         chunks = answer.iter_raw()

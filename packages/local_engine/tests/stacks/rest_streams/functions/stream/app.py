@@ -64,7 +64,9 @@ def send_blocks(query):
 def send_forever(query):
     for number in range(100_000):
         yield BLOCK
-        Path(query["folder"], "written").write_text(str(number))
+        # A test reads the file at any time.
+        Path(query["folder"], "unfinished").write_text(str(number))
+        Path(query["folder"], "unfinished").replace(Path(query["folder"], "written"))
 
 
 DEEDS = {
