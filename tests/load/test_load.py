@@ -271,4 +271,4 @@ def test_a_stage_is_one_of_samconfig(tmp_path: Path) -> None:
 def test_a_profile_that_comes_along_is_taken(tmp_path: Path, name: str) -> None:
     profile = (ROOT / f"tools/benchmarks/load/profiles/{name}.toml").read_text()
     # It is read before any request is sent.
-    assert "does not answer" in refuse(f"http://127.0.0.1:{free_port()}", profile, tmp_path, TOKEN="x")
+    assert "Nothing answers at" in refuse(f"http://127.0.0.1:{free_port()}", profile, tmp_path, TOKEN="x")

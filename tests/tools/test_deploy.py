@@ -75,12 +75,12 @@ def test_a_stage_is_tested_built_deployed_protected_and_tried_in_this_order(said
         check=True,
     )
     patterns = {
-        "check": r"tools\.deploy check --stage \"prod\"",
+        "check": r"tools\.deploy check --stage=\"prod\"",
         "test build": r"make --no-print-directory test build$",
         "build": r"make --no-print-directory\s+build$",
         "sam deploy": r"sam deploy --config-env \"prod\"\s*$",
         "sam deploy unasked": r"sam deploy --config-env \"prod\" --no-confirm-changeset$",
-        "protect": r"tools\.deploy protect --stage \"prod\"",
+        "protect": r"tools\.deploy protect --stage=\"prod\"",
         "smoke": r"make --no-print-directory smoke STAGE=\"prod\"",
     }
     lines = done.stdout.splitlines()

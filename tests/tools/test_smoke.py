@@ -62,7 +62,7 @@ def test_a_route_that_is_open_fails_the_test(copied_stack):
     ("arguments", "sentence"),
     [
         (["--url", f"http://127.0.0.1:{free_port()}"], "start the API with `make run PORT="),
-        (["--url", "127.0.0.1:3000"], "is not a URL such as http://127.0.0.1:3000."),
+        (["--url", "127.0.0.1:3000"], "is not a URL such as http://127.0.0.1:3000;"),
         (["--url", "http://127.0.0.1:99999"], "PORT= to a number from 1 to 65535"),
         (["--url", "https://api.example.com"], "set STAGE= or STACK= instead"),
         (["--stage", "qa"], "STAGE=qa is not one of the profiles in samconfig.toml: dev, staging, prod."),

@@ -128,7 +128,7 @@ def test_single_value_of_the_whole_range() -> None:
 def test_alarm_is_drawn_with_its_threshold() -> None:
     widget = _evaluate({"annotations": {"alarms": ["arn:aws:cloudwatch:us-east-1:123456789012:alarm:Busy"]}})
     assert _values(widget) == {"Requests": [6, 8, 3]}
-    assert [(line["label"], line["value"]) for line in widget["lines"]] == [("Busy (INSUFFICIENT_DATA)", 7)]
+    assert [(line["label"], line["value"]) for line in widget["lines"]] == [("Busy", 7)]
 
 
 @pytest.mark.parametrize(

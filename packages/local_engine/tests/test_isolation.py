@@ -12,6 +12,8 @@ from local_engine.child_environment import AWS_SETTINGS
 from local_engine.services import keep_secret, start_services
 from local_engine.testing import EngineProcess, child_environment, engine_command, free_port
 
+KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+
 # Runs in each Python process that gets the developer's `PYTHONPATH`: the engine and the AWS services.
 GUARD = """
 import os, sys
@@ -105,7 +107,13 @@ def test_a_poisoned_environment_changes_nothing(tmp_path: Path, poison: dict[str
     assert (tmp_path / "report").read_text() == ""
     # The guard was in the engine and in the AWS services.
     assert len((tmp_path / "report.seen").read_text()) >= 2
-    assert AWS_SETTINGS.items() <= answer["environment"].items()
+    # A function has its own role's keys.
+    keys = {name: answer["environment"][name] for name in KEYS}
+    assert {name: value for name, value in AWS_SETTINGS.items() if name not in KEYS}.items() <= answer[
+        "environment"
+    ].items()
+    assert keys["AWS_ACCESS_KEY_ID"].startswith("ASIA")
+    assert not set(keys.values()) & set(poison.values())
     touched = answer["touched"]
     assert [entry for entry in touched if entry[0] == "socket.connect"]
     assert all(address.startswith("('127.0.0.1', ") for event, address in touched if event == "socket.connect")

@@ -220,9 +220,9 @@ def test_token_command_replaces_and_removes_claims(tmp_path: Path) -> None:
         (["--claims", "{"], "is not JSON"),
         (["--claims", "[]"], "is not a JSON object of claims"),
         (["--claims", "[" * 100_000], "is not JSON"),
-        (["--expires", "soon"], "invalid int value: 'soon'"),
-        (["--port", "0"], "is not a port number from 1 to 65535"),
-        (["--port", "99999"], "is not a port number from 1 to 65535"),
+        (["--expires", "soon"], "'soon' is not a whole number of seconds"),
+        (["--port", "0"], "is not a port number; choose one from 1 to 65535"),
+        (["--port", "99999"], "is not a port number; choose one from 1 to 65535"),
         (["--scope", "a"], "unrecognized arguments"),
     ],
 )

@@ -36,10 +36,10 @@ ROOMS = {
     "rest_api": {"template", "observer", "functions", "gateway", "access"},
     "engine": {"template", "observer", "services", "functions", "gateway"},
     "console": {"template", "observer"},
-    "issuer": {"template", "state", "services", "gateway"},
+    "issuer": {"template", "state", "services", "gateway", "access"},
     "page": {"issuer", "template"},
     "cloudwatch": {"template", "observer", "services"},
-    "testing": {"issuer", "child_environment"},
+    "testing": {"issuer", "child_environment", "access"},
 }
 
 

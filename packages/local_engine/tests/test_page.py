@@ -148,7 +148,7 @@ def _document(paths: dict[str, Any], trusted: str = ISSUER) -> dict[str, Any]:
 
 def test_one_of_several_scopes_suffices() -> None:
     paths = {"/a": {"get": {"security": [{"Tokens": ["read", "admin"]}], "responses": {}}}}
-    described = describe_api(_document(paths), ISSUER, ORIGIN)
+    described = describe_api(_document(paths), {ISSUER: "/_local/issuer"}, ORIGIN)
     assert described["paths"]["/a"]["get"]["security"] == [{"Tokens": ["read"]}, {"Tokens": ["admin"]}]
     assert set(described["components"]["securitySchemes"]["Tokens"]["flows"]["clientCredentials"]["scopes"]) == {
         "read",
@@ -162,7 +162,7 @@ def test_a_route_for_any_method_and_path_is_shown() -> None:
         "/files/{proxy+}": {"x-amazon-apigateway-any-method": integration},
         "$default": {"x-amazon-apigateway-any-method": integration},
     }
-    described = describe_api(_document(paths), ISSUER, ORIGIN)["paths"]
+    described = describe_api(_document(paths), {ISSUER: "/_local/issuer"}, ORIGIN)["paths"]
     assert list(described) == ["/files/{proxy}"]
     assert {"get", "post", "put", "patch", "delete"} <= set(described["/files/{proxy}"])
     (parameter,) = described["/files/{proxy}"]["get"]["parameters"]
@@ -170,7 +170,7 @@ def test_a_route_for_any_method_and_path_is_shown() -> None:
 
 
 def test_another_issuer_is_named() -> None:
-    described = describe_api(_document({}, "https://issuer.example.com/"), ISSUER, ORIGIN)
+    described = describe_api(_document({}, "https://issuer.example.com/"), {ISSUER: "/_local/issuer"}, ORIGIN)
     assert described["components"]["securitySchemes"]["Tokens"] == {
         "type": "openIdConnect",
         "openIdConnectUrl": "https://issuer.example.com/.well-known/openid-configuration",
@@ -190,7 +190,7 @@ def test_the_documents_own_extensions_describe_every_operation_scopes_and_groups
         "Missing": {"x-every-operation": "404", "description": "Shared"},
         "Other": {"description": "Of some operations"},
     }
-    described = describe_api(document, ISSUER, ORIGIN)
+    described = describe_api(document, {ISSUER: "/_local/issuer"}, ORIGIN)
     busy = {"$ref": "#/components/responses/Busy"}
     assert described["paths"]["/a"]["get"]["responses"] == own | {"503": busy}
     assert described["paths"]["/a"]["post"]["responses"].keys() == {"404", "503", "default"}

@@ -295,7 +295,7 @@ def serve(template: dict[str, Any]) -> str:
             gateway = create_gateway(api, stack, functions, Observer(), caches={})
             for route in gateway.routes:
                 assert route.refusal or route.function_name in functions or not route.function_name
-            describe_api(api.document, ISSUER, "http://127.0.0.1")
+            describe_api(api.document, {ISSUER: "/_local/issuer"}, "http://127.0.0.1")
         assert all(" is not run" in notice for notice in stack.notices)
         return ""
 

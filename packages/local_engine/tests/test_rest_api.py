@@ -254,6 +254,11 @@ class TestMonitoring:
         assert by_dimensions["Count", name, method, ("Resource", "/items/{id}"), stage] >= 1
         assert by_dimensions["IntegrationLatency", name, stage] > 0
 
+    def test_metric_filters_read_the_access_log(self, rest_engine: EngineProcess, rest_shop: httpx.Client) -> None:
+        rest_shop.get("/items/special")
+        metrics = get(f"{rest_engine.url}/_local/metrics.json").json()["metrics"]
+        assert [metric["sum"] >= 1 for metric in metrics if metric["name"] == "Fine"] == [True]
+
     def test_each_request_has_a_line(self, rest_engine: EngineProcess, rest_shop: httpx.Client) -> None:
         response = rest_shop.get("/items/line")
         line = rest_engine.wait_for_line(re.escape(response.headers["x-amzn-requestid"][:8]))

@@ -52,7 +52,7 @@ class Engine:
         *,
         ports: Sequence[int],
         create_gateway: GatewayFactory,
-        create_local_application: Callable[[Api | None, int], AsgiApplication],
+        create_local_application: Callable[[Api | None, int, Stack], AsgiApplication],
         create_resources: Callable[[Stack], None],
         invoke_api: InvokeApi,
     ) -> None:
@@ -63,8 +63,8 @@ class Engine:
             settings: what its functions share.
             ports: one for each of the stack's APIs, in their order; one if there is no API.
             create_gateway: returns the gateway of an API.
-            create_local_application: returns the application below `/_local/` on an API's port. Without an API, it
-                gets None.
+            create_local_application: returns the application below `/_local/` on an API's port, given the API, the
+                port and the stack. Without an API, it gets None.
             create_resources: creates the AWS resources that an edit adds to the template.
             invoke_api: invokes the functions.
         """
@@ -150,7 +150,7 @@ class Engine:
             for port, api in apis.items()
             if api is not None
         }
-        self._local = {port: self._create_local_application(api, port) for port, api in apis.items()}
+        self._local = {port: self._create_local_application(api, port, stack) for port, api in apis.items()}
         self._invoke_api.serve(stack, by_name)
         retired = [pool for name, pool in self._pools.items() if name not in kept]
         self._pools, self.gateways, self._stack = pools, gateways, stack

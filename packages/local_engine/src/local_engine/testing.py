@@ -22,6 +22,7 @@ from typing import Any, Self
 import httpx
 import uvicorn
 
+from local_engine.access.credentials import Credentials, issue_role_credentials
 from local_engine.child_environment import child_environment
 from local_engine.issuer import AUDIENCE, issuer_url, load_signing_key, mint_token
 
@@ -93,6 +94,10 @@ class EngineProcess:
     def output(self) -> str:
         """The output so far."""
         return "\n".join(self.lines)
+
+    def role_credentials(self, role: str) -> Credentials:
+        """Return keys of a role of the template, by the role's name, to sign requests with."""
+        return issue_role_credentials(self._project, role)
 
     def client(self, **options: Any) -> httpx.Client:
         """Return a client for the first API; `options` are those of httpx.Client."""

@@ -241,7 +241,9 @@ class _MetricWidget:
         except MathError as error:
             self._problems.append(str(error))
             found = []
-        line = {"label": f"{alarm.name} ({alarm.state})", "value": alarm.rule.threshold, "color": None}
+        # Without data, an alarm has nothing to say beside its threshold.
+        label = alarm.name if alarm.state == "INSUFFICIENT_DATA" else f"{alarm.name} ({alarm.state})"
+        line = {"label": label, "value": alarm.rule.threshold, "color": None}
         return [self._describe(series, None, None) for series in found], [line]
 
     def _describe(self, series: TimeSeries, color: Any, axis: Any) -> dict[str, Any]:

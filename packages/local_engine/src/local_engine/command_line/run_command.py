@@ -16,6 +16,7 @@ import uvicorn
 from starlette.routing import Mount, Router
 
 from local_engine.access.credentials import issue_role_credentials
+from local_engine.access.user_pools import read_user_pools
 from local_engine.building.search_paths import Builder
 from local_engine.cloudwatch.dashboard_page import create_dashboard_routes
 from local_engine.cloudwatch.emf import summarize_record
@@ -38,9 +39,15 @@ from local_engine.gateway.http_api import HttpApiGateway
 from local_engine.gateway.http_connection import HttpConnection
 from local_engine.gateway.invoke_api import LAMBDA_PATH, InvokeApi
 from local_engine.gateway.routes import read_routes
-from local_engine.issuer.access_tokens import ISSUER_PATH, issuer_url, load_public_keys
+from local_engine.issuer.access_tokens import (
+    ISSUER_PATH,
+    USER_POOLS_PATH,
+    issuer_url,
+    load_public_keys,
+    user_pool_url,
+)
 from local_engine.issuer.machine_client import keep_machine_client
-from local_engine.issuer.openid_provider import create_issuer
+from local_engine.issuer.openid_provider import create_issuer, create_pool_issuer
 from local_engine.observer import Observer, Observers
 from local_engine.page.local_pages import create_pages
 from local_engine.rest_api.management_api import API_GATEWAY_PATH, create_management_api
@@ -172,7 +179,6 @@ async def _serve(options: argparse.Namespace, console: Console) -> None:
                 invoke_api=invoke_api,
                 management_api=create_management_api(caches),
                 monitoring=monitoring,
-                project=stack.project,
             ),
             create_resources=partial(_create_resources, endpoint=endpoint),
             invoke_api=invoke_api,
@@ -249,7 +255,7 @@ def _prepare_services(stack: Stack, endpoint: str, options: argparse.Namespace) 
     _create_resources(stack, endpoint)
     for port, api in enumerate(stack.apis, options.port):
         if isinstance(api, HttpApi):
-            keep_machine_client(api, port, endpoint, stack.project)
+            keep_machine_client(api, port, endpoint, stack)
     if options.seed is not None:
         seed_tables(options.seed, endpoint, find_table_names(stack))
 
@@ -298,21 +304,36 @@ def create_gateway(
 def _create_local_application(
     api: Api | None,
     port: int,
+    stack: Stack,
     *,
     invoke_api: InvokeApi,
     management_api: AsgiApplication,
     monitoring: Monitoring,
-    project: Path,
 ) -> AsgiApplication:
-    issuer = issuer_url(port)
+    issuer, project = issuer_url(port), stack.project
     scopes = sorted({scope for route in read_routes(api.document) for scope in route.scopes}) if api else []
+    pools = read_user_pools(stack)
     routes = [
         Mount(ISSUER_PATH, create_issuer(issuer, scopes, project)),
+        *(
+            Mount(f"{USER_POOLS_PATH}/{pool.id}", create_pool_issuer(pool, user_pool_url(port, pool.id), project))
+            for pool in pools
+        ),
         *create_dashboard_routes(monitoring),
         Mount(LAMBDA_PATH, invoke_api),
         Mount(API_GATEWAY_PATH, management_api),
     ]
     if api is not None:
-        routes.append(Mount("/", create_pages(api, issuer, partial(mint_user_token, port, project))))
+        # By issuer, or by ARN for Cognito authorizers.
+        token_paths = {issuer: ISSUER_PATH}
+        token_paths |= {name: f"{USER_POOLS_PATH}/{pool.id}" for pool in pools for name in (pool.issuer, pool.arn)}
+        routes.append(
+            Mount(
+                "/",
+                create_pages(
+                    api, token_paths, partial(mint_user_token, api=api, pools=pools, port=port, project=project)
+                ),
+            )
+        )
     # The page holds a token.
     return LocalNamesOnly(Router(routes), is_loopback_name)

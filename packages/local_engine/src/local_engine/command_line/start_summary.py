@@ -3,12 +3,14 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from local_engine.access.user_pools import UserPool, read_user_pools
 from local_engine.console import Console
 from local_engine.engine import Engine, Gateway
 from local_engine.function_url.url_access import is_public
 from local_engine.gateway.routes import Route
-from local_engine.issuer.access_tokens import AUDIENCE, issuer_url, load_signing_key, mint_token
-from local_engine.issuer.machine_client import describe_environment
+from local_engine.issuer.access_tokens import AUDIENCE, issuer_url, load_signing_key
+from local_engine.issuer.api_tokens import TokenSettings, find_token_settings, list_token_settings, mint_api_token
+from local_engine.issuer.machine_client import describe_environment, find_machine_client
 from local_engine.page.local_pages import START_PATH
 from local_engine.template.stack import Api, FunctionUrl, HttpApi, RestApi, Stack
 
@@ -34,14 +36,16 @@ def show_start(console: Console, stack: Stack, engine: Engine, endpoint: str, la
                 console.show(f"  {name:<{width}}  not served: {route.refusal}")
                 continue
             answerer = functions.get(route.function_name, "the gateway itself")
-            console.show(f"  {name:<{width}}  {answerer}  ({_describe_access(route)})")
-        if gateway.routes:
-            console.show(f"\n  {_example_call(gateway, url + api.base_path, port, stack.project)}\n")
-        else:
+            console.show(f"  {name:<{width}}  {answerer}  ({_describe_access(api, route)})")
+        if not gateway.routes:
             console.show("  It has no routes.\n")
+        elif command := _example_call(api, gateway, url + api.base_path, stack):
+            console.show(f"\n  {command}\n")
+        else:
+            console.show("\n  Its routes ask for proof that the engine cannot make up for an example.\n")
         if isinstance(api, HttpApi) and (origins := (api.cors or {}).get("allowOrigins")):
             console.show(f"Allowed origin {', '.join(origins)}  (its web pages may call the API)")
-        if isinstance(api, HttpApi) and any(route.authorizer for route in gateway.routes):
+        if isinstance(api, HttpApi) and find_machine_client(api, port, stack):
             console.show(f"Machine client {describe_environment(api, url + api.base_path, endpoint)}")
     console.show(f"AWS services   {endpoint}\nLambda         {lambda_endpoint}")
     for sentence in stack.notices:
@@ -49,10 +53,13 @@ def show_start(console: Console, stack: Stack, engine: Engine, endpoint: str, la
     console.show("\nReady. Ctrl-C stops everything.\n")
 
 
-def mint_user_token(port: int, project: Path, subject: str, scopes: Sequence[str]) -> str:
-    """Return a token of a user for the API on a port."""
+def mint_user_token(
+    subject: str, scopes: Sequence[str], *, api: Api, pools: Sequence[UserPool], port: int, project: Path
+) -> str:
+    """Return a token of a user for an API on a port: one that its first authorizer accepts, if there can be one."""
     key = load_signing_key(project)
-    return mint_token(key, issuer=issuer_url(port), audience=AUDIENCE, subject=subject, scopes=scopes)
+    settings = next(list_token_settings(api.document, pools), TokenSettings(issuer_url(port), AUDIENCE))
+    return mint_api_token(key, settings, subject, scopes)
 
 
 def _describe_function_url(api: FunctionUrl, route: Route, url: str, functions: Mapping[str, str]) -> str:
@@ -70,19 +77,33 @@ def _describe_route(api: Api, route: Route, url: str) -> str:
     return f"{route.method} {url}{api.base_path}{route.path}" if isinstance(api, RestApi) else route.key
 
 
-def _describe_access(route: Route) -> str:
-    return " or ".join(route.scopes) or "any valid token" if route.authorizer else "open"
+def _describe_access(api: Api, route: Route) -> str:
+    if route.authorizer is None:
+        return "open"
+    scheme = ((api.document.get("components") or {}).get("securitySchemes") or {}).get(route.authorizer)
+    settings = scheme.get("x-amazon-apigateway-authorizer") if isinstance(scheme, dict) else None
+    kind = settings.get("type") if isinstance(settings, dict) else "iam"
+    if kind in ("token", "request"):
+        return f"authorizer {route.authorizer}"
+    return "signed" if kind == "iam" else " or ".join(route.scopes) or "any valid token"
 
 
-def _example_call(gateway: Gateway, url: str, port: int, project: Path) -> str:
-    """Return a command that calls the first route without a body or path variables."""
-    readable = (
+def _example_call(api: Api, gateway: Gateway, url: str, stack: Stack) -> str:
+    """Return a command that calls a route without a body or path variables, and that the API accepts.
+
+    Return an empty string if there is no such route.
+    """
+    readable = [
         route
         for route in gateway.routes
         if route.method in ("GET", "ANY") and "{" not in route.path and not route.refusal
-    )
-    route = next(readable, None)
-    path = "/" if route is None or route.path == "$default" else route.path
-    if route is None or route.authorizer is None:
-        return f"curl {url}{path}"
-    return f"curl -H 'Authorization: Bearer {mint_user_token(port, project, _EXAMPLE_USER, route.scopes)}' {url}{path}"
+    ]
+    pools = read_user_pools(stack)
+    for route in readable:
+        path = "/" if route.path == "$default" else route.path
+        if route.authorizer is None:
+            return f"curl {url}{path}"
+        if settings := find_token_settings(api.document, route.authorizer, pools):
+            token = mint_api_token(load_signing_key(stack.project), settings, _EXAMPLE_USER, route.scopes)
+            return f"curl -H 'Authorization: Bearer {token}' {url}{path}"
+    return "" if readable else f"curl {url}/"

@@ -7,9 +7,13 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from local_engine.access.user_pools import read_user_pools
 from local_engine.command_line.arguments import CommandParser, add_project_option, parse_port
 from local_engine.issuer.access_tokens import AUDIENCE, TOKEN_SECONDS, issuer_url, load_signing_key, mint_token
+from local_engine.issuer.api_tokens import mint_pool_token
 from local_engine.state import StateError
+from local_engine.template.errors import TemplateError
+from local_engine.template.loader import load_template
 
 
 def print_token(arguments: Sequence[str]) -> None:
@@ -36,11 +40,22 @@ def print_token(arguments: Sequence[str]) -> None:
         help="""claims to set, or to remove with null: '{"aud": "other", "scope": null}'""",
     )
     parser.add_argument("--port", type=parse_port, default=3000, help="port of the API (default: 3000)")
+    parser.add_argument(
+        "--client",
+        metavar="NAME",
+        help="client of a user pool of the template, by its logical ID, to issue the token to",
+    )
+    parser.add_argument("--id", action="store_true", help="an ID token of the user pool, not an access token")
     add_project_option(parser)
     options = parser.parse_args(arguments)
     try:
+        if options.client is not None:
+            print(_mint_for_client(options))
+            return
+        if options.id:
+            raise StateError("--id needs --client: only user pools have ID tokens here.")
         key = load_signing_key(options.template.parent)
-    except StateError as error:
+    except (StateError, TemplateError) as error:
         print(error, file=sys.stderr)
         raise SystemExit(2) from None
     token = mint_token(
@@ -53,6 +68,24 @@ def print_token(arguments: Sequence[str]) -> None:
         claims=options.claims,
     )
     print(token)
+
+
+def _mint_for_client(options: argparse.Namespace) -> str:
+    stack = load_template(options.template, {})
+    for pool in read_user_pools(stack):
+        for client in pool.clients:
+            if options.client in (client.logical_id, client.id):
+                return mint_pool_token(
+                    load_signing_key(stack.project),
+                    pool.issuer,
+                    client.id,
+                    options.sub,
+                    options.scopes.split(),
+                    uses_id=options.id,
+                    expires_in=options.expires,
+                    claims=options.claims,
+                )
+    raise TemplateError(f"{options.client} is not a client of a user pool of {options.template}.")
 
 
 def _parse_user(text: str) -> str:

@@ -113,6 +113,7 @@ class LambdaAuthorizer:
         if settings.kind == "TOKEN":
             return {"type": "TOKEN", "methodArn": arn, "authorizationToken": identity[0]}
         kept = {name: value for name, value in event.items() if name not in ("body", "isBase64Encoded")}
+        kept["requestContext"] = {name: value for name, value in kept["requestContext"].items() if name != "authorizer"}
         if settings.is_rest:
             # Unlike in the event of a method, what is missing is empty here, not null.
             empty: dict[str, Any] = {name: {} for name, value in kept.items() if value is None}

@@ -74,8 +74,10 @@ def build_proxy_event(
 def _build_context(
     request: Request, api: HttpApi, route: Route, authorizer: Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    # A JWT authorizer's part has one more level in payload format 2.0.
-    authorizer = next(iter((authorizer or {}).values()), {"claims": None, "scopes": None})
+    # In payload format 2.0, an authorizer's part has one more level, and IAM is an authorizer.
+    iam = (authorizer or {}).get("iam") or {}
+    found = next(iter((authorizer or {}).values()), None)
+    authorizer = {"claims": None, "scopes": None} if iam or found is None else found
     return {
         "accountId": ACCOUNT_ID,
         "apiId": api.id,
@@ -85,18 +87,18 @@ def _build_context(
         "extendedRequestId": request.id,
         "httpMethod": request.method,
         "identity": {
-            "accessKey": None,
-            "accountId": None,
-            "caller": None,
+            "accessKey": iam.get("accessKey"),
+            "accountId": iam.get("accountId"),
+            "caller": iam.get("callerId"),
             "cognitoAuthenticationProvider": None,
             "cognitoAuthenticationType": None,
             "cognitoIdentityId": None,
             "cognitoIdentityPoolId": None,
             "principalOrgId": None,
             "sourceIp": request.source_ip,
-            "user": None,
+            "user": iam.get("userId"),
             "userAgent": request.find_header(b"user-agent"),
-            "userArn": None,
+            "userArn": iam.get("userArn"),
         },
         "path": request.raw_path,
         "protocol": f"HTTP/{request.http_version}",

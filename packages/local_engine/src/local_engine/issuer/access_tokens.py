@@ -23,6 +23,8 @@ CLIENT_ID = "local-machine"
 """The issuer's one client, for programs."""
 ISSUER_PATH = "/_local/issuer"
 """Where the issuer is on an API's port."""
+USER_POOLS_PATH = "/_local/user-pools"
+"""Where the issuers that stand in for user pools are, by the pools' IDs."""
 ISSUER_PORT = 4567
 """The issuer's port under `local-engine backend`."""
 TOKEN_SECONDS = 3600
@@ -32,6 +34,11 @@ _KEY_FILE = "issuer-key.pem"
 def issuer_url(port: int) -> str:
     """Return the URL of the issuer on an API's port, which is also its identifier."""
     return f"http://127.0.0.1:{port}{ISSUER_PATH}"
+
+
+def user_pool_url(port: int, pool_id: str) -> str:
+    """Return the base URL of the endpoints of the issuer that stands in for a user pool."""
+    return f"http://127.0.0.1:{port}{USER_POOLS_PATH}/{pool_id}"
 
 
 def load_signing_key(project: Path = Path()) -> rsa.RSAPrivateKey:
@@ -67,16 +74,18 @@ def load_public_keys(project: Path = Path()) -> dict[str, rsa.RSAPublicKey]:
     return {public_jwk(key)["kid"]: key.public_key()}
 
 
-def load_client_secret(project: Path = Path()) -> str:
-    """Return the secret of the client `local-machine`. The first call creates and keeps it.
+def load_client_secret(project: Path = Path(), client_id: str = CLIENT_ID) -> str:
+    """Return a client's secret. The first call creates and keeps it.
 
     Args:
         project: the folder of the template.
+        client_id: the issuer's own client, or one of a user pool.
 
     Raises:
         StateError: the secret cannot be read or written.
     """
-    return read_or_create(project, "client-secret", lambda: secrets.token_urlsafe(32).encode()).decode()
+    name = "client-secret" if client_id == CLIENT_ID else f"client-secrets/{client_id}"
+    return read_or_create(project, name, lambda: secrets.token_urlsafe(32).encode()).decode()
 
 
 def mint_token(

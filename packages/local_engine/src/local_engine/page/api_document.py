@@ -4,9 +4,6 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from local_engine.issuer.access_tokens import ISSUER_PATH
-
-_TOKEN_ENDPOINT = f"{ISSUER_PATH}/oauth2/token"
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch")
 _EXTENSION = "x-amazon-apigateway-"
 _ANY_METHOD = f"{_EXTENSION}any-method"
@@ -15,12 +12,14 @@ _ANY_METHOD = f"{_EXTENSION}any-method"
 _TAGS, _SCOPES, _EVERY_OPERATION = "x-tags", "x-scopes", "x-every-operation"
 
 
-def describe_api(document: Mapping[str, Any], issuer: str, origin: str, base_path: str = "") -> dict[str, Any]:
+def describe_api(
+    document: Mapping[str, Any], token_paths: Mapping[str, str], origin: str, base_path: str = ""
+) -> dict[str, Any]:
     """Return the gateway's document for clients: standard OpenAPI 3.0, with scopes and the token endpoint.
 
     Args:
         document: the OpenAPI document with API Gateway's extensions.
-        issuer: the local issuer's URL.
+        token_paths: the local issuers' paths, by issuer or by the user pool's ARN.
         origin: scheme, host and port of the server, as the client reaches it.
         base_path: the stage, with which paths of requests begin.
     """
@@ -45,7 +44,7 @@ def describe_api(document: Mapping[str, Any], issuer: str, origin: str, base_pat
     if schemes:
         scopes = {scope: descriptions.get(scope, "") for scope in list_scopes(described)}
         described["components"]["securitySchemes"] = {
-            name: _describe_scheme(scheme, issuer, origin, scopes) for name, scheme in schemes.items()
+            name: _describe_scheme(scheme, token_paths, origin, scopes) for name, scheme in schemes.items()
         }
     return described
 
@@ -91,15 +90,23 @@ def _alternatives(requirement: Mapping[str, Sequence[str]]) -> list[dict[str, li
     return scoped or [{name: [] for name in requirement}]
 
 
-def _describe_scheme(scheme: Mapping[str, Any], issuer: str, origin: str, scopes: Mapping[str, str]) -> Any:
+def _describe_scheme(
+    scheme: Mapping[str, Any], token_paths: Mapping[str, str], origin: str, scopes: Mapping[str, str]
+) -> Any:
     authorizer = scheme.get("x-amazon-apigateway-authorizer", {})
-    if authorizer.get("type") != "jwt":
+    match authorizer.get("type"):
+        case "jwt":
+            trusted = authorizer.get("jwtConfiguration", {}).get("issuer", "")
+        case "cognito_user_pools":
+            trusted = next(iter(authorizer.get("providerARNs") or ()), "")
+        case _:
+            return _without_extensions(scheme)
+    if trusted in token_paths:
+        flow = {"tokenUrl": f"{origin}{token_paths[trusted]}/oauth2/token", "scopes": scopes}
+        return {"type": "oauth2", "flows": {"clientCredentials": flow}}
+    if trusted.startswith("arn:"):
         return _without_extensions(scheme)
-    trusted = authorizer.get("jwtConfiguration", {}).get("issuer", "")
-    if trusted != issuer:
-        return {"type": "openIdConnect", "openIdConnectUrl": trusted.rstrip("/") + "/.well-known/openid-configuration"}
-    flow = {"tokenUrl": origin + _TOKEN_ENDPOINT, "scopes": scopes}
-    return {"type": "oauth2", "flows": {"clientCredentials": flow}}
+    return {"type": "openIdConnect", "openIdConnectUrl": trusted.rstrip("/") + "/.well-known/openid-configuration"}
 
 
 def list_scopes(document: Mapping[str, Any]) -> list[str]:

@@ -5,7 +5,7 @@ Both know who sends their requests: the example user at first, and any other tha
 
 import importlib.util
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from starlette.requests import Request
@@ -38,12 +38,13 @@ _HEADERS = {
 _LARGEST_REQUEST = 64 * 1024
 
 
-def create_pages(api: Api, issuer: str, mint_token: Callable[[str, Sequence[str]], str]) -> Router:
+def create_pages(api: Api, token_paths: Mapping[str, str], mint_token: Callable[[str, Sequence[str]], str]) -> Router:
     """Return an ASGI application for the pages, their files, the API's document and the tokens of the pages' user.
 
     Args:
         api: the API that the gateway serves.
-        issuer: the local issuer. The reader authorizes schemes that trust another one.
+        token_paths: the local issuers' paths, by issuer or by the user pool's ARN. The reader authorizes schemes that
+            trust another issuer.
         mint_token: returns a token of a user with the given scopes.
     """
 
@@ -61,10 +62,10 @@ def create_pages(api: Api, issuer: str, mint_token: Callable[[str, Sequence[str]
         return FileResponse(_swagger_directory() / _SWAGGER_FILES[name] / name)
 
     async def show_document(request: Request) -> Response:
-        return JSONResponse(describe_api(api.document, issuer, _origin(request), api.base_path), headers=_HEADERS)
+        return JSONResponse(describe_api(api.document, token_paths, _origin(request), api.base_path), headers=_HEADERS)
 
     async def give_token(request: Request) -> Response:
-        known = list_scopes(describe_api(api.document, issuer, _origin(request), api.base_path))
+        known = list_scopes(describe_api(api.document, token_paths, _origin(request), api.base_path))
         try:
             subject, scopes = _read_user(await _read_body(request), known)
         except ValueError as error:

@@ -171,7 +171,8 @@ def _find_faults(model: Any, body: bytes) -> str:
     """Return what is wrong with a body, or an empty string. An empty body counts as an empty object."""
     try:
         value = json.loads(body.decode() or "{}", parse_constant=refuse_constant)
-        faults = [describe_fault(error) for error in model.iter_errors(value)]
+        # `jsonschema` reports each missing property by itself.
+        faults = dict.fromkeys(describe_fault(error) for error in model.iter_errors(value))
     except (ValueError, RecursionError) as error:
         return f"the body is not JSON: {error}"
     return f"[{', '.join(faults)}]" if faults else ""
