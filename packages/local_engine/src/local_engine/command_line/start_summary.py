@@ -29,14 +29,7 @@ def show_start(console: Console, stack: Stack, engine: Engine, endpoint: str, la
             continue
         console.show(f"\nStart page     {url}{START_PATH}  (API page, dashboard, tokens)\n")
         console.show(f"{api.logical_id} is served at {url}{api.base_path}\n")
-        shown = [_describe_route(api, route, url) for route in gateway.routes]
-        width = max(map(len, shown), default=0)
-        for name, route in zip(shown, gateway.routes, strict=True):
-            if route.refusal:
-                console.show(f"  {name:<{width}}  not served: {route.refusal}")
-                continue
-            answerer = functions.get(route.function_name, "the gateway itself")
-            console.show(f"  {name:<{width}}  {answerer}  ({_describe_access(api, route)})")
+        _show_routes(console, api, gateway, url, functions)
         if not gateway.routes:
             console.show("  It has no routes.\n")
         elif command := _example_call(api, gateway, url + api.base_path, stack):
@@ -51,6 +44,17 @@ def show_start(console: Console, stack: Stack, engine: Engine, endpoint: str, la
     for sentence in stack.notices:
         console.show(sentence)
     console.show("\nReady. Ctrl-C stops everything.\n")
+
+
+def _show_routes(console: Console, api: Api, gateway: Gateway, url: str, functions: Mapping[str, str]) -> None:
+    shown = [_describe_route(api, route, url) for route in gateway.routes]
+    width = max(map(len, shown), default=0)
+    for name, route in zip(shown, gateway.routes, strict=True):
+        if route.refusal:
+            console.show(f"  {name:<{width}}  not served: {route.refusal}")
+            continue
+        answerer = functions.get(route.function_name, "the gateway itself")
+        console.show(f"  {name:<{width}}  {answerer}  ({_describe_access(api, route)})")
 
 
 def mint_user_token(
