@@ -292,7 +292,7 @@ def serve(template: dict[str, Any]) -> str:
         Monitoring("http://127.0.0.1:1", lambda *_: None, lambda _: None, 60).stack_served(stack)
         functions: Any = {function.name: None for function in stack.functions.values()}
         for api in stack.apis:
-            gateway = create_gateway(api, stack, functions, Observer())
+            gateway = create_gateway(api, stack, functions, Observer(), caches={})
             for route in gateway.routes:
                 assert route.refusal or route.function_name in functions or not route.function_name
             describe_api(api.document, {ISSUER: "/_local/issuer"}, "http://127.0.0.1")

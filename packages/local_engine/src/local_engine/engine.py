@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from local_engine.functions.pool import FunctionPool, FunctionSettings
+from local_engine.functions.pool import FunctionPool
+from local_engine.functions.process import FunctionSettings
 from local_engine.functions.triggers import Trigger
 from local_engine.gateway.invoke_api import InvokeApi
 from local_engine.gateway.request_limits import Receive, Scope, Send
@@ -16,6 +17,7 @@ from local_engine.observer import Observer
 from local_engine.services.services_client import ServicesError
 from local_engine.services.stack_resources import find_changes
 from local_engine.template.errors import TemplateError
+from local_engine.template.function_urls import localize_function_urls
 from local_engine.template.loader import load_template
 from local_engine.template.stack import Api, Stack
 
@@ -141,6 +143,7 @@ class Engine:
             self._edit_times = times
             try:
                 stack = await asyncio.to_thread(load_template, old.path, old.given)
+                stack = localize_function_urls(stack, self._ports)
                 if len(stack.apis) != len(old.apis):
                     raise TemplateError("The number of APIs has changed. Start the engine again.")
                 await asyncio.to_thread(self._create_resources, find_changes(old, stack))

@@ -32,6 +32,10 @@ class SearchPath:
     """In order: the function's code and packages, its layers, Lambda's runtime."""
     sources: tuple[tuple[Path, Path], ...]
     """Of each folder that has the user's own files, the folder and where the user edits them."""
+    layers: tuple[Path, ...]
+    """The folders that Lambda unpacks into `/opt`, in order."""
+    state: Path
+    """Where the engine keeps what belongs to the project."""
 
 
 class Builder:
@@ -62,14 +66,16 @@ class Builder:
         """
         task_root, *folders = await self._build_function(function)
         sources = [(task_root, function.code.path)]
+        layers: list[Path] = []
         for layer in function.layers:
             found = await self._build_layer(layer)
+            layers += found
             in_python = [folder / "python" if (folder / "python").is_dir() else folder for folder in found]
             folders += in_python
             sources += [(folder, layer.path / "python") for folder in in_python[:1] if folder.name == "python"]
             sources += [(folder, layer.path) for folder in in_python[:1]]
         runtime = link_packages(self._project, (*RUNTIME_PACKAGES, *tools))
-        return SearchPath(task_root, (task_root, *folders, runtime), tuple(sources))
+        return SearchPath(task_root, (task_root, *folders, runtime), tuple(sources), tuple(layers), self._state)
 
     async def close(self) -> None:
         """End the running builds."""

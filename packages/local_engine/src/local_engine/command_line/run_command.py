@@ -34,9 +34,11 @@ from local_engine.console import Console
 from local_engine.engine import AsgiApplication, Engine, Gateway
 from local_engine.event_bus.installation import CLOCK_PATH
 from local_engine.event_sources.event_source_mappings import EventSourceMappings
+from local_engine.function_url.url_gateway import FunctionUrlGateway
 from local_engine.functions.event_queue import EventQueue
 from local_engine.functions.function_targets import FunctionTargets
-from local_engine.functions.pool import FunctionPool, FunctionSettings
+from local_engine.functions.pool import FunctionPool
+from local_engine.functions.process import FunctionSettings
 from local_engine.gateway.authorizer_factory import find_identity_providers
 from local_engine.gateway.clock_api import ClockApi
 from local_engine.gateway.http_api import HttpApiGateway
@@ -54,6 +56,8 @@ from local_engine.issuer.machine_client import keep_machine_client
 from local_engine.issuer.openid_provider import create_issuer, create_pool_issuer
 from local_engine.observer import Observer, Observers
 from local_engine.page.local_pages import create_pages
+from local_engine.rest_api.management_api import API_GATEWAY_PATH, create_management_api
+from local_engine.rest_api.response_cache import ResponseCache
 from local_engine.rest_api.rest_gateway import RestApiGateway
 from local_engine.services.aws_services import Services, start_services
 from local_engine.services.containers import listen
@@ -63,8 +67,9 @@ from local_engine.services.services_client import ServicesError
 from local_engine.services.stack_resources import create_resources, find_table_names, seed_tables
 from local_engine.state import StateError
 from local_engine.template.errors import TemplateError
+from local_engine.template.function_urls import localize_function_urls
 from local_engine.template.loader import load_template
-from local_engine.template.stack import Api, Function, HttpApi, RestApi, Stack
+from local_engine.template.stack import Api, Function, FunctionUrl, HttpApi, RestApi, Stack
 
 HOST = "127.0.0.1"
 _DEBUG_PORT = 5678
@@ -134,7 +139,9 @@ async def _serve(options: argparse.Namespace, console: Console) -> None:
             raise StartError(f"{options.template} has no function that can run, so there is nothing to serve.{reasons}")
         _check_debugging(stack, options)
         # Without an API, the port is that of the Invoke API.
-        sockets = [_listen(options.port + offset) for offset in range(max(1, len(stack.apis)))]
+        ports = range(options.port, options.port + max(1, len(stack.apis)))
+        stack = localize_function_urls(stack, ports)
+        sockets = [_listen(port) for port in ports]
         for listener in sockets:
             cleanup.callback(listener.close)
         endpoint = options.services
@@ -152,6 +159,7 @@ async def _serve(options: argparse.Namespace, console: Console) -> None:
         observer = Observers([monitoring, console])
         send = partial(send_message, endpoint=endpoint)
         events = EventQueue(send, observer)
+        caches: dict[str, Mapping[str, ResponseCache]] = {}
         invoke_api = InvokeApi(events, observer)
         engine = Engine(
             stack,
@@ -162,14 +170,19 @@ async def _serve(options: argparse.Namespace, console: Console) -> None:
                 builder=Builder(stack.project, console.notice_given),
                 endpoint=endpoint,
                 lambda_endpoint=lambda_endpoint,
+                api_gateway_endpoint=f"http://{HOST}:{options.port}{API_GATEWAY_PATH}" if _has_cache(stack) else None,
                 debugged=options.debug,
                 debug_port=options.debug_port,
                 find_credentials=partial(_find_credentials, stack.project),
             ),
-            ports=range(options.port, options.port + len(sockets)),
-            create_gateway=create_gateway,
+            ports=ports,
+            create_gateway=partial(create_gateway, caches=caches),
             create_local_application=partial(
-                _create_local_application, invoke_api=invoke_api, clock=ClockApi(endpoint), monitoring=monitoring
+                _create_local_application,
+                invoke_api=invoke_api,
+                management_api=create_management_api(caches),
+                clock=ClockApi(endpoint),
+                monitoring=monitoring,
             ),
             create_resources=partial(create_resources, endpoint=endpoint),
             invoke_api=invoke_api,
@@ -263,12 +276,30 @@ def _find_credentials(project: Path, function: Function) -> dict[str, str]:
     return issue_role_credentials(project, role, function.name).variables
 
 
-def create_gateway(api: Api, stack: Stack, functions: Mapping[str, FunctionPool], observer: Observer) -> Gateway:
-    """Return the gateway of an API of any kind. See `engine.GatewayFactory`."""
+def _has_cache(stack: Stack) -> bool:
+    return any(stage.has_cache for api in stack.apis if isinstance(api, RestApi) for stage in (api, *api.other_stages))
+
+
+def create_gateway(
+    api: Api,
+    stack: Stack,
+    functions: Mapping[str, FunctionPool],
+    observer: Observer,
+    *,
+    caches: dict[str, Mapping[str, ResponseCache]],
+) -> Gateway:
+    """Return the gateway of an API of any kind, and put its response caches among others by API ID.
+
+    See `engine.GatewayFactory`.
+    """
     providers = find_identity_providers(stack, partial(load_public_keys, stack.project))
     match api:
         case RestApi():
-            return RestApiGateway(api, functions, stack, observer, providers)
+            gateway = RestApiGateway(api, functions, stack, observer, providers)
+            caches[api.id] = gateway.caches
+            return gateway
+        case FunctionUrl():
+            return FunctionUrlGateway(api, functions, stack, observer, providers.principals)
         case HttpApi():
             return HttpApiGateway(api, functions, stack, observer, providers)
         case _:
@@ -276,7 +307,14 @@ def create_gateway(api: Api, stack: Stack, functions: Mapping[str, FunctionPool]
 
 
 def _create_local_application(
-    api: Api | None, port: int, stack: Stack, *, invoke_api: InvokeApi, clock: ClockApi, monitoring: Monitoring
+    api: Api | None,
+    port: int,
+    stack: Stack,
+    *,
+    invoke_api: InvokeApi,
+    management_api: AsgiApplication,
+    clock: ClockApi,
+    monitoring: Monitoring,
 ) -> AsgiApplication:
     issuer, project = issuer_url(port), stack.project
     scopes = sorted({scope for route in read_routes(api.document) for scope in route.scopes}) if api else []
@@ -290,6 +328,7 @@ def _create_local_application(
         *create_dashboard_routes(monitoring),
         Mount(LAMBDA_PATH, invoke_api),
         Route(CLOCK_PATH, clock.answer, methods=["GET", "POST"]),
+        Mount(API_GATEWAY_PATH, management_api),
     ]
     if api is not None:
         # By issuer, or by ARN for Cognito authorizers.

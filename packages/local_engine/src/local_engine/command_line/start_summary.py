@@ -1,17 +1,18 @@
 """What a started engine tells the user: the start page, routes, an example request, and what programs need."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from local_engine.access.user_pools import UserPool, read_user_pools
 from local_engine.console import Console
 from local_engine.engine import Engine, Gateway
+from local_engine.function_url.url_access import is_public
 from local_engine.gateway.routes import Route
 from local_engine.issuer.access_tokens import AUDIENCE, issuer_url, load_signing_key
 from local_engine.issuer.api_tokens import TokenSettings, find_token_settings, list_token_settings, mint_api_token
 from local_engine.issuer.machine_client import describe_environment, find_machine_client
 from local_engine.page.local_pages import START_PATH
-from local_engine.template.stack import Api, HttpApi, RestApi, Stack
+from local_engine.template.stack import Api, FunctionUrl, HttpApi, RestApi, Stack
 
 _EXAMPLE_USER = "demo"
 
@@ -23,16 +24,12 @@ def show_start(console: Console, stack: Stack, engine: Engine, endpoint: str, la
         console.show(f"\nThe template has no API. Its functions can be invoked: {', '.join(stack.functions)}\n")
     for api, (port, gateway) in zip(stack.apis, engine.gateways.items(), strict=True):
         url = f"http://127.0.0.1:{port}"
+        if isinstance(api, FunctionUrl):
+            console.show(f"\n{_describe_function_url(api, gateway.routes[0], url, functions)}")
+            continue
         console.show(f"\nStart page     {url}{START_PATH}  (API page, dashboard, tokens)\n")
         console.show(f"{api.logical_id} is served at {url}{api.base_path}\n")
-        shown = [_describe_route(api, route, url) for route in gateway.routes]
-        width = max(map(len, shown), default=0)
-        for name, route in zip(shown, gateway.routes, strict=True):
-            if route.refusal:
-                console.show(f"  {name:<{width}}  not served: {route.refusal}")
-                continue
-            answerer = functions.get(route.function_name, "the gateway itself")
-            console.show(f"  {name:<{width}}  {answerer}  ({_describe_access(api, route)})")
+        _show_routes(console, api, gateway, url, functions)
         if not gateway.routes:
             console.show("  It has no routes.\n")
         elif command := _example_call(api, gateway, url + api.base_path, stack):
@@ -49,6 +46,17 @@ def show_start(console: Console, stack: Stack, engine: Engine, endpoint: str, la
     console.show("\nReady. Ctrl-C stops everything.\n")
 
 
+def _show_routes(console: Console, api: Api, gateway: Gateway, url: str, functions: Mapping[str, str]) -> None:
+    shown = [_describe_route(api, route, url) for route in gateway.routes]
+    width = max(map(len, shown), default=0)
+    for name, route in zip(shown, gateway.routes, strict=True):
+        if route.refusal:
+            console.show(f"  {name:<{width}}  not served: {route.refusal}")
+            continue
+        answerer = functions.get(route.function_name, "the gateway itself")
+        console.show(f"  {name:<{width}}  {answerer}  ({_describe_access(api, route)})")
+
+
 def mint_user_token(
     subject: str, scopes: Sequence[str], *, api: Api, pools: Sequence[UserPool], port: int, project: Path
 ) -> str:
@@ -56,6 +64,16 @@ def mint_user_token(
     key = load_signing_key(project)
     settings = next(list_token_settings(api.document, pools), TokenSettings(issuer_url(port), AUDIENCE))
     return mint_api_token(key, settings, subject, scopes)
+
+
+def _describe_function_url(api: FunctionUrl, route: Route, url: str, functions: Mapping[str, str]) -> str:
+    if route.refusal:
+        return route.refusal
+    access = "signed requests" if api.is_signed else "open"
+    if not api.is_signed and not is_public(api):
+        access = "nobody, because it takes permissions for lambda:InvokeFunctionUrl and lambda:InvokeFunction"
+    streamed = ", streamed" if api.is_streamed else ""
+    return f"{api.logical_id} is served at {url}/  {functions[api.function_name]}  ({access}{streamed})"
 
 
 def _describe_route(api: Api, route: Route, url: str) -> str:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from local_engine.event_sources.mapping_settings import MappingSettings
-from local_engine.functions.pool import ConcurrencyExceeded, FunctionError, FunctionPool, Invocation
+from local_engine.functions.invocation import ConcurrencyExceeded, FunctionError, Invocation
+from local_engine.functions.pool import FunctionPool
 from local_engine.observer import Observer, Start, TriggerRun
 
 LARGEST_PAYLOAD = 6 * 1024 * 1024

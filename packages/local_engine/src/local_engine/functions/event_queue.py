@@ -17,7 +17,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from local_engine.functions.function_names import LATEST, FunctionName, find_version, list_properties
-from local_engine.functions.pool import ConcurrencyExceeded, FunctionError, FunctionPool
+from local_engine.functions.invocation import ConcurrencyExceeded, FunctionError
+from local_engine.functions.pool import FunctionPool
 from local_engine.observer import Observer, Start, TriggerRun
 from local_engine.services.services_client import ServicesError
 from local_engine.template.errors import TemplateError

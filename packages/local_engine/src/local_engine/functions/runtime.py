@@ -4,6 +4,8 @@ Run by its path, with the file descriptor of a socket to the engine, that of the
 the engine dies, the search path as JSON, and optionally the port for a debugger. Imports only the standard library, so
 that a cold start costs no more than the function's own imports. On the socket, a message is a length (four bytes,
 big-endian), a byte for its kind, and JSON.
+
+Started by a wrapper script, without arguments, it speaks Lambda's Runtime API instead.
 """
 
 import _thread
@@ -18,10 +20,13 @@ import sys
 import time
 import traceback
 from decimal import Decimal
+from typing import Any
 
 PREFIX = struct.Struct(">Ic")
 MAX_RESPONSE = 6 * 1024 * 1024
 INVOKE, READY, RESULT, ERROR = b"I", b"R", b"V", b"E"
+SETTINGS_VARIABLE = "_LOCAL_ENGINE_RUNTIME"
+"""With JSON: what the arguments say otherwise."""
 # Of each folder with the user's own files, the folder and where the user edits them.
 _sources: list[tuple[str, str]] = []
 
@@ -53,30 +58,34 @@ class LambdaContext:
 
 
 def main() -> None:
-    connection = socket.socket(fileno=int(sys.argv[1]))
-    lifeline = int(sys.argv[2])
-    for descriptor in (connection.fileno(), lifeline):
-        os.set_inheritable(descriptor, False)
-    _thread.start_new_thread(_die_with_engine, (lifeline,))
-    search_path = json.loads(sys.argv[3])
+    connection: _Socket | _RuntimeApi
+    if len(sys.argv) > 1:
+        connection = _Socket(socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2]))
+        search_path = json.loads(sys.argv[3])
+        debug_port = int(sys.argv[4]) if len(sys.argv) > 4 else None
+    else:
+        search_path = json.loads(os.environ.pop(SETTINGS_VARIABLE))
+        debug_port = search_path["debug_port"]
+        connection = _RuntimeApi(os.environ["AWS_LAMBDA_RUNTIME_API"])
+        # The interpreter puts the folder of this script first, and a wrapper's own paths after it.
+        del sys.path[0]
     sys.path[:0] = search_path["folders"]
     _sources.extend(search_path["sources"])
     if "COVERAGE_PROCESS_START" in os.environ or "COVERAGE_PROCESS_CONFIG" in os.environ:
         # The interpreter does not run the start-up files of environments here.
         _start_coverage()
-    if len(sys.argv) > 4:
-        _wait_for_debugger(int(sys.argv[4]))
+    if debug_port is not None:
+        _wait_for_debugger(debug_port)
     # As in Lambda, the root logger has a handler before the function's module is imported.
     logging.basicConfig(stream=sys.stdout, format="[%(levelname)s] %(message)s", level=logging.WARNING)
     try:
         module, _, name = os.environ["_HANDLER"].rpartition(".")
         handler = getattr(importlib.import_module(module.replace("/", ".")), name)
     except Exception as error:
-        _send(connection, ERROR, _describe(error))
+        connection.send(ERROR, _describe(error))
         return
-    _send(connection, READY, b"{}")
-    while message := _receive(connection):
-        invocation = json.loads(message)
+    connection.send(READY, b"{}")
+    while invocation := connection.receive():
         context = LambdaContext(invocation["requestId"], invocation["deadline"], invocation["arn"])
         os.environ["_X_AMZN_TRACE_ID"] = invocation["traceId"]
         try:
@@ -87,8 +96,79 @@ def main() -> None:
             kind, payload = _encode(result)
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
-        _send(connection, kind, payload)
+        connection.send(kind, payload)
     _die()
+
+
+class _Socket:
+    """The connection of a process that the engine itself starts."""
+
+    def __init__(self, connection: socket.socket, lifeline: int) -> None:
+        self._connection = connection
+        for descriptor in (connection.fileno(), lifeline):
+            os.set_inheritable(descriptor, False)
+        _thread.start_new_thread(_die_with_engine, (lifeline,))
+
+    def receive(self) -> dict[str, Any] | None:
+        """Return the next invocation, or None at the end."""
+        prefix = self._receive_exactly(PREFIX.size)
+        message = self._receive_exactly(PREFIX.unpack(prefix)[0]) if prefix else b""
+        return json.loads(message) if message else None
+
+    def send(self, kind: bytes, payload: bytes) -> None:
+        """Send a message."""
+        self._connection.sendall(PREFIX.pack(len(payload), kind) + payload)
+
+    def _receive_exactly(self, size: int) -> bytes:
+        chunks = []
+        while size:
+            chunk = self._connection.recv(size)
+            if not chunk:
+                return b""
+            chunks.append(chunk)
+            size -= len(chunk)
+        return b"".join(chunks)
+
+
+class _RuntimeApi:
+    """The connection of a process that a wrapper script starts ("Using the Lambda runtime API for custom runtimes")."""
+
+    def __init__(self, address: str) -> None:
+        import http.client  # noqa: PLC0415 - slow, and not for the usual process
+
+        self._connection = http.client.HTTPConnection(address)
+        self._invocation: str | None = None
+
+    def receive(self) -> dict[str, Any] | None:
+        """Return the next invocation, or None at the end."""
+        answer = self._request("GET", "invocation/next")
+        if answer is None:
+            return None
+        headers, event = answer
+        self._invocation = headers["Lambda-Runtime-Aws-Request-Id"]
+        return {
+            "requestId": self._invocation,
+            "deadline": float(headers["Lambda-Runtime-Deadline-Ms"]),
+            "arn": headers["Lambda-Runtime-Invoked-Function-Arn"],
+            "traceId": headers["Lambda-Runtime-Trace-Id"],
+            "event": json.loads(event),
+        }
+
+    def send(self, kind: bytes, payload: bytes) -> None:
+        """Report the result or the error of the invocation, or that of the initialization."""
+        if kind == READY:
+            return
+        place = "init" if self._invocation is None else f"invocation/{self._invocation}"
+        self._request("POST", f"{place}/{'error' if kind == ERROR else 'response'}", payload)
+
+    def _request(self, method: str, path: str, body: bytes | None = None) -> tuple[Any, bytes] | None:
+        """Return headers and body of the answer, or None if the engine has ended."""
+        try:
+            self._connection.request(method, f"/2018-06-01/runtime/{path}", body, {"Content-Type": "application/json"})
+            answer = self._connection.getresponse()
+            return answer.headers, answer.read()
+        except OSError:
+            return None
 
 
 def _start_coverage() -> None:
@@ -183,26 +263,6 @@ def _is_own(file: str) -> bool:
         if not relative.startswith(os.pardir):
             return os.path.exists(os.path.join(source, relative))  # noqa: PTH110, PTH118 - pathlib is slow to import
     return False
-
-
-def _send(connection: socket.socket, kind: bytes, payload: bytes) -> None:
-    connection.sendall(PREFIX.pack(len(payload), kind) + payload)
-
-
-def _receive(connection: socket.socket) -> bytes:
-    prefix = _receive_exactly(connection, PREFIX.size)
-    return _receive_exactly(connection, PREFIX.unpack(prefix)[0]) if prefix else b""
-
-
-def _receive_exactly(connection: socket.socket, size: int) -> bytes:
-    chunks = []
-    while size:
-        chunk = connection.recv(size)
-        if not chunk:
-            return b""
-        chunks.append(chunk)
-        size -= len(chunk)
-    return b"".join(chunks)
 
 
 if __name__ == "__main__":

@@ -14,13 +14,8 @@ from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
-from local_engine.functions.pool import (
-    ConcurrencyExceeded,
-    FunctionError,
-    FunctionPool,
-    FunctionUnavailable,
-    Invocation,
-)
+from local_engine.functions.invocation import ConcurrencyExceeded, FunctionError, FunctionUnavailable, Invocation
+from local_engine.functions.pool import FunctionPool
 from local_engine.gateway.access_log import RequestRecord
 from local_engine.gateway.api_access import Authorizer
 from local_engine.gateway.authorizer_factory import IdentityProviders, create_authorizers
@@ -122,7 +117,7 @@ class HttpApiGateway:
         headers = [pair for pair in response.headers if pair[0] != b"apigw-requestid"]
         if self._cors is not None:
             headers = [pair for pair in headers if not pair[0].startswith(b"access-control-")]
-            if origin is not None and not _is_preflight(scope, origin):
+            if origin is not None and not is_preflight(scope, origin):
                 headers += self._cors.response_headers(origin)
             elif origin is not None:
                 headers += self._cors.preflight_headers(origin)
@@ -137,7 +132,7 @@ class HttpApiGateway:
     async def _answer(self, scope: Scope, receive: Receive, record: RequestRecord, origin: str | None) -> Response:
         request = record.request = read_request(scope, record)
         check_head(request)
-        if self._cors is not None and _is_preflight(scope, origin):
+        if self._cors is not None and is_preflight(scope, origin):
             return Response(204, [], b"")
         match = self._match(request)
         route = record.route = match.route
@@ -259,7 +254,8 @@ def read_request(scope: Scope, record: RequestRecord) -> Request:
     )
 
 
-def _is_preflight(scope: Scope, origin: str | None) -> bool:
+def is_preflight(scope: Scope, origin: str | None) -> bool:
+    """Return whether a browser asks in advance if it may send a request ("CORS-preflight request", Fetch Standard)."""
     return (
         scope["method"] == "OPTIONS"
         and origin is not None

@@ -7,6 +7,8 @@ connection while the client still sends, which can cost the client the response 
 import asyncio
 import contextlib
 import json
+import socket
+import struct
 import sys
 from collections.abc import Callable
 from typing import Any, override
@@ -23,6 +25,7 @@ _PHRASES = {
     408: "Request Timeout",
     431: "Request Header Fields Too Large",
 }
+_RESET = struct.pack("ii", 1, 0)
 # States in which the server waits for the rest of a request.
 _INCOMPLETE = (h11.IDLE, h11.SEND_BODY)
 
@@ -42,7 +45,7 @@ class HttpConnection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         # uvicorn passes names in lower case, and REST APIs pass them on as the client wrote them.
-        self.app_state = {}
+        self.app_state = dict[str, Any](cut=self._cut)
         self._next_event = self.conn.next_event
         self.conn.next_event = self._record_event  # type: ignore[method-assign]
         self.transport = self._lingering = _LingeringTransport(transport)  # type: ignore[assignment]
@@ -88,6 +91,19 @@ class HttpConnection(H11Protocol):
         if type(event) is h11.Request:
             self.app_state["sent_headers"] = event.headers
         return event
+
+    def _cut(self) -> None:
+        """End the connection within a response, so that the client knows that the response is not whole."""
+        if self.cycle is not None:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if self.conn.their_http_version == b"1.1":
+            # The last chunk is missing.
+            self.transport.close()
+        else:
+            # Only a reset tells the end of a body without a length from its middle.
+            self._lingering.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            self._lingering.abort()
 
     def _watch_arrival(self) -> None:
         state = self.conn.their_state

@@ -20,7 +20,8 @@ from starlette.routing import Route, Router
 
 from local_engine.functions.event_queue import EventQueue
 from local_engine.functions.function_names import FunctionName, find_version, parse_function_name
-from local_engine.functions.pool import ConcurrencyExceeded, FunctionError, FunctionPool
+from local_engine.functions.invocation import ConcurrencyExceeded, FunctionError
+from local_engine.functions.pool import FunctionPool
 from local_engine.gateway.events import refuse_constant
 from local_engine.gateway.http_api import MAX_EVENT
 from local_engine.gateway.request_limits import CLOSE, Receive, Rejection, Scope, Send, read_body

@@ -13,7 +13,8 @@ from typing import Any, Literal
 
 from local_engine.access.conditions import UnsupportedPolicy
 from local_engine.access.policies import Effect, evaluate_policies
-from local_engine.functions.pool import ConcurrencyExceeded, FunctionError, FunctionPool
+from local_engine.functions.invocation import ConcurrencyExceeded, FunctionError
+from local_engine.functions.pool import FunctionPool
 from local_engine.gateway.api_access import INVOKE, EventSource, describe_conditions, method_arn
 from local_engine.gateway.events import Request
 from local_engine.gateway.identity_sources import IdentitySources

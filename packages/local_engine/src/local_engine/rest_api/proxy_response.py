@@ -5,6 +5,7 @@ Developer Guide). No field is required, and other fields than these make the res
 """
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from local_engine.gateway.events import (
@@ -56,15 +57,17 @@ def read_proxy_response(payload: bytes, *, decodes_body: bool) -> Response:
     if unknown := value.keys() - _FIELDS:
         raise InvalidResponse(f"REST APIs do not allow its field {min(unknown)}")
     status = 200 if value.get("statusCode") is None else read_status(value["statusCode"])
-    headers = _read_headers(value)
-    if not any(name == b"content-type" for name, _ in headers):
-        headers.append((b"content-type", b"application/json"))
+    headers = read_headers(value)
     body = read_body(value.get("body"), decodes_body and value.get("isBase64Encoded", False))
     return Response(status, headers, b"" if status in (204, 304) else body)
 
 
-def _read_headers(value: dict[str, Any]) -> Headers:
-    """Return single and multiple values together, each once."""
+def read_headers(value: Mapping[str, Any]) -> Headers:
+    """Return the response headers in a function's payload: single and multiple values together, each once.
+
+    Raises:
+        InvalidResponse: they are malformed.
+    """
     single, multiple = value.get("headers") or {}, value.get("multiValueHeaders") or {}
     if not isinstance(single, dict) or not isinstance(multiple, dict):
         raise InvalidResponse("headers or multiValueHeaders is not an object")
@@ -83,4 +86,6 @@ def _read_headers(value: dict[str, Any]) -> Headers:
         pair = (b"x-amzn-remapped-" + raw_name if raw_name in _REMAPPED else raw_name, encode_header(name, entry))
         if pair not in headers:
             headers.append(pair)
+    if not any(name == b"content-type" for name, _ in headers):
+        headers.append((b"content-type", b"application/json"))
     return headers

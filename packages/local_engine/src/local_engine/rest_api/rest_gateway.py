@@ -5,15 +5,18 @@ Source: "API Gateway REST APIs" (API Gateway Developer Guide).
 
 import asyncio
 import base64
+import contextlib
 import json
 import os
 import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from local_engine.functions.pool import ConcurrencyExceeded, FunctionError, FunctionPool, FunctionUnavailable
+from local_engine.functions.invocation import ConcurrencyExceeded, FunctionError, FunctionUnavailable
+from local_engine.functions.pool import FunctionPool
 from local_engine.gateway.access_log import RequestRecord
 from local_engine.gateway.api_access import Authorizer
 from local_engine.gateway.authorizer_factory import OPEN, IdentityProviders, create_authorizers
@@ -31,6 +34,7 @@ from local_engine.gateway.request_limits import (
     find_header,
     read_body,
 )
+from local_engine.gateway.response_stream import ClientLeft, Late, ResponseStream
 from local_engine.gateway.routes import Match, RouteTable
 from local_engine.gateway.throttling import Throttle
 from local_engine.observer import Observer
@@ -40,6 +44,16 @@ from local_engine.rest_api.mock_integration import MockIntegration
 from local_engine.rest_api.proxy_event import MethodRequest, build_event, matches_media_type
 from local_engine.rest_api.proxy_response import read_proxy_response
 from local_engine.rest_api.request_validators import Models, RequestValidator
+from local_engine.rest_api.response_cache import (
+    MethodCaching,
+    ResponseCache,
+    asks_to_refresh,
+    make_key,
+    may_refresh,
+    read_caching,
+    warn,
+)
+from local_engine.rest_api.streamed_response import IDLE_SECONDS, StreamedResponse, read_metadata
 from local_engine.rest_api.template_variables import Variables
 from local_engine.template.errors import TemplateError
 from local_engine.template.settings import read_throttling
@@ -80,6 +94,11 @@ class RestApiGateway:
         """The API's methods on its first stage, in order of precedence."""
         return self._stages[self._api.stage].table.routes
 
+    @property
+    def caches(self) -> Mapping[str, ResponseCache]:
+        """The response caches, by stage."""
+        return {name: stage.cache for name, stage in self._stages.items()}
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
         started = time.monotonic()
@@ -88,6 +107,7 @@ class RestApiGateway:
         stage = self._stages.get(path.split("/", 2)[1] if path.startswith("/") else "")
         record = RequestRecord(stage.api if stage else self._api, str(uuid.uuid4()), scope["method"], path)
         record.extended_id = extended_id
+        response: Response | StreamedResponse
         if stage is None:
             response = GatewayResponses({}).render(
                 Rejection(403, "Forbidden", response_type="DEFAULT_4XX"), _NO_VARIABLES
@@ -100,12 +120,16 @@ class RestApiGateway:
             (b"x-amzn-requestid", record.id.encode()),
             (b"x-amz-apigw-id", extended_id.encode()),
         ]
-        if response.status not in (204, 304):
-            headers.append((b"content-length", str(len(response.body)).encode()))
-        await send({"type": "http.response.start", "status": response.status, "headers": headers})
-        await send({"type": "http.response.body", "body": response.body})
+        if isinstance(response, StreamedResponse):
+            sent = await response.send(headers, scope, send)
+        else:
+            sent = len(response.body)
+            if response.status not in (204, 304):
+                headers.append((b"content-length", str(sent).encode()))
+            await send({"type": "http.response.start", "status": response.status, "headers": headers})
+            await send({"type": "http.response.body", "body": response.body})
         milliseconds = (time.monotonic() - started) * 1000
-        self._observer.request_answered(record.answered(response.status, milliseconds, len(response.body)))
+        self._observer.request_answered(record.answered(response.status, milliseconds, sent))
 
 
 class _Stage:
@@ -120,6 +144,9 @@ class _Stage:
         providers: IdentityProviders,
     ) -> None:
         self.api = api
+        self._principals = providers.principals
+        self.cache = ResponseCache()
+        self._caching: dict[str, MethodCaching] = {}
         self._functions = functions
         self._refused_functions = stack.refused_functions
         self._observer = observer
@@ -150,12 +177,12 @@ class _Stage:
             elif method.function_name not in self._functions:
                 unknown = f"it invokes {method.function_name}, which is not a function of the template."
                 raise TemplateError(self._refused_functions.get(method.function_name, unknown))
-            if method.is_streamed:
-                raise TemplateError("it streams its response.")
             if method.authorizer is not None and method.authorizer not in self._authorizers:
                 raise TemplateError(f"its authorizer {method.authorizer} is not declared.")
             if (authorizer := self._find_authorizer(method)) is not None and authorizer.refusal:
                 raise TemplateError(authorizer.refusal)
+            if (caching := read_caching(self.api, method)) is not None:
+                self._caching[method.key] = caching
             self._validators[method.key] = RequestValidator(method, self.api.document, self._models)
             self._throttling[method.key] = read_throttling(self.api.find_method_settings(method.method, method.path))
         except (TemplateError, *_WRONG_FORM) as error:
@@ -163,7 +190,7 @@ class _Stage:
             return replace(method, refusal=f"Method {method.key} is not served: {reason}")
         return method
 
-    async def answer(self, scope: Scope, receive: Receive, record: RequestRecord) -> Response:
+    async def answer(self, scope: Scope, receive: Receive, record: RequestRecord) -> Response | StreamedResponse:
         """Return the response to a request of this stage."""
         variables = _NO_VARIABLES
         try:
@@ -196,7 +223,9 @@ class _Stage:
             raise Rejection(403, "Missing Authentication Token", response_type="MISSING_AUTHENTICATION_TOKEN")
         return match
 
-    async def _serve(self, request: MethodRequest, receive: Receive, record: RequestRecord) -> Response:
+    async def _serve(
+        self, request: MethodRequest, receive: Receive, record: RequestRecord
+    ) -> Response | StreamedResponse:
         method = record.route = request.method
         if method.refusal:
             raise Rejection(501, method.refusal)
@@ -215,12 +244,45 @@ class _Stage:
         if authorizer is not None and authorizer.reads_body:
             caller = await self._authorize(authorizer, request, record)
         self._validators[method.key].validate(body, request.variables)
+        return await self._respond(request, caller, receive, record)
+
+    async def _respond(
+        self, request: MethodRequest, caller: Mapping[str, Any] | None, receive: Receive, record: RequestRecord
+    ) -> Response | StreamedResponse:
+        """Return the response of the integration, or of the cache."""
+        method = request.method
         if method.is_mock:
             return self._mocks[method.key].respond(request.variables)
         event = json.dumps(build_event(request, caller), ensure_ascii=False).encode("utf-8", "surrogatepass")
         if len(event) > MAX_EVENT:
             raise Rejection(413, "Request Too Long", response_type="REQUEST_TOO_LARGE")
+        if method.is_streamed:
+            return await self._stream(method, event, receive, record)
+        caching = self._caching.get(method.key)
+        if caching is not None and (method.method != "ANY" or request.http.method == "GET"):
+            return await self._answer_cached(request, event, record, caching)
         return await self._invoke(request, event, record)
+
+    async def _answer_cached(
+        self, request: MethodRequest, event: bytes, record: RequestRecord, caching: MethodCaching
+    ) -> Response:
+        key = make_key(request, caching, decodes_body=self._decodes_body(request))
+        is_ignored = False
+        kept = self.cache.find(key)
+        if asks_to_refresh(request):
+            signer = self._principals.find_signer(request.identity.get("accessKey", ""))
+            principal = None if signer is None else self._principals.describe(signer)
+            is_ignored = not may_refresh(request, caching, principal)
+            kept = kept if is_ignored else None
+        if kept is None:
+            kept = await self._invoke(request, event, record)
+            self.cache.keep(key, kept, caching.ttl)
+        else:
+            record.function = ""
+        return warn(kept, caching) if is_ignored else kept
+
+    def _decodes_body(self, request: MethodRequest) -> bool:
+        return matches_media_type(request.http.find_header(b"accept") or "", self.api.binary_media_types)
 
     def _find_authorizer(self, method: Method) -> Authorizer | None:
         # An API with a resource policy applies it to open methods too.
@@ -259,23 +321,47 @@ class _Stage:
         try:
             result = invocation.result()
             record.start = "cold" if result.cold else "warm"
-            accepted = request.http.find_header(b"accept") or ""
-            decodes_body = matches_media_type(accepted, self.api.binary_media_types)
-            response = read_proxy_response(result.payload, decodes_body=decodes_body)
-        except InvalidResponse as error:
-            self._find_fault(record, f"The function's response is not valid: {error}.")
-        except FunctionUnavailable as error:
-            self._find_fault(record, str(error))
-            raise Rejection(501, str(error)) from error
-        except FunctionError as error:
-            self._find_fault(record, str(error))
-        except ConcurrencyExceeded as error:
-            self._find_fault(record, str(error))
-            raise Rejection(500, "Internal server error", response_type="INTEGRATION_FAILURE") from error
-        else:
-            record.function_status = response.status
-            return response
-        raise Rejection(502, "Internal server error", response_type="INTEGRATION_FAILURE")
+            response = read_proxy_response(result.payload, decodes_body=self._decodes_body(request))
+        except (InvalidResponse, FunctionError, ConcurrencyExceeded) as error:
+            raise self._reject(error, record) from error
+        record.function_status = response.status
+        return response
+
+    async def _stream(
+        self, method: Method, event: bytes, receive: Receive, record: RequestRecord
+    ) -> Response | StreamedResponse:
+        pool = self._functions[method.function_name]
+        started = time.monotonic()
+        seconds = None if pool.is_debugged else method.timeout
+        invocation = pool.stream(event, method.qualifier)
+        async with contextlib.AsyncExitStack() as cleanup:
+            stream = await cleanup.enter_async_context(
+                ResponseStream(invocation, receive, seconds=seconds, idle_seconds=IDLE_SECONDS)
+            )
+            try:
+                result = await stream.open()
+                record.start = "cold" if result.cold else "warm"
+                record.function_status, headers = read_metadata(await stream.read_metadata())
+            except (InvalidResponse, FunctionError, ConcurrencyExceeded, Late) as error:
+                raise self._reject(error, record) from error
+            except ClientLeft:
+                return Response(record.function_status or 200, [], b"")
+            finally:
+                record.waited = (time.monotonic() - started) * 1000
+            # The response ends the invocation.
+            cleanup.pop_all()
+        return StreamedResponse(record.function_status, headers, stream, partial(self._find_fault, record))
+
+    def _reject(self, error: Exception, record: RequestRecord) -> Rejection:
+        """Return the response to a failure of the function."""
+        text = f"The function's response is not valid: {error}." if isinstance(error, InvalidResponse) else str(error)
+        self._find_fault(record, text)
+        if isinstance(error, FunctionUnavailable):
+            return Rejection(501, text)
+        if isinstance(error, Late):
+            return Rejection(504, "Endpoint request timed out", response_type="INTEGRATION_TIMEOUT")
+        status = 500 if isinstance(error, ConcurrencyExceeded) else 502
+        return Rejection(status, "Internal server error", response_type="INTEGRATION_FAILURE")
 
     def _find_fault(self, record: RequestRecord, text: str) -> None:
         record.integration_error = text.partition("\n")[0]

@@ -79,39 +79,40 @@ class MotoApplication:
                 return
             body += message.get("body", b"")
             more = message.get("more_body", False)
-        environ = _wsgi_environ(scope, bytes(body))
-        target = environ.get("HTTP_X_AMZ_TARGET", "")
-        headers: list[tuple[bytes, bytes]]
-        if scope["path"] == ACTIVITY_PATH and scope["method"] == "GET":
-            content = self._activity.describe(scope["query_string"].decode("latin-1"))
-            status = 200
-            headers = _JSON
-        elif scope["path"] in LOCAL_PATHS:
-            status, content = await self._bus.answer(scope, bytes(body))
-            headers = _JSON
-        elif target.startswith("DynamoDB"):
-            # Runs in the event loop itself, so that these requests are served one at a time. Moto's dispatcher lists a
-            # directory for each request and is needed only if the target is ambiguous.
-            current = target.startswith("DynamoDB_20120810.")
-            started = time.monotonic()
-            status, headers, content = _call_wsgi(self._dynamodb if current else self._others, environ)
-            self._activity.record(target, bytes(body), status, content, time.monotonic() - started)
-            if self._streams.collect():
-                self._record_added.notify()
-            forget_stream_records()
-            refresh_vector_indexes()
-        elif target == READ_STREAM:
-            status, headers, content = await self._read_stream(bytes(body), receive)
-        elif target == _RECEIVE_MESSAGE:
-            status, headers, content = await self._receive_messages(environ, bytes(body), receive)
-        else:
-            status, headers, content = await asyncio.to_thread(self._call_other, environ)
-            # Other services than SQS send messages too.
-            self._message_moved.notify()
+        status, headers, content = await self._answer(scope, bytes(body), receive)
         if headers is _JSON:
             headers = [*_JSON, (b"content-length", str(len(content)).encode())]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": content})
+
+    async def _answer(self, scope: Scope, body: bytes, receive: Receive) -> Response:
+        environ = _wsgi_environ(scope, body)
+        target = environ.get("HTTP_X_AMZ_TARGET", "")
+        if scope["path"] == ACTIVITY_PATH and scope["method"] == "GET":
+            return 200, _JSON, self._activity.describe(scope["query_string"].decode("latin-1"))
+        if scope["path"] in LOCAL_PATHS:
+            status, content = await self._bus.answer(scope, body)
+            return status, _JSON, content
+        if target.startswith("DynamoDB"):
+            # Runs in the event loop itself, so that these requests are served one at a time. Moto's dispatcher lists a
+            # directory for each request and is needed only if the target is ambiguous.
+            current = target.startswith("DynamoDB_20120810.")
+            started = time.monotonic()
+            response = _call_wsgi(self._dynamodb if current else self._others, environ)
+            self._activity.record(target, body, response[0], response[2], time.monotonic() - started)
+            if self._streams.collect():
+                self._record_added.notify()
+            forget_stream_records()
+            refresh_vector_indexes()
+            return response
+        if target == READ_STREAM:
+            return await self._read_stream(body, receive)
+        if target == _RECEIVE_MESSAGE:
+            return await self._receive_messages(environ, body, receive)
+        response = await asyncio.to_thread(self._call_other, environ)
+        # Other services than SQS send messages too.
+        self._message_moved.notify()
+        return response
 
     def _notify_from_thread(self) -> None:
         self._loop.call_soon_threadsafe(self._message_moved.notify)

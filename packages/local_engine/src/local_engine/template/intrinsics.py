@@ -3,6 +3,7 @@
 Source: "Intrinsic function reference" and "Rule functions", CloudFormation Template Reference.
 """
 
+import hashlib
 import json
 import re
 import reprlib
@@ -78,6 +79,7 @@ _ARN_RESOURCES = {
 _REFERENCED_ATTRIBUTES = {
     "AWS::IAM::ManagedPolicy": "Arn",
     "AWS::Lambda::Alias": "AliasArn",
+    "AWS::Lambda::Url": "FunctionArn",
     "AWS::Lambda::Version": "FunctionArn",
     "AWS::SNS::Topic": "TopicArn",
     "AWS::SQS::Queue": "QueueUrl",
@@ -87,6 +89,10 @@ _REFERENCED_ATTRIBUTES = {
 _NAME_SUFFIXES = {"AWS::SNS::Topic": ("FifoTopic", ".fifo"), "AWS::SQS::Queue": ("FifoQueue", ".fifo")}
 # Attributes that are a resource's name in a frame.
 _NAMED_ATTRIBUTES = {
+    ("AWS::Cognito::UserPool", "ProviderName"): "cognito-idp.{region}.amazonaws.com/{name}",
+    ("AWS::Cognito::UserPool", "ProviderURL"): "https://cognito-idp.{region}.amazonaws.com/{name}",
+    ("AWS::Cognito::UserPool", "UserPoolId"): "{name}",
+    ("AWS::Cognito::UserPoolClient", "ClientId"): "{name}",
     ("AWS::S3::Bucket", "DomainName"): "{name}.s3.amazonaws.com",
     ("AWS::S3::Bucket", "DualStackDomainName"): "{name}.s3.dualstack.{region}.amazonaws.com",
     ("AWS::S3::Bucket", "RegionalDomainName"): "{name}.s3.{region}.amazonaws.com",
@@ -111,6 +117,11 @@ _SECRET_ID = re.compile(r"arn(:[^:]*){6}|[^:]*")
 def resource_arn(resource_type: str, name: str) -> str:
     """Return the ARN of a resource of a type that has one here."""
     return "arn:aws:" + _ARN_RESOURCES[resource_type].format(region=REGION, account=ACCOUNT_ID, name=name)
+
+
+def function_url_host(logical_id: str) -> str:
+    """Return the host name that a function URL has in AWS."""
+    return f"{hashlib.sha256(logical_id.encode()).hexdigest()[:32]}.lambda-url.{REGION}.on.aws"
 
 
 REFUSAL = "x-local-engine-refusal"
@@ -433,13 +444,8 @@ class Evaluator:
 
     def _find_attribute(self, logical_id: str, attribute: str) -> Any:
         resource = self._resources[logical_id]
-        match resource["Type"], attribute:
-            case "AWS::Lambda::Alias", "AliasArn":
-                return self._qualified_arn(resource, self.evaluate(resource["Properties"]["Name"]))
-            case "AWS::Lambda::Version", "FunctionArn":
-                return self._qualified_arn(resource, ONLY_VERSION)
-            case "AWS::Lambda::Version", "Version":
-                return ONLY_VERSION
+        if (value := self._find_lambda_attribute(logical_id, resource, attribute)) is not None:
+            return value
         return self._find_named_attribute(logical_id, attribute)
 
     def _find_named_attribute(self, logical_id: str, attribute: str) -> Any:
@@ -465,19 +471,26 @@ class Evaluator:
             return f"arn:aws:dynamodb:{REGION}:{ACCOUNT_ID}:table/{name}/stream/local"
         if attribute in ("QueueName", "TopicName", "Name"):
             return name
-        match resource["Type"], attribute:
-            case "AWS::Cognito::UserPool", "UserPoolId":
-                return name
-            case "AWS::Cognito::UserPool", "ProviderName" | "ProviderURL":
-                scheme = "https://" if attribute == "ProviderURL" else ""
-                return f"{scheme}cognito-idp.{REGION}.amazonaws.com/{name}"
-            case "AWS::Cognito::UserPoolClient", "ClientId":
-                return name
         return f"{logical_id}.{attribute}"
 
     def _short_name(self, value: Any) -> str:
         # An event bus may also be named by its ARN.
         return str(self.evaluate(value) or "").rpartition("/")[2]
+
+    def _find_lambda_attribute(self, logical_id: str, resource: Mapping[str, Any], attribute: str) -> str | None:
+        match resource["Type"], attribute:
+            case "AWS::Lambda::Alias", "AliasArn":
+                return self._qualified_arn(resource, self.evaluate(resource["Properties"]["Name"]))
+            case "AWS::Lambda::Version", "FunctionArn":
+                return self._qualified_arn(resource, ONLY_VERSION)
+            case "AWS::Lambda::Version", "Version":
+                return ONLY_VERSION
+            case "AWS::Lambda::Url", "FunctionArn":
+                target = str(self.evaluate(resource["Properties"]["TargetFunctionArn"]))
+                return target if ":function:" in target else resource_arn("AWS::Lambda::Function", target)
+            case "AWS::Lambda::Url", "FunctionUrl":
+                return f"https://{function_url_host('/'.join((*self._place, logical_id)))}/"
+        return None
 
     def _qualified_arn(self, resource: Mapping[str, Any], qualifier: str) -> str:
         # A function may also be named by its ARN.

@@ -10,6 +10,7 @@ from typing import Any
 from local_engine.state import state_directory
 from local_engine.template.documents import BUILD_ID, find_local_path
 from local_engine.template.errors import TemplateError
+from local_engine.template.function_urls import FUNCTION_URL, read_function_url
 from local_engine.template.http_apis import read_http_api
 from local_engine.template.intrinsics import REFUSAL
 from local_engine.template.nested_template import NestedTemplate
@@ -65,7 +66,8 @@ def _load(path: Path, parameters: Mapping[str, str], sources: list[Path]) -> Sta
     functions, refused_functions = _read_functions(stack, template.refused)
     http_apis = stack.read_parts("AWS::ApiGatewayV2::Api", read=lambda name, api: read_http_api(name, api, resources))
     rest_apis = stack.read_parts(REST_API, read=lambda name, api: read_rest_api(name, api, resources))
-    apis: tuple[Api, ...] = (*http_apis.values(), *rest_apis.values())
+    urls = stack.read_parts(FUNCTION_URL, read=lambda name, url: read_function_url(name, url, resources))
+    apis: tuple[Api, ...] = (*http_apis.values(), *rest_apis.values(), *urls.values())
     for logical_id in rest_apis:
         if "MinimumCompressionSize" in resources[logical_id].properties:
             stack.refuse(f"Compression of {logical_id}", "responses are sent as they are.")

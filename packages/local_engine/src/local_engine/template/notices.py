@@ -15,6 +15,7 @@ SERVED_TYPES = {
     "AWS::Lambda::EventSourceMapping",
     "AWS::Lambda::Function",
     "AWS::Lambda::LayerVersion",
+    "AWS::Lambda::Url",
     "AWS::S3::Bucket",
     "AWS::SNS::Subscription",
     "AWS::SNS::Topic",
@@ -71,7 +72,6 @@ _REASONS = {
     "AWS::Events::Archive": "it is an archive, and the local engine keeps no events.",
     "AWS::IoT::TopicRule": "it is a rule of IoT messages, which do not exist here.",
     "AWS::Logs::SubscriptionFilter": "it is a trigger of log lines, which start no functions here.",
-    "AWS::Lambda::Url": "it is a function URL.",
     "AWS::StepFunctions::StateMachine": "it is a state machine.",
 }
 

@@ -8,7 +8,7 @@ from local_engine.template.api_documents import check_document
 from local_engine.template.errors import TemplateError
 from local_engine.template.intrinsics import REFUSAL
 from local_engine.template.rest_methods import compose_document
-from local_engine.template.settings import read_mapping
+from local_engine.template.settings import is_true, read_mapping
 from local_engine.template.stack import Resource, RestApi
 from local_engine.template.swagger import convert_swagger
 
@@ -66,7 +66,9 @@ def _read_stage(logical_id: str, api: Resource, document: dict[str, Any], stage:
     variables: Mapping[str, Any] = {}
     settings: Any = []
     refusal = ""
+    has_cache = False
     try:
+        has_cache = is_true(stage.get("CacheClusterEnabled"))
         variables = read_mapping(stage, "Variables")
         settings = stage.get("MethodSettings") or []
         if not isinstance(settings, list) or not all(isinstance(entry, dict) for entry in settings):
@@ -93,6 +95,7 @@ def _read_stage(logical_id: str, api: Resource, document: dict[str, Any], stage:
         method_settings=settings,
         binary_media_types=tuple(dict.fromkeys(str(entry).replace("~1", "/") for entry in media_types)),
         policy=policy or None,
+        has_cache=has_cache,
     )
 
 

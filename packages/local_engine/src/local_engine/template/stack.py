@@ -13,7 +13,7 @@ A room that serves a type adds it to `SERVED_TYPES` in `local_engine.template.no
 the resource is not run.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -167,6 +167,8 @@ class RestApi(Api):
     binary_media_types: tuple[str, ...]
     policy: Mapping[str, Any] | None
     """The resource policy."""
+    has_cache: bool = False
+    """Whether the stage has a cache cluster."""
     other_stages: "tuple[RestApi, ...]" = ()
     """The same API with its other stages, which have the same port."""
 
@@ -177,14 +179,41 @@ class RestApi(Api):
         """
         exact: dict[str, Any] = {}
         default: dict[str, Any] = {}
-        for entry in self.method_settings:
-            entry_path = "/" + str(entry.get("ResourcePath", "/*")).replace("~1", "/").lstrip("/")
-            entry_method = str(entry.get("HttpMethod", "*")).upper()
+        for entry_path, entry_method, entry in self._list_method_settings():
             if (entry_path, entry_method) == ("/*", "*"):
                 default |= entry
             elif entry_path == path and entry_method in ("*", method):
                 exact |= entry
         return {**default, **exact}
+
+    def has_own_settings(self, method: str, path: str) -> bool:
+        """Return whether the stage has settings for a method that name its verb."""
+        return any(entry[:2] == (path, method) for entry in self._list_method_settings())
+
+    def _list_method_settings(self) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+        """Yield path and method with each entry of the settings."""
+        for entry in self.method_settings:
+            path = "/" + str(entry.get("ResourcePath", "/*")).replace("~1", "/").lstrip("/")
+            yield path, str(entry.get("HttpMethod", "*")).upper(), entry
+
+
+@dataclass(frozen=True, kw_only=True)
+class FunctionUrl(Api):
+    """A function URL. It has no document."""
+
+    function_name: str
+    qualifier: str | None
+    """The alias that it invokes. None for `$LATEST`."""
+    is_signed: bool
+    """Whether requests are signed (AuthType AWS_IAM)."""
+    is_streamed: bool
+    """Whether responses are streamed (InvokeMode RESPONSE_STREAM)."""
+    cors: Mapping[str, Any] | None
+    """As `HttpApi.cors`."""
+    arn: str
+    """The ARN of the function, with the alias."""
+    policy: Mapping[str, Any]
+    """The function's resource-based policy, as far as it is about the function URL."""
 
 
 @dataclass(frozen=True)
@@ -207,7 +236,7 @@ class Stack:
     refused_functions: Mapping[str, str]
     """By name, a sentence for each function that cannot run."""
     apis: tuple[Api, ...]
-    """In the order of their ports: HTTP APIs, REST APIs."""
+    """In the order of their ports: HTTP APIs, REST APIs, function URLs."""
     notices: list[str]
     """A sentence for each part of the template that is not served. Rooms add theirs with `refuse`."""
 

@@ -1,0 +1,3 @@
+"""A module of the layer."""
+
+PARTS = ["one ", "two ", "three"]
