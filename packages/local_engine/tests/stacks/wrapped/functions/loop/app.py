@@ -13,6 +13,8 @@ def lambda_handler(event):
     deed = (event.get("rawPath") or event["path"]).rpartition("/")[2]
     if deed == "early":
         raise LookupError("before the first byte")
+    if deed == "silent":
+        time.sleep(4)
     if deed == "whole":
         yield json.dumps({"statusCode": 201, "body": "whole"}).encode()
         return
