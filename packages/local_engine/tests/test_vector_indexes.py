@@ -16,7 +16,9 @@ from conftest import aws_client
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from local_engine.services.aws_services import Services, ServicesError, create_resources, seed_tables, start_services
+from local_engine.services.aws_services import Services, start_services
+from local_engine.services.services_client import ServicesError
+from local_engine.services.stack_resources import create_resources, seed_tables
 from local_engine.template import load_template
 
 TEMPLATE = """
