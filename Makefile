@@ -9,6 +9,7 @@ EXPIRES ?= 3600
 PROFILE ?= tools/benchmarks/load/profiles/steady.toml
 
 # Recipes read these from the environment, so that neither make nor the shell interprets a value's $, ` or quotes.
+# ARGS holds words for the shell.
 settings := PORT SUB SCOPES EXPIRES PROFILE ORIGIN URL STAGE STACK FUNCTION
 $(foreach setting,$(settings),$(eval override $(setting) := $$(value $(setting))))
 export $(settings)
