@@ -8,11 +8,16 @@ SCOPES ?= read:resources write:resources
 EXPIRES ?= 3600
 PROFILE ?= tools/benchmarks/load/profiles/steady.toml
 
+# Recipes read these from the environment, so that neither make nor the shell interprets a value's $, ` or quotes.
+# ARGS holds words for the shell.
+settings := PORT SUB SCOPES EXPIRES PROFILE ORIGIN URL STAGE STACK FUNCTION
+$(foreach setting,$(settings),$(eval override $(setting) := $$(value $(setting))))
+export $(settings)
+
 python := .venv/bin/python
 local := $(python) -m local_engine
-issuer := http://127.0.0.1:$(PORT)/_local/issuer
-served = --port "$(PORT)" --seed examples/resources.json --parameters "Issuer=$(issuer)" Audience=local \
-	$(if $(ORIGIN),"AllowedOrigin=$(ORIGIN)")
+served = --port "$$PORT" --seed examples/resources.json --parameters Audience=local \
+	"Issuer=http://127.0.0.1:$$PORT/_local/issuer" $(if $(ORIGIN),"AllowedOrigin=$$ORIGIN")
 templates := template.yaml $(wildcard stacks/*.yaml)
 
 # The environment's tools come first, so that `sam build` finds its python3.13.
@@ -28,12 +33,12 @@ run: .venv/run
 ## debug: serve the API; FUNCTION= (such as ListResources) waits for a debugger on port 5678 (.vscode/launch.json attaches)
 .PHONY: debug
 debug: .venv/dev
-	@$(if $(FUNCTION),exec $(local) run --debug="$(FUNCTION)" $(served) $(ARGS),echo "Set FUNCTION= to a function's logical ID, such as ListResources." >&2; exit 2)
+	@$(if $(FUNCTION),exec $(local) run --debug="$$FUNCTION" $(served) $(ARGS),echo "Set FUNCTION= to a function's logical ID, such as ListResources." >&2; exit 2)
 
 ## token: print an access token (SUB=, SCOPES= with none for a 403, EXPIRES= in seconds, PORT= of the server)
 .PHONY: token
 token: .venv/run
-	@$(local) token --port="$(PORT)" --sub="$(SUB)" --scopes="$(SCOPES)" --expires="$(EXPIRES)"
+	@$(local) token --port="$$PORT" --sub="$$SUB" --scopes="$$SCOPES" --expires="$$EXPIRES"
 
 ## backend: serve the AWS services and the issuer that `sam local` uses
 .PHONY: backend
@@ -114,15 +119,15 @@ build: .venv/dev
 ## deploy: test, build and deploy STAGE= (dev, staging or prod), then try every route (TESTED=yes skips the tests)
 .PHONY: deploy
 deploy: .venv/dev
-	@$(python) -m tools.deploy check --stage="$(STAGE)"
+	@$(python) -m tools.deploy check --stage="$$STAGE"
 	@$(MAKE) --no-print-directory $(if $(filter yes,$(TESTED)),,test) build
 	@# In CI the approval of the workflow's environment replaces that of the change set.
-	.venv/bin/sam deploy --config-env "$(STAGE)" $(if $(filter true 1,$(CI)),--no-confirm-changeset)
-	@$(python) -m tools.deploy protect --stage="$(STAGE)"
-	@$(MAKE) --no-print-directory smoke STAGE="$(STAGE)"
+	.venv/bin/sam deploy --config-env "$$STAGE" $(if $(filter true 1,$(CI)),--no-confirm-changeset)
+	@$(python) -m tools.deploy protect --stage="$$STAGE"
+	@$(MAKE) --no-print-directory smoke STAGE="$$STAGE"
 
 # The API to call: of a deployed stack, or the one that `make run` serves.
-target = $(if $(STAGE),--stage="$(STAGE)",$(if $(STACK),--stack="$(STACK)",--url="$(or $(URL),http://127.0.0.1:$(PORT))"))
+target = $(if $(STAGE),--stage="$$STAGE",$(if $(STACK),--stack="$$STACK",--url="$${URL:-http://127.0.0.1:$$PORT}"))
 
 ## smoke: send a request to every route and clean up (of `make run` at PORT= or URL=, or of STAGE= or STACK=)
 .PHONY: smoke
@@ -132,7 +137,7 @@ smoke: .venv/dev
 ## load: send load to `make run` at PORT= or URL=, or to STAGE= or STACK= (PROFILE= of tools/benchmarks/load/profiles, ARGS=--help)
 .PHONY: load
 load: .venv/dev
-	@$(python) -m tools.benchmarks.load $(target) --profile="$(PROFILE)" $(ARGS)
+	@$(python) -m tools.benchmarks.load $(target) --profile="$$PROFILE" $(ARGS)
 
 ## soak: send ten minutes of load, in which memory must not grow (writes docs/operations/load.md)
 .PHONY: soak

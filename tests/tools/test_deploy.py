@@ -64,7 +64,7 @@ def test_what_cannot_be_deployed_is_refused_before_anything_is_built(said, sente
     ids=["a developer", "tested before", "CI", "no CI"],
 )
 def test_a_stage_is_tested_built_deployed_protected_and_tried_in_this_order(said, environment, steps):
-    # -n prints the commands, and runs the calls of make itself with -n too.
+    # -n prints the commands, which read STAGE from the environment, and runs the calls of make itself with -n too.
     done = subprocess.run(
         ["make", "-n", "deploy", "STAGE=prod", *said],
         cwd=ROOT,
@@ -75,13 +75,13 @@ def test_a_stage_is_tested_built_deployed_protected_and_tried_in_this_order(said
         check=True,
     )
     patterns = {
-        "check": r"tools\.deploy check --stage=\"prod\"",
+        "check": r"tools\.deploy check --stage=\"\$STAGE\"",
         "test build": r"make --no-print-directory test build$",
         "build": r"make --no-print-directory\s+build$",
-        "sam deploy": r"sam deploy --config-env \"prod\"\s*$",
-        "sam deploy unasked": r"sam deploy --config-env \"prod\" --no-confirm-changeset$",
-        "protect": r"tools\.deploy protect --stage=\"prod\"",
-        "smoke": r"make --no-print-directory smoke STAGE=\"prod\"",
+        "sam deploy": r"sam deploy --config-env \"\$STAGE\"\s*$",
+        "sam deploy unasked": r"sam deploy --config-env \"\$STAGE\" --no-confirm-changeset$",
+        "protect": r"tools\.deploy protect --stage=\"\$STAGE\"",
+        "smoke": r"make --no-print-directory smoke STAGE=\"\$STAGE\"",
     }
     lines = done.stdout.splitlines()
     found = [name for line in lines for name, pattern in patterns.items() if re.search(pattern, line)]

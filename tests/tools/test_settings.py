@@ -1,5 +1,7 @@
 """Wrong settings of make's targets, and no server: a sentence that says what to do, and nothing else."""
 
+import base64
+import json
 import os
 import socket
 import subprocess
@@ -69,6 +71,7 @@ def test_no_url(target, setting):
     [
         (["token", "EXPIRES=x"], "--expires: 'x' is not a whole number of seconds, such as 3600 or -1."),
         (["token", "EXPIRES=1.5"], "--expires: '1.5' is not a whole number"),
+        (["token", "EXPIRES=99999999999999"], "'99999999999999' is too large; choose at most 999999999 seconds"),
         (["token", "SUB="], "--sub: the user is empty; name one, such as demo."),
         (["run", "ORIGIN=localhost"], "AllowedOrigin is 'localhost': must be an https origin such as https://"),
         (["run", "ORIGIN=http://localhost:5173/"], "without a path or slash"),
@@ -130,3 +133,29 @@ def test_a_token_that_cannot_be_sent_is_not_shown(token):
 def test_a_token_without_scopes_is_what_a_403_needs():
     done = run_make("-s", "token", "SCOPES=")
     assert (done.returncode, done.stdout.count(".")) == (0, 2)
+
+
+@pytest.mark.parametrize(
+    "value", ["`id`", "$(id)", "$(shell id)", "a$b", "a$$b", 'a"b', "a'b", "a#b", "a\\", "a\nb", "a;id"]
+)
+def test_make_and_the_shell_leave_a_value_as_it_is(value):
+    for done in (run_make("-s", "token", f"SUB={value}"), run_make("-s", "token", SUB=value)):
+        assert done.returncode == 0, done.stderr
+        claims = done.stdout.split(".")[1]
+        assert json.loads(base64.urlsafe_b64decode(claims + "==="))["sub"] == value
+
+
+@pytest.mark.parametrize(
+    ("target", "name"),
+    [
+        ("run", "PORT"),
+        ("run", "ORIGIN"),
+        ("debug", "FUNCTION"),
+        ("token", "EXPIRES"),
+        ("smoke", "STAGE"),
+        ("smoke", "URL"),
+        ("load", "PROFILE"),
+    ],
+)
+def test_a_wrong_value_is_named_as_it_is(target, name):
+    assert "$(shell echo a)`echo b`" in refuse(target, f"{name}=$(shell echo a)`echo b`")

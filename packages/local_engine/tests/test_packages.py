@@ -1,6 +1,7 @@
 """What functions can import: their own packages, built layers and Lambda's runtime. What counts as an edit."""
 
 import os
+import signal
 import time
 import zipfile
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ import httpx
 import pytest
 
 from local_engine.building.folders import list_files
-from local_engine.testing import EngineProcess
+from local_engine.testing import EngineProcess, free_port, is_running, poll, processes_below
 
 APP = """
 import importlib
@@ -139,6 +140,58 @@ def test_a_function_whose_packages_cannot_be_installed_answers_501(engine: Engin
     assert "missing-1-py3-none-any.whl" in response.json()["message"]
     engine.wait_for_line("^Broken cannot be built: .*missing-1")
     assert "Traceback" not in engine.output
+
+
+FAILING = """
+Transform: AWS::Serverless-2016-10-31
+Globals: {Function: {Handler: app.handler, Runtime: python3.13}}
+Resources:
+  # The engine waits for the AWS services, so the build has failed by then.
+  Table: {Type: AWS::DynamoDB::Table, Properties: {BillingMode: PAY_PER_REQUEST, KeySchema: [{AttributeName: id, KeyType: HASH}], AttributeDefinitions: [{AttributeName: id, AttributeType: S}]}}
+  Made: {Type: AWS::Serverless::Function, Metadata: {BuildMethod: makefile}, Properties: {CodeUri: made, Events: {A: {Type: HttpApi, Properties: {Method: get, Path: /made}}}}}
+  Offline: {Type: AWS::Serverless::Function, Properties: {CodeUri: offline, Events: {A: {Type: HttpApi, Properties: {Method: get, Path: /offline}}}}}
+"""  # noqa: E501 - a template
+
+
+def write_made_function(project: Path, recipe: str) -> Path:
+    (project / "made").mkdir()
+    (project / "made" / "app.py").write_text(APP)
+    (project / "made" / "Makefile").write_text(f"build-Made:\n\t{recipe}\n")
+    (project / "template.yaml").write_text(FAILING.partition("  Offline")[0])
+    return project / "template.yaml"
+
+
+def test_a_failed_build_says_why(tmp_path: Path) -> None:
+    template = write_made_function(tmp_path, "cp missing.txt there")
+    # As under `make run`.
+    with EngineProcess(template, environment={"MAKELEVEL": "1", "MAKEFLAGS": "s"}) as engine, engine.client() as client:
+        message = client.get("/made").json()["message"]
+        assert message.startswith("Made cannot be built: cp: ")
+        assert "missing.txt" in message
+        assert "***" not in message
+        engine.wait_for_line("^Made cannot be built: .*missing.txt.* Functions that need it cannot run[.]$")
+        assert engine.wait_for_line("Ready").startswith("Ready except what needs Made, which cannot be built")
+
+
+def test_a_package_index_that_cannot_be_reached_is_named(tmp_path: Path) -> None:
+    (tmp_path / "offline").mkdir()
+    (tmp_path / "offline" / "app.py").write_text(APP)
+    (tmp_path / "offline" / "requirements.txt").write_text(f"--index-url http://127.0.0.1:{free_port()}/\nparcel\n")
+    write_made_function(tmp_path, "cp app.py $(ARTIFACTS_DIR)").write_text(FAILING)
+    with EngineProcess(tmp_path / "template.yaml") as engine, engine.client() as client:
+        message = client.get("/offline").json()["message"]
+        assert message.endswith("parcel; is the network or a proxy (HTTPS_PROXY) at fault?")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_build_ends_with_the_engine(tmp_path: Path, number: signal.Signals) -> None:
+    template = write_made_function(tmp_path, f"touch '{tmp_path}/started'; sleep 600; true")
+    with EngineProcess(template) as engine:
+        poll((tmp_path / "started").exists, "the build did not start")
+        below = processes_below(engine.process.pid)
+        assert engine.stop(number) == (-number if number == signal.SIGKILL else 0)
+        poll(lambda: not any(map(is_running, below)), "a process is left")
+        assert "cannot be built" not in engine.output
 
 
 def test_packages_are_installed_once_by_content(tmp_path: Path) -> None:

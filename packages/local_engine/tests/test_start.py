@@ -1,11 +1,13 @@
 """Faulty templates, settings and surroundings: a sentence and exit status 2."""
 
+import os
 import socket
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from local_engine.testing import run_engine
+from local_engine.testing import child_environment, engine_command, run_engine
 
 FUNCTION = """
 Transform: AWS::Serverless-2016-10-31
@@ -165,3 +167,19 @@ def test_conditions_in_a_circle(template: Path) -> None:
     conditions = "Conditions: {A: !Condition B, B: !Condition A}\n"
     template.write_text(FUNCTION.replace("    Type:", "    Condition: A\n    Type:") + conditions)
     assert "Hello is not run: Condition A depends on itself" in refuse(template)
+
+
+@pytest.mark.parametrize("module", ["yaml", "uvicorn"])
+def test_ctrl_c_during_the_imports(template: Path, tmp_path: Path, module: str) -> None:
+    interrupting = "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(30)\n"
+    (tmp_path / f"{module}.py").write_text(interrupting)
+    environment = child_environment()
+    done = subprocess.run(
+        engine_command("run", "--template", str(template)),
+        env=environment | {"PYTHONPATH": os.pathsep.join([str(tmp_path), environment.get("PYTHONPATH", "")])},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

@@ -1,5 +1,7 @@
 """`local-engine run|token|credentials|backend|dashboard`, also as `python -m local_engine`."""
 
+import os
+import signal
 import sys
 from importlib import import_module
 
@@ -20,7 +22,9 @@ Each command takes --help."""
 
 
 def main() -> int:
-    """Run a command and return its exit status: 0, or 2 after a sentence that says what is wrong."""
+    """Run a command and return its exit status: 0, 2 after a sentence that says what is wrong, or 130 after Ctrl-C."""
+    # Ctrl-C during the imports, before there is anything to stop. An exception could come up anywhere.
+    signal.signal(signal.SIGINT, lambda *_: os._exit(130))
     # Checked before the commands are imported, because an older Python cannot parse them.
     if sys.version_info < (3, 13):  # noqa: UP036
         print(f"The local engine needs Python 3.13; {sys.executable} is {sys.version.split()[0]}.", file=sys.stderr)
@@ -34,8 +38,10 @@ def main() -> int:
 
     isolate_process()
     module, function = _COMMANDS[command]
+    run = getattr(import_module(module), function)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        getattr(import_module(module), function)(sys.argv[2:])
+        run(sys.argv[2:])
     except KeyboardInterrupt:
         # Ctrl-C before the command handles signals itself.
         return 130

@@ -13,6 +13,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 FILE_NAME = "requirements.txt"
+# Ends a build and all its children when this process ends, however that happens: standard input is then closed.
+_UNTIL_END_OF_INPUT = 'exec 3<&0; (cat <&3; kill -KILL 0) >/dev/null 2>&1 & exec "$@" 3<&- </dev/null'
+_FOREIGN_PREFIXES = ("AWS_", "PYTHON", "MAKE", "MFLAGS")
+_SHOWN_LINES = 3
+# What make says about a command that has said itself why it failed.
+_MAKE_FAILURE = re.compile(r"\S*make(\[\d+\])?: \*\*\* .*Error \d+")
+_NO_CONNECTION = ("connection broken by", "Max retries exceeded", "NewConnectionError", "ProxyError")
 _INCLUDED = re.compile(r"^\s*(?:-r|--requirement|-c|--constraint)[ =]+(\S+)", re.MULTILINE)
 
 
@@ -67,33 +74,42 @@ async def install_requirements(folder: Path, target: Path) -> None:
 
 
 async def run_build(command: list[str], folder: Path, variables: dict[str, str]) -> str | None:
-    """Run a build command without the developer's AWS settings, with this interpreter first in the search path.
+    """Run a build command without settings for AWS, Python and an outer make, with this interpreter first on PATH.
 
     Returns:
         why it failed, or None.
     """
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PYTHON"))}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN_PREFIXES)}
     search_path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        cwd=folder,
-        env={**environment, "PATH": search_path, **variables},
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-        # Its own process group, which ends as a whole when the engine stops.
-        start_new_session=True,
-    )
-    try:
-        _, output = await process.communicate()
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+    with contextlib.ExitStack() as cleanup:
+        lifeline, held_end = os.pipe()
+        cleanup.callback(os.close, held_end)
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *("/bin/sh", "-c", _UNTIL_END_OF_INPUT, "sh", *command),
+                cwd=folder,
+                env={**environment, "PATH": search_path, **variables},
+                stdin=lifeline,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.PIPE,
+                # Its own process group, which ends as a whole.
+                start_new_session=True,
+            )
+        finally:
+            os.close(lifeline)
+        try:
+            _, output = await process.communicate()
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
     return None if process.returncode == 0 else _find_error(output.decode("utf-8", "replace"))
 
 
 def _find_error(output: str) -> str:
-    """Return the line that says best why a build failed."""
+    """Return the lines that say best why a build failed, as a sentence."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
-    return (errors or lines or ["it failed without a message"])[-1].rstrip(".") + "."
+    errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")][-1:]
+    causes = errors or [line for line in lines if not _MAKE_FAILURE.match(line)][-_SHOWN_LINES:] or lines[-1:]
+    hint = "; is the network or a proxy (HTTPS_PROXY) at fault?"
+    sentence = "; ".join(causes or ["it failed without a message"]).rstrip(".")
+    return sentence + (hint if any(sign in output for sign in _NO_CONNECTION) else ".")

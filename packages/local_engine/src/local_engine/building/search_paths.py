@@ -51,6 +51,8 @@ class Builder:
         self._project = project
         self._notice = notice
         self._state = state_directory(project)
+        self.failed: set[str] = set()
+        """What could not be built at the last attempt."""
         self._running: dict[str, asyncio.Task[Path]] = {}
         self._places = asyncio.Semaphore(_BUILDS_AT_ONCE)
 
@@ -138,11 +140,14 @@ class Builder:
         async with self._places:
             self._notice(announcement)
             try:
-                return await build()
+                folder = await build()
             except (BuildError, OSError) as error:
+                self.failed.add(name)
                 sentence = f"{name} cannot be built: {error}"
-                self._notice(sentence)
+                self._notice(f"{sentence} Functions that need it cannot run.")
                 raise BuildError(sentence) from error
+            self.failed.discard(name)
+            return folder
 
     def _forget(self, key: str, task: "asyncio.Task[Path]") -> None:
         failed = task.cancelled() or task.exception() is not None

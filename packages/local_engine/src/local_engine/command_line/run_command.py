@@ -157,6 +157,7 @@ async def _serve(options: argparse.Namespace, console: Console) -> None:
         lambda_endpoint = f"http://{HOST}:{options.port}{LAMBDA_PATH}"
         monitoring = Monitoring(endpoint, console.show_alarm, console.notice_given, options.minute)
         observer = Observers([monitoring, console])
+        builder = Builder(stack.project, console.notice_given)
         send = partial(send_message, endpoint=endpoint)
         events = EventQueue(send, observer)
         caches: dict[str, Mapping[str, ResponseCache]] = {}
@@ -167,7 +168,7 @@ async def _serve(options: argparse.Namespace, console: Console) -> None:
                 observer=observer,
                 lifeline=lifeline,
                 largest_pool=options.processes,
-                builder=Builder(stack.project, console.notice_given),
+                builder=builder,
                 endpoint=endpoint,
                 lambda_endpoint=lambda_endpoint,
                 api_gateway_endpoint=f"http://{HOST}:{options.port}{API_GATEWAY_PATH}" if _has_cache(stack) else None,
@@ -193,9 +194,11 @@ async def _serve(options: argparse.Namespace, console: Console) -> None:
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait((preparing, stopping), return_when=asyncio.FIRST_COMPLETED)
         if stop.is_set():
+            # Its call fails when the services end.
+            preparing.cancel()
             return
         preparing.result()
-        show_start(console, stack, engine, endpoint, lambda_endpoint)
+        show_start(console, stack, engine, endpoint, lambda_endpoint, failed_builds=builder.failed)
         server = _Server(
             uvicorn.Config(
                 engine,

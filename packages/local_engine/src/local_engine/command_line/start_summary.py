@@ -1,6 +1,6 @@
 """What a started engine tells the user: the start page, routes, an example request, and what programs need."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from local_engine.access.user_pools import UserPool, read_user_pools
@@ -17,8 +17,16 @@ from local_engine.template.stack import Api, FunctionUrl, HttpApi, RestApi, Stac
 _EXAMPLE_USER = "demo"
 
 
-def show_start(console: Console, stack: Stack, engine: Engine, endpoint: str, lambda_endpoint: str) -> None:
-    """Write what is served, and where."""
+def show_start(
+    console: Console,
+    stack: Stack,
+    engine: Engine,
+    endpoint: str,
+    lambda_endpoint: str,
+    *,
+    failed_builds: Collection[str],
+) -> None:
+    """Write what is served, and where, and what cannot be built."""
     functions = {function.name: logical_id for logical_id, function in stack.functions.items()}
     if not stack.apis:
         console.show(f"\nThe template has no API. Its functions can be invoked: {', '.join(stack.functions)}\n")
@@ -43,7 +51,10 @@ def show_start(console: Console, stack: Stack, engine: Engine, endpoint: str, la
     console.show(f"AWS services   {endpoint}\nLambda         {lambda_endpoint}")
     for sentence in stack.notices:
         console.show(sentence)
-    console.show("\nReady. Ctrl-C stops everything.\n")
+    state = "Ready"
+    if failed_builds:
+        state += f" except what needs {', '.join(sorted(failed_builds))}, which cannot be built (see above)"
+    console.show(f"\n{state}. Ctrl-C stops everything.\n")
 
 
 def _show_routes(console: Console, api: Api, gateway: Gateway, url: str, functions: Mapping[str, str]) -> None:

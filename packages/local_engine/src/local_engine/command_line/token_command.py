@@ -95,6 +95,8 @@ def _parse_user(text: str) -> str:
 
 
 def _parse_expiry(text: str) -> int:
+    if re.fullmatch(r"-?[0-9]{10,}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is too large; choose at most 999999999 seconds, which are 31 years")
     if not re.fullmatch(r"-?[0-9]{1,9}", text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of seconds, such as {TOKEN_SECONDS} or -1")
     return int(text)

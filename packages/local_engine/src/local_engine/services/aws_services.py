@@ -27,11 +27,9 @@ class Services:
         """End the process. Harmless if it has ended."""
         if self.process.stdin:
             self.process.stdin.close()
-        try:
-            self.process.wait(5)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        # It keeps nothing, and looks at its input only after seconds of imports.
+        self.process.kill()
+        self.process.wait()
 
 
 def start_services(port: int | None = None, *, model: str = MODEL_NAMES[0]) -> Services:
