@@ -54,6 +54,14 @@ def test_every_status_that_the_gateway_can_answer_is_described(route):
 
 
 @ROUTES
+def test_every_answer_of_a_function_carries_the_correlation_id(route):
+    answers = {int(status): answer for status, answer in route.operation["responses"].items()}
+    described = {status for status, answer in answers.items() if "X-Correlation-Id" in answer.get("headers", {})}
+    # The gateway's own answers carry none.
+    assert described == {status for status in answers if status < 400} | find_function_answers(route).keys()
+
+
+@ROUTES
 def test_a_status_of_every_operation_is_described_once(route):
     for response in json.loads((ROOT / "models/openapi/responses.json").read_text(encoding="utf-8")).values():
         if "x-every-operation" in response:
