@@ -2,6 +2,8 @@
 
 import json
 import re
+from datetime import datetime
+from uuid import UUID
 
 import pytest
 from jsonschema import Draft202012Validator, FormatChecker
@@ -52,6 +54,14 @@ def test_every_status_that_the_gateway_can_answer_is_described(route):
 
 
 @ROUTES
+def test_every_answer_of_a_function_carries_the_correlation_id(route):
+    answers = {int(status): answer for status, answer in route.operation["responses"].items()}
+    described = {status for status, answer in answers.items() if "X-Correlation-Id" in answer.get("headers", {})}
+    # The gateway's own answers carry none.
+    assert described == {status for status in answers if status < 400} | find_function_answers(route).keys()
+
+
+@ROUTES
 def test_a_status_of_every_operation_is_described_once(route):
     for response in json.loads((ROOT / "models/openapi/responses.json").read_text(encoding="utf-8")).values():
         if "x-every-operation" in response:
@@ -67,6 +77,27 @@ def test_an_answer_has_an_example_that_its_schema_allows(route, status):
     if content:
         schema, example = content
         Draft202012Validator(schema, format_checker=FormatChecker()).validate(example)
+
+
+def list_items(example):
+    """The items in an example: what has an ID and the time of its creation."""
+    if isinstance(example, dict):
+        if {"id", "createdAt"} <= example.keys():
+            yield example
+        example = list(example.values())
+    if isinstance(example, list):
+        for part in example:
+            yield from list_items(part)
+
+
+@ANSWERS
+def test_the_id_of_an_item_in_an_example_holds_the_time_of_its_creation(route, status):
+    # RFC 9562, section 5.7: the first 48 bits of a UUID of version 7 are milliseconds.
+    content = find_content(route, status)
+    for item in list_items(content[1] if content else None):
+        created = datetime.fromisoformat(item["createdAt"])
+        assert UUID(item["id"]).int >> 80 == round(created.timestamp() * 1000)
+        assert item["updatedAt"] >= item["createdAt"]
 
 
 @ANSWERS

@@ -121,3 +121,13 @@ def test_the_dashboard_finds_routes_and_functions_by_itself() -> None:
     for name in ("ConcurrentExecutions", "Throttles", "Errors"):
         in_panels = [item for item in REFERENCES if item.place in PANELS and item.name == name]
         assert any("FunctionName" in item.dimensions for item in in_panels)
+
+
+@pytest.mark.parametrize("widget", read_dashboard()["widgets"], ids=lambda widget: widget["properties"]["title"])
+def test_the_searches_of_a_panel_label_their_series_apart(widget: Any) -> None:
+    """Each search finds the same functions or routes, which are in the legend under one name without labels."""
+    options = [entry[-1] for entry in widget["properties"].get("metrics", ()) if isinstance(entry[-1], dict)]
+    labels = [entry.get("label", "") for entry in options if "expression" in entry]
+    assert len(set(labels)) == len(labels)
+    if len(labels) > 1:
+        assert all(re.search(r"\$\{PROP\('Dim\.\w+'\)\}", label) for label in labels)

@@ -64,6 +64,17 @@ def test_start_page(guarded: str, page: Page) -> None:
     check(page)
 
 
+def test_a_path_has_the_width_of_a_phone(browser: Browser) -> None:
+    with EngineProcess(STACKS / "shop" / "template.yaml") as engine:
+        page = browser.new_page(viewport=PHONE)
+        page.goto(f"{engine.url}/_local/")
+        path = page.locator("#routes a").get_by_text("/items/{id}", exact=True).first
+        expect(path).to_be_visible()
+        lines = path.evaluate("path => new Set([...path.getClientRects()].map((line) => line.y)).size")
+        page.close()
+    assert lines == 1
+
+
 def test_api_page(guarded: str, page: Page) -> None:
     page.goto(f"{guarded}/_local/docs")
     expect(page.locator("#user")).to_contain_text("You are demo")

@@ -44,14 +44,14 @@ def test_the_last_page_has_no_token(api, total, limit, sizes):
 
 def test_a_page_holds_twenty_unless_asked_and_a_hundred_at_most(api):
     for _ in range(101):
-        api.create()
+        assert api.create().status == 201
     assert [len(page) for page in walk(api)] == [20, 20, 20, 20, 20, 1]
-    assert api.page(query={"limit": "100"}).json()["count"] == 100
-    for more in ("101", "1000", "9" * 5000, "0000000000101"):
-        page = api.page(query={"limit": more}).json()
-        assert page["count"] == 100
+    for limit, count in {"100": 100, "101": 100, "1000": 100, "9" * 5000: 100, "0000000000101": 100, "007": 7}.items():
+        answer = api.page(query={"limit": limit})
+        assert answer.status == 200
+        page = answer.json()
+        assert page["count"] == count
         assert "nextToken" in page
-    assert api.page(query={"limit": "007"}).json()["count"] == 7
 
 
 @pytest.mark.parametrize(

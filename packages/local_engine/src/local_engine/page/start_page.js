@@ -21,7 +21,7 @@ function describeRoute({ method, path, operation }, schemes) {
   return make(
     "li", {},
     make("span", { class: `method ${method}` }, method.toUpperCase()),
-    make("a", { href: link }, make("code", {}, path)),
+    make("a", { href: link }, make("code", {}, ...path.split(/(?=\/)/).flatMap((segment) => [make("wbr"), segment]))),
     make("span", {}, operation.summary ?? operation.operationId ?? "", make("span", { class: "scopes faint" }, describeAccess(operation, schemes))),
   );
 }
