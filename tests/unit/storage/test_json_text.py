@@ -81,7 +81,7 @@ def test_depth_is_bounded(open_):
     [
         ("", "is empty"),
         (" \n", "is empty"),
-        ("\ufeff{}", "starts with a byte order mark, which JSON does not allow"),
+        ("\ufeff{}", "starts with U+FEFF (a BOM), which JSON does not allow"),
         ("[", "is not JSON: a value is missing, because the text ends (line 1, column 2)"),
         ('{"a":\n  tru}', "is not JSON: a value is missing (line 2, column 3)"),
         ("{", "is not JSON: a name in double quotes is missing, because the text ends (line 1, column 2)"),

@@ -34,7 +34,7 @@ _SYNTAX_ERRORS = {
     "Extra data": "more follows after the value",
 }
 _BLANK = " \t\n\r"
-_BYTE_ORDER_MARK = "\ufeff"
+_BOM = "\ufeff"
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -101,8 +101,8 @@ def parse_json(text: str) -> Any:
     >>> parse_json('{"price": 1.10}')
     {'price': Decimal('1.10')}
     """
-    if text.startswith(_BYTE_ORDER_MARK):
-        raise InvalidJSON("starts with a byte order mark, which JSON does not allow")
+    if text.startswith(_BOM):
+        raise InvalidJSON("starts with U+FEFF (a BOM), which JSON does not allow")
     try:
         value = (_decode_negative_zero if "-0" in text else _decode)(text)
         if text.count("[") + text.count("{") > MAX_DEPTH:
