@@ -37,7 +37,8 @@ async def show_page(_: Request) -> HTMLResponse:
 @pytest.fixture(scope="module")
 def origin() -> Iterator[str]:
     with serve(lambda _: Starlette(routes=[Route("/", show_page)])) as url:
-        yield url
+        # The template takes http for this name alone.
+        yield url.replace("127.0.0.1", "localhost")
 
 
 def open_page(browser: Browser, origin: str, allowed: str) -> tuple[str, str]:

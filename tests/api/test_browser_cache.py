@@ -96,7 +96,7 @@ def test_an_answer_is_for_one_caller_and_an_error_for_one_request(server: Server
 
 
 @takes("nextToken")
-def test_the_docs_page_shows_nothing_after_logging_out(server: Server, page: Page, route: Route) -> None:
+def test_the_docs_page_shows_nothing_without_a_scope(server: Server, page: Page, route: Route) -> None:
     with server.connect("demo") as client:
         find_path(route, User(client).send)
     operation = page.locator(f"#operations-{route.operation['tags'][0]}-{route.operation['operationId']}")
@@ -104,8 +104,10 @@ def test_the_docs_page_shows_nothing_after_logging_out(server: Server, page: Pag
     status = operation.locator(".live-responses-table .response-col_status").last
     operation.get_by_role("button", name="Execute").click()
     expect(status).to_contain_text("200")
-    page.locator(".auth-wrapper").get_by_role("button").first.click()
-    page.locator("button", has_text="Logout").first.click()
-    page.locator(".close-modal").first.click()
+    page.get_by_text("Be another user").click()
+    for scope in page.get_by_role("checkbox").all():
+        scope.uncheck()
+    page.get_by_role("button", name="Switch user").click()
+    expect(page.locator("#user")).to_contain_text("no scope")
     operation.get_by_role("button", name="Execute").click()
-    expect(status).to_contain_text("401")
+    expect(status).to_contain_text("403")

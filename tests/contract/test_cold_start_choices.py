@@ -104,7 +104,6 @@ def test_warming_invokes_the_functions_every_five_minutes():
     schedules = find("warm", "AWS::Scheduler::Schedule")
     (schedule,) = [schedule for name, schedule in schedules.items() if name.startswith("Readiness/")]
     assert schedule["ScheduleExpression"] == "rate(5 minutes)"
-    assert "Name" not in schedule, "each stack of an account would have the same"
     variables = find("warm", "AWS::Lambda::Function")["Readiness/WarmFunctions"]["Environment"]["Variables"]
     assert str(variables["WARM_ENVIRONMENTS"]) == str(READINESS["WarmEnvironments"]["dev"])
     allowed = read_role("Readiness/WarmFunctions", ColdStart="warm").resources

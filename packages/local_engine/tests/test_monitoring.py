@@ -203,6 +203,6 @@ def test_services_without_activity_do_no_harm() -> None:
     ):
         assert client.get("/").status_code == 200
         poll(lambda: len(asked) >= 4, "the services were not asked")
-        assert set(asked) == {"/_local/activity"}
+        assert set(asked) == {"/_local/activity", "/_local/deliveries"}
         assert client.get("/_local/metrics.json").json()["metrics"]
         assert "Traceback" not in engine.output

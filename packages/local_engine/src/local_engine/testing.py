@@ -55,7 +55,8 @@ class EngineProcess:
             environment: variables to add to the process's environment.
             port: of the first API. None for any free one.
         """
-        self.port = port or free_port()
+        # Further APIs take the ports after this one.
+        self.port = port or free_port(count=8)
         self.url = f"http://127.0.0.1:{self.port}"
         self.lines: list[str] = []
         """Output so far."""
@@ -210,12 +211,17 @@ def serve(create: Callable[[str], Any]) -> Iterator[str]:
         listener.close()
 
 
-def free_port() -> int:
-    """Return a free port below the range that systems take for outgoing connections."""
+def free_port(count: int = 1) -> int:
+    """Return a free port below the range that systems take for outgoing connections.
+
+    Args:
+        count: how many ports must be free, from this one on.
+    """
     while True:
         port = 20_000 + secrets.randbelow(10_000)
-        with contextlib.closing(socket.socket()) as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
+        with contextlib.ExitStack() as probes, contextlib.suppress(OSError):
+            for offset in range(count):
+                probes.enter_context(contextlib.closing(socket.socket())).bind(("127.0.0.1", port + offset))
             return port
 
 
