@@ -88,6 +88,6 @@ def test_program_sees_no_failure_through_three_rotations(
     assert set(caller.statuses) == {200}
     assert len(secrets) == 4
     assert killed >= 3 * len(STEPS)
-    # The program has held a secret that was deleted under it, at most once a rotation, and has fetched the one that took
-    # its place.
+    # The program has held a secret that was deleted under it, at most once a rotation, and has fetched the one that
+    # took its place.
     assert 0 < aws.cognito.refused_tokens <= len(secrets) - 1
