@@ -14,9 +14,16 @@ from local_engine.function_url.url_access import UrlRejection, authorize
 from local_engine.functions.invocation import ConcurrencyExceeded, FunctionError, FunctionUnavailable, Invocation
 from local_engine.functions.pool import FunctionPool
 from local_engine.gateway.access_log import RequestRecord
-from local_engine.gateway.cors import Cors
+from local_engine.gateway.cors import Cors, is_preflight
 from local_engine.gateway.events import Headers, InvalidResponse, Response, build_event, read_response
-from local_engine.gateway.http_api import MAX_EVENT, is_preflight, read_request
+from local_engine.gateway.integration import (
+    MAX_EVENT,
+    describe_failure,
+    encode_event,
+    read_request,
+    report_fault,
+    send_response,
+)
 from local_engine.gateway.request_limits import (
     CLOSE,
     Receive,
@@ -24,7 +31,6 @@ from local_engine.gateway.request_limits import (
     Scope,
     Send,
     check_head,
-    find_header,
     read_body,
 )
 from local_engine.gateway.response_stream import HTTP_RESPONSE, ClientLeft, ResponseStream
@@ -80,9 +86,8 @@ class FunctionUrlGateway:
         record = RequestRecord(self._url, str(uuid.uuid4()), scope["method"], path, route=self._route)
         if self._pool is not None:
             record.function = self._pool.function.logical_id
-        origin = find_header(scope["headers"], b"origin")
         try:
-            if self._cors is not None and is_preflight(scope, origin):
+            if self._cors is not None and is_preflight(scope):
                 status, sent = await self._send(Response(200, [], b""), record, scope, send)
             else:
                 event = await self._read_event(scope, receive, record)
@@ -91,6 +96,7 @@ class FunctionUrlGateway:
                 else:
                     status, sent = await self._send(await self._invoke(event, record), record, scope, send)
         except Rejection as rejection:
+            rejection.end_connection(scope)
             record.error = str(rejection)
             status, sent = await self._send(rejection.response, record, scope, send)
         milliseconds = (time.monotonic() - started) * 1000
@@ -122,8 +128,8 @@ class FunctionUrlGateway:
         )
         if authorizer is None:
             event["requestContext"]["accountId"] = "anonymous"
-        encoded = json.dumps(event, ensure_ascii=False).encode("utf-8", "surrogatepass")
-        if len(encoded) > MAX_EVENT:
+        encoded = encode_event(event)
+        if encoded is None:
             raise _too_large()
         return encoded
 
@@ -172,38 +178,24 @@ class FunctionUrlGateway:
             try:
                 await stream.send(status, self._complete(headers, record, scope), scope, send)
             except FunctionError as error:
-                self._find_fault(record, str(error))
+                report_fault(record, self._observer, str(error))
             except ClientLeft:
                 pass
             return status, stream.sent
 
     async def _send(self, response: Response, record: RequestRecord, scope: Scope, send: Send) -> tuple[int, int]:
-        headers = self._complete(response.headers, record, scope)
-        if response.status not in (204, 304):
-            headers.append((b"content-length", str(len(response.body)).encode()))
-        # A client that waits for `100 Continue` may send its body or not, so the next request starts nowhere.
-        if record.error and find_header(scope["headers"], b"expect") is not None and CLOSE not in headers:
-            headers.append(CLOSE)
-        await send({"type": "http.response.start", "status": response.status, "headers": headers})
-        await send({"type": "http.response.body", "body": response.body})
-        return response.status, len(response.body)
+        sent = await send_response(response, self._complete(response.headers, record, scope), send)
+        return response.status, sent
 
     def _complete(self, headers: Headers, record: RequestRecord, scope: Scope) -> Headers:
         """Return the headers with those of Lambda."""
-        origin = find_header(scope["headers"], b"origin")
         if self._cors is not None:
-            headers = [pair for pair in headers if not pair[0].startswith(b"access-control-")]
-            if origin is not None and is_preflight(scope, origin):
-                headers += self._cors.preflight_headers(origin)
-            elif origin is not None:
-                headers += self._cors.response_headers(origin)
+            headers = self._cors.replace_headers(headers, scope)
         return [*headers, (b"x-amzn-requestid", record.id.encode())]
 
     def _reject(self, error: Exception, record: RequestRecord) -> Rejection:
-        text = str(error)
-        if isinstance(error, InvalidResponse):
-            text = f"The function's response is not valid: {error}."
-        self._find_fault(record, text)
+        text = describe_failure(error)
+        report_fault(record, self._observer, text)
         if isinstance(error, FunctionUnavailable):
             return Rejection(501, text)
         if isinstance(error, ConcurrencyExceeded):
@@ -213,10 +205,6 @@ class FunctionUrlGateway:
         rejection = Rejection(502, "Internal Server Error")
         rejection.response = Response(502, [_JSON], b"Internal Server Error")
         return rejection
-
-    def _find_fault(self, record: RequestRecord, text: str) -> None:
-        record.integration_error = text.partition("\n")[0]
-        self._observer.fault_found(record.function, text)
 
 
 def _too_large() -> UrlRejection:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from local_engine.gateway.events import Headers
+from local_engine.gateway.request_limits import Scope, find_header
 
 
 class Cors:
@@ -20,6 +21,20 @@ class Cors:
         ]
         if configuration.get("maxAge") is not None:
             self._preflight.append((b"access-control-max-age", str(configuration["maxAge"]).encode()))
+
+    def replace_headers(self, headers: Headers, scope: Scope) -> Headers:
+        """Return a response's headers with those of this configuration instead of the function's.
+
+        Args:
+            headers: of the response.
+            scope: of the request.
+        """
+        headers = [pair for pair in headers if not pair[0].startswith(b"access-control-")]
+        origin = find_header(scope["headers"], b"origin")
+        if origin is None:
+            return headers
+        own = self.preflight_headers(origin) if is_preflight(scope) else self.response_headers(origin)
+        return headers + own
 
     def preflight_headers(self, origin: str) -> Headers:
         """Return the headers of a preflight response; none for an origin that is not allowed."""
@@ -42,6 +57,15 @@ class Cors:
         if any(entry.endswith("://*") and origin.startswith(entry[:-1]) for entry in self._origins):
             return origin
         return "*" if "*" in self._origins else None
+
+
+def is_preflight(scope: Scope) -> bool:
+    """Return whether a browser asks in advance if it may send a request ("CORS-preflight request", Fetch Standard)."""
+    return (
+        scope["method"] == "OPTIONS"
+        and find_header(scope["headers"], b"origin") is not None
+        and find_header(scope["headers"], b"access-control-request-method") is not None
+    )
 
 
 def _listed(name: str, values: Any) -> Headers:

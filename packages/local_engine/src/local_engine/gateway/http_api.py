@@ -3,9 +3,7 @@
 Source: "API Gateway HTTP APIs" (API Gateway Developer Guide).
 """
 
-import asyncio
 import base64
-import json
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -14,13 +12,21 @@ from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
-from local_engine.functions.invocation import ConcurrencyExceeded, FunctionError, FunctionUnavailable, Invocation
+from local_engine.functions.invocation import ConcurrencyExceeded, FunctionError, FunctionUnavailable
 from local_engine.functions.pool import FunctionPool
 from local_engine.gateway.access_log import RequestRecord
 from local_engine.gateway.api_access import Authorizer
 from local_engine.gateway.authorizer_factory import IdentityProviders, create_authorizers
-from local_engine.gateway.cors import Cors
+from local_engine.gateway.cors import Cors, is_preflight
 from local_engine.gateway.events import InvalidResponse, Request, Response, build_event, read_response
+from local_engine.gateway.integration import (
+    describe_failure,
+    encode_event,
+    invoke_within,
+    read_request,
+    report_fault,
+    send_response,
+)
 from local_engine.gateway.proxy_payload import build_proxy_event, read_proxy_payload
 from local_engine.gateway.request_limits import (
     CLOSE,
@@ -31,17 +37,14 @@ from local_engine.gateway.request_limits import (
     Scope,
     Send,
     check_head,
-    find_header,
     read_body,
 )
+from local_engine.gateway.response_stream import Late
 from local_engine.gateway.routes import Match, Route, RouteTable, read_routes
 from local_engine.gateway.throttling import Throttle
 from local_engine.observer import Observer
 from local_engine.template.errors import TemplateError
 from local_engine.template.stack import HttpApi, Stack
-
-MAX_EVENT = 6 * 1024 * 1024
-"""Most bytes that Lambda accepts."""
 
 
 class HttpApiGateway:
@@ -105,34 +108,23 @@ class HttpApiGateway:
         started = time.monotonic()
         request_id = base64.b64encode(os.urandom(11)).decode("ascii")
         record = RequestRecord(self._api, request_id, scope["method"], scope["raw_path"].decode("latin-1"))
-        origin = find_header(scope["headers"], b"origin")
         try:
-            response = await self._answer(scope, receive, record, origin)
+            response = await self._answer(scope, receive, record)
         except Rejection as rejection:
+            rejection.end_connection(scope)
             response = rejection.response
             record.error = str(rejection)
-            # A client that waits for `100 Continue` may send its body or not, so the next request starts nowhere.
-            if find_header(scope["headers"], b"expect") is not None:
-                response.headers.append(CLOSE)
         headers = [pair for pair in response.headers if pair[0] != b"apigw-requestid"]
         if self._cors is not None:
-            headers = [pair for pair in headers if not pair[0].startswith(b"access-control-")]
-            if origin is not None and not is_preflight(scope, origin):
-                headers += self._cors.response_headers(origin)
-            elif origin is not None:
-                headers += self._cors.preflight_headers(origin)
-        headers.append((b"apigw-requestid", request_id.encode()))
-        if response.status not in (204, 304):
-            headers.append((b"content-length", str(len(response.body)).encode()))
-        await send({"type": "http.response.start", "status": response.status, "headers": headers})
-        await send({"type": "http.response.body", "body": response.body})
+            headers = self._cors.replace_headers(headers, scope)
+        sent = await send_response(response, [*headers, (b"apigw-requestid", request_id.encode())], send)
         milliseconds = (time.monotonic() - started) * 1000
-        self._observer.request_answered(record.answered(response.status, milliseconds, len(response.body)))
+        self._observer.request_answered(record.answered(response.status, milliseconds, sent))
 
-    async def _answer(self, scope: Scope, receive: Receive, record: RequestRecord, origin: str | None) -> Response:
+    async def _answer(self, scope: Scope, receive: Receive, record: RequestRecord) -> Response:
         request = record.request = read_request(scope, record)
         check_head(request)
-        if self._cors is not None and is_preflight(scope, origin):
+        if self._cors is not None and is_preflight(scope):
             return Response(204, [], b"")
         match = self._match(request)
         route = record.route = match.route
@@ -152,11 +144,10 @@ class HttpApiGateway:
         if authorizer is not None and authorizer.reads_body:
             caller = await self._authorize(authorizer, match, request, record)
         identity = None if authorizer is None else {authorizer.kind: caller}
-        event = self._build_event(route.payload_format, request, match, identity)
-        encoded = json.dumps(event, ensure_ascii=False).encode("utf-8", "surrogatepass")
-        if len(encoded) > MAX_EVENT:
+        event = encode_event(self._build_event(route.payload_format, request, match, identity))
+        if event is None:
             raise Rejection(413, "Request Entity Too Large")
-        return await self._invoke(route, encoded, record)
+        return await self._invoke(route, event, record)
 
     def _match(self, request: Request) -> Match[Route]:
         path = request.raw_path
@@ -202,69 +193,17 @@ class HttpApiGateway:
 
     async def _invoke(self, route: Route, event: bytes, record: RequestRecord) -> Response:
         pool = self._functions[route.function_name]
-        started = time.monotonic()
-        # As in AWS, the function goes on after the gateway has given up.
-        invocation = asyncio.create_task(pool.invoke(event, qualifier=route.qualifier))
-        done, _ = await asyncio.wait((invocation,), timeout=None if pool.is_debugged else route.timeout)
-        record.waited = (time.monotonic() - started) * 1000
-        if not done:
-            self._find_fault(record, f"No answer within the gateway's {route.timeout:g} s.")
-            invocation.add_done_callback(retrieve)
-            raise Rejection(503, "Service Unavailable")
         try:
-            result = invocation.result()
-            record.start = "cold" if result.cold else "warm"
+            result = await invoke_within(route.timeout, pool, event, route.qualifier, record)
             is_proxy = route.payload_format == "1.0"
             response = read_proxy_payload(result.payload) if is_proxy else read_response(result.payload)
-        except InvalidResponse as error:
-            self._find_fault(record, f"The function's response is not valid: {error}.")
-        except FunctionUnavailable as error:
-            self._find_fault(record, str(error))
-            raise Rejection(501, str(error)) from error
-        except FunctionError as error:
-            self._find_fault(record, str(error))
-        except ConcurrencyExceeded as error:
-            self._find_fault(record, str(error))
-            raise Rejection(503, "Service Unavailable") from error
-        else:
-            record.function_status = response.status
-            return response
-        raise Rejection(500, "Internal Server Error")
-
-    def _find_fault(self, record: RequestRecord, text: str) -> None:
-        record.integration_error = text.partition("\n")[0]
-        self._observer.fault_found(record.function, text)
-
-
-def read_request(scope: Scope, record: RequestRecord) -> Request:
-    """Return a request without its body."""
-    host = find_header(scope["headers"], b"host")
-    return Request(
-        id=record.id,
-        method=record.method,
-        raw_path=record.path,
-        query=scope["query_string"].decode("latin-1"),
-        headers=scope["headers"],
-        body=b"",
-        source_ip=scope["client"][0],
-        scheme=scope["scheme"],
-        host="{}:{}".format(*scope["server"]) if host is None else host,
-        http_version=scope["http_version"],
-        received_at=record.received_at,
-    )
-
-
-def is_preflight(scope: Scope, origin: str | None) -> bool:
-    """Return whether a browser asks in advance if it may send a request ("CORS-preflight request", Fetch Standard)."""
-    return (
-        scope["method"] == "OPTIONS"
-        and origin is not None
-        and find_header(scope["headers"], b"access-control-request-method") is not None
-    )
-
-
-def retrieve(invocation: "asyncio.Task[Invocation]") -> None:
-    """Take the result of an invocation that the gateway has given up."""
-    # No one awaits the result, and asyncio complains about an exception that is never retrieved.
-    if not invocation.cancelled():
-        invocation.exception()
+        except (InvalidResponse, FunctionError, ConcurrencyExceeded, Late) as error:
+            text = describe_failure(error)
+            report_fault(record, self._observer, text)
+            if isinstance(error, FunctionUnavailable):
+                raise Rejection(501, text) from error
+            if isinstance(error, ConcurrencyExceeded | Late):
+                raise Rejection(503, "Service Unavailable") from error
+            raise Rejection(500, "Internal Server Error") from error
+        record.function_status = response.status
+        return response

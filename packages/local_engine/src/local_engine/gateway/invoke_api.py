@@ -23,7 +23,7 @@ from local_engine.functions.function_names import FunctionName, find_version, pa
 from local_engine.functions.invocation import ConcurrencyExceeded, FunctionError
 from local_engine.functions.pool import FunctionPool
 from local_engine.gateway.events import refuse_constant
-from local_engine.gateway.http_api import MAX_EVENT
+from local_engine.gateway.integration import MAX_EVENT
 from local_engine.gateway.request_limits import CLOSE, Receive, Rejection, Scope, Send, read_body
 from local_engine.observer import AnsweredRequest, Observer, Start
 from local_engine.template.stack import Stack

@@ -46,6 +46,16 @@ class Rejection(Exception):
         body = json.dumps({"message": message}, separators=(",", ":")).encode()
         self.response = Response(status, [_JSON, *(headers or [])], body)
 
+    def end_connection(self, scope: Scope) -> None:
+        """Close the connection behind the response if the client waits for `100 Continue` (RFC 9110 section 10.1.1).
+
+        It may send its body or not, so the next request starts nowhere.
+        """
+        if find_header(scope["headers"], b"expect") is not None:
+            for headers in (self.headers, self.response.headers):
+                if CLOSE not in headers:
+                    headers.append(CLOSE)
+
 
 class AccessRefused(Rejection):
     """An authorizer rejects the request."""

@@ -3,10 +3,8 @@
 Source: "API Gateway REST APIs" (API Gateway Developer Guide).
 """
 
-import asyncio
 import base64
 import contextlib
-import json
 import os
 import time
 import uuid
@@ -21,7 +19,14 @@ from local_engine.gateway.access_log import RequestRecord
 from local_engine.gateway.api_access import Authorizer
 from local_engine.gateway.authorizer_factory import OPEN, IdentityProviders, create_authorizers
 from local_engine.gateway.events import InvalidResponse, Request, Response
-from local_engine.gateway.http_api import MAX_EVENT, read_request, retrieve
+from local_engine.gateway.integration import (
+    describe_failure,
+    encode_event,
+    invoke_within,
+    read_request,
+    report_fault,
+    send_response,
+)
 from local_engine.gateway.request_limits import (
     CLOSE,
     MAX_BODY,
@@ -31,7 +36,6 @@ from local_engine.gateway.request_limits import (
     Scope,
     Send,
     check_head,
-    find_header,
     read_body,
 )
 from local_engine.gateway.response_stream import ClientLeft, Late, ResponseStream
@@ -123,11 +127,7 @@ class RestApiGateway:
         if isinstance(response, StreamedResponse):
             sent = await response.send(headers, scope, send)
         else:
-            sent = len(response.body)
-            if response.status not in (204, 304):
-                headers.append((b"content-length", str(sent).encode()))
-            await send({"type": "http.response.start", "status": response.status, "headers": headers})
-            await send({"type": "http.response.body", "body": response.body})
+            sent = await send_response(response, headers, send)
         milliseconds = (time.monotonic() - started) * 1000
         self._observer.request_answered(record.answered(response.status, milliseconds, sent))
 
@@ -210,9 +210,7 @@ class _Stage:
             return await self._serve(request, receive, record)
         except Rejection as rejection:
             record.error = str(rejection)
-            # A client that waits for `100 Continue` may send its body or not, so the next request starts nowhere.
-            if find_header(scope["headers"], b"expect") is not None:
-                rejection.headers.append(CLOSE)
+            rejection.end_connection(scope)
             return self._responses.render(rejection, variables)
 
     def _match(self, http: Request) -> Match[Method]:
@@ -253,8 +251,8 @@ class _Stage:
         method = request.method
         if method.is_mock:
             return self._mocks[method.key].respond(request.variables)
-        event = json.dumps(build_event(request, caller), ensure_ascii=False).encode("utf-8", "surrogatepass")
-        if len(event) > MAX_EVENT:
+        event = encode_event(build_event(request, caller))
+        if event is None:
             raise Rejection(413, "Request Too Long", response_type="REQUEST_TOO_LARGE")
         if method.is_streamed:
             return await self._stream(method, event, receive, record)
@@ -309,20 +307,10 @@ class _Stage:
     async def _invoke(self, request: MethodRequest, event: bytes, record: RequestRecord) -> Response:
         method = request.method
         pool = self._functions[method.function_name]
-        started = time.monotonic()
-        # As in AWS, the function goes on after the gateway has given up.
-        invocation = asyncio.create_task(pool.invoke(event, qualifier=method.qualifier))
-        done, _ = await asyncio.wait((invocation,), timeout=None if pool.is_debugged else method.timeout)
-        record.waited = (time.monotonic() - started) * 1000
-        if not done:
-            self._find_fault(record, f"No answer within the gateway's {method.timeout:g} s.")
-            invocation.add_done_callback(retrieve)
-            raise Rejection(504, "Endpoint request timed out", response_type="INTEGRATION_TIMEOUT")
         try:
-            result = invocation.result()
-            record.start = "cold" if result.cold else "warm"
+            result = await invoke_within(method.timeout, pool, event, method.qualifier, record)
             response = read_proxy_response(result.payload, decodes_body=self._decodes_body(request))
-        except (InvalidResponse, FunctionError, ConcurrencyExceeded) as error:
+        except (InvalidResponse, FunctionError, ConcurrencyExceeded, Late) as error:
             raise self._reject(error, record) from error
         record.function_status = response.status
         return response
@@ -350,22 +338,18 @@ class _Stage:
                 record.waited = (time.monotonic() - started) * 1000
             # The response ends the invocation.
             cleanup.pop_all()
-        return StreamedResponse(record.function_status, headers, stream, partial(self._find_fault, record))
+        return StreamedResponse(record.function_status, headers, stream, partial(report_fault, record, self._observer))
 
     def _reject(self, error: Exception, record: RequestRecord) -> Rejection:
         """Return the response to a failure of the function."""
-        text = f"The function's response is not valid: {error}." if isinstance(error, InvalidResponse) else str(error)
-        self._find_fault(record, text)
+        text = describe_failure(error)
+        report_fault(record, self._observer, text)
         if isinstance(error, FunctionUnavailable):
             return Rejection(501, text)
         if isinstance(error, Late):
             return Rejection(504, "Endpoint request timed out", response_type="INTEGRATION_TIMEOUT")
         status = 500 if isinstance(error, ConcurrencyExceeded) else 502
         return Rejection(status, "Internal server error", response_type="INTEGRATION_FAILURE")
-
-    def _find_fault(self, record: RequestRecord, text: str) -> None:
-        record.integration_error = text.partition("\n")[0]
-        self._observer.fault_found(record.function, text)
 
 
 def _check_head(http: Request) -> None:
