@@ -3,6 +3,7 @@
 Source: "Retain discarded records for a DynamoDB event source in Lambda" (AWS Lambda Developer Guide).
 """
 
+import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,8 +12,9 @@ from typing import Any
 
 from local_engine.event_sources.batch_runs import BatchResult
 from local_engine.event_sources.mapping_settings import StreamSettings
-from local_engine.services.service_calls import call_service, publish
+from local_engine.services.queues import send_message
 from local_engine.services.services_client import ServicesError
+from local_engine.services.topics import publish_message
 
 SHARD_ID = "shardId-00000001541626099285-f35f62ef"
 """The only shard of a stream in moto."""
@@ -75,12 +77,9 @@ async def send_discard(discard: Discard, destination: str, endpoint: str) -> Non
     body = json.dumps(describe_discard(discard))
     service = destination.split(":")[2] if destination.count(":") >= 5 else ""
     if service == "sqs":
-        name = {"QueueName": destination.rpartition(":")[2]}
-        queue = await call_service(endpoint, "sqs", "AmazonSQS.GetQueueUrl", name)
-        message = {"QueueUrl": queue["QueueUrl"], "MessageBody": body}
-        await call_service(endpoint, "sqs", "AmazonSQS.SendMessage", message)
+        await asyncio.to_thread(send_message, destination, body, {}, endpoint)
     elif service == "sns":
-        await publish(endpoint, destination, body)
+        await asyncio.to_thread(publish_message, destination, body, endpoint)
     else:
         raise ServicesError(f"{destination} is neither a queue nor a topic.")
 

@@ -7,8 +7,7 @@ import urllib.parse
 from collections.abc import Mapping
 from typing import Any
 
-from local_engine.services.services_client import ServicesError
-from local_engine.template.intrinsics import REGION
+from local_engine.services.services_client import ServicesError, sign_locally
 
 READ_STREAM = "LocalEngine.ReadStream"
 """Reads the stream of a table as `local_engine.services.moto_streams` says."""
@@ -27,8 +26,7 @@ async def call_service(endpoint: str, service: str, target: str, parameters: Map
     Raises:
         ServicesError: the services do not answer, or reject the request.
     """
-    headers = {"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": target}
-    status, content = await _exchange(endpoint, service, headers, json.dumps(parameters).encode())
+    status, content = await _exchange(endpoint, service, target, json.dumps(parameters).encode())
     answer: dict[str, Any] = {}
     with contextlib.suppress(ValueError):
         answer = json.loads(content)
@@ -38,33 +36,16 @@ async def call_service(endpoint: str, service: str, target: str, parameters: Map
     return answer
 
 
-async def publish(endpoint: str, topic_arn: str, message: str) -> None:
-    """Publish a message to a topic. SNS has no JSON protocol.
-
-    Args:
-        endpoint: URL of the services.
-        topic_arn: the topic's ARN.
-        message: the text.
-
-    Raises:
-        ServicesError: the services do not answer, or reject the message.
-    """
-    headers = {"Content-Type": "application/x-www-form-urlencoded"}
-    form = {"Action": "Publish", "Version": "2010-03-31", "TopicArn": topic_arn, "Message": message}
-    status, _ = await _exchange(endpoint, "sns", headers, urllib.parse.urlencode(form).encode())
-    if status != 200:
-        raise ServicesError(f"The local AWS services reject a message to {topic_arn} with status {status}.")
-
-
-async def _exchange(endpoint: str, service: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
-    """Send a request on a connection of its own, and return the response's status and body."""
+async def _exchange(endpoint: str, service: str, target: str, body: bytes) -> tuple[int, bytes]:
+    """Send a request on a new connection, and return the response's status and body."""
     address = urllib.parse.urlsplit(endpoint)
     lines = {
         "Host": address.netloc,
         "Content-Length": str(len(body)),
         "Connection": "close",
-        "Authorization": f"AWS4-HMAC-SHA256 Credential=local/20260101/{REGION}/{service}/aws4_request",
-        **headers,
+        "Content-Type": "application/x-amz-json-1.0",
+        "X-Amz-Target": target,
+        "Authorization": sign_locally(service),
     }
     head = "".join(["POST / HTTP/1.1\r\n", *(f"{name}: {value}\r\n" for name, value in lines.items()), "\r\n"])
     try:

@@ -89,9 +89,7 @@ class ServicesClient:
         )
 
     def _exchange(self, request: _Request) -> bytes:
-        # Moto reads service and region from this header and does not check the signature.
-        authorization = f"AWS4-HMAC-SHA256 Credential=local/20260101/{REGION}/{request.service}/aws4_request"
-        headers = {**request.headers, "Authorization": authorization}
+        headers = {**request.headers, "Authorization": sign_locally(request.service)}
         try:
             self._connection.request(request.method, request.path, request.body, headers)
             response = self._connection.getresponse()
@@ -104,6 +102,11 @@ class ServicesClient:
             reason = _read_reason(content) or f"status {response.status}"
             raise ServicesError(f"The local AWS services reject {request.operation} with {text}: {reason}")
         return content
+
+
+def sign_locally(service: str) -> str:
+    """Return an `Authorization` header. Moto reads service and region from it and does not check the signature."""
+    return f"AWS4-HMAC-SHA256 Credential=local/20260101/{REGION}/{service}/aws4_request"
 
 
 def _read_reason(content: bytes) -> str:

@@ -30,6 +30,21 @@ def create_subscription(client: ServicesClient, name: str, resource: Resource) -
     _subscribe(client, resource.properties["TopicArn"], resource.properties)
 
 
+def publish_message(topic_arn: str, message: str, endpoint: str) -> None:
+    """Publish a message to a topic.
+
+    Args:
+        topic_arn: the topic's ARN.
+        message: the text.
+        endpoint: URL of the services.
+
+    Raises:
+        ServicesError: the topic does not exist, or the message is rejected.
+    """
+    with ServicesClient(endpoint) as client:
+        client.call("sns", "Publish", {"TopicArn": topic_arn, "Message": message})
+
+
 def _subscribe(client: ServicesClient, topic: str, properties: Mapping[str, Any]) -> None:
     protocol = properties["Protocol"]
     if protocol not in _PROTOCOLS:
