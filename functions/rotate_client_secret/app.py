@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 RETIREMENT = "retireSecrets"
-"""The step of the daily schedule. Secrets Manager has four of its own."""
+"""The step of the daily schedule, beside the four of Secrets Manager."""
 
 _client = MachineClient(
     user_pool_id=read_setting("USER_POOL_ID"),

@@ -153,7 +153,7 @@ def test_outputs_lead_to_the_partitions_hosts(partition: str, console: str, doma
         assert "TokenEndpoint" not in outputs
 
 
-# The isolated partitions have no schemas of their own.
+# The isolated partitions have no schemas.
 @pytest.mark.parametrize("region", [region for region in REGIONS if "-iso" not in region])
 def test_a_region_without_a_resource_type_is_refused_before_anything_is_created(region: str) -> None:
     """CloudFormation rejects a template with an unknown type, whatever its condition: so it must not be nested."""

@@ -66,7 +66,7 @@ def test_program_sees_no_failure_through_three_rotations(
         for _ in range(3):
             version = aws.begin_rotation()
             for step in STEPS:
-                # Killed once after each of its calls, until there is none left to be killed after.
+                # Killed once after each of its calls, until no call is left.
                 for call in itertools.count():
                     status = function.run(step, version, Fault(call, "killed"))
                     caller.wait_for_another_answer()

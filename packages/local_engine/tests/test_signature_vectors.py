@@ -24,7 +24,7 @@ def read_request(text: bytes) -> SignedRequest:
     headers: list[tuple[bytes, bytes]] = []
     for entry in lines:
         if entry.startswith((b" ", b"\t")):
-            # Of a header on several lines, each line is a value of its own or goes on with the one before.
+            # Of a header on several lines, each line is a separate value or continues the one before.
             headers[-1] = (headers[-1][0], headers[-1][1] + b" " + entry.strip())
         elif entry:
             name, _, value = entry.partition(b":")

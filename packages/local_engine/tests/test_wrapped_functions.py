@@ -1,4 +1,4 @@
-"""Functions with AWS_LAMBDA_EXEC_WRAPPER: scripts that set variables, and runtimes of their own on the Runtime API."""
+"""Functions with AWS_LAMBDA_EXEC_WRAPPER: scripts that set variables, and custom runtimes on the Runtime API."""
 
 import os
 import signal

@@ -728,7 +728,7 @@ def test_keys_that_are_refused_twice_are_refused() -> None:
 
 @pytest.mark.parametrize("minutes", [-20, 20])
 def test_clock_that_differs_from_the_servers(minutes: int) -> None:
-    """The server accepts signatures of its own time only, give or take five minutes."""
+    """The server accepts only signatures within five minutes of its clock."""
 
     def answer(request: Request) -> Reply:
         server_time = datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=minutes)

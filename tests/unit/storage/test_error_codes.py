@@ -162,7 +162,7 @@ def test_a_cancelled_transaction_leaves_its_key_to_the_next_request(api: Resourc
 
 def test_conflicts_do_not_open_the_circuit(api: ResourcesApi, dynamodb: DynamoDB) -> None:
     resource = api.create().json()["id"]
-    # More than the circuit's threshold, each with all of its attempts but for the retry budget.
+    # More than the circuit's threshold, each with all attempts that the retry budget allows.
     dynamodb.fail("UpdateItem", *(Refusal("TransactionConflictException"),) * 40)
     for _ in range(8):
         assert api.update(resource).status == 503

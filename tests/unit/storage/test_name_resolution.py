@@ -32,7 +32,7 @@ def run_program(*command: str | Path) -> dict[str, Any]:
 
 
 def run_with_a_silent_name_server(directory: Path) -> dict[str, Any]:
-    """Run the program in namespaces of its own, where the loopback interface has a name server that never answers."""
+    """Run the program in separate namespaces, in which the loopback interface has a name server that never answers."""
     unshare = ["unshare", "--map-root-user", "--mount", "--net"]
     if not shutil.which("unshare") or subprocess.run([*unshare, "true"], capture_output=True, check=False).returncode:
         pytest.skip("namespaces are not available; the test with the stand-in covers the same")

@@ -231,7 +231,7 @@ def query_items(partition: str, prefix: str, before: str | None, limit: int) -> 
 
 
 def call_once(operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
-    """Perform one operation of DynamoDB in one attempt, for a library with items of its own form.
+    """Perform one operation of DynamoDB in one attempt, for a library that has its own item format.
 
     Args:
         operation: an operation of the «Amazon DynamoDB API Reference», such as `GetItem`.

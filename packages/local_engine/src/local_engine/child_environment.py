@@ -1,7 +1,7 @@
 """Environments of the engine and its child processes. The developer's AWS settings reach none of them.
 
 botocore would otherwise read a profile, the configuration and keys below `~/.aws`, or ask the metadata service of an
-EC2 instance. moto has switches of its own.
+EC2 instance. moto reads its own variables.
 """
 
 import os

@@ -56,7 +56,7 @@ class Principals:
         return holders
 
     def _list_attachments(self) -> Iterator[tuple[str, list[Any], Policy]]:
-        """Return the policies that are resources of their own, with the kind and the names of what they apply to."""
+        """Return the policies that are separate resources, with the kind and the names of what they apply to."""
         for kind in _HOLDERS:
             for resource_type in ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy", f"AWS::IAM::{kind}Policy"):
                 for resource in self._resources(resource_type):

@@ -36,7 +36,7 @@ class SmallModel:
     def _embeddings(self) -> Any:
         # Takes a third of a second, and may not be installed where the types are checked.
         wordllama = importlib.import_module("wordllama")
-        # Its weights lie in the wheel, where it does not look by itself.
+        # The weights are in the wheel, but the library does not look there by default.
         return wordllama.WordLlama.load(cache_dir=Path(str(wordllama.__file__)).parent, disable_download=True)
 
     def embed(self, text: str, dimensions: int) -> list[float]:

@@ -1,4 +1,4 @@
-"""Installs a `requirements.txt` into a folder of its own, as `sam build` does."""
+"""Installs a `requirements.txt` into a separate folder, as `sam build` does."""
 
 import asyncio
 import contextlib
@@ -64,7 +64,7 @@ async def install_requirements(folder: Path, target: Path) -> None:
     options = ["--quiet", "--no-input", "--disable-pip-version-check", "--retries", "1", "--target", str(target)]
     command = [sys.executable, "-m", "pip", "install", *options, "--requirement", FILE_NAME]
     error = ""
-    # Source distributions may need compilers, and run code of their own.
+    # Source distributions may need compilers, and they run their own code.
     for choice in (["--only-binary", ":all:"], ["--upgrade"]):
         failure = await run_build([*command, *choice], folder, {})
         if failure is None:

@@ -48,7 +48,7 @@ def parse_model(text: str) -> str:
     """Read the name of Bedrock's local model.
 
     Raises:
-        ArgumentTypeError: it is none, or its packages are not installed.
+        ArgumentTypeError: there is no such model, or its packages are not installed.
     """
     if text not in MODEL_NAMES:
         raise argparse.ArgumentTypeError(f"{text!r} is not a model; choose {' or '.join(MODEL_NAMES)}")

@@ -32,10 +32,10 @@ def print_credentials(arguments: Sequence[str]) -> None:
         "--principal",
         required=True,
         metavar="NAME",
-        help="a role or user of the template, by its logical ID or name; any other name is a user of its own",
+        help="a role or user of the template, by its logical ID or name; any other name creates an additional user",
     )
     parser.add_argument(
-        "--policy", type=_parse_policy, metavar="FILE", help="policy document in JSON: what a user of its own may do"
+        "--policy", type=_parse_policy, metavar="FILE", help="policy document in JSON: what an additional user may do"
     )
     parser.add_argument(
         "--expires", type=parse_count, metavar="SECONDS", help="of a new key (default: the same key, without expiry)"

@@ -59,7 +59,7 @@ def fill_template(template: str, values: Mapping[str, Any]) -> str:
     """Return a template with its placeholders replaced.
 
     In a JSON string, a placeholder stands for text; elsewhere it stands for a value. A value that the event lacks is
-    empty text or null. Lines that are strings of their own become one text.
+    empty text or null. Lines that are separate strings become one text.
 
     Raises:
         InvalidInput: the result is not JSON.

@@ -68,7 +68,7 @@ def is_one_time(expression: str) -> bool:
 def _split(expression: str) -> tuple[str, str]:
     match = _EXPRESSION.fullmatch(expression.strip())
     if match is None:
-        raise InvalidSchedule(f"{expression!r} is none of rate(…), cron(…) and at(…).")
+        raise InvalidSchedule(f"{expression!r} is not rate(…), cron(…) or at(…).")
     return match[1], match[2].strip()
 
 

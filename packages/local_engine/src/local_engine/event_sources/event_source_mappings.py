@@ -61,7 +61,7 @@ class EventSourceMappings:
                 await running.stop()
                 del self._consumers[logical_id]
                 running = None
-            # An edit during the stop has an update of its own, which waits for this one.
+            # An edit during the stop starts another update, which waits for this one.
             await self._forget_positions(logical_id, wanted)
             if running is None and wanted is not None and wanted.is_enabled:
                 consumer = self._create_consumer(wanted)

@@ -2,7 +2,7 @@
 
 Source: "Modifying the runtime environment" (AWS Lambda Developer Guide). The script gets the command that starts the
 runtime as its arguments, an interpreter and a file, and ends by running that command, one with further options, or a
-runtime of its own.
+custom runtime.
 """
 
 import asyncio

@@ -146,8 +146,8 @@ class _Factory:
         kinds = ("token", "request", "cognito_user_pools") if self._is_rest else ("jwt", "request")
         if not isinstance(settings, dict) or kind not in kinds:
             raise TemplateError(
-                f"Authorizer {name} is none that the local engine serves on this kind of API: {', '.join(kinds)} "
-                "or AWS_IAM."
+                f"Authorizer {name} cannot be served. On this kind of API, the local engine serves {', '.join(kinds)} "
+                "and AWS_IAM."
             )
         if kind == "jwt":
             return self._create_jwt(name, settings)

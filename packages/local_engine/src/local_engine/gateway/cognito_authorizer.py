@@ -63,7 +63,7 @@ class CognitoAuthorizer:
 
     def _verify(self, token: str) -> dict[str, Any]:
         # Which pool has issued the token is known only from its claims, so each pool is tried. An API trusts few.
-        problem = InvalidToken("the issuer is none of the authorizer's user pools")
+        problem = InvalidToken("the issuer is not one of the authorizer's user pools")
         for issuer, (key, clients) in self._issuers.items():
             try:
                 return verify_token(token, key, issuer, clients)

@@ -206,7 +206,7 @@ def read_status(value: Any) -> int:
     """Return a response's status.
 
     Raises:
-        InvalidResponse: it is none.
+        InvalidResponse: it is not valid.
     """
     try:
         status = int(value) if isinstance(value, (int, str)) and not isinstance(value, bool) else 0
@@ -255,7 +255,7 @@ def encode_header_name(name: str) -> bytes:
     """Return the name of a header in lower case.
 
     Raises:
-        InvalidResponse: it is none.
+        InvalidResponse: it is not valid.
     """
     raw_name = name.lower().encode("utf-8", "surrogatepass")
     if not _HEADER_NAME.fullmatch(raw_name):
@@ -267,7 +267,7 @@ def encode_header(name: str, value: Any) -> bytes:
     """Return the value of a header.
 
     Raises:
-        InvalidResponse: it is none.
+        InvalidResponse: it is not valid.
     """
     match value:
         case bool():

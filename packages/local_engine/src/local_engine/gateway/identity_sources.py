@@ -28,7 +28,7 @@ class IdentitySources:
             stage_variables: the stage's variables.
 
         Raises:
-            TemplateError: a source is none of API Gateway's.
+            TemplateError: API Gateway has no such source.
         """
         entries = written.split(",") if isinstance(written, str) else written or []
         self._stage_variables = stage_variables

@@ -210,7 +210,7 @@ def _check_search_attribute(name: str, value: DynamoType, expected: str, definit
 
 
 def _direction(vector: Vector) -> Vector:
-    """Return the vector at length one. A zero vector gets an axis of its own, at a right angle to all others."""
+    """Return the vector at length one. A zero vector gets an additional axis, at a right angle to all others."""
     length = math.hypot(*vector)
     return (*(number / length for number in vector), 0.0) if length else (*vector, 1.0)
 

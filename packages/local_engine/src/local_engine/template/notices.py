@@ -1,4 +1,4 @@
-"""Which resources the local engine runs, and which have no part of their own on one machine."""
+"""Which resources the local engine runs, and which have no effect on one machine."""
 
 from local_engine.template.stack import Resource
 
@@ -77,7 +77,7 @@ _REASONS = {
 
 
 def is_supporting(resource_type: str) -> bool:
-    """Return whether resources of a type have no part of their own on one machine."""
+    """Return whether resources of a type have no effect on one machine."""
     return resource_type not in (*SERVED_TYPES, *_REASONS) and resource_type.startswith(_SUPPORTING)
 
 

@@ -12,7 +12,7 @@ def read_integer(properties: Mapping[str, Any], name: str, default: int, *, leas
     """Return a whole number.
 
     Raises:
-        TemplateError: it is none, or out of its limits.
+        TemplateError: it is not a number, or it is out of its limits.
     """
     # Parameters and mappings give numbers as text.
     value = properties.get(name)

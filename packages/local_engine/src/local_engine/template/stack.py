@@ -119,7 +119,7 @@ class Throttling:
 
 @dataclass(frozen=True, kw_only=True)
 class Api:
-    """What is served on a port of its own. Each kind of API has a subclass."""
+    """Something that is served on its own port. Each kind of API has a subclass."""
 
     logical_id: str
     id: str
