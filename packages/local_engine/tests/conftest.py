@@ -12,6 +12,7 @@ from botocore.config import Config
 from hypothesis import settings
 from playwright.sync_api import Browser, expect, sync_playwright
 
+from local_engine.services import Services, start_services
 from local_engine.testing import EngineProcess
 
 STACKS = Path(__file__).parent / "stacks"
@@ -28,17 +29,27 @@ settings.register_profile("repeat", derandomize=True, database=None, deadline=No
 settings.load_profile("repeat")
 
 
-def aws_client(name: str, endpoint: str) -> Any:
-    """A client of the local AWS services."""
-    options = Config(retries={"total_max_attempts": 1}, max_pool_connections=32)
+def aws_client(name: str, endpoint: str, **options: Any) -> Any:
+    """A client of the local AWS services; `options` are those of botocore's `Config`."""
+    configuration = Config(retries={"total_max_attempts": 1}, max_pool_connections=32, **options)
     secrets = {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
-    return boto3.client(name, endpoint_url=endpoint, region_name="us-east-1", config=options, **secrets)
+    return boto3.client(name, endpoint_url=endpoint, region_name="us-east-1", config=configuration, **secrets)
 
 
 def copy_stack(name: str, folder: Path) -> Path:
     """Copy a stack into a folder, to edit it; returns its template's path."""
     shutil.copytree(STACKS / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", ".local"))
     return folder / name / "template.yaml"
+
+
+@pytest.fixture(scope="module")
+def services() -> Iterator[Services]:
+    """The AWS services, without a stack."""
+    services = start_services()
+    try:
+        yield services
+    finally:
+        services.stop()
 
 
 @pytest.fixture(scope="module")

@@ -6,17 +6,16 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
-import boto3
 import httpx
 import pytest
-from botocore.config import Config
 from botocore.eventstream import EventStreamBuffer
 from botocore.exceptions import ClientError, EventStreamError
+from conftest import aws_client
 from hypothesis import given
 from hypothesis import strategies as st
 
 from local_engine.bedrock.event_stream_encoding import encode_event
-from local_engine.services.aws_services import Services, start_services
+from local_engine.services.aws_services import Services
 from local_engine.testing import poll
 
 TITAN = "amazon.titan-embed-text-v2:0"
@@ -30,29 +29,8 @@ SOURCES = """Answer from these sources.
 
 
 @pytest.fixture(scope="module")
-def services() -> Iterator[Services]:
-    services = start_services()
-    try:
-        yield services
-    finally:
-        services.stop()
-
-
-def bedrock_client(services: Services, **options: Any) -> Any:
-    configuration = Config(retries={"total_max_attempts": 1}, **options)
-    secrets = {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
-    return boto3.client(
-        "bedrock-runtime",
-        endpoint_url=services.endpoint,
-        region_name="us-east-1",
-        config=configuration,
-        **secrets,
-    )
-
-
-@pytest.fixture(scope="module")
 def bedrock(services: Services) -> Any:
-    return bedrock_client(services)
+    return aws_client("bedrock-runtime", services.endpoint)
 
 
 @pytest.fixture
@@ -401,7 +379,7 @@ def test_streams_do_not_wait_for_each_other(services: Services, bedrock: Any, li
 )
 @pytest.mark.parametrize("operation", ["converse", "converse_stream"])
 def test_a_wrong_conversation_is_rejected(services: Services, operation: str, changes: Any, message: str) -> None:
-    client = bedrock_client(services, parameter_validation=False)
+    client = aws_client("bedrock-runtime", services.endpoint, parameter_validation=False)
     with pytest.raises(ClientError) as failure:
         getattr(client, operation)(**{**ask("x"), **changes})
     code, given_message, status = error_of(failure)

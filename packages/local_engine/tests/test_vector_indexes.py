@@ -3,7 +3,6 @@
 import json
 import math
 import struct
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from conftest import aws_client
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from local_engine.services.aws_services import Services, start_services
+from local_engine.services.aws_services import Services
 from local_engine.services.services_client import ServicesError
 from local_engine.services.stack_resources import create_resources, seed_tables
 from local_engine.template import load_template
@@ -49,15 +48,6 @@ Resources:
     Properties: {Runtime: python3.13, Handler: x.y, Code: {ZipFile: ""}, Role: r}
 """
 DISTANCES = ("COSINE", "EUCLIDEAN", "DOT_PRODUCT")
-
-
-@pytest.fixture(scope="module")
-def services() -> Iterator[Services]:
-    services = start_services()
-    try:
-        yield services
-    finally:
-        services.stop()
 
 
 @pytest.fixture(scope="module")
