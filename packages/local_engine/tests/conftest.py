@@ -24,7 +24,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # A loaded machine needs its time to load Swagger UI.
 expect.set_options(timeout=30_000)
 
-# The same examples in every run, so that a failure repeats. Explaining a failure would trace every line of every example.
+# The same examples in every run, so that a failure repeats. To explain a failure, Hypothesis traces every line.
 phases = set(Phase) - {Phase.explain}
 settings.register_profile("repeat", derandomize=True, database=None, deadline=None, phases=phases)
 settings.load_profile("repeat")
