@@ -38,6 +38,10 @@ class EventBus:
     def install(self, service: str) -> None:
         """Replace moto's delivery before the first call of a service."""
         with self._lock:
+            if service == "scheduler":
+                from local_engine.event_bus.scheduler_requests import install_scheduler_requests  # noqa: PLC0415
+
+                install_scheduler_requests()
             if service not in _SERVICES or self._schedules is not None:
                 return
             # A stack without such services does not pay for these imports.

@@ -159,6 +159,8 @@ class MotoApplication:
     def _create_application(self, service: Any) -> WsgiApplication:
         # Moto imports a service with its first call.
         self._bus.install(service)
+        if service in ("s3", "s3bucket_path"):
+            importlib.import_module("local_engine.services.moto_uploads").install_upload_rules()
         application: WsgiApplication = create_backend_app(service)
         return application
 
