@@ -65,10 +65,10 @@ def test_repeated_schedules_of_a_function(engine: EngineProcess, wait_for: Recor
     daily = {"ScheduleExpression": "cron(0 9 * * ? *)", "ScheduleExpressionTimezone": "Asia/Tokyo", "to": "function"}
     call(engine, "schedule", {"Name": "daily", **daily})
     assert engine.turn_clock(seconds=48 * 3600)["runs"] == 2
-    call(engine, "schedule", {"Name": "hourly", "ScheduleExpression": "rate(1 hour)", "to": "function"})
-    assert engine.turn_clock(seconds=3 * 3600)["runs"] in (3, 4)
     schedules = aws_client("scheduler", engine.services)
     schedules.delete_schedule(Name="daily")
+    call(engine, "schedule", {"Name": "hourly", "ScheduleExpression": "rate(1 hour)", "to": "function"})
+    assert engine.turn_clock(seconds=3 * 3600)["runs"] in (3, 4)
     schedules.delete_schedule(Name="hourly")
     assert engine.turn_clock(seconds=48 * 3600)["runs"] == 0
     assert {run["event"]["about"] for run in wait_for("Reminded", 5)} == {"daily", "hourly"}
@@ -127,6 +127,32 @@ def test_events_of_a_function_reach_functions_and_queues(engine: EngineProcess, 
     (run,) = wait_for_work = wait_for("Worker", 1)
     (record,) = run["event"]["Records"]
     assert (len(wait_for_work), json.loads(record["body"])["detail"]) == (1, {"id": 0})
+
+
+def test_items_expire_by_the_clock(engine: EngineProcess, wait_for: Records) -> None:
+    tables = aws_client("dynamodb", engine.services)
+    end = int(soon(engine, days=3).timestamp())
+    ends: dict[str, Any] = {
+        "soon": {"N": str(end)},
+        "later": {"N": str(end + 24 * 3600)},
+        "text": {"S": str(end)},
+        "milliseconds": {"N": str(end * 1000)},
+        "long-ago": {"N": "1"},
+        "deleted": {"N": str(end)},
+    }
+    for name, value in ends.items():
+        tables.put_item(TableName="sessions", Item={"user": {"S": "ann"}, "id": {"S": name}, "expires": value})
+    tables.delete_item(TableName="sessions", Key={"user": {"S": "ann"}, "id": {"S": "deleted"}})
+    engine.turn_clock(seconds=2 * 24 * 3600)
+    assert tables.scan(TableName="sessions")["Count"] == 5
+    engine.turn_clock(seconds=25 * 3600)
+    left = {item["id"]["S"] for item in tables.scan(TableName="sessions")["Items"]}
+    assert left == {"later", "text", "milliseconds", "long-ago"}
+    (run,) = wait_for("SessionEnded", 1)
+    (record,) = run["event"]["Records"]
+    assert record["eventName"] == "REMOVE"
+    assert record["userIdentity"] == {"type": "Service", "principalId": "dynamodb.amazonaws.com"}
+    assert record["dynamodb"]["OldImage"]["id"] == {"S": "soon"}
 
 
 def test_link_for_an_upload(engine: EngineProcess, wait_for: Records) -> None:

@@ -21,13 +21,17 @@ _SERVICES = ("events", "s3", "s3bucket_path", "scheduler", "sns")
 class EventBus:
     """Rules, schedules, subscriptions and notifications, from the first call of one of their services on."""
 
-    def __init__(self, serving: threading.Lock, notify: Callable[[], None]) -> None:
+    def __init__(
+        self, serving: threading.Lock, notify: Callable[[], None], prepare_turn: Callable[[datetime], None]
+    ) -> None:
         """Take what schedules need.
 
         Args:
             serving: held while moto serves a request.
             notify: called after schedules have sent messages.
+            prepare_turn: called with the time that the clock is about to show, before schedules run.
         """
+        self._prepare_turn = prepare_turn
         self._serving = serving
         self._notify = notify
         self._outbox = Outbox()
@@ -58,6 +62,10 @@ class EventBus:
             self._schedules = ScheduleRunner(targets, self._serving, self._notify)
             self._schedules.start()
 
+    def now(self) -> datetime:
+        """Return the time on the clock."""
+        return self._clock.now()
+
     async def answer(self, scope: Mapping[str, Any], body: bytes) -> tuple[int, bytes]:
         """Answer a request to one of `LOCAL_PATHS`."""
         if scope["path"] == DELIVERIES_PATH:
@@ -69,6 +77,8 @@ class EventBus:
         except (ValueError, TypeError, LookupError, AttributeError, OverflowError):
             message = 'The clock takes {"seconds": 60} or {"time": "2026-12-24T18:00:00Z"}, and never goes back.'
             return 400, json.dumps({"message": message}).encode()
+        # Whatever a schedule invokes finds what has expired gone.
+        self._prepare_turn(moment)
         if self._schedules is None:
             self._clock.turn_to(moment)
             return 200, self._describe_clock(0)
