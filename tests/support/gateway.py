@@ -25,6 +25,7 @@ ENVIRONMENT = {
     "AWS_ENDPOINT_URL": "",
     "AWS_LAMBDA_FUNCTION_NAME": "under-test",
     "POWERTOOLS_METRICS_NAMESPACE": "ServerlessApi/test",
+    "PSEUDONYM_KEY": "key of the tests",
     "POWERTOOLS_SERVICE_NAME": "api",
     "TABLE_NAME": "resources",
     "TOKEN_INTROSPECTION_URL": "",

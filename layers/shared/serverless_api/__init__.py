@@ -39,6 +39,7 @@ __all__ = [
     "KeptConnection",
     "Metric",
     "NotFound",
+    "Origin",
     "Page",
     "PreconditionFailed",
     "Preconditions",
@@ -64,6 +65,7 @@ __all__ = [
     "logger",
     "parse_json",
     "process_batch",
+    "pseudonymize",
     "read_count",
     "read_environment",
     "read_number",
@@ -90,7 +92,7 @@ if TYPE_CHECKING:
         UnprocessableContent,
         UnsupportedMediaType,
     )
-    from serverless_api.http.identity import Caller
+    from serverless_api.http.identity import Caller, Origin
     from serverless_api.http.preconditions import Preconditions
     from serverless_api.http.request import Request
     from serverless_api.http.response import Response
@@ -104,6 +106,7 @@ if TYPE_CHECKING:
     from serverless_api.storage.json_text import InvalidJSON, JSONText, dump_json, parse_json
     from serverless_api.storage.shared_circuit import SharedCircuit
     from serverless_api.telemetry.observability import Dependency, Metric, count, find_correlation_id, logger
+    from serverless_api.telemetry.pseudonyms import pseudonymize
     from serverless_api.telemetry.tracing import HTTPCall
 else:
     _HOMES = {
@@ -115,7 +118,7 @@ else:
             "APIError BadRequest Conflict ContentTooLarge Forbidden NotFound PreconditionFailed Problem"
             " ServiceUnavailable Unauthorized UnprocessableContent UnsupportedMediaType"
         ),
-        "http.identity": "Caller",
+        "http.identity": "Caller Origin",
         "http.preconditions": "Preconditions",
         "http.request": "Request",
         "http.response": "Response",
@@ -129,6 +132,7 @@ else:
         "storage.json_text": "InvalidJSON JSONText dump_json parse_json",
         "storage.shared_circuit": "SharedCircuit",
         "telemetry.observability": "Dependency Metric count find_correlation_id logger",
+        "telemetry.pseudonyms": "pseudonymize",
         "telemetry.tracing": "HTTPCall",
     }
     _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}

@@ -15,7 +15,11 @@ RESOLVER = "Powertools resolver"
 FASTAPI = "FastAPI + Mangum"
 INPUT = {"name": "First resource", "type": "A", "metadata": {"colour": "blue", "weight": 12.5}}
 
-SERVICE = {"POWERTOOLS_SERVICE_NAME": "api", "POWERTOOLS_METRICS_NAMESPACE": "ServerlessApi/dev"}
+SERVICE = {
+    "POWERTOOLS_SERVICE_NAME": "api",
+    "POWERTOOLS_METRICS_NAMESPACE": "ServerlessApi/dev",
+    "PSEUDONYM_KEY": "key",
+}
 
 
 @dataclass(frozen=True)

@@ -90,6 +90,7 @@ SERVICE_NAME = read_setting("POWERTOOLS_SERVICE_NAME")
 METRICS_NAMESPACE = read_setting("POWERTOOLS_METRICS_NAMESPACE")
 LOG_LEVEL = _read_choice("POWERTOOLS_LOG_LEVEL", ("INFO", "DEBUG", "WARN", "ERROR"))
 CALLER_IN_LOGS = _read_choice("CALLER_IN_LOGS", ("hashed", "plain"))
+PSEUDONYM_KEY = os.environ.get("PSEUDONYM_KEY", "")
 DEBUG_SAMPLE_RATE = _read_rate("DEBUG_SAMPLE_RATE")
 
 TRACES = _read_choice("TRACES", ("on", "off")) == "on"

@@ -32,7 +32,8 @@ MAX_PAGE_CHARACTERS = 1_400_000
 
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _NOUN = re.compile("[a-z][a-z ]*")
-_RESERVED = frozenset({"pk", "sk", "id", "createdAt", "updatedAt", "version"})
+_RESERVED = frozenset({"pk", "sk", "id", "createdAt", "updatedAt", "version", "writer", "deletedAt", "expiresAt"})
+_EXISTS = "attribute_exists(#pk) AND attribute_not_exists(#deletedAt)"
 
 
 class Entity:
@@ -139,7 +140,7 @@ class Collection:
         self.fields = _read_fields(model, reserved=_RESERVED.union(self.derived))
         self._stored = (*self.fields.items(), *((name, False) for name in self.derived))
         self._names = tuple(name for name, _ in self._stored)
-        self._written = (*self._names, "updatedAt", "version")
+        self._written = (*self._names, "updatedAt", "version", "writer")
         self._remembered = ("sk", "createdAt", "version", *self.derived)
 
     def create(self, caller: Caller, fields: dict[str, Any], key: str | None = None) -> Entity:
@@ -155,7 +156,7 @@ class Collection:
             UnprocessableContent: the key was used with other fields.
         """
         now = time.time_ns()
-        draft = self._make_draft({"pk": _partition(caller), "sk": self.prefix + _make_id(now)}, fields, now)
+        draft = self._make_draft(caller, {"pk": caller.partition, "sk": self.prefix + _make_id(now)}, fields, now)
         if key is None:
             item = self._complete(draft)
             table.put_item(item, "attribute_not_exists(#pk)")
@@ -181,7 +182,7 @@ class Collection:
             PreconditionFailed: `If-Match` lists another version.
         """
         item = table.get_item(self._make_key(caller, item_id))
-        if item is None:
+        if item is None or "deletedAt" in item:
             raise self._not_found()
         if not preconditions.allow(item["version"]):
             raise self._precondition_failed(preconditions, item["version"])
@@ -205,7 +206,7 @@ class Collection:
         """
         condition, values = _make_condition(preconditions)
         key = self._make_key(caller, item_id)
-        draft = self._make_draft(key, fields, time.time_ns())
+        draft = self._make_draft(caller, key, fields, time.time_ns())
         if self.reads_before_update:
             current = self.get(caller, item_id, preconditions)
             if preconditions.exclude(current.version):
@@ -222,7 +223,10 @@ class Collection:
         return self._to_entity(updated)
 
     def delete(self, caller: Caller, item_id: str, preconditions: Preconditions = ANY_VERSION) -> None:
-        """Delete an item.
+        """Delete an item: replace it with a mark that says who deleted it and when.
+
+        The table's stream shows only what an item was, so a plain deletion could not say who deleted it. A mark costs
+        the same write units, no read returns it, and it expires (docs/decisions/audit-trail.md).
 
         Args:
             caller: the owner.
@@ -234,8 +238,17 @@ class Collection:
             PreconditionFailed: the item's version violates a precondition.
         """
         condition, values = _make_condition(preconditions)
+        now = time.time_ns()
+        mark = {
+            "deletedAt": _format_time(now),
+            "expiresAt": now // 1_000_000_000,
+            "version": _make_version(),
+            "writer": caller.origin.to_attribute(),
+        }
         try:
-            table.delete_item(self._make_key(caller, item_id), condition, values)
+            table.update_item(
+                self._make_key(caller, item_id), mark, [*self._names, "createdAt", "updatedAt"], condition, values
+            )
         except table.ConditionFailed as failure:
             raise self._explain(failure, preconditions) from failure
         count(self._changed)
@@ -258,7 +271,7 @@ class Collection:
         items: list[Entity] = []
         characters = 0
         # One more than asked for tells whether another page follows.
-        for found in table.query_items(_partition(caller), self.prefix, before, limit + 1):
+        for found in table.query_items(caller.partition, self.prefix, before, limit + 1):
             characters += self._mark_json(found)
             if len(items) == limit or (items and characters > MAX_PAGE_CHARACTERS):
                 next_token = _make_token(items[-1].id)
@@ -281,13 +294,20 @@ class Collection:
         """Return the part of a document between `id` and `createdAt`. A hook."""
         return {name: attributes[name] for name in self._names if name in attributes}
 
-    def _make_draft(self, key: table.Item, fields: dict[str, Any], now: int) -> table.Item:
+    def _make_draft(self, caller: Caller, key: table.Item, fields: dict[str, Any], now: int) -> table.Item:
         """Return a new version of an item, without what `derive` adds."""
         stored = {
             name: value if self.fields[name] else dump_json(value) for name, value in self.prepare(fields).items()
         }
         stamp = _format_time(now)
-        return {**key, **stored, "createdAt": stamp, "updatedAt": stamp, "version": secrets.token_hex(8)}
+        return {
+            **key,
+            **stored,
+            "createdAt": stamp,
+            "updatedAt": stamp,
+            "version": _make_version(),
+            "writer": caller.origin.to_attribute(),
+        }
 
     def _complete(self, draft: table.Item) -> table.Item:
         return {**draft, **self.derive(Entity(self, draft))}
@@ -299,6 +319,7 @@ class Collection:
                 self.noun,
                 key,
                 content=content,
+                writer=draft["writer"],
                 make_item=lambda: self._complete(draft),
                 remembered=self._remembered,
             )
@@ -314,7 +335,7 @@ class Collection:
         item_id = item_id.lower()
         if not _ID.fullmatch(item_id):
             raise self._not_found()
-        return {"pk": _partition(caller), "sk": self.prefix + item_id}
+        return {"pk": caller.partition, "sk": self.prefix + item_id}
 
     def _to_entity(self, item: table.Item) -> Entity:
         self._mark_json(item)
@@ -336,7 +357,7 @@ class Collection:
         return characters
 
     def _explain(self, failure: table.ConditionFailed, preconditions: Preconditions) -> NotFound | PreconditionFailed:
-        if failure.item is None:
+        if failure.item is None or "deletedAt" in failure.item:
             return self._not_found()
         return self._precondition_failed(preconditions, failure.item["version"])
 
@@ -359,10 +380,6 @@ def _read_fields(model: str, reserved: frozenset[str]) -> dict[str, bool]:
     return {name: schema.get("type") == "string" for name, schema in properties.items()}
 
 
-def _partition(caller: Caller) -> str:
-    return f"user#{caller.subject}"
-
-
 def _make_condition(preconditions: Preconditions) -> tuple[str, dict[str, str]]:
     """Return the condition of a write to an existing item, so that no other write comes between check and write."""
     match, none_match = preconditions.match, preconditions.none_match
@@ -371,9 +388,13 @@ def _make_condition(preconditions: Preconditions) -> tuple[str, dict[str, str]]:
     if match is not None:
         return table.one_of("version", match - none_match)
     if not none_match:
-        return "attribute_exists(#pk)", {}
+        return _EXISTS, {}
     excluded, values = table.one_of("version", none_match)
-    return f"attribute_exists(#pk) AND NOT {excluded}", values
+    return f"{_EXISTS} AND NOT {excluded}", values
+
+
+def _make_version() -> str:
+    return secrets.token_hex(8)
 
 
 def _make_id(now: int) -> str:

@@ -5,6 +5,7 @@ only if `TOKEN_INTROSPECTION_URL` is set, the local issuer verifies the token (R
 introspection the request gets a 401.
 """
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,16 +21,47 @@ _LIST_CLAIMS = ("scp", "permissions")
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a write comes from. Every item that a request writes carries it, for the table's stream and for erasure.
+
+    Attributes:
+        door: the way in, such as `api` for the HTTP API.
+        request_id: the ID of the request, or of the job that writes on its behalf.
+        requested_at: when the gateway received the request, in milliseconds since 1970.
+        actor: who writes on the owner's behalf; empty for the owner.
+    """
+
+    door: str = "api"
+    request_id: str = ""
+    requested_at: int = 0
+    actor: str = ""
+
+    def to_attribute(self) -> dict[str, Any]:
+        """Return the value of an item's attribute `writer`."""
+        attribute: dict[str, Any] = {"door": self.door, "request": self.request_id, "at": self.requested_at}
+        if self.actor:
+            attribute["actor"] = self.actor
+        return attribute
+
+
+@dataclass(frozen=True, slots=True)
 class Caller:
     """A verified caller.
 
     Attributes:
         subject: the token's `sub`; everything that the caller owns is stored under it.
         scopes: the token's scopes, in either spelling (`read:widgets`, `widgets/read`).
+        origin: where the caller's writes come from.
     """
 
     subject: str
     scopes: frozenset[str]
+    origin: Origin = Origin()
+
+    @property
+    def partition(self) -> str:
+        """The value of `pk` of everything that the caller owns."""
+        return f"user#{self.subject}"
 
     def require_scope(self, scope: str) -> None:
         """Check that the caller's token has a scope.
@@ -70,7 +102,13 @@ def identify_caller(event: Mapping[str, Any]) -> Caller:
         scopes += scope.split(" ")
     for name in _LIST_CLAIMS:
         scopes += _read_list(claims.get(name))
-    return Caller(subject, frozenset(filter(None, scopes)))
+    return Caller(subject, frozenset(filter(None, scopes)), _find_origin(event.get("requestContext") or {}))
+
+
+def _find_origin(gateway: Mapping[str, Any]) -> Origin:
+    received = gateway.get("timeEpoch")
+    requested_at = received if isinstance(received, int) else time.time_ns() // 1_000_000
+    return Origin(request_id=str(gateway.get("requestId") or ""), requested_at=requested_at)
 
 
 def _read_list(claim: object) -> list[str]:

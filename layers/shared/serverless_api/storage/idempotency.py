@@ -10,7 +10,7 @@ Source: «The Idempotency-Key HTTP Header Field», draft-ietf-httpapi-idempotenc
 import hashlib
 import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -41,6 +41,7 @@ def write_once(
     key: str,
     *,
     content: Any,
+    writer: Mapping[str, Any],
     make_item: Callable[[], table.Item],
     remembered: Iterable[str],
 ) -> table.Item:
@@ -52,6 +53,7 @@ def write_once(
         key: the caller's `Idempotency-Key`.
         content: the content of the request, a JSON value; the same key with other content is rejected. The order of
             an object's members makes no other content, because clients do not keep it.
+        writer: where the request comes from, as its item says.
         make_item: makes the item to write, once the key is claimed.
         remembered: the names of the attributes to remember: those that do not follow from the content.
 
@@ -72,6 +74,7 @@ def write_once(
         "claim": secrets.token_hex(8),
         "claimedUntil": now + CLAIM_SECONDS,
         "expiresAt": now + RETENTION_SECONDS,
+        "writer": writer,
     }
     try:
         table.put_item(claim, _IS_FREE, {":now": now, ":fingerprint": claim["fingerprint"]})

@@ -32,6 +32,9 @@ ATTEMPT_SECONDS = 1.0
 MAX_ALTERNATIVES = 100
 """Most values of a `one_of` («Comparison operator and function reference», Amazon DynamoDB Developer Guide)."""
 
+MAX_QUERIED = 1000
+"""Most items that a query reads at a time while it looks for items among marks of deleted ones."""
+
 # While the circuit is open, one request a second goes through as a probe.
 _RESET_SECONDS = 1.0
 
@@ -201,32 +204,37 @@ def put_and_update(
 def query_items(partition: str, prefix: str, before: str | None, limit: int) -> Iterator[Item]:
     """Yield up to `limit` items of a partition whose sort key starts with `prefix`, last one first.
 
+    Marks of deleted items, which have an attribute `deletedAt`, are left out.
+
     Args:
         partition: the value of `pk`.
         prefix: the start of `sk`.
         before: a sort key; only items before it are returned.
         limit: the most items to return.
     """
-    left = limit
+    left = most = limit
     start = {"pk": partition, "sk": before} if before else None
     while left > 0:
         arguments: dict[str, Any] = {"ExclusiveStartKey": _encode_item(start)} if start else {}
-        # One answer holds at most 1 MB; query again until the page is full or the partition ends.
+        # One answer holds at most 1 MB, and its limit counts marks; query again until the page is full or the partition
+        # ends, with more at a time where there are marks.
         answer = _call(
             "Query",
             KeyConditionExpression="#pk = :pk AND begins_with(#sk, :sk)",
-            ExpressionAttributeNames={"#pk": "pk", "#sk": "sk"},
+            FilterExpression="attribute_not_exists(#deletedAt)",
+            ExpressionAttributeNames={"#pk": "pk", "#sk": "sk", "#deletedAt": "deletedAt"},
             ExpressionAttributeValues=_encode_item({":pk": partition, ":sk": prefix}),
             ScanIndexForward=False,
             ConsistentRead=True,
-            Limit=left,
+            Limit=most,
             **arguments,
         )
-        for found in answer["Items"]:
+        for found in answer["Items"][:left]:
             yield _decode_item(found)
         left -= len(answer["Items"])
         if "LastEvaluatedKey" not in answer:
             return
+        most = MAX_QUERIED
         start = _decode_item(answer["LastEvaluatedKey"])
 
 

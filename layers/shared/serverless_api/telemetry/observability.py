@@ -7,7 +7,6 @@ is a metric to pay for.
 Source: «Specification: Embedded metric format» and «Metrics concepts», Amazon CloudWatch User Guide.
 """
 
-import hashlib
 import json
 import logging
 import random
@@ -19,6 +18,7 @@ from aws_lambda_powertools.logging import Logger
 from aws_lambda_powertools.metrics import Metrics, MetricUnit
 
 from serverless_api.environment import settings
+from serverless_api.telemetry.pseudonyms import pseudonymize
 
 # Lambda sets the root logger to the function's level. At DEBUG, botocore would log whole requests and responses,
 # including secrets and session tokens.
@@ -184,13 +184,9 @@ def start_request(*, request_id: str, function_request_id: str, correlation_id: 
 
 
 def name_caller(subject: str) -> None:
-    """Add the caller to every log line that follows: the token's `sub`, or a hash of it.
-
-    The hash includes the table's name, so it differs between stacks. It is a pseudonym: whoever knows a `sub` can find
-    its lines.
-    """
+    """Add the caller to every log line that follows: the pseudonym of the token's `sub`, or the `sub` itself."""
     if settings.CALLER_IN_LOGS == "hashed":
-        subject = hashlib.sha256(f"{settings.TABLE_NAME}/{subject}".encode()).hexdigest()[:16]
+        subject = pseudonymize(subject)
     logger.append_keys(caller=subject)
 
 
