@@ -25,6 +25,35 @@ settings.register_profile("explore", deadline=None, max_examples=500)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeat"))
 
 
+# Several processes share the files out in the order of collection; a long one at the end would have only one at work.
+LONGEST = (
+    "tests/recipes",
+    "tests/alarms",
+    "tests/faults",
+    "tests/sam_local",
+    "tests/deploy",
+    "tests/contract/test_build.py",
+    "tests/contract/test_published_versions.py",
+    "tests/api/test_schema.py",
+    "tests/clients",
+    "tests/load",
+    "tests/security",
+    "tests/machine_client",
+)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests that take longest first."""
+    ranks = {name: rank for rank, name in enumerate(LONGEST)}
+
+    def find_rank(item: pytest.Item) -> int:
+        parents = item.nodeid.partition("::")[0].split("/")
+        return min(ranks.get("/".join(parents[:end]), len(ranks)) for end in range(1, len(parents) + 1))
+
+    items.sort(key=find_rank)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     marker = item.get_closest_marker("needs_linux")
     if marker and sys.platform != "linux":
