@@ -4,3 +4,7 @@ def handler(event, context):
     if event.get("fail"):
         raise ValueError(event["fail"])
     return {"records": len(event.get("Records", ()))}
+
+
+def report(event, context):
+    return {"statusCode": 200, "body": event["body"]}
