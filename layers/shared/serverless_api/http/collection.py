@@ -246,7 +246,7 @@ class Collection:
             "writer": caller.origin.to_attribute(),
         }
         try:
-            table.update_item(
+            table.mark_deleted(
                 self._make_key(caller, item_id), mark, [*self._names, "createdAt", "updatedAt"], condition, values
             )
         except table.ConditionFailed as failure:

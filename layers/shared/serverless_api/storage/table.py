@@ -171,6 +171,25 @@ def update_item(
     )
 
 
+def mark_deleted(
+    key: Item, mark: Item, removed: Iterable[str], condition: str, values: Mapping[str, Any] | None = None
+) -> None:
+    """Replace an item with the mark of its deletion, which may be removed at any time afterwards.
+
+    Args:
+        key: its primary key.
+        mark: the attributes of the mark, which must differ from every earlier one; see `put_item`.
+        removed: the names of the item's other attributes.
+        condition: a condition expression; write every attribute name as `#name`.
+        values: the values of its placeholders, by `:value`.
+
+    Raises:
+        ConditionFailed: the condition does not hold.
+    """
+    arguments = _update(mark, removed, condition, values)
+    _write("UpdateItem", lambda found: found is None or _has(found, mark), Key=_encode_item(key), **arguments)
+
+
 def delete_item(key: Item, condition: str, values: Mapping[str, Any] | None = None) -> None:
     """Delete an item.
 
