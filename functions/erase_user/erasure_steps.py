@@ -14,7 +14,8 @@ import boto3
 from botocore.config import Config
 
 from records import accounts, erasures
-from records.erasures import Erasure
+from records.erasures import Erasure, format_moment
+from records.events import make_erasure_event, publish_events
 from records.partitions import Partition, Receipt, ReceiptClosed
 from serverless_api import current_deadline, logger, read_count, read_setting, settings
 from serverless_api.storage.table import ConditionFailed
@@ -26,6 +27,11 @@ STEP_SECONDS = 20.0
 """The time that must be left to start another page, of which every call may be repeated."""
 
 ROUNDS = 2
+
+
+class EventNotTaken(Exception):
+    """The bus took no event; the step is repeated."""
+
 
 _config = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 4})
 _dynamodb = boto3.client("dynamodb", config=_config)
@@ -82,6 +88,7 @@ def run_step(step: Step) -> Step | None:
         logger.info("A user is erased", erased=erasure.erased)
     if erasure.state == "erased":
         _schedule_verification(erasure)
+        _publish(erasure)
     return None
 
 
@@ -104,6 +111,12 @@ def _erase_account(erasure: Erasure) -> None:
     if name := accounts.find_account(_cognito, pool, erasure.subject):
         erasures.count_account(erasure)
         accounts.delete_account(_cognito, pool, name)
+
+
+def _publish(erasure: Erasure) -> None:
+    """Tell others, such as the issuer that has the user's account. A step that runs twice tells them twice."""
+    if publish_events([make_erasure_event(erasure.subject, erasure.id, format_moment(erasure.erased_at))]):
+        raise EventNotTaken(f"The bus did not take the event of erasure {erasure.id}")
 
 
 def _schedule_verification(erasure: Erasure) -> None:

@@ -58,8 +58,13 @@ class Erasure:
             "backupsExpireAt": self.backups_expire_at,
             "verifiedAt": self.verified_at,
         }
-        shown = {name: format_time(moment * 1_000_000) for name, moment in times.items() if moment}
+        shown = {name: format_moment(moment) for name, moment in times.items() if moment}
         return {"id": self.id, "state": self.state, "erased": dict(self.erased), **shown}
+
+
+def format_moment(moment: int) -> str:
+    """Return a time in milliseconds since 1970 as RFC 3339."""
+    return format_time(moment * 1_000_000)
 
 
 def to_erasure(item: Mapping[str, Any]) -> Erasure:
