@@ -156,7 +156,7 @@ class Collection:
             UnprocessableContent: the key was used with other fields.
         """
         now = time.time_ns()
-        draft = self._make_draft(caller, {"pk": caller.partition, "sk": self.prefix + _make_id(now)}, fields, now)
+        draft = self._make_draft(caller, {"pk": caller.partition, "sk": self.prefix + make_id(now)}, fields, now)
         if key is None:
             item = self._complete(draft)
             table.put_item(item, "attribute_not_exists(#pk)")
@@ -240,13 +240,13 @@ class Collection:
         condition, values = _make_condition(preconditions)
         now = time.time_ns()
         mark = {
-            "deletedAt": _format_time(now),
+            "deletedAt": format_time(now),
             "expiresAt": now // 1_000_000_000,
             "version": _make_version(),
             "writer": caller.origin.to_attribute(),
         }
         try:
-            table.update_item(
+            table.mark_deleted(
                 self._make_key(caller, item_id), mark, [*self._names, "createdAt", "updatedAt"], condition, values
             )
         except table.ConditionFailed as failure:
@@ -299,7 +299,7 @@ class Collection:
         stored = {
             name: value if self.fields[name] else dump_json(value) for name, value in self.prepare(fields).items()
         }
-        stamp = _format_time(now)
+        stamp = format_time(now)
         return {
             **key,
             **stored,
@@ -397,7 +397,7 @@ def _make_version() -> str:
     return secrets.token_hex(8)
 
 
-def _make_id(now: int) -> str:
+def make_id(now: int) -> str:
     """Return an ID that sorts by time: a UUID of version 7 with twelve more bits of time (RFC 9562, section 6.2)."""
     milliseconds, rest = divmod(now, 1_000_000)
     fraction = rest * 4096 // 1_000_000
@@ -409,7 +409,7 @@ def _format_id(digits: str) -> str:
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
-def _format_time(now: int) -> str:
+def format_time(now: int) -> str:
     seconds, rest = divmod(now, 1_000_000_000)
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest // 1_000_000:03}Z"
 
