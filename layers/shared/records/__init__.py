@@ -1,1 +1,1 @@
-"""What follows each change of the table: audit trail, events, imports in bursts, and the erasure of users."""
+"""What follows each change of the table: the audit trail, events, imports and erasure."""

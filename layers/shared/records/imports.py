@@ -124,7 +124,7 @@ def start_import(caller: Caller, content: bytes | None, key: str | None) -> dict
         "sk": _JOB + make_id(now),
         "state": "waiting",
         **dict.fromkeys(("created", "faulty", "partsDone"), 0),
-        "createdAt": stamp,
+        "startedAt": stamp,
         "updatedAt": stamp,
         **_make_stamp(caller.origin),
     }
@@ -132,7 +132,7 @@ def start_import(caller: Caller, content: bytes | None, key: str | None) -> dict
         table.put_item(job, "attribute_not_exists(#pk)")
     else:
         digest = None if content is None else hashlib.sha256(content).hexdigest()
-        job |= create_once("import", key, digest, job, lambda: job, ["sk", "createdAt", "updatedAt"])
+        job |= create_once("import", key, digest, job, lambda: job, ["sk", "startedAt", "updatedAt"])
     document = _to_document(job, [])
     bucket, file = Bucket(read_setting("IMPORT_BUCKET")), make_file_key(caller.subject, document["id"])
     headers = {OWNER_HEADER: base64.urlsafe_b64encode(caller.subject.encode()).decode(), "if-none-match": "*"}
@@ -230,7 +230,7 @@ def fail_import(file: File, reason: str) -> bool:
 
 
 def _update_job(file: File, changes: table.Item, condition: str, values: Mapping[str, Any] | None = None) -> bool:
-    stamped = {**changes, "updatedAt": format_time(time.time_ns()), "version": make_version()}
+    stamped = {**changes, "updatedAt": format_time(time.time_ns()), "revision": make_version()}
     values = {":waiting": "waiting", ":running": "running", **(values or {})}
     try:
         table.update_item(_make_job_key(file), stamped, [], condition, values)
@@ -356,7 +356,7 @@ class PartImport:
             items.append({"pk": self._key["pk"], "sk": sk, "faults": dump_json(chunk.faults), **stamp})
         condition, values = "attribute_not_exists(#pk)", {}
         if state["done"]:
-            condition, values = "#version = :version", {":version": state["version"]}
+            condition, values = "#revision = :revision", {":revision": state["revision"]}
         try:
             table.transact([table.Update(self._key, changes, [], condition, values)], items)
         except table.ConditionFailed:
@@ -378,13 +378,13 @@ class PartImport:
                 **counts,
                 "partsDone": job["partsDone"] + 1,
                 "updatedAt": format_time(time.time_ns()),
-                "version": make_version(),
+                "revision": make_version(),
             }
-            done = {"finished": True, "version": make_version()}
-            is_same = "#version = :version"
+            done = {"finished": True, "revision": make_version()}
+            is_same = "#revision = :revision"
             updates = [
-                table.Update(self._key, done, [], is_same, {":version": state["version"]}),
-                table.Update(_make_job_key(self.file), changes, [], is_same, {":version": job["version"]}),
+                table.Update(self._key, done, [], is_same, {":revision": state["revision"]}),
+                table.Update(_make_job_key(self.file), changes, [], is_same, {":revision": job["revision"]}),
             ]
             try:
                 table.transact(updates)
@@ -416,7 +416,7 @@ def _make_item_id(import_id: str, line: int) -> str:
 
 def _make_stamp(origin: Origin) -> table.Item:
     """Return the attributes that each item of an import has."""
-    return {"version": make_version(), "expiresAt": int(time.time()) + KEPT_SECONDS, "writer": origin.to_attribute()}
+    return {"revision": make_version(), "expiresAt": int(time.time()) + KEPT_SECONDS, "writer": origin.to_attribute()}
 
 
 def _read_origin(job: table.Item) -> Origin:
@@ -442,7 +442,7 @@ def _to_document(job: table.Item, faults: Sequence[Any]) -> dict[str, Any]:
         "created": job["created"],
         "faulty": job["faulty"],
         "faults": faults,
-        "createdAt": job["createdAt"],
+        "createdAt": job["startedAt"],
         "updatedAt": job["updatedAt"],
     }
 
