@@ -52,6 +52,7 @@ __all__ = [
     "ServiceUnavailable",
     "SettingError",
     "SharedCircuit",
+    "StreamedResponse",
     "Unauthorized",
     "UnprocessableContent",
     "UnsupportedMediaType",
@@ -71,6 +72,7 @@ __all__ = [
     "read_number",
     "read_setting",
     "settings",
+    "streaming_endpoint",
 ]
 
 if TYPE_CHECKING:
@@ -96,6 +98,7 @@ if TYPE_CHECKING:
     from serverless_api.http.preconditions import Preconditions
     from serverless_api.http.request import Request
     from serverless_api.http.response import Response
+    from serverless_api.http.streaming import StreamedResponse, streaming_endpoint
     from serverless_api.http.warm_up import WARM_UP_EVENT, read_environment
     from serverless_api.resilience.batch import process_batch
     from serverless_api.resilience.circuit_breaker import CircuitBreaker, CircuitOpen, DependencyUnavailable
@@ -122,6 +125,7 @@ else:
         "http.preconditions": "Preconditions",
         "http.request": "Request",
         "http.response": "Response",
+        "http.streaming": "StreamedResponse streaming_endpoint",
         "http.warm_up": "WARM_UP_EVENT read_environment",
         "resilience.batch": "process_batch",
         "resilience.circuit_breaker": "CircuitBreaker CircuitOpen DependencyUnavailable",

@@ -160,6 +160,7 @@ class Evaluator:
         *,
         place: Sequence[str] = (),
         find_output: Callable[[str, str], Any] | None = None,
+        outer: "Evaluator | None" = None,
     ) -> None:
         """Take a template.
 
@@ -169,6 +170,7 @@ class Evaluator:
             place: logical IDs of the nested applications that lead to the template; empty for the root.
             find_output: returns an output of a nested application by the application's logical ID and the
                 output's name. None if the template has none.
+            outer: evaluator of the template around it, whose secrets and parameters dynamic references reach too.
         """
         stack = "-".join((STACK_NAME, *place))
         self._parameters = {
@@ -179,6 +181,7 @@ class Evaluator:
         }
         self._place = place
         self._find_output = find_output
+        self._outer = outer
         self._mappings = template.get("Mappings") or {}
         self._conditions = template.get("Conditions") or {}
         self._resources = template.get("Resources") or {}
@@ -397,6 +400,8 @@ class Evaluator:
                 break
             key = rest[len(name) :].split(":")[2:3] if found else []
             return write_text(self._find_key(text, value, key[0]) if key and key[0] else value)
+        if self._outer:
+            return self._outer._resolve(match)
         raise Unresolved(f"{text} refers to a value that is not in the template.")
 
     def _generate_secret(self, logical_id: str, settings: Any) -> str:
