@@ -14,6 +14,7 @@ from typing import Any
 import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from jwt.algorithms import RSAAlgorithm
+
 from serverless_api import KeptConnection
 
 ALGORITHMS = ["RS256", "RS384", "RS512"]
@@ -130,7 +131,7 @@ class TokenVerifier:
 
 
 def list_scopes(claims: Mapping[str, Any]) -> frozenset[str]:
-    """Return the scopes that a token grants: in `scope` (RFC 8693, section 4.2), or `scp` of Okta and Microsoft Entra."""
+    """Return the scopes that a token grants in `scope` (RFC 8693, section 4.2), or in `scp` of Okta and Entra."""
     granted: list[str] = []
     for name in ("scope", "scp"):
         value = claims.get(name)

@@ -48,7 +48,7 @@ class StreamedResponse:
 
 
 def streaming_endpoint(scope: str) -> Callable[[Callable[[Request], StreamedResponse]], Handler]:
-    """Make a function the handler of one route whose response is streamed: newline-delimited JSON.
+    r"""Make a function the handler of one route whose response is streamed: newline-delimited JSON.
 
     If the body can't be completed, its last line is an error as any route's, `{"error", "requestId"}`, and the response
     has no proper end.
@@ -59,7 +59,7 @@ def streaming_endpoint(scope: str) -> Callable[[Callable[[Request], StreamedResp
     Example:
         >>> @streaming_endpoint(scope="read:widgets")
         ... def handler(request: Request) -> StreamedResponse:
-        ...     return StreamedResponse(200, (b'{"number":%d}\\n' % number for number in range(10**6)))
+        ...     return StreamedResponse(200, (b'{"number":%d}\n' % number for number in range(10**6)))
     """
 
     def decorate(function: Callable[[Request], StreamedResponse]) -> Handler:
