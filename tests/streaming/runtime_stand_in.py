@@ -64,7 +64,9 @@ class RuntimeStandIn:
         self._expected: str | None = "init/error"
         self._may_read = threading.Event()
         self._may_read.set()
-        self._is_asked = threading.Event()
+        self._open = 0
+        """Invocations that are given, less those for which the runtime has asked."""
+        self._changed = threading.Condition()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.address = "{}:{}".format(*self._listener.getsockname())
         threading.Thread(target=self._accept, daemon=True).start()
@@ -87,10 +89,12 @@ class RuntimeStandIn:
 
     def wait_until_idle(self) -> None:
         """Wait until the runtime asks for the next invocation."""
-        assert self._is_asked.wait(WAIT_SECONDS)
+        with self._changed:
+            assert self._changed.wait_for(lambda: self._open < 0, WAIT_SECONDS)
 
     def _put(self, event: Any, seconds: float) -> None:
-        self._is_asked.clear()
+        with self._changed:
+            self._open += 1
         self._invocations.put((json.dumps(event).encode(), f"request-{time.monotonic_ns()}", time.time() + seconds))
 
     def _accept(self) -> None:
@@ -110,7 +114,9 @@ class RuntimeStandIn:
                     self._read(http, connection)
                     if self._expected == "init/error":
                         self._expected = None
-                    self._is_asked.set()
+                    with self._changed:
+                        self._open -= 1
+                        self._changed.notify_all()
                     self._give(http, connection)
                 else:
                     self._take(http, connection, Report(f"{request.method.decode()} {target}", headers))
