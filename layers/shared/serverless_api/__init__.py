@@ -52,6 +52,7 @@ __all__ = [
     "ServiceUnavailable",
     "SettingError",
     "SharedCircuit",
+    "StreamedResponse",
     "Unauthorized",
     "UnprocessableContent",
     "UnsupportedMediaType",
@@ -63,6 +64,7 @@ __all__ = [
     "find_correlation_id",
     "invocation_deadline",
     "logger",
+    "measure",
     "parse_json",
     "process_batch",
     "pseudonymize",
@@ -70,7 +72,9 @@ __all__ = [
     "read_environment",
     "read_number",
     "read_setting",
+    "report_event",
     "settings",
+    "streaming_endpoint",
 ]
 
 if TYPE_CHECKING:
@@ -96,6 +100,7 @@ if TYPE_CHECKING:
     from serverless_api.http.preconditions import Preconditions
     from serverless_api.http.request import Request
     from serverless_api.http.response import Response
+    from serverless_api.http.streaming import StreamedResponse, streaming_endpoint
     from serverless_api.http.warm_up import WARM_UP_EVENT, read_environment
     from serverless_api.resilience.batch import process_batch
     from serverless_api.resilience.circuit_breaker import CircuitBreaker, CircuitOpen, DependencyUnavailable
@@ -105,7 +110,15 @@ if TYPE_CHECKING:
     from serverless_api.storage.fetch import AnswerTooLarge, AnswerUnreadable, fetch_json
     from serverless_api.storage.json_text import InvalidJSON, JSONText, dump_json, parse_json
     from serverless_api.storage.shared_circuit import SharedCircuit
-    from serverless_api.telemetry.observability import Dependency, Metric, count, find_correlation_id, logger
+    from serverless_api.telemetry.observability import (
+        Dependency,
+        Metric,
+        count,
+        find_correlation_id,
+        logger,
+        measure,
+        report_event,
+    )
     from serverless_api.telemetry.pseudonyms import pseudonymize
     from serverless_api.telemetry.tracing import HTTPCall
 else:
@@ -122,6 +135,7 @@ else:
         "http.preconditions": "Preconditions",
         "http.request": "Request",
         "http.response": "Response",
+        "http.streaming": "StreamedResponse streaming_endpoint",
         "http.warm_up": "WARM_UP_EVENT read_environment",
         "resilience.batch": "process_batch",
         "resilience.circuit_breaker": "CircuitBreaker CircuitOpen DependencyUnavailable",
@@ -131,7 +145,7 @@ else:
         "storage.fetch": "AnswerTooLarge AnswerUnreadable fetch_json",
         "storage.json_text": "InvalidJSON JSONText dump_json parse_json",
         "storage.shared_circuit": "SharedCircuit",
-        "telemetry.observability": "Dependency Metric count find_correlation_id logger",
+        "telemetry.observability": "Dependency Metric count find_correlation_id logger measure report_event",
         "telemetry.pseudonyms": "pseudonymize",
         "telemetry.tracing": "HTTPCall",
     }

@@ -17,7 +17,5 @@ def pseudonymize(subject: str) -> str:
         SettingError: the function has no key.
     """
     if not settings.PSEUDONYM_KEY:
-        raise SettingError(
-            "The environment variable PSEUDONYM_KEY is not set; template.yaml sets it."
-        )
+        raise SettingError("The environment variable PSEUDONYM_KEY is not set; template.yaml sets it.")
     return hmac.digest(settings.PSEUDONYM_KEY.encode(), subject.encode(), "sha256").hex()[:32]

@@ -34,6 +34,7 @@ class NestedTemplate:
         project: Path,
         sources: list[Path],
         parents: "tuple[tuple[str, Path], ...]" = (),
+        outer: Evaluator | None = None,
     ) -> None:
         """Read and translate a template.
 
@@ -43,6 +44,7 @@ class NestedTemplate:
             project: the folder of the root template.
             sources: gets the path of each file that is read.
             parents: logical ID of each application that leads here, with the path of the template around it.
+            outer: evaluator of the template around it. None for the root.
 
         Raises:
             TemplateError: a file is missing, or the template or a parameter is wrong.
@@ -75,7 +77,9 @@ class NestedTemplate:
             raise TemplateError(f"{path}: {error}") from error
         self.refused |= {self._full_id(name): reason for name, reason in translation.refused.items()}
         self._template = translation.template
-        self._evaluator = Evaluator(self._template, self.parameters, place=self._place, find_output=self._find_output)
+        self._evaluator = Evaluator(
+            self._template, self.parameters, place=self._place, find_output=self._find_output, outer=outer
+        )
         self._applications: dict[str, NestedTemplate | None] = {}
 
     def read_resources(self) -> Iterator[tuple[str, Resource]]:
@@ -179,7 +183,8 @@ class NestedTemplate:
                 {name: write_text(value) for name, value in given.items()},
                 self._project,
                 self._sources,
-                (*self._parents, (logical_id, self.path)),
+                parents=(*self._parents, (logical_id, self.path)),
+                outer=self._evaluator,
             )
         application = self._applications[logical_id]
         if application is None:
