@@ -49,7 +49,7 @@ def open_page(browser: Browser, origin: str, allowed: str) -> tuple[str, str]:
         page = browser.new_page()
         page.goto(f"{origin}/#{engine.url} {engine.mint_token('write:resources')}")
         output = page.locator("output")
-        expect(output).not_to_be_empty(timeout=30_000)
+        expect(output).not_to_be_empty()
         text = output.inner_text()
         page.close()
         return text, engine.wait_for_line("^Allowed origin")

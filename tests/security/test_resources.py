@@ -82,7 +82,7 @@ def call_while_it_runs(caller: Caller, enrichment: Enrichment) -> None:
     enrichment.holds_back = True
     first = threading.Thread(target=lambda: caller.send(CREATE, SUCCESS, headers=key, body=body))
     first.start()
-    assert enrichment.arrived.wait(10)
+    assert enrichment.arrived.wait(60)
     caller.send(CREATE, 409, headers=key, body=body)
     enrichment.holds_back = False
     enrichment.may_answer.set()

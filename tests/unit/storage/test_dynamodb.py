@@ -409,7 +409,7 @@ def test_server_that_announces_the_end() -> None:
 def test_connection_that_ended_while_idle_is_replaced(then: str) -> None:
     with serve(script(make_reply({}, then=then))) as (server, client):
         client.call("GetItem", {}, TIMEOUT)
-        assert server.closed.wait(10)
+        assert server.closed.wait(60)
         call_echo(client)
         assert (server.connections, len(server.requests)) == (2, 2)
 
@@ -441,7 +441,7 @@ def test_answer_that_nobody_asked_for_is_not_read() -> None:
     with serve(answer) as (server, client):
         assert client.call("GetItem", {}, TIMEOUT).document == {"first": True}
         first.set()
-        assert sent.wait(10)
+        assert sent.wait(60)
         call_echo(client)
         assert server.connections == 2
 
@@ -572,7 +572,7 @@ def test_signal_in_the_middle_of_a_call() -> None:
                 client.call("PutItem", {"late": True}, TIMEOUT)
             may_answer.set()
             # Immediately, not when the traceback that holds the connection is freed.
-            assert server.closed.wait(10)
+            assert server.closed.wait(60)
             assert interrupted.tb
             call_echo(client)
             call_echo(client)

@@ -23,6 +23,7 @@ from local_engine.testing.deliveries import Deliveries
 from local_engine.testing.machine import free_port
 
 START_SECONDS = 120
+_STOP_SECONDS = 60
 _LONGEST_TIMEOUT = 900
 _PORT_TAKEN = 6
 _ATTEMPTS = 5
@@ -119,7 +120,7 @@ class EngineProcess:
         if self.process.poll() is None:
             self.process.send_signal(number)
         try:
-            status = self.process.wait(20)
+            status = self.process.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:
             self._end()
             raise
