@@ -208,14 +208,14 @@ class EngineProcess:
 
         Args:
             function: its logical ID, name or ARN.
-            event: the event, which becomes JSON.
+            event: the event, which becomes JSON. None for an empty one.
             is_asynchronous: whether to return at once. See `deliveries` for the outcome.
 
         Raises:
             InvocationError: the function failed.
         """
         kind = "Event" if is_asynchronous else "RequestResponse"
-        payload = json.dumps(event).encode()
+        payload = json.dumps({} if event is None else event).encode()
         answer = self.aws_client("lambda").invoke(FunctionName=function, InvocationType=kind, Payload=payload)
         content = answer["Payload"].read()
         result = json.loads(content) if content else None
@@ -349,6 +349,8 @@ class _Signature(httpx.Auth):
         from botocore.credentials import Credentials  # noqa: PLC0415 - as above
 
         key = Credentials(self._key["AccessKeyId"], self._key["SecretAccessKey"], self._key.get("SessionToken"))
+        # httpx writes a space as a plus sign, which Signature Version 4 takes for itself.
+        request.url = request.url.copy_with(query=request.url.query.replace(b"+", b"%20") or None)
         signed = AWSRequest(request.method, str(request.url), data=request.content)
         SigV4Auth(key, self._service, REGION).add_auth(signed)
         request.headers.update(dict(signed.headers))
