@@ -25,11 +25,50 @@ from local_engine.testing import EngineProcess, free_port, run_engine
 
 TEMPLATES = Path(__file__).parent / "public_templates"
 TABLE = Path(__file__).parents[1] / "docs" / "templates.md"
+HEAD = """# Templates like public ones
+
+{count} templates with their own names and code, each built like the template of a public repository. A test starts the
+engine on each, compares the sentences about what is not run, and takes the steps in its `expected.toml`. Make this page
+from those files with `python tests/test_public_templates.py`.
+
+| template | what it is like | resembles the template of | served | refused |
+|---|---|---|---|---|
+"""
 NAMES = sorted(path.parent.name for path in TEMPLATES.glob("*/expected.toml"))
 
 
 def read(name: str) -> dict[str, Any]:
     return tomllib.loads((TEMPLATES / name / "expected.toml").read_text())
+
+
+def list_served(expected: Mapping[str, Any]) -> list[str]:
+    """What the steps show to be served."""
+    served = []
+    for step in expected.get("steps", ()):
+        if step.get("status", 200) < 500 and "request" in step:
+            served.append(step["request"])
+        elif "invoke" in step:
+            served.append(f"invocation of {step['invoke'].removeprefix('local-')}")
+        elif "call" in step and "line" in step:
+            service, operation = step["call"].split(".")
+            served.append(f"event of {service}:{operation}")
+        elif "turn" in step:
+            served.append("schedule")
+    return list(dict.fromkeys(served))
+
+
+def describe_table() -> str:
+    """The page with a row for each template."""
+    rows = []
+    for name in NAMES:
+        expected = read(name)
+        link = f"[{name}](../tests/public_templates/{name}/{expected.get('template', 'template.yaml')})"
+        refused = [*expected.get("stops", ()), *expected.get("refused", ())]
+        shown = [f"`{text}`" for text in list_served(expected)], [text.replace("|", "\\|") for text in refused]
+        features = f"{expected['kind']} ({', '.join(expected['features'])})"
+        served, sentences = "<br>".join(shown[0]) or "nothing", "<br>".join(shown[1]) or "nothing"
+        rows.append(f"| {link} | {features} | {expected['resembles']} | {served} | {sentences} |")
+    return HEAD.format(count=len(NAMES)) + "\n".join(rows) + "\n"
 
 
 def refused_lines(output: list[str]) -> list[str]:
@@ -128,11 +167,22 @@ def test_template(name: str) -> None:
     arguments = ("--parameters", *parameters) if parameters else ()
     if "stops" in expected:
         ended = run_engine("run", "--template", str(template), "--port", str(free_port()), *arguments)
-        assert (ended.returncode, ended.stderr.splitlines()) == (2, expected["stops"])
+        sentences = ended.stderr.replace(f"{template.parent}/", "").splitlines()
+        assert (ended.returncode, sentences) == (2, expected["stops"])
         return
     with EngineProcess(template, *arguments) as engine:
         assert refused_lines(engine.lines) == expected.get("refused", [])
         trial = Trial(engine, template)
         for step in expected["steps"]:
             trial.take(step)
-        assert "Traceback" not in engine.output or expected.get("raises")
+        assert expected.get("raises", False) == ("Traceback" in engine.output)
+
+
+def test_page_shows_all_templates() -> None:
+    assert TABLE.read_text() == describe_table()
+    assert len(NAMES) >= 40
+    assert len({read(name)["resembles"].partition("/")[0] for name in NAMES}) >= 36
+
+
+if __name__ == "__main__":
+    TABLE.write_text(describe_table())

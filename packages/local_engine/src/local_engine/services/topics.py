@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from local_engine.services.services_client import ServicesClient
-from local_engine.template.errors import TemplateError
+from local_engine.template.errors import PartlyUnserved, TemplateError
 from local_engine.template.intrinsics import resource_arn
 from local_engine.template.stack import Resource
 
@@ -26,9 +26,9 @@ def create_own_subscriptions(client: ServicesClient, name: str, resource: Resour
         try:
             _subscribe(client, resource_arn("AWS::SNS::Topic", name), entry)
         except TemplateError as error:
-            refused.append(f"one of its subscriptions is left out: {error}")
+            refused.append(f"a subscription is left out: {error}")
     if refused:
-        raise TemplateError(" ".join(dict.fromkeys(refused)))
+        raise PartlyUnserved(" ".join(dict.fromkeys(refused)))
 
 
 def create_subscription(client: ServicesClient, name: str, resource: Resource) -> None:  # noqa: ARG001

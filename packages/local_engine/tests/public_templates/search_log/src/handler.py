@@ -3,8 +3,5 @@ import os
 
 def handler(event, context):
     headers = {"Access-Control-Allow-Origin": os.environ["ALLOWED_ORIGIN"]}
-    return {
-        "statusCode": 204 if event["httpMethod"] == "OPTIONS" else 200,
-        "headers": headers,
-        "body": event["resource"],
-    }
+    status = 204 if event["httpMethod"] == "OPTIONS" else 200
+    return {"statusCode": status, "headers": headers, "body": event["resource"]}
