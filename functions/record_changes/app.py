@@ -1,7 +1,6 @@
 """Appends an entry to the audit trail for every change in a batch of the table's stream."""
 
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +9,8 @@ from aws_lambda_powertools.utilities.batch import EventType
 from records.changes import ERASURE_DOOR, Change, find_mark, read_change
 from records.dead_letters import set_aside
 from records.erasures import find_erasure
-from records.trail import append_change
+from records.trail import append_change, remove_mark
 from serverless_api import Origin, logger, process_batch, read_count
-from serverless_api.storage import table
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.data_classes.dynamo_db_stream_event import DynamoDBRecord
@@ -44,7 +42,7 @@ def _record(stream_record: "DynamoDBRecord", function_arn: str) -> None:
     if change:
         append_change(_add_erasure(change), _retention_days)
     if mark:
-        _remove_mark(mark)
+        remove_mark(mark)
 
 
 def _add_erasure(change: Change) -> Change:
@@ -53,9 +51,3 @@ def _add_erasure(change: Change) -> Change:
         return change
     found = _find_erasure(change.owner)
     return change._replace(origin=Origin(ERASURE_DOOR, found[0], found[1]) if found else Origin("unknown"))
-
-
-def _remove_mark(mark: Mapping[str, str]) -> None:
-    """Remove the mark of a deletion, which has its entry."""
-    with suppress(table.ConditionFailed):
-        table.delete_item({"pk": mark["pk"], "sk": mark["sk"]}, "#version = :version", {":version": mark["version"]})

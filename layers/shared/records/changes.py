@@ -71,8 +71,8 @@ def read_change(record: Mapping[str, Any]) -> Change | None:
     else:
         action = "deleted"
         # A record's own time is in whole seconds, and would be before an update of the same second.
-        gone = max(_format_time(change["ApproximateCreationDateTime"]), old["updatedAt"]["S"])
-        time = image["deletedAt"]["S"] if image else gone
+        recorded = max(_format_time(change["ApproximateCreationDateTime"]), old["updatedAt"]["S"])
+        time = image["deletedAt"]["S"] if image else recorded
     before, after = (entry and entry["version"]["S"] for entry in (old, new))
     if before == after:
         return None

@@ -8,6 +8,7 @@ entry that is there. Entries of a resource form a chain, because `before` of eac
 import base64
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -96,6 +97,17 @@ def append_change(change: Change, retention_days: int) -> None:
         table.put_item(item, "attribute_not_exists(#pk)", table_name=read_setting("AUDIT_TABLE"))
     except table.ConditionFailed:
         return
+
+
+def remove_mark(mark: Mapping[str, str]) -> None:
+    """Remove the mark of a deletion, which has its entry.
+
+    Args:
+        mark: its `pk`, `sk` and `version`.
+    """
+    key = {name: mark[name] for name in ("pk", "sk")}
+    with suppress(table.ConditionFailed):
+        table.delete_item(key, "#version = :version", {":version": mark["version"]})
 
 
 def to_entry(item: Mapping[str, Any]) -> Entry:
