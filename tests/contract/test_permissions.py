@@ -19,8 +19,8 @@ from tests.support.gateway import ENVIRONMENT, Answer, Gateway, import_functions
 from tests.support.http_server import Reply, Request, Server, make_reply
 from tests.support.items import call, find_path
 from tests.support.permissions import (
-    LOG_ACTIONS,
     ALWAYS_MANAGED,
+    LOG_ACTIONS,
     MANAGED_POLICIES,
     TRACE_ACTIONS,
     find_translated,
@@ -36,7 +36,7 @@ FUNCTIONS = {route.key: route.function for route in list_routes()}
 # With these parameters each function of the template is in the stack.
 ALL_FUNCTIONS = {"ColdStart": "warm"}
 STACK_NAME = "local"
-# The functions of one stack with their versions, deployment groups of one application, streams of one log group or table.
+# The functions of one stack with their versions, deployment groups of one application, streams of a log group or table.
 PARTS_OF_ONE = re.compile(
     rf"arn:aws:(lambda:[^*]*:function:{STACK_NAME}-|codedeploy:[^*]*:deploymentgroup:\w+/|logs:[^*]*:log-group:\w+:"
     r"|dynamodb:[^*]*:table/[\w-]+/stream/)\*"
