@@ -393,8 +393,12 @@ class PartImport:
                 current_deadline().cut(1.0)
                 state = self._read_state()
             else:
-                created, faulty = state["created"], state["faulty"]
-                logger.info("A part of an import is done", number=self.part.number, created=created, faulty=faulty)
+                logger.info(
+                    "A part of an import is done",
+                    part=self.part.number,
+                    created_lines=state["created"],
+                    faulty_lines=state["faulty"],
+                )
                 return
 
     def _pace(self, chunk: _Chunk, elapsed: float) -> None:
