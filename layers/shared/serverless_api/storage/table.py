@@ -138,30 +138,38 @@ def reset() -> None:
     _circuit.reset()
 
 
-def get_item(key: Item) -> Item | None:
+def get_item(key: Item, *, table_name: str = "") -> Item | None:
     """Return the item with the primary key `key` as last written, or None."""
-    found = _call("GetItem", Key=_encode_item(key), ConsistentRead=True).get("Item")
+    found = _call("GetItem", TableName=table_name, Key=_encode_item(key), ConsistentRead=True).get("Item")
     return _decode_item(found) if found else None
 
 
-def put_item(item: Item, condition: str, values: Mapping[str, Any] | None = None) -> None:
+def put_item(item: Item, condition: str, values: Mapping[str, Any] | None = None, *, table_name: str = "") -> None:
     """Write a whole item, which must differ from every item written before.
 
     Args:
         item: the item; a random attribute, such as a version, makes it differ.
         condition: a condition expression; write every attribute name as `#name`.
         values: the values of its placeholders, by `:value`.
+        table_name: another table.
 
     Raises:
         ConditionFailed: the condition does not hold.
         ItemTooLarge: the item is over DynamoDB's limit.
         NumberNotStorable: it has a number that DynamoDB cannot store; this goes for every write.
     """
-    _write("PutItem", lambda found: found == item, Item=_encode_item(item), **_condition(condition, values))
+    arguments = {"TableName": table_name, "Item": _encode_item(item), **_condition(condition, values)}
+    _write("PutItem", lambda found: found == item, **arguments)
 
 
 def update_item(
-    key: Item, changes: Item, removed: Iterable[str], condition: str, values: Mapping[str, Any] | None = None
+    key: Item,
+    changes: Item,
+    removed: Iterable[str],
+    condition: str,
+    values: Mapping[str, Any] | None = None,
+    *,
+    table_name: str = "",
 ) -> Item:
     """Change an item and return it as it is afterwards.
 
@@ -171,6 +179,7 @@ def update_item(
         removed: the names of the attributes to remove.
         condition: a condition expression; write every attribute name as `#name`.
         values: the values of its placeholders, by `:value`.
+        table_name: another table.
 
     Raises:
         ConditionFailed: the condition does not hold.
@@ -178,8 +187,32 @@ def update_item(
     """
     arguments = _update(changes, removed, condition, values)
     return _write(
-        "UpdateItem", lambda found: _has(found, changes), Key=_encode_item(key), ReturnValues="ALL_NEW", **arguments
+        "UpdateItem",
+        lambda found: _has(found, changes),
+        TableName=table_name,
+        Key=_encode_item(key),
+        ReturnValues="ALL_NEW",
+        **arguments,
     )
+
+
+def mark_deleted(
+    key: Item, mark: Item, removed: Iterable[str], condition: str, values: Mapping[str, Any] | None = None
+) -> None:
+    """Replace an item with the mark of its deletion, which may be removed at any time afterwards.
+
+    Args:
+        key: its primary key.
+        mark: the attributes of the mark, which must differ from every earlier one; see `put_item`.
+        removed: the names of the item's other attributes.
+        condition: a condition expression; write every attribute name as `#name`.
+        values: the values of its placeholders, by `:value`.
+
+    Raises:
+        ConditionFailed: the condition does not hold.
+    """
+    arguments = _update(mark, removed, condition, values)
+    _write("UpdateItem", lambda found: found is None or _has(found, mark), Key=_encode_item(key), **arguments)
 
 
 def delete_item(key: Item, condition: str, values: Mapping[str, Any] | None = None) -> None:
@@ -217,7 +250,13 @@ def transact(updates: Sequence[Update], items: Iterable[Item] = ()) -> None:
 
 
 def query_items(
-    partition: str, prefix: str, before: str | None, limit: int, *, ascending: bool = False
+    partition: str,
+    prefix: str,
+    before: str | None,
+    limit: int,
+    *,
+    ascending: bool = False,
+    table_name: str = "",
 ) -> Iterator[Item]:
     """Yield up to `limit` items of a partition whose sort key starts with `prefix`, last one first.
 
@@ -229,6 +268,7 @@ def query_items(
         before: a sort key; only items that follow it, in the order of the query, are returned.
         limit: the most items to return.
         ascending: whether the first one comes first.
+        table_name: another table.
     """
     left = most = limit
     start = {"pk": partition, "sk": before} if before else None
@@ -238,6 +278,7 @@ def query_items(
         # ends, with more at a time where there are marks.
         answer = _call(
             "Query",
+            TableName=table_name,
             KeyConditionExpression="#pk = :pk AND begins_with(#sk, :sk)",
             FilterExpression="attribute_not_exists(#deletedAt)",
             ExpressionAttributeNames={"#pk": "pk", "#sk": "sk", "#deletedAt": "deletedAt"},
@@ -353,7 +394,7 @@ def _call(operation: str, errors: list[RetryableError] | None = None, /, **argum
         TableUnavailable: the table is throttled, down or out of time, or (WriteConflict) others write to the item.
     """
     if operation != "TransactWriteItems":
-        arguments["TableName"] = settings.TABLE_NAME
+        arguments["TableName"] = arguments.get("TableName") or settings.TABLE_NAME
     arguments["ReturnConsumedCapacity"] = "TOTAL"
     repeated = [] if errors is None else errors
 
