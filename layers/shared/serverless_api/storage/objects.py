@@ -124,7 +124,15 @@ class Bucket:
                     "x-amz-content-sha256": hashlib.sha256(content).hexdigest(),
                     "x-amz-date": _read_clock(),
                 }
-                signed = sign(credentials, settings.REGION, "s3", method, connection.target, unsigned, content)
+                signed = sign(
+                    credentials,
+                    settings.REGION,
+                    "s3",
+                    method=method,
+                    path=connection.target,
+                    headers=unsigned,
+                    body=content,
+                )
                 response, answer = connection.fetch(method, signed, content, deadline.cut(ATTEMPT_SECONDS))
                 subsegment.response = response
         except OSError as error:
