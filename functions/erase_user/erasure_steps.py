@@ -20,7 +20,7 @@ from records.partitions import Partition, Receipt, ReceiptClosed
 from serverless_api import current_deadline, logger, read_count, read_setting, settings
 from serverless_api.storage.table import ConditionFailed
 
-LATE_SECONDS = 60
+LATE_SECONDS = 45
 """When the second round begins: an earlier request may run for 29 s, in a function that took 10 s to start."""
 
 STEP_SECONDS = 20.0
