@@ -84,7 +84,7 @@ def publish_events(events: Sequence[Event]) -> frozenset[int]:
     for attempt in range(_policy.retries + 1):
         if attempt:
             _policy.sleep(_policy.backoff(attempt - 1))
-        left = [index for part in itertools.batched(left, MAX_ENTRIES) for index in _put(events, part)]
+        left = [index for part in itertools.batched(left, MAX_ENTRIES, strict=False) for index in _put(events, part)]
         if not left:
             break
     return frozenset(left)

@@ -8,7 +8,7 @@ import base64
 import re
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,6 +56,11 @@ class Entity:
     def etag(self) -> str:
         """The strong entity tag of this version (RFC 9110, section 8.8.3)."""
         return f'"{self.version}"'
+
+    @property
+    def position(self) -> str:
+        """A pagination token: a page `after` it starts below this item."""
+        return _make_token(self.id)
 
     @property
     def created_at(self) -> str:
@@ -161,12 +166,23 @@ class Collection:
             item = self._complete(draft)
             table.put_item(item, "attribute_not_exists(#pk)")
         else:
-            first = self._create_once(draft, fields, key)
+            first = create_once(self.noun, key, fields, draft, lambda: self._complete(draft), self._remembered)
             item = {**draft, **first, "updatedAt": first["createdAt"]}
         # A replay has the version that the first request wrote.
         if item["version"] == draft["version"]:
             count(self._changed)
         return self._to_entity(item)
+
+    def make_item(self, caller: Caller, item_id: str, fields: dict[str, Any]) -> table.Item:
+        """Return the item that `create` would write, with an ID of the caller's choice, for a write of many items.
+
+        Args:
+            caller: the owner.
+            item_id: an ID that the owner has not used.
+            fields: the fields, as the request model describes them.
+        """
+        key = self._make_key(caller, item_id)
+        return self._complete(self._make_draft(caller, key, fields, time.time_ns()))
 
     def get(self, caller: Caller, item_id: str, preconditions: Preconditions = ANY_VERSION) -> Entity:
         """Return an item.
@@ -242,11 +258,11 @@ class Collection:
         mark = {
             "deletedAt": format_time(now),
             "expiresAt": now // 1_000_000_000,
-            "version": _make_version(),
+            "version": make_version(),
             "writer": caller.origin.to_attribute(),
         }
         try:
-            table.update_item(
+            table.mark_deleted(
                 self._make_key(caller, item_id), mark, [*self._names, "createdAt", "updatedAt"], condition, values
             )
         except table.ConditionFailed as failure:
@@ -274,7 +290,7 @@ class Collection:
         for found in table.query_items(caller.partition, self.prefix, before, limit + 1):
             characters += self._mark_json(found)
             if len(items) == limit or (items and characters > MAX_PAGE_CHARACTERS):
-                next_token = _make_token(items[-1].id)
+                next_token = items[-1].position
                 break
             items.append(Entity(self, found))
         else:
@@ -305,30 +321,12 @@ class Collection:
             **stored,
             "createdAt": stamp,
             "updatedAt": stamp,
-            "version": _make_version(),
+            "version": make_version(),
             "writer": caller.origin.to_attribute(),
         }
 
     def _complete(self, draft: table.Item) -> table.Item:
         return {**draft, **self.derive(Entity(self, draft))}
-
-    def _create_once(self, draft: table.Item, content: dict[str, Any], key: str) -> table.Item:
-        try:
-            return idempotency.write_once(
-                draft["pk"],
-                self.noun,
-                key,
-                content=content,
-                writer=draft["writer"],
-                make_item=lambda: self._complete(draft),
-                remembered=self._remembered,
-            )
-        except idempotency.KeyInUse as error:
-            raise Conflict(
-                "A request with this Idempotency-Key is still running", headers={"Retry-After": "1"}
-            ) from error
-        except idempotency.KeyReused as error:
-            raise UnprocessableContent("This Idempotency-Key was used with another body") from error
 
     def _make_key(self, caller: Caller, item_id: str) -> table.Item:
         # A UUID may have either case (RFC 9562, section 4); sort keys have lower case.
@@ -370,6 +368,44 @@ class Collection:
         return NotFound(f"There is no such {self.noun}")
 
 
+def create_once(
+    noun: str,
+    key: str,
+    content: Any,
+    draft: table.Item,
+    make_item: Callable[[], table.Item],
+    remembered: Iterable[str],
+) -> table.Item:
+    """Create an item once per idempotency key, and return what is remembered of the one that the first request wrote.
+
+    Args:
+        noun: what is created; the same key of two nouns is two keys.
+        key: the request's `Idempotency-Key`.
+        content: the content of the request, a JSON value.
+        draft: an item with the owner's `pk` and the request's `writer`.
+        make_item: makes the item, once the key is claimed.
+        remembered: the names of the attributes that do not follow from the content.
+
+    Raises:
+        Conflict: a request with this key is still running.
+        UnprocessableContent: the key was used with other content.
+    """
+    try:
+        return idempotency.write_once(
+            draft["pk"],
+            noun,
+            key,
+            content=content,
+            writer=draft["writer"],
+            make_item=make_item,
+            remembered=remembered,
+        )
+    except idempotency.KeyInUse as error:
+        raise Conflict("A request with this Idempotency-Key is still running", headers={"Retry-After": "1"}) from error
+    except idempotency.KeyReused as error:
+        raise UnprocessableContent("This Idempotency-Key was used with another body") from error
+
+
 def _read_fields(model: str, reserved: frozenset[str]) -> dict[str, bool]:
     schema = load_model(model)
     if schema.get("type") != "object" or schema.get("additionalProperties") is not False:
@@ -393,7 +429,8 @@ def _make_condition(preconditions: Preconditions) -> tuple[str, dict[str, str]]:
     return f"{_EXISTS} AND NOT {excluded}", values
 
 
-def _make_version() -> str:
+def make_version() -> str:
+    """Return a version that no item has had."""
     return secrets.token_hex(8)
 
 
@@ -410,6 +447,7 @@ def _format_id(digits: str) -> str:
 
 
 def format_time(now: int) -> str:
+    """Return nanoseconds since 1970 as RFC 3339 with milliseconds, in UTC."""
     seconds, rest = divmod(now, 1_000_000_000)
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest // 1_000_000:03}Z"
 
