@@ -48,6 +48,10 @@ class DeployedStack:
         text: str = self._call("secretsmanager", "get_secret_value", SecretId=arn)["SecretString"]
         return text
 
+    def connect(self, service: str) -> Any:
+        """Return a boto3 client of a service in the stack's region."""
+        return self._session.client(service)  # type: ignore[call-overload]
+
     def protect(self) -> None:
         """Turn on the stack's termination protection.
 
@@ -60,7 +64,6 @@ class DeployedStack:
 
     def _call(self, service: str, method: str, **parameters: Any) -> Any:
         try:
-            client: Any = self._session.client(service)  # type: ignore[call-overload]
-            return getattr(client, method)(**parameters)
+            return getattr(self.connect(service), method)(**parameters)
         except (BotoCoreError, ClientError) as error:
             raise OperationError(f"AWS failed ({service}, {method}): {error}") from error
