@@ -1,7 +1,6 @@
 """A user is erased in steps, with a receipt; what the user writes afterwards stays, and so does everybody else."""
 
 import json
-import time
 from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
