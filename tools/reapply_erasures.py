@@ -86,7 +86,9 @@ def main(arguments: Sequence[str], connect: Callable[[str, str | None], Deployed
                 f"The stack {stack.name} has no output {min(missing)}; was it deployed from this template?"
             )
         key = stack.read_secret(outputs["PseudonymKeyArn"])
-        users, deleted = reapply_erasures(stack.connect("dynamodb"), outputs["ErasureLedgerName"], options.table, key)
+        users, deleted = reapply_erasures(
+            stack.make_client("dynamodb"), outputs["ErasureLedgerName"], options.table, key
+        )
     except (BotoCoreError, ClientError) as error:
         print(f"DynamoDB failed: {error}", file=sys.stderr)
         return 2
