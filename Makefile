@@ -10,7 +10,7 @@ PROFILE ?= tools/benchmarks/load/profiles/steady.toml
 
 # Recipes read these from the environment, so that neither make nor the shell interprets a value's $, ` or quotes.
 # ARGS holds words for the shell.
-settings := PORT SUB SCOPES EXPIRES PROFILE ORIGIN URL STAGE STACK FUNCTION SERVICES
+settings := PORT SUB SCOPES EXPIRES PROFILE ORIGIN URL STAGE STACK FUNCTION SERVICES TABLE
 $(foreach setting,$(settings),$(eval override $(setting) := $$(value $(setting))))
 export $(settings)
 
@@ -154,6 +154,11 @@ load: .venv/dev
 .PHONY: soak
 soak: .venv/dev
 	@$(python) -m tools.benchmarks.load $(target) --profile tools/benchmarks/load/profiles/soak.toml --write $(ARGS)
+
+## reapply-erasures: erase again, in the restored copy TABLE=, everyone whom STAGE= (or STACK=) has erased
+.PHONY: reapply-erasures
+reapply-erasures: .venv/dev
+	@$(python) -m tools.reapply_erasures $(if $(STACK),--stack="$$STACK",--stage="$$STAGE") --table="$$TABLE"
 
 ## cost: estimate a month's bill for traffic profiles (ARGS="business_hours --region eu-central-1", ARGS=--help)
 .PHONY: cost
