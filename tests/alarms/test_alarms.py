@@ -41,6 +41,8 @@ BACKGROUND = {
     "Readiness/WarmFunctions": "Readiness/WarmingFailed",
 }
 """The alarm of each function that serves no route."""
+STREAMING = {"Streaming/AuthorizeToken", "Streaming/ExportData"}
+STREAMING_FAILED = "Streaming/StreamingFailed"
 
 
 def operations(*names: str) -> set[str]:
@@ -68,8 +70,8 @@ DEFECTS = {"FunctionsDegraded", "Operations/RouteFailures"}
 def test_each_alarm_is_exercised_here() -> None:
     declared = translate_stack(ColdStart="warm").resources
     alarms = {name for name, resource in declared.items() if resource.type in KINDS}
-    assert alarms == set().union(*FAULTS.values(), {DEAD_LETTERS}, BACKGROUND.values())
-    assert set(list_functions()) == ROUTED | BACKGROUND.keys()
+    assert alarms == set().union(*FAULTS.values(), {DEAD_LETTERS, STREAMING_FAILED}, BACKGROUND.values())
+    assert set(list_functions()) == ROUTED | STREAMING | BACKGROUND.keys()
 
 
 def test_no_alarm_is_triggered_without_a_fault(stand: Stand) -> None:
@@ -104,6 +106,14 @@ def is_contributor(stand: Stand, route: str) -> bool:
     method, path = route.split(" ")
     reason = read_alarms(stand)["Operations/RouteFailures"]["reason"]
     return bool(re.search(rf"{method}\W+{re.escape(path)}(?![\w/{{])", reason))
+
+
+def test_a_table_that_gives_no_answers_triggers_the_alarm_of_exports(stand: Stand) -> None:
+    wait_until(stand, "OK", {STREAMING_FAILED})
+    user = ApiClient(f"http://127.0.0.1:{stand.engine.port + 1}/live", "user")
+    with stand.faults(always(Fault.RESET_BEFORE)), send_repeatedly(lambda: user.send("GET", "/api/v1/export")):
+        wait_until(stand, "ALARM", {STREAMING_FAILED})
+    wait_until(stand, "OK", {STREAMING_FAILED})
 
 
 def test_a_function_that_crashes_at_import_triggers_the_alarms_of_its_route() -> None:
