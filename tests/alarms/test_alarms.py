@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any
 
 import boto3
+import httpx
 import pytest
 from botocore.config import Config
 
@@ -110,8 +111,7 @@ def is_contributor(stand: Stand, route: str) -> bool:
 
 def test_a_table_that_gives_no_answers_triggers_the_alarm_of_exports(stand: Stand) -> None:
     wait_until(stand, "OK", {STREAMING_FAILED})
-    user = ApiClient(f"http://127.0.0.1:{stand.engine.port + 1}/live", "user")
-    with stand.faults(always(Fault.RESET_BEFORE)), send_repeatedly(lambda: user.send("GET", "/api/v1/export")):
+    with stand.faults(always(Fault.RESET_BEFORE)), send_repeatedly(partial(export, stand)):
         wait_until(stand, "ALARM", {STREAMING_FAILED})
     wait_until(stand, "OK", {STREAMING_FAILED})
 
@@ -170,6 +170,7 @@ def test_each_metric_on_the_dashboard_is_written_in_a_run_with_faults(stand: Sta
     assert user.send("POST", RESOURCES, {}).status == 400
     with lost_table(stand):
         assert user.send("GET", RESOURCES).status == 500
+        assert export(stand) == 500
     with stand.engine.client() as client:
         metrics = client.get("/_local/metrics.json").json()["metrics"]
     written = [(metric["namespace"], metric["name"], set(metric["dimensions"])) for metric in metrics]
@@ -188,6 +189,13 @@ def test_each_metric_on_the_dashboard_is_written_in_a_run_with_faults(stand: Sta
         "AWS/DynamoDB ReadThrottleEvents",
         "AWS/DynamoDB WriteThrottleEvents",
     }
+
+
+def export(stand: Stand) -> int:
+    """Return the status of an export."""
+    headers = {"Authorization": f"Bearer {stand.engine.mint_token('read:resources')}"}
+    url = f"http://127.0.0.1:{stand.engine.port + 1}/live/api/v1/export"
+    return httpx.get(url, headers=headers, timeout=60, trust_env=False).status_code
 
 
 @contextmanager
