@@ -78,7 +78,8 @@ PLACES = {
 }
 # Principals that are the same in all partitions («AWS service principals», IAM User Guide; CDK's region-info).
 PRINCIPALS = {
-    f"{service}.amazonaws.com" for service in ("budgets", "cloudwatch", "lambda", "scheduler", "secretsmanager")
+    f"{service}.amazonaws.com"
+    for service in ("budgets", "cloudwatch", "events", "lambda", "scheduler", "secretsmanager")
 }
 PRINCIPALS |= {"apigateway.amazonaws.com"}
 # What the evaluator makes of attributes, which AWS gives in the partition.

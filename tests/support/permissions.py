@@ -18,10 +18,16 @@ TRACE_ACTIONS = frozenset({"xray:PutTraceSegments", "xray:PutTelemetryRecords"})
 DESTINATION_ACTIONS = frozenset({"sqs:SendMessage"})
 LAMBDA_ACTIONS = LOG_ACTIONS | TRACE_ACTIONS | DESTINATION_ACTIONS
 """What Lambda does with a role: it writes logs and traces, and sends failed events on."""
+STREAM_ACTIONS = frozenset(
+    f"dynamodb:{action}" for action in ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams")
+)
+QUEUE_ACTIONS = frozenset(f"sqs:{action}" for action in ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes"))
 MANAGED_POLICIES = {
     "service-role/AWSLambdaBasicExecutionRole": LOG_ACTIONS | {"logs:CreateLogGroup"},
     "AWSXrayWriteOnlyAccess": TRACE_ACTIONS
     | {"xray:GetSamplingRules", "xray:GetSamplingTargets", "xray:GetSamplingStatisticSummaries"},
+    "service-role/AWSLambdaDynamoDBExecutionRole": LOG_ACTIONS | {"logs:CreateLogGroup"} | STREAM_ACTIONS,
+    "service-role/AWSLambdaSQSQueueExecutionRole": LOG_ACTIONS | {"logs:CreateLogGroup"} | QUEUE_ACTIONS,
 }
 """The managed policies that SAM attaches, with their actions («AWS managed policy reference»); on every resource."""
 

@@ -66,7 +66,13 @@ class Place:
 class Rendering:
     """A template and its nested applications, every value evaluated."""
 
-    def __init__(self, place: Place, parameters: dict[str, Any], path: str = "template.yaml") -> None:
+    def __init__(
+        self,
+        place: Place,
+        parameters: dict[str, Any],
+        path: str = "template.yaml",
+        outer: Evaluator | None = None,
+    ) -> None:
         self._place = place
         self._path = path
         template = read_template_file(ROOT / path, [])
@@ -92,6 +98,7 @@ class Rendering:
             # Begins the names that AWS generates.
             place=(place.stack,),
             find_output=lambda application, output: self._find_nested(application).read_output(output),
+            outer=outer,
         )
 
     def _find_nested(self, name: str) -> "Rendering":
@@ -99,7 +106,7 @@ class Rendering:
         if name not in self._nested:
             properties = self._evaluator.evaluate(self._template["Resources"][name]["Properties"])
             place = Place(f"{self._place.stack}-{name}-1ABCDEFGHIJK", self._place.region)
-            self._nested[name] = Rendering(place, properties["Parameters"], self._applications[name])
+            self._nested[name] = Rendering(place, properties["Parameters"], self._applications[name], self._evaluator)
         return self._nested[name]
 
     def _is_created(self, entry: dict[str, Any]) -> bool:

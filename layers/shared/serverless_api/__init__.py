@@ -64,6 +64,7 @@ __all__ = [
     "find_correlation_id",
     "invocation_deadline",
     "logger",
+    "measure",
     "parse_json",
     "process_batch",
     "pseudonymize",
@@ -71,6 +72,7 @@ __all__ = [
     "read_environment",
     "read_number",
     "read_setting",
+    "report_event",
     "settings",
     "streaming_endpoint",
 ]
@@ -108,7 +110,15 @@ if TYPE_CHECKING:
     from serverless_api.storage.fetch import AnswerTooLarge, AnswerUnreadable, fetch_json
     from serverless_api.storage.json_text import InvalidJSON, JSONText, dump_json, parse_json
     from serverless_api.storage.shared_circuit import SharedCircuit
-    from serverless_api.telemetry.observability import Dependency, Metric, count, find_correlation_id, logger
+    from serverless_api.telemetry.observability import (
+        Dependency,
+        Metric,
+        count,
+        find_correlation_id,
+        logger,
+        measure,
+        report_event,
+    )
     from serverless_api.telemetry.pseudonyms import pseudonymize
     from serverless_api.telemetry.tracing import HTTPCall
 else:
@@ -135,7 +145,7 @@ else:
         "storage.fetch": "AnswerTooLarge AnswerUnreadable fetch_json",
         "storage.json_text": "InvalidJSON JSONText dump_json parse_json",
         "storage.shared_circuit": "SharedCircuit",
-        "telemetry.observability": "Dependency Metric count find_correlation_id logger",
+        "telemetry.observability": "Dependency Metric count find_correlation_id logger measure report_event",
         "telemetry.pseudonyms": "pseudonymize",
         "telemetry.tracing": "HTTPCall",
     }

@@ -155,3 +155,19 @@ def test_faults_are_sentences(tmp_path: Path, file: str, edit: tuple[str, str], 
     except TemplateError as error:
         said = str(error)
     assert re.search(sentence, said)
+
+
+def test_a_dynamic_reference_reaches_the_secrets_around_an_application(tmp_path: Path) -> None:
+    secret = "{Type: AWS::SecretsManager::Secret, Properties: {SecretString: hidden}}"
+    tmp_path.joinpath("template.yaml").write_text(f"""
+Resources:
+  Key: {secret}
+  Part: {{Type: AWS::Serverless::Application, Properties: {{Location: part.yaml, Parameters: {{Key: !Ref Key}}}}}}
+""")
+    tmp_path.joinpath("part.yaml").write_text("""
+Parameters: {Key: {Type: String}}
+Resources:
+  Thing: {Type: AWS::None::None, Properties: {Value: !Sub '{{resolve:secretsmanager:${Key}}}'}}
+""")
+    stack = load_template(tmp_path / "template.yaml", {})
+    assert stack.resources["Part/Thing"].properties["Value"] == "hidden"

@@ -11,14 +11,14 @@ from tests.support.resources_api import ResourcesApi
 pytestmark = pytest.mark.slow
 
 RESOURCE = "019ab0c1-7a3e-7c55-9d1f-3f2b8c6d4e10"
-CALLS = {
-    "Query": lambda api: api.page(),
-    "PutItem": lambda api: api.create(),
-    "GetItem": lambda api: api.read(RESOURCE),
-    "UpdateItem": lambda api: api.update(RESOURCE),
-    "DeleteItem": lambda api: api.delete(RESOURCE),
-}
-operations = pytest.mark.parametrize("operation", CALLS)
+CALLS = [
+    pytest.param("Query", lambda api: api.page(), id="list"),
+    pytest.param("PutItem", lambda api: api.create(), id="create"),
+    pytest.param("GetItem", lambda api: api.read(RESOURCE), id="get"),
+    pytest.param("UpdateItem", lambda api: api.update(RESOURCE), id="update"),
+    pytest.param("UpdateItem", lambda api: api.delete(RESOURCE), id="delete"),
+]
+calls = pytest.mark.parametrize(("operation", "call"), CALLS)
 
 
 def assert_unavailable(answer):
@@ -28,7 +28,7 @@ def assert_unavailable(answer):
     assert set(answer.json()) == {"error", "requestId"}
 
 
-@operations
+@calls
 @pytest.mark.parametrize(
     "fault",
     [
@@ -42,9 +42,9 @@ def assert_unavailable(answer):
     ],
     ids=lambda fault: getattr(fault, "code", "Drop"),
 )
-def test_a_table_that_stays_busy_or_down_is_a_503(remote_api, dynamodb, operation, fault):
+def test_a_table_that_stays_busy_or_down_is_a_503(remote_api, dynamodb, operation, call, fault):
     dynamodb.fail(operation, *(fault,) * 10)
-    assert_unavailable(CALLS[operation](remote_api))
+    assert_unavailable(call(remote_api))
 
 
 @pytest.mark.parametrize("fault", [Refusal("ThrottlingException"), Refusal("InternalServerError", 500), Drop()])
@@ -99,11 +99,11 @@ def test_a_lost_answer_makes_no_conflict_with_itself(remote_api, dynamodb):
     assert (read.body, read.headers["etag"]) == (answer.body, answer.headers["etag"])
 
 
-@operations
+@calls
 @pytest.mark.parametrize("code", ["AccessDeniedException", "ResourceNotFoundException", "ValidationException"])
-def test_an_internal_error_is_a_500_without_its_cause(remote_api, dynamodb, operation, code, capsys):
+def test_an_internal_error_is_a_500_without_its_cause(remote_api, dynamodb, operation, call, code, capsys):
     dynamodb.fail(operation, Refusal(code, message="secret: the cause"))
-    answer = CALLS[operation](remote_api)
+    answer = call(remote_api)
     assert answer.status == 500
     assert answer.headers["cache-control"] == "no-store"
     assert set(answer.json()) == {"error", "requestId"}

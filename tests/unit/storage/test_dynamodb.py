@@ -36,8 +36,9 @@ from moto.moto_server.werkzeug_app import create_backend_app
 from werkzeug.test import Client
 
 from serverless_api.storage.credentials import Credentials, CredentialsError
-from serverless_api.storage.dynamodb import SIGNATURE_ERRORS, DynamoDB, DynamoDBError, find_endpoint, sign
+from serverless_api.storage.dynamodb import SIGNATURE_ERRORS, DynamoDB, DynamoDBError
 from serverless_api.storage.fetch import MAX_ANSWER_BYTES
+from serverless_api.storage.signed_requests import find_endpoint, sign
 from tests.support.http_server import Answer, Reply, Request, Server, make_reply
 
 pytestmark = [pytest.mark.slow, pytest.mark.enable_socket, pytest.mark.timeout(60)]
@@ -323,7 +324,7 @@ def test_signature_at_a_fixed_time() -> None:
         "x-amz-date": "20150830T123600Z",
         "x-amz-target": "DynamoDB_20120810.GetItem",
     }
-    signed = sign(Credentials(*KEYS), "us-east-1", "/", headers, b'{"TableName":"t"}')
+    signed = sign(Credentials(*KEYS), "us-east-1", "dynamodb", "POST", "/", headers, b'{"TableName":"t"}')
     copy = AWSRequest("POST", "https://dynamodb.us-east-1.amazonaws.com/", headers, b'{"TableName":"t"}')
     del copy.headers["x-amz-date"]
     moment = datetime.datetime(2015, 8, 30, 12, 36, tzinfo=datetime.UTC)
@@ -358,7 +359,7 @@ def test_endpoint_of_the_environment_as_boto3_finds_it(
     for name, value in (("AWS_ENDPOINT_URL_DYNAMODB", specific), ("AWS_ENDPOINT_URL", general)):
         if value is not None:
             monkeypatch.setenv(name, value)
-    found = find_endpoint(os.environ) or f"https://dynamodb.{REGION}.amazonaws.com"
+    found = find_endpoint(os.environ, "dynamodb") or f"https://dynamodb.{REGION}.amazonaws.com"
     boto = boto3.Session().client("dynamodb", region_name=REGION)
     assert found == boto.meta.endpoint_url
     boto.close()

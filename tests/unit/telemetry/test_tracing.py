@@ -53,7 +53,7 @@ def test_each_table_call_is_a_subsegment_of_the_functions_segment(api: Resources
     assert api.delete(created.json()["id"]).status == 204
     documents = daemon.take_all()
     operations = [document["aws"]["operation"] for document in documents]
-    assert operations == ["PutItem", "Query", "GetItem", "UpdateItem", "DeleteItem"]
+    assert operations == ["PutItem", "Query", "GetItem", "UpdateItem", "UpdateItem"]
     assert len({document["id"] for document in documents}) == len(documents)
     for document in documents:
         assert (document["trace_id"], document["parent_id"]) == (TRACE, SEGMENT)

@@ -87,7 +87,7 @@ class Stack:
         has_users: whether the stack has a user pool.
         token_minutes: life of a machine client's token; None without machine clients.
         secrets: secrets in Secrets Manager.
-        rotation_days: interval of their rotation; None if they are not rotated.
+        rotations: rotations of secrets in a day.
         policies: target-tracking policies, each with its own alarms.
         alarm_metrics: metrics that alarms watch; each is charged as an alarm.
         queried_metrics: metrics that alarms' queries analyze; each is charged as an alarm.
@@ -106,7 +106,7 @@ class Stack:
     has_users: bool
     token_minutes: float | None
     secrets: int
-    rotation_days: float | None
+    rotations: float
     policies: int
     alarm_metrics: int
     queried_metrics: int
@@ -153,12 +153,9 @@ def read_stack(parameters: Mapping[str, str], path: Path = ROOT / "template.yaml
         has_users=bool(_find(template, "AWS::Cognito::UserPool")),
         token_minutes=_read_token_minutes(template),
         secrets=len(_find(template, "AWS::SecretsManager::Secret")),
-        rotation_days=min(
-            (
-                float(schedule["RotationRules"]["AutomaticallyAfterDays"])
-                for schedule in _find(template, "AWS::SecretsManager::RotationSchedule").values()
-            ),
-            default=None,
+        rotations=sum(
+            1 / float(schedule["RotationRules"]["AutomaticallyAfterDays"])
+            for schedule in _find(template, "AWS::SecretsManager::RotationSchedule").values()
         ),
         policies=len(_find(template, "AWS::ApplicationAutoScaling::ScalingPolicy")),
         alarm_metrics=sum(map(_count_metrics, _find(template, "AWS::CloudWatch::Alarm").values())),

@@ -234,8 +234,8 @@ def count_idle(stack: Stack, assumptions: Assumptions, usage: Usage | None = Non
     """Add, or return, a month's usage of a stack that nobody calls."""
     usage = usage or Usage()
     usage.add("secrets", STANDING, stack.secrets)
-    if stack.rotation_days:
-        rotations = stack.secrets * HOURS_OF_A_MONTH / 24 / stack.rotation_days
+    if stack.rotations:
+        rotations = stack.rotations * HOURS_OF_A_MONTH / 24
         usage.add("secrets.calls", STANDING, rotations * assumptions.calls_of_rotation)
         usage.add("machine_tokens", STANDING, rotations)
     usage.add("alarms", STANDING, stack.alarm_metrics + stack.policies * assumptions.alarms_of_policy)

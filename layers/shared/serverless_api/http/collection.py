@@ -8,7 +8,7 @@ import base64
 import re
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -161,17 +161,28 @@ class Collection:
             UnprocessableContent: the key was used with other fields.
         """
         now = time.time_ns()
-        draft = self._make_draft(caller, {"pk": caller.partition, "sk": self.prefix + _make_id(now)}, fields, now)
+        draft = self._make_draft(caller, {"pk": caller.partition, "sk": self.prefix + make_id(now)}, fields, now)
         if key is None:
             item = self._complete(draft)
             table.put_item(item, "attribute_not_exists(#pk)")
         else:
-            first = self._create_once(draft, fields, key)
+            first = create_once(self.noun, key, fields, draft, lambda: self._complete(draft), self._remembered)
             item = {**draft, **first, "updatedAt": first["createdAt"]}
         # A replay has the version that the first request wrote.
         if item["version"] == draft["version"]:
             count(self._changed)
         return self._to_entity(item)
+
+    def make_item(self, caller: Caller, item_id: str, fields: dict[str, Any]) -> table.Item:
+        """Return the item that `create` would write, with an ID of the caller's choice, for a write of many items.
+
+        Args:
+            caller: the owner.
+            item_id: an ID that the owner has not used.
+            fields: the fields, as the request model describes them.
+        """
+        key = self._make_key(caller, item_id)
+        return self._complete(self._make_draft(caller, key, fields, time.time_ns()))
 
     def get(self, caller: Caller, item_id: str, preconditions: Preconditions = ANY_VERSION) -> Entity:
         """Return an item.
@@ -245,13 +256,13 @@ class Collection:
         condition, values = _make_condition(preconditions)
         now = time.time_ns()
         mark = {
-            "deletedAt": _format_time(now),
+            "deletedAt": format_time(now),
             "expiresAt": now // 1_000_000_000,
-            "version": _make_version(),
+            "version": make_version(),
             "writer": caller.origin.to_attribute(),
         }
         try:
-            table.update_item(
+            table.mark_deleted(
                 self._make_key(caller, item_id), mark, [*self._names, "createdAt", "updatedAt"], condition, values
             )
         except table.ConditionFailed as failure:
@@ -304,36 +315,18 @@ class Collection:
         stored = {
             name: value if self.fields[name] else dump_json(value) for name, value in self.prepare(fields).items()
         }
-        stamp = _format_time(now)
+        stamp = format_time(now)
         return {
             **key,
             **stored,
             "createdAt": stamp,
             "updatedAt": stamp,
-            "version": _make_version(),
+            "version": make_version(),
             "writer": caller.origin.to_attribute(),
         }
 
     def _complete(self, draft: table.Item) -> table.Item:
         return {**draft, **self.derive(Entity(self, draft))}
-
-    def _create_once(self, draft: table.Item, content: dict[str, Any], key: str) -> table.Item:
-        try:
-            return idempotency.write_once(
-                draft["pk"],
-                self.noun,
-                key,
-                content=content,
-                writer=draft["writer"],
-                make_item=lambda: self._complete(draft),
-                remembered=self._remembered,
-            )
-        except idempotency.KeyInUse as error:
-            raise Conflict(
-                "A request with this Idempotency-Key is still running", headers={"Retry-After": "1"}
-            ) from error
-        except idempotency.KeyReused as error:
-            raise UnprocessableContent("This Idempotency-Key was used with another body") from error
 
     def _make_key(self, caller: Caller, item_id: str) -> table.Item:
         # A UUID may have either case (RFC 9562, section 4); sort keys have lower case.
@@ -375,6 +368,44 @@ class Collection:
         return NotFound(f"There is no such {self.noun}")
 
 
+def create_once(
+    noun: str,
+    key: str,
+    content: Any,
+    draft: table.Item,
+    make_item: Callable[[], table.Item],
+    remembered: Iterable[str],
+) -> table.Item:
+    """Create an item once per idempotency key, and return what is remembered of the one that the first request wrote.
+
+    Args:
+        noun: what is created; the same key of two nouns is two keys.
+        key: the request's `Idempotency-Key`.
+        content: the content of the request, a JSON value.
+        draft: an item with the owner's `pk` and the request's `writer`.
+        make_item: makes the item, once the key is claimed.
+        remembered: the names of the attributes that do not follow from the content.
+
+    Raises:
+        Conflict: a request with this key is still running.
+        UnprocessableContent: the key was used with other content.
+    """
+    try:
+        return idempotency.write_once(
+            draft["pk"],
+            noun,
+            key,
+            content=content,
+            writer=draft["writer"],
+            make_item=make_item,
+            remembered=remembered,
+        )
+    except idempotency.KeyInUse as error:
+        raise Conflict("A request with this Idempotency-Key is still running", headers={"Retry-After": "1"}) from error
+    except idempotency.KeyReused as error:
+        raise UnprocessableContent("This Idempotency-Key was used with another body") from error
+
+
 def _read_fields(model: str, reserved: frozenset[str]) -> dict[str, bool]:
     schema = load_model(model)
     if schema.get("type") != "object" or schema.get("additionalProperties") is not False:
@@ -398,11 +429,12 @@ def _make_condition(preconditions: Preconditions) -> tuple[str, dict[str, str]]:
     return f"{_EXISTS} AND NOT {excluded}", values
 
 
-def _make_version() -> str:
+def make_version() -> str:
+    """Return a version that no item has had."""
     return secrets.token_hex(8)
 
 
-def _make_id(now: int) -> str:
+def make_id(now: int) -> str:
     """Return an ID that sorts by time: a UUID of version 7 with twelve more bits of time (RFC 9562, section 6.2)."""
     milliseconds, rest = divmod(now, 1_000_000)
     fraction = rest * 4096 // 1_000_000
@@ -414,7 +446,8 @@ def _format_id(digits: str) -> str:
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
-def _format_time(now: int) -> str:
+def format_time(now: int) -> str:
+    """Return nanoseconds since 1970 as RFC 3339 with milliseconds, in UTC."""
     seconds, rest = divmod(now, 1_000_000_000)
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest // 1_000_000:03}Z"
 

@@ -6,7 +6,7 @@ Source: «Create AWS Lambda proxy integrations for HTTP APIs in API Gateway», A
 import base64
 import binascii
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -56,6 +56,17 @@ class Request:
         value: str | None = (self.event.get("queryStringParameters") or {}).get(name)
         return value
 
+    def read_flag(self, name: str) -> bool:
+        """Return the query parameter `name`, which is `true` or `false`; false if it is missing.
+
+        Raises:
+            BadRequest: it is something else.
+        """
+        text = self.read_query_parameter(name)
+        if text not in (None, "true", "false"):
+            raise BadRequest("The request is not valid", [Problem(name, "must be true or false")])
+        return text == "true"
+
     def read_limit(self, default: int, most: int) -> int:
         """Return the query parameter `limit`, the number of items on a page, from 1 to `most`.
 
@@ -84,22 +95,30 @@ class Request:
         check_coding(self.read_header("content-encoding") or "")
         if len(self.event.get("body") or "") > _MAX_BODY:
             raise ContentTooLarge("The body is larger than can be stored")
-        try:
-            body = parse_json(self._read_text())
-        except InvalidJSON as error:
-            raise BadRequest("The request is not valid", [Problem("body", str(error))]) from error
-        if problems := list(islice(find_problems(body, load_model(model)), MAX_DETAILS + 1)):
-            raise BadRequest("The request is not valid", problems)
-        return body  # type: ignore[no-any-return]
-
-    def _read_text(self) -> str:
         body: str = self.event.get("body") or ""
-        if not self.event.get("isBase64Encoded"):
-            return body
+        return read_document(self._decode_body() if self.event.get("isBase64Encoded") else body, model)
+
+    def read_content(self, media_types: Sequence[str]) -> bytes:
+        """Return the body as it is, or an empty one.
+
+        Args:
+            media_types: the accepted media types, in lower case; all are based on JSON.
+
+        Raises:
+            BadRequest: a body is not declared as one of these.
+            UnsupportedMediaType: it is compressed.
+        """
+        body: str = self.event.get("body") or ""
+        if body:
+            check_media_type(self.read_header("content-type") or "", media_types)
+            check_coding(self.read_header("content-encoding") or "")
+        return self._decode_body() if self.event.get("isBase64Encoded") else body.encode(errors="surrogatepass")
+
+    def _decode_body(self) -> bytes:
         try:
-            return base64.b64decode(body, validate=True).decode()
-        except (binascii.Error, ValueError) as error:
-            raise InvalidJSON("is not UTF-8 text") from error
+            return base64.b64decode(self.event.get("body") or "", validate=True)
+        except binascii.Error as error:
+            raise BadRequest("The request is not valid", [Problem("body", "is not UTF-8 text")]) from error
 
     def read_idempotency_key(self) -> str | None:
         """Return the `Idempotency-Key`, or None if there is none.
@@ -133,6 +152,22 @@ class Request:
             BadRequest: one of them is neither `*` nor a list of entity tags.
         """
         return read_preconditions(self.read_header("if-match"), self.read_header("if-none-match"))
+
+
+def read_document(content: str | bytes, model: str) -> dict[str, Any]:
+    """Return the value of a JSON document, checked against the request model `models/<model>.json`.
+
+    Raises:
+        BadRequest: it is not JSON in UTF-8 or violates the model; the error names the invalid fields.
+    """
+    try:
+        body = parse_json(content if isinstance(content, str) else content.decode())
+    except (InvalidJSON, UnicodeDecodeError) as error:
+        problem = str(error) if isinstance(error, InvalidJSON) else "is not UTF-8 text"
+        raise BadRequest("The request is not valid", [Problem("body", problem)]) from error
+    if problems := list(islice(find_problems(body, load_model(model)), MAX_DETAILS + 1)):
+        raise BadRequest("The request is not valid", problems)
+    return body  # type: ignore[no-any-return]
 
 
 def read_correlation_id(event: Mapping[str, Any]) -> str | None:

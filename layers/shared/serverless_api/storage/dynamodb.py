@@ -6,8 +6,6 @@ in a call. Its timeouts are fixed when it is created; here each call gets the ti
 Source: «DynamoDB low-level API», Amazon DynamoDB Developer Guide.
 """
 
-import hashlib
-import hmac
 import json
 import os
 import time
@@ -21,16 +19,8 @@ from urllib.parse import quote
 from serverless_api.storage.connection import KeptConnection
 from serverless_api.storage.credentials import Credentials, CredentialSource
 from serverless_api.storage.fetch import AnswerUnreadable, read_json
+from serverless_api.storage.signed_requests import regional_host, sign
 
-# Domains of the partitions that do not use amazonaws.com, by prefix of the region.
-_SUFFIXES = {
-    "cn-": "amazonaws.com.cn",
-    "eusc-": "amazonaws.eu",
-    "us-iso-": "c2s.ic.gov",
-    "us-isob-": "sc2s.sgov.gov",
-    "us-isof-": "csp.hci.ic.gov",
-    "eu-isoe-": "cloud.adc-e.uk",
-}
 SIGNATURE_ERRORS = frozenset(
     {
         "ExpiredToken",
@@ -89,12 +79,10 @@ class DynamoDB:
         Raises:
             ValueError: `endpoint` is not a usable URL.
         """
-        if not endpoint:
-            suffix = next((name for prefix, name in _SUFFIXES.items() if region.startswith(prefix)), "amazonaws.com")
-            endpoint = f"https://dynamodb.{region}.{suffix}"
         self._region = region
         try:
-            self._connection = KeptConnection(endpoint, ca_file=os.environ.get("AWS_CA_BUNDLE") or None)
+            url = endpoint or f"https://{regional_host('dynamodb', region)}"
+            self._connection = KeptConnection(url, ca_file=os.environ.get("AWS_CA_BUNDLE") or None)
         except ValueError as error:
             raise ValueError(f"The DynamoDB endpoint {error}.") from error
         self._credentials = CredentialSource()
@@ -168,45 +156,4 @@ class DynamoDB:
             "x-amz-date": time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(time.time() + self._clock_offset)),
             "x-amz-target": f"DynamoDB_20120810.{operation}",
         }
-        return sign(credentials, self._region, self._connection.target, headers, body)
-
-
-def find_endpoint(environ: Mapping[str, str]) -> str | None:
-    """Return the URL that the environment sets for DynamoDB, or None.
-
-    Source: «Service-specific endpoints», AWS SDKs and Tools Reference Guide.
-
-    >>> find_endpoint({"AWS_ENDPOINT_URL": "http://127.0.0.1:8000", "AWS_ENDPOINT_URL_DYNAMODB": ""})
-    'http://127.0.0.1:8000'
-    """
-    return environ.get("AWS_ENDPOINT_URL_DYNAMODB") or environ.get("AWS_ENDPOINT_URL") or None
-
-
-def sign(credentials: Credentials, region: str, path: str, headers: Mapping[str, str], body: bytes) -> dict[str, str]:
-    """Return the headers of a POST to DynamoDB with its signature, and the session token if there is one.
-
-    Importing botocore's signer would load two thirds of botocore.
-
-    Args:
-        credentials: the keys to sign with.
-        region: the endpoint's region.
-        path: the URL's path, as it is sent.
-        headers: the headers to sign, named in lower case, including `x-amz-date`.
-        body: the request's body.
-
-    Source: «Create a signed AWS API request», AWS Identity and Access Management User Guide.
-    """
-    moment = headers["x-amz-date"]
-    if credentials.session_token:
-        headers = {**headers, "x-amz-security-token": credentials.session_token}
-    names = ";".join(sorted(headers))
-    lines = "".join(f"{name}:{headers[name]}\n" for name in sorted(headers))
-    canonical_request = f"POST\n{quote(path)}\n\n{lines}\n{names}\n{hashlib.sha256(body).hexdigest()}"
-    scope = f"{moment[:8]}/{region}/dynamodb/aws4_request"
-    digest = hashlib.sha256(canonical_request.encode()).hexdigest()
-    key = f"AWS4{credentials.secret_access_key}".encode()
-    for part in (*scope.split("/"), f"AWS4-HMAC-SHA256\n{moment}\n{scope}\n{digest}"):
-        key = hmac.digest(key, part.encode(), "sha256")
-    credential = f"{credentials.access_key_id}/{scope}"
-    authorization = f"AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders={names}, Signature={key.hex()}"
-    return {**headers, "authorization": authorization}
+        return sign(credentials, self._region, "dynamodb", "POST", quote(self._connection.target), headers, body)

@@ -90,14 +90,8 @@ def _write(claim: table.Item, make_item: Callable[[], table.Item], remembered: I
     try:
         item = make_item()
         first = {name: item[name] for name in remembered if name in item}
-        table.put_and_update(
-            item,
-            key,
-            changes={"first": first},
-            removed=["claimedUntil"],
-            condition=_IS_CLAIMED,
-            values={":claim": claim["claim"]},
-        )
+        done = table.Update(key, {"first": first}, ["claimedUntil"], _IS_CLAIMED, {":claim": claim["claim"]})
+        table.transact([done], [item])
     except table.ConditionFailed as failure:
         # Another request took the claim over.
         return _read_first(claim, failure)

@@ -10,14 +10,15 @@ import secrets
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from decimal import Context, Decimal, Inexact, Overflow, Subnormal
-from typing import Any
+from typing import Any, NamedTuple
 
 from serverless_api.environment import settings
 from serverless_api.resilience.circuit_breaker import CircuitBreaker, CircuitOpen, CircuitState, DependencyUnavailable
 from serverless_api.resilience.deadline import DeadlineExceeded, current_deadline
 from serverless_api.resilience.retry import RetryableError, RetryBudget, RetryPolicy
-from serverless_api.storage.dynamodb import Answer, DynamoDB, DynamoDBError, find_endpoint
+from serverless_api.storage.dynamodb import Answer, DynamoDB, DynamoDBError
 from serverless_api.storage.error_codes import Handling, classify
+from serverless_api.storage.signed_requests import find_endpoint
 from serverless_api.telemetry.observability import Dependency, Metric, Usage, count, count_usage, logger
 from serverless_api.telemetry.tracing import TableCall
 
@@ -47,6 +48,16 @@ _NUMBERS = Context(prec=38, Emin=-130, Emax=125, traps=[Inexact, Overflow, Subno
 
 _THROTTLES = Metric("TableThrottles")
 _ERRORS = Metric("TableErrors")
+
+
+class Update(NamedTuple):
+    """A change of an item, as a part of a transaction; see `update_item`."""
+
+    key: Item
+    changes: Item
+    removed: Iterable[str]
+    condition: str
+    values: Mapping[str, Any] | None = None
 
 
 class ConditionFailed(Exception):
@@ -100,7 +111,7 @@ class _AnswerLost(DependencyUnavailable):
     """An attempt got no answer, or one that proves nothing: it may have been performed or not."""
 
 
-_database = DynamoDB(settings.REGION, find_endpoint(os.environ))
+_database = DynamoDB(settings.REGION, find_endpoint(os.environ, "dynamodb"))
 _dependency = Dependency("table")
 _policy = RetryPolicy()
 _budget = RetryBudget()
@@ -127,30 +138,38 @@ def reset() -> None:
     _circuit.reset()
 
 
-def get_item(key: Item) -> Item | None:
+def get_item(key: Item, *, table_name: str = "") -> Item | None:
     """Return the item with the primary key `key` as last written, or None."""
-    found = _call("GetItem", Key=_encode_item(key), ConsistentRead=True).get("Item")
+    found = _call("GetItem", TableName=table_name, Key=_encode_item(key), ConsistentRead=True).get("Item")
     return _decode_item(found) if found else None
 
 
-def put_item(item: Item, condition: str, values: Mapping[str, Any] | None = None) -> None:
+def put_item(item: Item, condition: str, values: Mapping[str, Any] | None = None, *, table_name: str = "") -> None:
     """Write a whole item, which must differ from every item written before.
 
     Args:
         item: the item; a random attribute, such as a version, makes it differ.
         condition: a condition expression; write every attribute name as `#name`.
         values: the values of its placeholders, by `:value`.
+        table_name: another table.
 
     Raises:
         ConditionFailed: the condition does not hold.
         ItemTooLarge: the item is over DynamoDB's limit.
         NumberNotStorable: it has a number that DynamoDB cannot store; this goes for every write.
     """
-    _write("PutItem", lambda found: found == item, Item=_encode_item(item), **_condition(condition, values))
+    arguments = {"TableName": table_name, "Item": _encode_item(item), **_condition(condition, values)}
+    _write("PutItem", lambda found: found == item, **arguments)
 
 
 def update_item(
-    key: Item, changes: Item, removed: Iterable[str], condition: str, values: Mapping[str, Any] | None = None
+    key: Item,
+    changes: Item,
+    removed: Iterable[str],
+    condition: str,
+    values: Mapping[str, Any] | None = None,
+    *,
+    table_name: str = "",
 ) -> Item:
     """Change an item and return it as it is afterwards.
 
@@ -160,6 +179,7 @@ def update_item(
         removed: the names of the attributes to remove.
         condition: a condition expression; write every attribute name as `#name`.
         values: the values of its placeholders, by `:value`.
+        table_name: another table.
 
     Raises:
         ConditionFailed: the condition does not hold.
@@ -167,8 +187,32 @@ def update_item(
     """
     arguments = _update(changes, removed, condition, values)
     return _write(
-        "UpdateItem", lambda found: _has(found, changes), Key=_encode_item(key), ReturnValues="ALL_NEW", **arguments
+        "UpdateItem",
+        lambda found: _has(found, changes),
+        TableName=table_name,
+        Key=_encode_item(key),
+        ReturnValues="ALL_NEW",
+        **arguments,
     )
+
+
+def mark_deleted(
+    key: Item, mark: Item, removed: Iterable[str], condition: str, values: Mapping[str, Any] | None = None
+) -> None:
+    """Replace an item with the mark of its deletion, which may be removed at any time afterwards.
+
+    Args:
+        key: its primary key.
+        mark: the attributes of the mark, which must differ from every earlier one; see `put_item`.
+        removed: the names of the item's other attributes.
+        condition: a condition expression; write every attribute name as `#name`.
+        values: the values of its placeholders, by `:value`.
+
+    Raises:
+        ConditionFailed: the condition does not hold.
+    """
+    arguments = _update(mark, removed, condition, values)
+    _write("UpdateItem", lambda found: found is None or _has(found, mark), Key=_encode_item(key), **arguments)
 
 
 def delete_item(key: Item, condition: str, values: Mapping[str, Any] | None = None) -> None:
@@ -180,28 +224,34 @@ def delete_item(key: Item, condition: str, values: Mapping[str, Any] | None = No
     _write("DeleteItem", lambda found: found is None, Key=_encode_item(key), **_condition(condition, values))
 
 
-def put_and_update(
-    item: Item, key: Item, *, changes: Item, removed: Iterable[str], condition: str, values: Mapping[str, Any]
-) -> None:
-    """Write the new item `item` and change the item at `key`: both or neither.
+def transact(updates: Sequence[Update], items: Iterable[Item] = ()) -> None:
+    """Change items and write new ones: all or nothing.
+
+    Args:
+        updates: the changes. Those of the first one must differ from every earlier change; see `put_item`.
+        items: the new items. With the changes, at most 100.
 
     Raises:
-        ConditionFailed: `condition` does not hold for the item at `key`, or `item` exists already.
-        ItemTooLarge: one of the two is over DynamoDB's limit.
+        ConditionFailed: the condition of a change does not hold, or an item exists already.
+        ItemTooLarge: one of the items is over DynamoDB's limit.
     """
-    put = {"TableName": settings.TABLE_NAME, "Item": _encode_item(item), **_condition("attribute_not_exists(#pk)")}
-    arguments = _update(changes, removed, condition, values)
-    update = {"TableName": settings.TABLE_NAME, "Key": _encode_item(key), **arguments}
+    name = {"TableName": settings.TABLE_NAME}
+    absent = _condition("attribute_not_exists(#pk)")
     _write(
         "TransactWriteItems",
-        lambda found: _has(found, changes),
+        lambda found: _has(found, updates[0].changes),
         # With a token, DynamoDB recognizes a repeated transaction for ten minutes.
         ClientRequestToken=secrets.token_hex(16),
-        TransactItems=[{"Update": update}, {"Put": put}],
+        TransactItems=[
+            *({"Update": {**name, "Key": _encode_item(update.key), **_update(*update[1:])}} for update in updates),
+            *({"Put": {**name, "Item": _encode_item(item), **absent}} for item in items),
+        ],
     )
 
 
-def query_items(partition: str, prefix: str, before: str | None, limit: int) -> Iterator[Item]:
+def query_items(
+    partition: str, prefix: str, before: str | None, limit: int, *, ascending: bool = False, table_name: str = ""
+) -> Iterator[Item]:
     """Yield up to `limit` items of a partition whose sort key starts with `prefix`, last one first.
 
     Marks of deleted items, which have an attribute `deletedAt`, are left out.
@@ -209,8 +259,10 @@ def query_items(partition: str, prefix: str, before: str | None, limit: int) -> 
     Args:
         partition: the value of `pk`.
         prefix: the start of `sk`.
-        before: a sort key; only items before it are returned.
+        before: a sort key; only items that follow it, in the order of the query, are returned.
         limit: the most items to return.
+        table_name: another table.
+        ascending: whether the first one comes first.
     """
     left = most = limit
     start = {"pk": partition, "sk": before} if before else None
@@ -220,11 +272,12 @@ def query_items(partition: str, prefix: str, before: str | None, limit: int) -> 
         # ends, with more at a time where there are marks.
         answer = _call(
             "Query",
+            TableName=table_name,
             KeyConditionExpression="#pk = :pk AND begins_with(#sk, :sk)",
             FilterExpression="attribute_not_exists(#deletedAt)",
             ExpressionAttributeNames={"#pk": "pk", "#sk": "sk", "#deletedAt": "deletedAt"},
             ExpressionAttributeValues=_encode_item({":pk": partition, ":sk": prefix}),
-            ScanIndexForward=False,
+            ScanIndexForward=ascending,
             ConsistentRead=True,
             Limit=most,
             **arguments,
@@ -335,7 +388,7 @@ def _call(operation: str, errors: list[RetryableError] | None = None, /, **argum
         TableUnavailable: the table is throttled, down or out of time, or (WriteConflict) others write to the item.
     """
     if operation != "TransactWriteItems":
-        arguments["TableName"] = settings.TABLE_NAME
+        arguments["TableName"] = arguments.get("TableName") or settings.TABLE_NAME
     arguments["ReturnConsumedCapacity"] = "TOTAL"
     repeated = [] if errors is None else errors
 

@@ -101,6 +101,7 @@ class Usage(StrEnum):
 
 
 _counts: Counter[Metric] = Counter()
+_measured: list[tuple[Metric, float]] = []
 _usage: Counter[Usage] = Counter()
 _dependencies: list["Dependency"] = []
 _is_cold = not settings.IS_INITIALIZED_AHEAD
@@ -109,6 +110,11 @@ _is_cold = not settings.IS_INITIALIZED_AHEAD
 def count(metric: Metric, number: int = 1) -> None:
     """Add `number` to a metric of the current request."""
     _counts[metric] += number
+
+
+def measure(metric: Metric, milliseconds: float) -> None:
+    """Add a duration to those that `report_event` writes."""
+    _measured.append((metric, milliseconds))
 
 
 def count_usage(usage: Usage, quantity: float = 1) -> None:
@@ -213,9 +219,7 @@ def report_request(status: int, milliseconds: float, route: str) -> None:
     is_cold = is_cold_start()
     _count_response(status, is_cold=is_cold)
     _metrics.add_metric(_LATENCY, MetricUnit.Milliseconds, milliseconds)
-    for metric, number in _counts.items():
-        if number:
-            _metrics.add_metric(metric, MetricUnit.Count, number)
+    _add_counts()
     _metrics.add_dimension("route", route or "unknown")
     _metrics.add_dimensions(service=settings.SERVICE_NAME)
     _metrics.flush_metrics()
@@ -231,6 +235,24 @@ def report_request(status: int, milliseconds: float, route: str) -> None:
     _counts.clear()
     _usage.clear()
     logger.remove_keys(["request_id", "function_request_id", "correlation_id", "route", "caller"])
+
+
+def report_event() -> None:
+    """Write the counters and the durations of a background function's event, then reset them."""
+    _add_counts()
+    for metric, milliseconds in _measured:
+        _metrics.add_metric(metric, MetricUnit.Milliseconds, milliseconds)
+    # Powertools warns about an event without metrics.
+    if _measured or any(_counts.values()):
+        _metrics.flush_metrics()
+    _counts.clear()
+    _measured.clear()
+
+
+def _add_counts() -> None:
+    for metric, number in _counts.items():
+        if number:
+            _metrics.add_metric(metric, MetricUnit.Count, number)
 
 
 def _count_response(status: int, *, is_cold: bool) -> None:

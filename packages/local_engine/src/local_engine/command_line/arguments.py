@@ -2,30 +2,78 @@
 
 import argparse
 import math
-import sys
+import socket
+import textwrap
 from pathlib import Path
 from typing import NoReturn, override
 
-from local_engine.bedrock.local_model import MODEL_NAMES, ModelUnavailableError, load_model
-from local_engine.console import mask_tokens
+from local_engine.bedrock.local_model import MODEL_NAMES, load_model
+from local_engine.command_line.exit_status import ArgumentError, PortError
+from local_engine.issuer.access_tokens import issuer_url
+from local_engine.services.containers import listen
+
+DEFAULT_PORT = 3000
+LARGEST_PORT = 65535
+_ISSUER = "{issuer}"
 
 
 class CommandParser(argparse.ArgumentParser):
     """A parser that answers a wrong argument with a sentence alone, without its usage."""
 
+    def __init__(self, command: str, description: str, examples: str) -> None:
+        """Take the command's name, and what its help says before and after the options."""
+        super().__init__(
+            prog=f"local-engine {command}",
+            description=textwrap.fill(" ".join(description.split()), 100),
+            epilog=examples,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+
     @override
     def error(self, message: str) -> NoReturn:
-        print(mask_tokens(f"{message.removeprefix('argument ')}."), file=sys.stderr)
-        raise SystemExit(2)
+        raise ArgumentError(f"{message.removeprefix('argument ')}. See: {self.prog} --help")
 
 
 def add_template_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of commands that read a template: `--template`, `--parameters` and `--seed`."""
+    """Add the options of commands that read a template: `--template` and `--parameters`."""
     add_project_option(parser)
     parser.add_argument(
-        "--parameters", type=parse_parameter, nargs="+", action="extend", default=[], metavar="KEY=VALUE"
+        "--parameters",
+        type=parse_parameter,
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="KEY=VALUE",
+        help=f"of the template (default: its own); {_ISSUER} in a value stands for the local issuer's URL",
     )
-    parser.add_argument("--seed", type=Path, metavar="FILE", help="items for the tables, as RequestItems in JSON")
+
+
+def add_seed_option(parser: argparse.ArgumentParser) -> None:
+    """Add `--seed`."""
+    parser.add_argument(
+        "--seed", type=Path, metavar="FILE", help="items for the tables, as RequestItems in JSON (default: none)"
+    )
+
+
+def read_parameters(options: argparse.Namespace) -> dict[str, str]:
+    """Return the given parameters of the template."""
+    issuer = issuer_url(getattr(options, "port", DEFAULT_PORT))
+    return {name: value.replace(_ISSUER, issuer) for name, value in options.parameters}
+
+
+def listen_at(address: str, port: int) -> socket.socket:
+    """Return a listening socket.
+
+    Raises:
+        PortError: the port is taken or not allowed.
+    """
+    try:
+        return listen(address, port)
+    except OSError as error:
+        raise PortError(
+            f"Port {port} cannot be used ({error.strerror}). Stop the program that uses it, or choose another port."
+        ) from error
 
 
 def add_model_option(parser: argparse.ArgumentParser) -> None:
@@ -41,21 +89,25 @@ def add_model_option(parser: argparse.ArgumentParser) -> None:
 
 def add_project_option(parser: argparse.ArgumentParser) -> None:
     """Add `--template`. The folder of the template is the project, and holds the engine's state."""
-    parser.add_argument("--template", type=Path, default=Path("template.yaml"), help="default: template.yaml")
+    parser.add_argument(
+        "--template",
+        type=Path,
+        default=Path("template.yaml"),
+        metavar="FILE",
+        help="the SAM template, whose folder is the project (default: template.yaml)",
+    )
 
 
 def parse_model(text: str) -> str:
     """Read the name of Bedrock's local model.
 
     Raises:
-        ArgumentTypeError: there is no such model, or its packages are not installed.
+        ArgumentTypeError: there is no such model.
+        ModelUnavailableError: its packages are not installed.
     """
     if text not in MODEL_NAMES:
         raise argparse.ArgumentTypeError(f"{text!r} is not a model; choose {' or '.join(MODEL_NAMES)}")
-    try:
-        load_model(text)
-    except ModelUnavailableError as error:
-        raise argparse.ArgumentTypeError(str(error).removesuffix(".")) from None
+    load_model(text)
     return text
 
 
@@ -65,8 +117,8 @@ def parse_port(text: str) -> int:
     Raises:
         ArgumentTypeError: it is not a port.
     """
-    if not text.isascii() or not text.isdecimal() or not 1 <= int(text) <= 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port number; choose one from 1 to 65535")
+    if not text.isascii() or not text.isdecimal() or not 1 <= int(text) <= LARGEST_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port number; choose one from 1 to {LARGEST_PORT}")
     return int(text)
 
 

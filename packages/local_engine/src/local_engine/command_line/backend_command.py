@@ -4,42 +4,41 @@ import argparse
 import contextlib
 import platform
 import shlex
-import sys
 from collections.abc import Sequence
 from socket import socket
 
 import uvicorn
 
-from local_engine.command_line.arguments import CommandParser, add_model_option, add_template_options, parse_port
+from local_engine.command_line.arguments import (
+    DEFAULT_PORT,
+    CommandParser,
+    add_model_option,
+    add_seed_option,
+    add_template_options,
+    listen_at,
+    parse_port,
+    read_parameters,
+)
 from local_engine.gateway.routes import read_routes
 from local_engine.issuer.access_tokens import ISSUER_PORT, issuer_url
 from local_engine.issuer.openid_provider import create_issuer
 from local_engine.services.aws_services import SERVICES_PORT, Services, serve_moto
-from local_engine.services.containers import ContainerNetwork, LocalPeersOnly, find_container_network, listen
-from local_engine.services.services_client import ServicesError
+from local_engine.services.containers import ContainerNetwork, LocalPeersOnly, find_container_network
 from local_engine.services.stack_resources import create_resources, find_table_names, seed_tables
-from local_engine.state import StateError
-from local_engine.template.errors import TemplateError
 from local_engine.template.loader import load_template
 from local_engine.template.stack import Stack
 
+_DESCRIPTION = """Serve the AWS services and the issuer that functions use under `sam local`, until Ctrl-C. It prints
+the commands to build and to start them."""
+_EXAMPLES = """example:
+  local-engine backend --seed items.json
+      then, in another terminal: sam build && sam local start-api"""
+
 
 def run_backend(arguments: Sequence[str]) -> None:
-    """Serve until Ctrl-C.
-
-    Raises:
-        SystemExit: with status 2 after a sentence, if it cannot start.
-    """
+    """Serve until Ctrl-C."""
     options = _parse(arguments)
-    try:
-        _serve(options)
-    except (ServicesError, StateError, TemplateError) as error:
-        print(error, file=sys.stderr)
-        raise SystemExit(2) from None
-
-
-def _serve(options: argparse.Namespace) -> None:
-    stack = load_template(options.template, dict(options.parameters))
+    stack = load_template(options.template, read_parameters(options))
     network = find_container_network()
     service_sockets = _listen(options.services_port, network)
     issuer_sockets = _listen(options.issuer_port, network)
@@ -68,24 +67,27 @@ def _serve(options: argparse.Namespace) -> None:
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = CommandParser(
-        prog="local-engine backend",
-        description="Serve the AWS services and the issuer that functions use under `sam local`.",
-        allow_abbrev=False,
-    )
+    parser = CommandParser("backend", _DESCRIPTION, _EXAMPLES)
     add_template_options(parser)
+    add_seed_option(parser)
     add_model_option(parser)
-    parser.add_argument("--port", type=parse_port, default=3000, help="of `sam local start-api` (default: 3000)")
-    parser.add_argument("--services-port", type=parse_port, default=SERVICES_PORT, help=f"default: {SERVICES_PORT}")
-    parser.add_argument("--issuer-port", type=parse_port, default=ISSUER_PORT, help=f"default: {ISSUER_PORT}")
+    parser.add_argument(
+        "--port", type=parse_port, default=DEFAULT_PORT, help=f"of `sam local start-api` (default: {DEFAULT_PORT})"
+    )
+    parser.add_argument(
+        "--services-port",
+        type=parse_port,
+        default=SERVICES_PORT,
+        help=f"of the AWS services (default: {SERVICES_PORT})",
+    )
+    parser.add_argument(
+        "--issuer-port", type=parse_port, default=ISSUER_PORT, help=f"of the issuer (default: {ISSUER_PORT})"
+    )
     return parser.parse_args(arguments)
 
 
 def _listen(port: int, network: ContainerNetwork | None) -> list[socket]:
-    try:
-        return [listen(address, port) for address in ("127.0.0.1", *([network.gateway] if network else []))]
-    except OSError as error:
-        raise ServicesError(f"Port {port} cannot be used ({error.strerror}). Stop the program that uses it.") from error
+    return [listen_at(address, port) for address in ("127.0.0.1", *([network.gateway] if network else []))]
 
 
 def _print_next_steps(stack: Stack, options: argparse.Namespace, services: Services) -> None:

@@ -10,26 +10,25 @@ import webbrowser
 from collections.abc import Sequence
 
 from local_engine.cloudwatch.dashboard_page import DASHBOARD_PATH
-from local_engine.command_line.arguments import CommandParser, parse_port
+from local_engine.command_line.arguments import DEFAULT_PORT, CommandParser, parse_port
 from local_engine.command_line.run_command import HOST, run
 
 _ANSWER_SECONDS = 5.0
 _START_SECONDS = 120.0
 
+_DESCRIPTION = """Open the dashboard of the engine at a port. If none answers, start it as `run` does. Further arguments
+are those of `local-engine run`."""
+_EXAMPLES = """example:
+  local-engine dashboard --minute 1
+      start the engine if necessary, with minutes that last a second"""
+
 
 def open_dashboard(arguments: Sequence[str]) -> None:
-    """Open the page. Further arguments of `local-engine run` are for the engine, if one is started.
-
-    Raises:
-        SystemExit: as `local-engine run`, if the engine cannot start.
-    """
-    parser = CommandParser(
-        prog="local-engine dashboard",
-        description="Open the dashboard of the engine at a port. If none answers, start it as `run` does.",
-        epilog="Further arguments are those of `local-engine run`.",
-        allow_abbrev=False,
+    """Open the page. Further arguments of `local-engine run` are for the engine, if one is started."""
+    parser = CommandParser("dashboard", _DESCRIPTION, _EXAMPLES)
+    parser.add_argument(
+        "--port", type=parse_port, default=DEFAULT_PORT, help=f"of the first API (default: {DEFAULT_PORT})"
     )
-    parser.add_argument("--port", type=parse_port, default=3000, help="of the first API (default: 3000)")
     options, _ = parser.parse_known_args(arguments)
     if _answers(options.port):
         _open(options.port)

@@ -22,15 +22,22 @@ from local_engine.cloudwatch.dashboard_page import create_dashboard_routes
 from local_engine.cloudwatch.emf import summarize_record
 from local_engine.cloudwatch.monitoring import Monitoring
 from local_engine.command_line.arguments import (
+    DEFAULT_PORT,
+    LARGEST_PORT,
     CommandParser,
     add_model_option,
+    add_seed_option,
     add_template_options,
+    listen_at,
     parse_count,
     parse_port,
     parse_seconds,
+    read_parameters,
 )
-from local_engine.command_line.start_summary import mint_user_token, show_start
+from local_engine.command_line.exit_status import ArgumentError, MissingToolError, PortError
+from local_engine.command_line.start_summary import choose_token_settings, show_start
 from local_engine.console import Console
+from local_engine.delivery_log import DELIVERIES_PATH, DeliveryLog
 from local_engine.engine import AsgiApplication, Engine, Gateway
 from local_engine.event_bus.installation import CLOCK_PATH
 from local_engine.event_sources.event_source_mappings import EventSourceMappings
@@ -50,8 +57,10 @@ from local_engine.issuer.access_tokens import (
     USER_POOLS_PATH,
     issuer_url,
     load_public_keys,
+    load_signing_key,
     user_pool_url,
 )
+from local_engine.issuer.api_tokens import mint_api_token
 from local_engine.issuer.machine_client import keep_machine_client
 from local_engine.issuer.openid_provider import create_issuer, create_pool_issuer
 from local_engine.observer import Observer, Observers
@@ -60,12 +69,9 @@ from local_engine.rest_api.management_api import API_GATEWAY_PATH, create_manage
 from local_engine.rest_api.response_cache import ResponseCache
 from local_engine.rest_api.rest_gateway import RestApiGateway
 from local_engine.services.aws_services import Services, start_services
-from local_engine.services.containers import listen
 from local_engine.services.host_names import LocalNamesOnly, is_loopback_name
 from local_engine.services.queues import send_message
-from local_engine.services.services_client import ServicesError
 from local_engine.services.stack_resources import create_resources, find_table_names, seed_tables
-from local_engine.state import StateError
 from local_engine.template.errors import TemplateError
 from local_engine.template.function_urls import localize_function_urls
 from local_engine.template.loader import load_template
@@ -75,30 +81,39 @@ HOST = "127.0.0.1"
 _DEBUG_PORT = 5678
 
 
-class StartError(Exception):
-    """The engine cannot start. The message is a sentence for the user."""
+_DESCRIPTION = """Serve the APIs of a SAM template until Ctrl-C. Authorizers are enforced. Edits of the template and of
+the functions take effect at the next request. What the template has and the engine does not serve gets a line."""
+_EXAMPLES = """examples:
+  local-engine run
+      template.yaml of this folder, at http://127.0.0.1:3000
+  local-engine run --parameters Stage=dev 'Issuer={issuer}' --seed items.json
+      with parameters, among them the URL of the local issuer, and with example data
+  local-engine run --debug ListOrders
+      the function ListOrders waits for a debugger at port 5678"""
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Serve the APIs of a template until interrupted.
-
-    Raises:
-        SystemExit: with status 2 after a sentence, if the engine cannot start.
-    """
+    """Serve the APIs of a template until interrupted."""
     options = _parse(arguments)
     console = Console(is_verbose=options.verbose, summarize_metrics=summarize_record)
-    try:
-        asyncio.run(_serve(options, console))
-    except (StartError, TemplateError, ServicesError, StateError) as error:
-        print(error, file=sys.stderr)
-        raise SystemExit(2) from None
+    asyncio.run(_serve(options, console))
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = CommandParser(prog="local-engine run", description="Serve the APIs of a SAM template.", allow_abbrev=False)
+    parser = CommandParser("run", _DESCRIPTION, _EXAMPLES)
     add_template_options(parser)
-    parser.add_argument("--port", type=parse_port, default=3000, help="of the first API, others follow (default: 3000)")
-    parser.add_argument("--verbose", action="store_true", help="show all log lines and metrics of the functions")
+    add_seed_option(parser)
+    parser.add_argument(
+        "--port",
+        type=parse_port,
+        default=DEFAULT_PORT,
+        help=f"of the first API, others follow (default: {DEFAULT_PORT})",
+    )
+    parser.add_argument(
+        "--verbose",
+        action="store_true",
+        help="show all log lines and metrics of the functions (default: requests, warnings and errors)",
+    )
     parser.add_argument(
         "--processes",
         type=parse_count,
@@ -108,7 +123,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--debug",
         metavar="FUNCTION",
-        help="logical ID of a function to run under debugpy: one process, without timeouts",
+        help="logical ID of a function to run under debugpy: one process, without timeouts (default: none)",
     )
     parser.add_argument(
         "--debug-port",
@@ -133,10 +148,12 @@ async def _serve(options: argparse.Namespace, console: Console) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with contextlib.AsyncExitStack() as cleanup:
-        stack = load_template(options.template, dict(options.parameters))
+        stack = load_template(options.template, read_parameters(options))
         if not stack.functions:
             reasons = "".join(f"\n{notice}" for notice in stack.notices)
-            raise StartError(f"{options.template} has no function that can run, so there is nothing to serve.{reasons}")
+            raise TemplateError(
+                f"{options.template} has no function that can run, so there is nothing to serve.{reasons}"
+            )
         _check_debugging(stack, options)
         # Without an API, the port is that of the Invoke API.
         ports = range(options.port, options.port + max(1, len(stack.apis)))
@@ -156,7 +173,8 @@ async def _serve(options: argparse.Namespace, console: Console) -> None:
         cleanup.callback(os.close, held_end)
         lambda_endpoint = f"http://{HOST}:{options.port}{LAMBDA_PATH}"
         monitoring = Monitoring(endpoint, console.show_alarm, console.notice_given, options.minute)
-        observer = Observers([monitoring, console])
+        deliveries = DeliveryLog()
+        observer = Observers([monitoring, console, deliveries])
         builder = Builder(stack.project, console.notice_given)
         send = partial(send_message, endpoint=endpoint)
         events = EventQueue(send, observer)
@@ -183,6 +201,7 @@ async def _serve(options: argparse.Namespace, console: Console) -> None:
                 invoke_api=invoke_api,
                 management_api=create_management_api(caches),
                 clock=ClockApi(endpoint),
+                deliveries=deliveries,
                 monitoring=monitoring,
             ),
             create_resources=partial(create_resources, endpoint=endpoint),
@@ -243,20 +262,15 @@ def _check_debugging(stack: Stack, options: argparse.Namespace) -> None:
     if options.debug is None:
         return
     if options.debug not in stack.functions:
-        raise StartError(f"There is no function {options.debug}; there are {', '.join(stack.functions)}.")
+        raise ArgumentError(f"There is no function {options.debug}; there are {', '.join(stack.functions)}.")
     if importlib.util.find_spec("debugpy") is None:
-        raise StartError(f"debugpy is not installed. Install it with: {sys.executable} -m pip install debugpy")
+        raise MissingToolError(f"debugpy is not installed. Install it with: {sys.executable} -m pip install debugpy")
 
 
 def _listen(port: int) -> socket.socket:
-    if port > 65535:
-        raise StartError("The template has more APIs than there are ports. Choose a lower --port.")
-    try:
-        return listen(HOST, port)
-    except OSError as error:
-        raise StartError(
-            f"Port {port} cannot be used ({error.strerror}). Stop the program that uses it, or choose another port."
-        ) from error
+    if port > LARGEST_PORT:
+        raise PortError("The template has more APIs than there are ports. Choose a lower --port.")
+    return listen_at(HOST, port)
 
 
 async def _prepare(stack: Stack, engine: Engine, endpoint: str, options: argparse.Namespace) -> None:
@@ -317,6 +331,7 @@ def _create_local_application(
     invoke_api: InvokeApi,
     management_api: AsgiApplication,
     clock: ClockApi,
+    deliveries: DeliveryLog,
     monitoring: Monitoring,
 ) -> AsgiApplication:
     issuer, project = issuer_url(port), stack.project
@@ -331,19 +346,18 @@ def _create_local_application(
         *create_dashboard_routes(monitoring),
         Mount(LAMBDA_PATH, invoke_api),
         Route(CLOCK_PATH, clock.answer, methods=["GET", "POST"]),
+        Route(DELIVERIES_PATH, deliveries.answer),
         Mount(API_GATEWAY_PATH, management_api),
     ]
     if api is not None:
         # By issuer, or by ARN for Cognito authorizers.
         token_paths = {issuer: ISSUER_PATH}
         token_paths |= {name: f"{USER_POOLS_PATH}/{pool.id}" for pool in pools for name in (pool.issuer, pool.arn)}
-        routes.append(
-            Mount(
-                "/",
-                create_pages(
-                    api, token_paths, partial(mint_user_token, api=api, pools=pools, port=port, project=project)
-                ),
-            )
-        )
+        settings = choose_token_settings(api, pools, port)
+
+        def mint_token(subject: str, scopes: Sequence[str]) -> str:
+            return mint_api_token(load_signing_key(project), settings, subject, scopes)
+
+        routes.append(Mount("/", create_pages(api, token_paths, settings, mint_token)))
     # The page holds a token.
     return LocalNamesOnly(Router(routes), is_loopback_name)

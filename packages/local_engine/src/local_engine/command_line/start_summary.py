@@ -1,7 +1,6 @@
 """What a started engine tells the user: the start page, routes, an example request, and what programs need."""
 
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
 
 from local_engine.access.user_pools import UserPool, read_user_pools
 from local_engine.console import Console
@@ -68,13 +67,9 @@ def _show_routes(console: Console, api: Api, gateway: Gateway, url: str, functio
         console.show(f"  {name:<{width}}  {answerer}  ({_describe_access(api, route)})")
 
 
-def mint_user_token(
-    subject: str, scopes: Sequence[str], *, api: Api, pools: Sequence[UserPool], port: int, project: Path
-) -> str:
-    """Return a token of a user for an API on a port: one that its first authorizer accepts, if there can be one."""
-    key = load_signing_key(project)
-    settings = next(list_token_settings(api.document, pools), TokenSettings(issuer_url(port), AUDIENCE))
-    return mint_api_token(key, settings, subject, scopes)
+def choose_token_settings(api: Api, pools: Sequence[UserPool], port: int) -> TokenSettings:
+    """Return what the API's first authorizer asks of a token, if the local issuer can sign one for any of them."""
+    return next(list_token_settings(api.document, pools), TokenSettings(issuer_url(port), AUDIENCE))
 
 
 def _describe_function_url(api: FunctionUrl, route: Route, url: str, functions: Mapping[str, str]) -> str:

@@ -3,26 +3,29 @@
 import argparse
 import json
 import re
-import sys
 from collections.abc import Sequence
 from typing import Any
 
 from local_engine.access.user_pools import read_user_pools
-from local_engine.command_line.arguments import CommandParser, add_project_option, parse_port
+from local_engine.command_line.arguments import DEFAULT_PORT, CommandParser, add_project_option, parse_port
+from local_engine.command_line.exit_status import ArgumentError
 from local_engine.issuer.access_tokens import AUDIENCE, TOKEN_SECONDS, issuer_url, load_signing_key, mint_token
 from local_engine.issuer.api_tokens import mint_pool_token
-from local_engine.state import StateError
-from local_engine.template.errors import TemplateError
 from local_engine.template.loader import load_template
+
+_DESCRIPTION = """Print an access token of the local issuer, or of a user pool of the template, which the local issuer
+stands in for."""
+_EXAMPLES = """examples:
+  curl -H "Authorization: Bearer $(local-engine token --sub ann --scopes 'read:orders')" http://127.0.0.1:3000/orders
+  local-engine token --expires -1
+      an expired token, which every API rejects
+  local-engine token --client AppClient --id
+      an ID token of the user pool that the client AppClient belongs to"""
 
 
 def print_token(arguments: Sequence[str]) -> None:
-    """Print a token, and nothing else.
-
-    Raises:
-        SystemExit: with status 2 after a sentence, if an argument is invalid or the key cannot be read.
-    """
-    parser = CommandParser(prog="local-engine token", description="Print an access token.", allow_abbrev=False)
+    """Print a token, and nothing else."""
+    parser = CommandParser("token", _DESCRIPTION, _EXAMPLES)
     parser.add_argument("--sub", type=_parse_user, default="demo", help="the user (default: demo)")
     parser.add_argument("--scopes", default="", help="scopes, separated by spaces (default: none)")
     parser.add_argument(
@@ -37,27 +40,25 @@ def print_token(arguments: Sequence[str]) -> None:
         type=_parse_claims,
         default={},
         metavar="JSON",
-        help="""claims to set, or to remove with null: '{"aud": "other", "scope": null}'""",
+        help="""claims to set, or to remove with null: '{"aud": "other", "scope": null}' (default: none)""",
     )
-    parser.add_argument("--port", type=parse_port, default=3000, help="port of the API (default: 3000)")
+    parser.add_argument(
+        "--port", type=parse_port, default=DEFAULT_PORT, help=f"port of the API (default: {DEFAULT_PORT})"
+    )
     parser.add_argument(
         "--client",
         metavar="NAME",
-        help="client of a user pool of the template, by its logical ID, to issue the token to",
+        help="client of a user pool of the template, to issue the token to, by its logical ID (default: none)",
     )
     parser.add_argument("--id", action="store_true", help="an ID token of the user pool, not an access token")
     add_project_option(parser)
     options = parser.parse_args(arguments)
-    try:
-        if options.client is not None:
-            print(_mint_for_client(options))
-            return
-        if options.id:
-            raise StateError("--id needs --client: only user pools have ID tokens here.")
-        key = load_signing_key(options.template.parent)
-    except (StateError, TemplateError) as error:
-        print(error, file=sys.stderr)
-        raise SystemExit(2) from None
+    if options.client is not None:
+        print(_mint_for_client(options))
+        return
+    if options.id:
+        raise ArgumentError("--id needs --client: only user pools have ID tokens here.")
+    key = load_signing_key(options.template.parent)
     token = mint_token(
         key,
         issuer=issuer_url(options.port),
@@ -85,7 +86,7 @@ def _mint_for_client(options: argparse.Namespace) -> str:
                     expires_in=options.expires,
                     claims=options.claims,
                 )
-    raise TemplateError(f"{options.client} is not a client of a user pool of {options.template}.")
+    raise ArgumentError(f"{options.client} is not a client of a user pool of {options.template}.")
 
 
 def _parse_user(text: str) -> str:

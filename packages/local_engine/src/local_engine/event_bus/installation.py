@@ -21,13 +21,17 @@ _SERVICES = ("events", "s3", "s3bucket_path", "scheduler", "sns")
 class EventBus:
     """Rules, schedules, subscriptions and notifications, from the first call of one of their services on."""
 
-    def __init__(self, serving: threading.Lock, notify: Callable[[], None]) -> None:
+    def __init__(
+        self, serving: threading.Lock, notify: Callable[[], None], prepare_turn: Callable[[datetime], None]
+    ) -> None:
         """Take what schedules need.
 
         Args:
             serving: held while moto serves a request.
             notify: called after schedules have sent messages.
+            prepare_turn: called with the time that the clock is about to show, before schedules run.
         """
+        self._prepare_turn = prepare_turn
         self._serving = serving
         self._notify = notify
         self._outbox = Outbox()
@@ -38,6 +42,10 @@ class EventBus:
     def install(self, service: str) -> None:
         """Replace moto's delivery before the first call of a service."""
         with self._lock:
+            if service == "scheduler":
+                from local_engine.event_bus.scheduler_requests import install_scheduler_requests  # noqa: PLC0415
+
+                install_scheduler_requests()
             if service not in _SERVICES or self._schedules is not None:
                 return
             # A stack without such services does not pay for these imports.
@@ -54,6 +62,10 @@ class EventBus:
             self._schedules = ScheduleRunner(targets, self._serving, self._notify)
             self._schedules.start()
 
+    def now(self) -> datetime:
+        """Return the time on the clock."""
+        return self._clock.now()
+
     async def answer(self, scope: Mapping[str, Any], body: bytes) -> tuple[int, bytes]:
         """Answer a request to one of `LOCAL_PATHS`."""
         if scope["path"] == DELIVERIES_PATH:
@@ -65,6 +77,8 @@ class EventBus:
         except (ValueError, TypeError, LookupError, AttributeError, OverflowError):
             message = 'The clock takes {"seconds": 60} or {"time": "2026-12-24T18:00:00Z"}, and never goes back.'
             return 400, json.dumps({"message": message}).encode()
+        # Whatever a schedule invokes finds what has expired gone.
+        self._prepare_turn(moment)
         if self._schedules is None:
             self._clock.turn_to(moment)
             return 200, self._describe_clock(0)

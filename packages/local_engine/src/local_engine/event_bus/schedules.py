@@ -108,7 +108,12 @@ class ScheduleRunner:
             del self._progress[arn]
         for arn, definition in found.items():
             known = self._progress.get(arn)
-            if known is None or known.definition != definition:
+            if known is not None and known.definition == definition and definition.is_rule:
+                # PutRule replaces the rule, and its interval goes on.
+                known.definition = definition
+            elif (
+                known is None or known.definition != definition or known.definition.resource is not definition.resource
+            ):
                 self._progress[arn] = _Progress(definition, self._find_first(definition, now))
 
     def _find_first(self, definition: _Definition, now: datetime) -> datetime | None:

@@ -58,7 +58,7 @@ class Event:
     payload: bytes
     settings: EventInvokeSettings
     source: str
-    """What sent it, such as a rule. Empty for Invoke."""
+    """What sent it: the name of a rule or its like, or `Invoke`."""
 
 
 @dataclass(frozen=True)
@@ -122,14 +122,14 @@ class EventQueue:
         check_event_invoke_settings(stack)
         self._stack, self._functions = stack, functions
 
-    def accept(self, function: FunctionName, payload: bytes, request_id: str, source: str = "") -> bool:
+    def accept(self, function: FunctionName, payload: bytes, request_id: str, source: str) -> bool:
         """Accept an event, and return whether its function exists.
 
         Args:
             function: the function, with a version or an alias if the caller names one.
             payload: the event in JSON.
             request_id: for the context of each attempt.
-            source: what sends it, such as a rule. Its runs are then reported, each as a line.
+            source: what sends it: the name of a rule or its like, or `Invoke`.
         """
         pool = self._functions.get(function.name)
         version = find_version(self._stack, function) if pool and function.is_here else None
@@ -172,8 +172,7 @@ class EventQueue:
             seconds = time.monotonic() - started
             age += seconds + outcome.wait
             condition = outcome.condition or ("EventAgeExceeded" if age > event.settings.max_age else None)
-            if event.source:
-                self._observer.trigger_ran(_describe_run(event, pool, condition, outcome.start, seconds))
+            self._observer.trigger_ran(_describe_run(event, pool, condition, outcome.start, seconds))
             if condition is not None:
                 await self._report(event, condition, runs, outcome)
                 return

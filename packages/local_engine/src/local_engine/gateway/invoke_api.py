@@ -136,7 +136,7 @@ class InvokeApi:
         if kind == "DryRun":
             return Response(status_code=204), ""
         if kind == "Event":
-            self._events.accept(function, payload, request_id)
+            self._events.accept(function, payload, request_id, "Invoke")
             return Response(status_code=202), ""
         headers = {"x-amz-executed-version": version, "content-type": "application/json"}
         try:

@@ -63,7 +63,15 @@ def list_token_settings(document: Mapping[str, Any], pools: Sequence[UserPool]) 
             yield settings
 
 
-def mint_api_token(key: rsa.RSAPrivateKey, settings: TokenSettings, subject: str, scopes: Sequence[str]) -> str:
+def mint_api_token(
+    key: rsa.RSAPrivateKey,
+    settings: TokenSettings,
+    subject: str,
+    scopes: Sequence[str],
+    *,
+    expires_in: int = TOKEN_SECONDS,
+    claims: Mapping[str, Any] | None = None,
+) -> str:
     """Return a token that an authorizer accepts.
 
     Args:
@@ -71,11 +79,29 @@ def mint_api_token(key: rsa.RSAPrivateKey, settings: TokenSettings, subject: str
         settings: what the authorizer asks of the token.
         subject: `sub`, the user.
         scopes: the token's scopes.
+        expires_in: seconds until the token expires.
+        claims: claims to set. None removes a claim.
     """
     if settings.is_user_pool:
-        uses_id = settings.is_cognito and not scopes
-        return mint_pool_token(key, settings.issuer, settings.audience, subject, scopes, uses_id=uses_id)
-    return mint_token(key, issuer=settings.issuer, audience=settings.audience, subject=subject, scopes=scopes)
+        return mint_pool_token(
+            key,
+            settings.issuer,
+            settings.audience,
+            subject,
+            scopes,
+            uses_id=settings.is_cognito and not scopes,
+            expires_in=expires_in,
+            claims=claims,
+        )
+    return mint_token(
+        key,
+        issuer=settings.issuer,
+        audience=settings.audience,
+        subject=subject,
+        scopes=scopes,
+        expires_in=expires_in,
+        claims=claims,
+    )
 
 
 def mint_pool_token(

@@ -6,6 +6,7 @@ Both know who sends their requests: the example user at first, and any other tha
 import importlib.util
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from starlette.requests import Request
@@ -13,6 +14,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route, Router
 
 from local_engine.issuer.access_tokens import TOKEN_SECONDS
+from local_engine.issuer.api_tokens import TokenSettings
 from local_engine.page.api_document import describe_api, list_scopes
 from local_engine.template.stack import Api
 
@@ -38,13 +40,19 @@ _HEADERS = {
 _LARGEST_REQUEST = 64 * 1024
 
 
-def create_pages(api: Api, token_paths: Mapping[str, str], mint_token: Callable[[str, Sequence[str]], str]) -> Router:
+def create_pages(
+    api: Api,
+    token_paths: Mapping[str, str],
+    token_settings: TokenSettings,
+    mint_token: Callable[[str, Sequence[str]], str],
+) -> Router:
     """Return an ASGI application for the pages, their files, the API's document and the tokens of the pages' user.
 
     Args:
         api: the API that the gateway serves.
         token_paths: the local issuers' paths, by issuer or by the user pool's ARN. The reader authorizes schemes that
             trust another issuer.
+        token_settings: what the API asks of a token.
         mint_token: returns a token of a user with the given scopes.
     """
 
@@ -64,6 +72,9 @@ def create_pages(api: Api, token_paths: Mapping[str, str], mint_token: Callable[
     async def show_document(request: Request) -> Response:
         return JSONResponse(describe_api(api.document, token_paths, _origin(request), api.base_path), headers=_HEADERS)
 
+    async def show_token_settings(_: Request) -> Response:
+        return JSONResponse(asdict(token_settings), headers=_HEADERS)
+
     async def give_token(request: Request) -> Response:
         known = list_scopes(describe_api(api.document, token_paths, _origin(request), api.base_path))
         try:
@@ -77,6 +88,7 @@ def create_pages(api: Api, token_paths: Mapping[str, str], mint_token: Callable[
         [
             *(Route(path, show_page) for path in _PAGES),
             Route("/_local/openapi.json", show_document),
+            Route("/_local/token", show_token_settings, methods=["GET"]),
             Route("/_local/token", give_token, methods=["POST"]),
             Route("/_local/docs/{name}", show_swagger_file),
             Route("/_local/{name}", show_file),

@@ -23,6 +23,23 @@ def create_bucket(client: ServicesClient, name: str, resource: Resource) -> None
     if status := versioning.get("Status"):
         body = f"<VersioningConfiguration><Status>{escape(status)}</Status></VersioningConfiguration>"
         client.request("s3", "PUT", f"/{quote(name)}?versioning", body)
+    rules = (resource.properties.get("CorsConfiguration") or {}).get("CorsRules")
+    if rules:
+        body = f"<CORSConfiguration>{''.join(map(_describe_cors_rule, rules))}</CORSConfiguration>"
+        client.request("s3", "PUT", f"/{quote(name)}?cors", body)
+
+
+def _describe_cors_rule(rule: Mapping[str, Any]) -> str:
+    # Names in the template are plural, and those of the API are not.
+    elements = {
+        "AllowedOrigin": rule.get("AllowedOrigins"),
+        "AllowedMethod": rule.get("AllowedMethods"),
+        "AllowedHeader": rule.get("AllowedHeaders"),
+        "ExposeHeader": rule.get("ExposedHeaders"),
+        "MaxAgeSeconds": [rule["MaxAge"]] if "MaxAge" in rule else None,
+    }
+    shown = (f"<{name}>{escape(str(value))}</{name}>" for name, values in elements.items() for value in values or ())
+    return f"<CORSRule>{''.join(shown)}</CORSRule>"
 
 
 def set_notifications(client: ServicesClient, name: str, resource: Resource) -> None:

@@ -18,6 +18,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -33,6 +34,7 @@ from local_engine.services.dynamodb_responses import install_fast_serializer
 from local_engine.services.dynamodb_transactions import install_fast_transactions
 from local_engine.services.host_names import LocalNamesOnly, is_machine_name
 from local_engine.services.moto_activity import ACTIVITY_PATH, MotoActivity
+from local_engine.services.moto_expiry import ItemExpiry
 from local_engine.services.moto_models import forget_stream_records, install_item_size, install_untracked_models
 from local_engine.services.moto_streams import StreamLogs, install_stream_rules
 from local_engine.services.service_calls import READ_STREAM
@@ -62,7 +64,8 @@ class MotoApplication:
         self._message_moved = ChangeSignal()
         self._serving = threading.Lock()
         self._loop: asyncio.AbstractEventLoop
-        self._bus = EventBus(self._serving, self._notify_from_thread)
+        self._bus = EventBus(self._serving, self._notify_from_thread, self._expire_items)
+        self._expiry = ItemExpiry()
         self._bedrock = BedrockRuntime(partial(load_model, model))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -88,6 +91,8 @@ class MotoApplication:
     async def _answer(self, scope: Scope, body: bytes, receive: Receive) -> Response:
         environ = _wsgi_environ(scope, body)
         target = environ.get("HTTP_X_AMZ_TARGET", "")
+        if self._expiry.is_due():
+            self._expire_items(self._bus.now())
         if scope["path"] == ACTIVITY_PATH and scope["method"] == "GET":
             return 200, _JSON, self._activity.describe(scope["query_string"].decode("latin-1"))
         if scope["path"] in LOCAL_PATHS:
@@ -100,10 +105,7 @@ class MotoApplication:
             started = time.monotonic()
             response = _call_wsgi(self._dynamodb if current else self._others, environ)
             self._activity.record(target, body, response[0], response[2], time.monotonic() - started)
-            if self._streams.collect():
-                self._record_added.notify()
-            forget_stream_records()
-            refresh_vector_indexes()
+            self._follow_writes()
             return response
         if target == READ_STREAM:
             return await self._read_stream(body, receive)
@@ -113,6 +115,16 @@ class MotoApplication:
         # Other services than SQS send messages too.
         self._message_moved.notify()
         return response
+
+    def _expire_items(self, now: datetime) -> None:
+        self._expiry.expire_items(now)
+        self._follow_writes()
+
+    def _follow_writes(self) -> None:
+        if self._streams.collect():
+            self._record_added.notify()
+        forget_stream_records()
+        refresh_vector_indexes()
 
     def _notify_from_thread(self) -> None:
         self._loop.call_soon_threadsafe(self._message_moved.notify)
@@ -159,6 +171,8 @@ class MotoApplication:
     def _create_application(self, service: Any) -> WsgiApplication:
         # Moto imports a service with its first call.
         self._bus.install(service)
+        if service in ("s3", "s3bucket_path"):
+            importlib.import_module("local_engine.services.moto_uploads").install_upload_rules()
         application: WsgiApplication = create_backend_app(service)
         return application
 

@@ -162,7 +162,7 @@ def describe_record(record: StreamRecord) -> dict[str, Any]:
     for name in ("Keys", "NewImage", "OldImage"):
         if name in change:
             change[name] = {attribute: wire_form(value) for attribute, value in change[name].items()}
-    return {
+    described = {
         "eventID": record.record["eventID"],
         "eventName": record.record["eventName"],
         "eventVersion": "1.1",
@@ -170,3 +170,6 @@ def describe_record(record: StreamRecord) -> dict[str, Any]:
         "awsRegion": REGION,
         "dynamodb": change,
     }
+    if identity := record.record.get("userIdentity"):
+        described["userIdentity"] = {"type": identity["Type"], "principalId": identity["PrincipalId"]}
+    return described

@@ -18,6 +18,11 @@ from local_engine.template.intrinsics import resource_arn
 from local_engine.template.properties import Properties
 from local_engine.template.stack import Resource, Stack
 
+
+class SeedError(ServicesError):
+    """The file with example data cannot be used."""
+
+
 type _Create = Callable[[ServicesClient, str, Resource], None]
 
 LARGEST_BATCH = 25
@@ -110,15 +115,16 @@ def seed_tables(file: Path, endpoint: str, names: Mapping[str, str]) -> None:
         names: the tables' names by their logical IDs.
 
     Raises:
-        ServicesError: the file cannot be read, a table is unknown, or an item is rejected.
+        SeedError: the file cannot be read, or a table is unknown.
+        ServicesError: an item is rejected.
     """
     try:
         content = json.loads(file.read_text())
         requests = [(names[table], request) for table, entries in content.items() for request in entries]
     except (OSError, ValueError, AttributeError, TypeError) as error:
-        raise ServicesError(f"{file} cannot be used for example data: {error}.") from error
+        raise SeedError(f"{file} cannot be used for example data: {error}.") from error
     except KeyError as error:
-        raise ServicesError(f"{file} has items for {error}, which is not a table of the template.") from error
+        raise SeedError(f"{file} has items for {error}, which is not a table of the template.") from error
     with ServicesClient(endpoint) as client:
         for start in range(0, len(requests), LARGEST_BATCH):
             batch: dict[str, list[Any]] = {}

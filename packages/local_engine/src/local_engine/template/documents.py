@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote
 
 import yaml
 
-from local_engine.template.errors import TemplateError
+from local_engine.template.errors import MissingFileError, TemplateError
 
 BUILD_ID = "SamResourceId"
 """Key of a resource's metadata with its logical ID in the template file, as the SAM CLI names it."""
@@ -122,7 +122,7 @@ def _parse_file(path: Path, sources: list[Path]) -> Any:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise TemplateError(f"{path} cannot be read: {error.strerror}.") from error
+        raise MissingFileError(f"{path} cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
         raise TemplateError(f"{path} is not UTF-8 text.") from error
     try:

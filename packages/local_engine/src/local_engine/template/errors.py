@@ -15,7 +15,15 @@ class Unresolved(TemplateError):
     """A value cannot be evaluated on this machine. Only the part that needs it is refused."""
 
 
-class ParametersRefused(TemplateError):
+class MissingFileError(TemplateError):
+    """The template, or a file that it includes, cannot be read."""
+
+
+class ParameterError(TemplateError):
+    """Values of parameters are unknown, missing or not allowed."""
+
+
+class ParametersRefused(ParameterError):
     """The template's own rules reject the parameters."""
 
     def __init__(self, sentences: Sequence[str]) -> None:

@@ -223,7 +223,7 @@ class Evaluator:
             case list():
                 return [entry for entry in map(self.evaluate, value) if entry is not _NO_VALUE]
             case str() if "{{resolve:" in value:
-                return _DYNAMIC_REFERENCE.sub(self._resolve, value)
+                return _DYNAMIC_REFERENCE.sub(self.resolve, value)
             case _:
                 return value
 
@@ -237,6 +237,32 @@ class Evaluator:
             raise Unresolved(f"there is no condition {condition!r}; declare it under Conditions.")
         with self._entering(f"Condition {condition}"):
             return self._truth(self._conditions[condition])
+
+    def resolve(self, match: re.Match[str]) -> str:
+        """Return the value behind a dynamic reference, which is a match of `_DYNAMIC_REFERENCE`.
+
+        Raises:
+            Unresolved: neither this template nor one around it has the secret or parameter.
+        """
+        text, service, rest = match[0], match[1], match[2]
+        kind, attribute = _REFERENCED_STORES.get(service, ("", ""))
+        found = _SECRET_ID.match(rest) if service == "secretsmanager" else None
+        name = found[0] if found else rest.partition(":")[0]
+        for logical_id, resource in self._resources.items():
+            if resource["Type"] != kind or name not in (self.resource_name(logical_id), self.reference(logical_id)):
+                continue
+            properties = resource.get("Properties") or {}
+            with self._entering(f"the value of {logical_id}"):
+                value = self.evaluate(properties.get(attribute))
+                if value is None and kind == _SECRET and (generator := properties.get("GenerateSecretString")):
+                    value = self._generate_secret(logical_id, self.evaluate(generator))
+            if value is None:
+                break
+            key = rest[len(name) :].split(":")[2:3] if found else []
+            return write_text(self._find_key(text, value, key[0]) if key and key[0] else value)
+        if self._outer:
+            return self._outer.resolve(match)
+        raise Unresolved(f"{text} refers to a value that is not in the template.")
 
     def evaluate_resource(self, logical_id: str) -> Properties:
         """Return a resource's properties. Those that cannot be evaluated raise `Unresolved` when they are read."""
@@ -382,27 +408,6 @@ class Evaluator:
 
     def _import(self, argument: Any) -> Any:
         raise Unresolved(f"Fn::ImportValue needs {self.evaluate(argument)!r} of another stack, which is not here.")
-
-    def _resolve(self, match: re.Match[str]) -> str:
-        text, service, rest = match[0], match[1], match[2]
-        kind, attribute = _REFERENCED_STORES.get(service, ("", ""))
-        found = _SECRET_ID.match(rest) if service == "secretsmanager" else None
-        name = found[0] if found else rest.partition(":")[0]
-        for logical_id, resource in self._resources.items():
-            if resource["Type"] != kind or name not in (self.resource_name(logical_id), self.reference(logical_id)):
-                continue
-            properties = resource.get("Properties") or {}
-            with self._entering(f"the value of {logical_id}"):
-                value = self.evaluate(properties.get(attribute))
-                if value is None and kind == _SECRET and (generator := properties.get("GenerateSecretString")):
-                    value = self._generate_secret(logical_id, self.evaluate(generator))
-            if value is None:
-                break
-            key = rest[len(name) :].split(":")[2:3] if found else []
-            return write_text(self._find_key(text, value, key[0]) if key and key[0] else value)
-        if self._outer:
-            return self._outer._resolve(match)
-        raise Unresolved(f"{text} refers to a value that is not in the template.")
 
     def _generate_secret(self, logical_id: str, settings: Any) -> str:
         try:

@@ -183,8 +183,8 @@ class NestedTemplate:
                 {name: write_text(value) for name, value in given.items()},
                 self._project,
                 self._sources,
-                (*self._parents, (logical_id, self.path)),
-                self._evaluator,
+                parents=(*self._parents, (logical_id, self.path)),
+                outer=self._evaluator,
             )
         application = self._applications[logical_id]
         if application is None:

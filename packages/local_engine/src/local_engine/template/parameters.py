@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from local_engine.template.errors import ParametersRefused, TemplateError, Unresolved
+from local_engine.template.errors import ParameterError, ParametersRefused, TemplateError, Unresolved
 from local_engine.template.intrinsics import Evaluator
 
 _STORED = "AWS::SSM::Parameter::Value<"
@@ -23,7 +23,7 @@ def read_parameters(template: Mapping[str, Any], given: Mapping[str, str], owner
         owner: names the template in errors.
 
     Raises:
-        TemplateError: values are unknown, missing or not allowed. The message has a sentence for each.
+        ParameterError: values are unknown, missing or not allowed. The message has a sentence for each.
         ParametersRefused: the template's rules reject the values.
     """
     declared: Mapping[str, Any] = template.get("Parameters") or {}
@@ -57,7 +57,7 @@ def read_parameters(template: Mapping[str, Any], given: Mapping[str, str], owner
         example = " ".join(f"{name}=…" for name in missing)
         problems.append(f"{owner}: parameters {', '.join(missing)} have no default. Give them values with {example}.")
     if problems:
-        raise TemplateError("\n".join(problems))
+        raise ParameterError("\n".join(problems))
     _check_rules(template, values, owner)
     return values
 

@@ -162,6 +162,7 @@ def _translate_whole(template: dict[str, Any], parameters: dict[str, Any]) -> di
     """
     from samtranslator.model.exceptions import InvalidDocumentException  # noqa: PLC0415
     from samtranslator.parser.parser import Parser  # noqa: PLC0415
+    from samtranslator.policy_template_processor.processor import PolicyTemplatesProcessor  # noqa: PLC0415
     from samtranslator.translator.translator import Translator  # noqa: PLC0415
 
     current = ""
@@ -180,6 +181,8 @@ def _translate_whole(template: dict[str, Any], parameters: dict[str, Any]) -> di
             resources = super()._get_resources_to_iterate(sam_template, macro_resolver)
             return iterate()
 
+    # The translator spends most of its time on checking its own list of policies.
+    PolicyTemplatesProcessor._is_valid_templates_dict = staticmethod(lambda *_: True)  # noqa: SLF001
     # The translator logs about its own metrics. Its errors arrive as exceptions.
     logging.getLogger("samtranslator").setLevel(logging.CRITICAL)
     # Managed policies come from a list inside the translator. Of a session, it reads the region only, and a real one

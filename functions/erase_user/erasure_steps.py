@@ -1,0 +1,138 @@
+"""The steps of an erasure: two rounds over the user's partition, the account in between, and the receipt.
+
+A step works until its time is up, and says where the next one continues. Each may run twice or be killed anywhere:
+deletions and their counts are one transaction, and everything else is noted on the receipt before it goes.
+"""
+
+import json
+import os
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+
+import boto3
+from botocore.config import Config
+
+from records import accounts, erasures
+from records.erasures import Erasure, format_moment
+from records.events import make_erasure_event, publish_events
+from records.partitions import Partition, Receipt, ReceiptClosed
+from serverless_api import current_deadline, logger, read_count, read_setting, settings
+from serverless_api.storage.table import ConditionFailed
+
+LATE_SECONDS = 60
+"""When the second round begins: an earlier request may run for 29 s, in a function that took 10 s to start."""
+
+STEP_SECONDS = 20.0
+"""The time that must be left to start another page, of which every call may be repeated."""
+
+ROUNDS = 2
+
+
+class EventNotTaken(Exception):
+    """The bus took no event; the step is repeated."""
+
+
+_config = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 4})
+_dynamodb = boto3.client("dynamodb", config=_config)
+_sqs = boto3.client("sqs", config=_config)
+_cognito = boto3.client("cognito-idp", config=_config)
+_scheduler = boto3.client("scheduler", config=_config)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What is next: a message of the queue, which names nobody.
+
+    Attributes:
+        user: the user's pseudonym.
+        erasure: the erasure's ID.
+        before: the time up to which the erasure goes, in milliseconds since 1970.
+        round: 1, or 2 for what was committed late.
+        after: the sort key after which to continue.
+    """
+
+    user: str
+    erasure: str
+    before: int
+    round: int = 1
+    after: str = ""
+
+
+def send_step(step: Step, delay: int = 0) -> None:
+    """Put a step into the queue.
+
+    Args:
+        step: the step.
+        delay: seconds until it runs.
+    """
+    _sqs.send_message(
+        QueueUrl=read_setting("ERASURE_QUEUE_URL"), MessageBody=json.dumps(asdict(step)), DelaySeconds=delay
+    )
+
+
+def run_step(step: Step) -> Step | None:
+    """Run a step and return the next one; None after the last one."""
+    erasure = erasures.read_erasure(step.user, step.erasure)
+    if erasure is None or erasure.requested_at != step.before:
+        # Another chain of steps erases up to a later time.
+        return None
+    if erasure.state == "running":
+        try:
+            following = _erase(erasure, step)
+            if following is not None:
+                return following
+            erasure = erasures.finish_erasure(erasure, read_count("RECOVERY_DAYS", default=7))
+        except (ReceiptClosed, ConditionFailed):
+            return None
+        logger.info("A user is erased", erased=erasure.erased)
+    if erasure.state == "erased":
+        _schedule_verification(erasure)
+        _publish(erasure)
+    return None
+
+
+def _erase(erasure: Erasure, step: Step) -> Step | None:
+    """Delete page by page while there is time; return None after the last round."""
+    partition = Partition(_dynamodb, settings.TABLE_NAME, erasure.subject, erasure.requested_at)
+    receipt = Receipt(read_setting("ERASURE_LEDGER"), erasure.user, erasures.PREFIX + erasure.id)
+    while current_deadline().remaining > STEP_SECONDS:
+        items, after = partition.find_items(step.after)
+        partition.delete(items, receipt)
+        step = replace(step, after=after)
+        if not after:
+            _erase_account(erasure)
+            return replace(step, round=step.round + 1) if step.round < ROUNDS else None
+    return step
+
+
+def _erase_account(erasure: Erasure) -> None:
+    pool = os.environ.get("USER_POOL_ID", "")
+    if name := accounts.find_account(_cognito, pool, erasure.subject):
+        erasures.count_account(erasure)
+        accounts.delete_account(_cognito, pool, name)
+
+
+def _publish(erasure: Erasure) -> None:
+    """Tell others, such as the issuer that has the user's account. A step that runs twice tells them twice."""
+    if publish_events([make_erasure_event(erasure.subject, erasure.id, format_moment(erasure.erased_at))]):
+        raise EventNotTaken(f"The bus did not take the event of erasure {erasure.id}")
+
+
+def _schedule_verification(erasure: Erasure) -> None:
+    """Have `verify_erasure` called a minute after the backups have expired."""
+    moment = datetime.fromtimestamp(erasure.backups_expire_at // 1000 + 60, UTC)
+    # A step that was killed here has made the schedule of this name.
+    with suppress(_scheduler.exceptions.ConflictException):
+        _scheduler.create_schedule(
+            Name=erasure.id,
+            GroupName=read_setting("SCHEDULE_GROUP"),
+            ScheduleExpression=f"at({moment:%Y-%m-%dT%H:%M:%S})",
+            FlexibleTimeWindow={"Mode": "OFF"},
+            ActionAfterCompletion="DELETE",
+            Target={
+                "Arn": read_setting("VERIFY_ERASURE_ARN"),
+                "RoleArn": read_setting("SCHEDULE_ROLE_ARN"),
+                "Input": json.dumps({"user": erasure.user, "erasure": erasure.id}),
+            },
+        )

@@ -1,0 +1,51 @@
+"""Reads parts of files from the bucket."""
+
+import json
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from records.imports import MAX_LINE_BYTES, File, Part, fail_import, find_job, read_file
+from serverless_api import read_setting
+
+_config = Config(connect_timeout=2, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 4})
+_s3 = boto3.client("s3", config=_config)
+_sqs = boto3.client("sqs", config=_config)
+_bucket = read_setting("IMPORT_BUCKET")
+_queue = read_setting("PARTS_QUEUE")
+
+
+class Lines(NamedTuple):
+    """The lines of a part, and the file that they are from."""
+
+    file: File
+    lines: Sequence[bytes]
+
+
+def read_lines(part: Part) -> Lines | None:
+    """Return the lines of a part, or None if there is nothing to import (any more)."""
+    # A longer part is one line, which is faulty.
+    last = min(part.end, part.start + MAX_LINE_BYTES + 1) - 1
+    try:
+        answer = _s3.get_object(Bucket=_bucket, Key=part.key, Range=f"bytes={part.start}-{last}")
+    except ClientError as error:
+        # The import was deleted.
+        if error.response["Error"]["Code"] == "NoSuchKey":
+            return None
+        raise
+    file = read_file(part.key, answer["Metadata"])
+    if file is None or find_job(file) is None:
+        return None
+    if answer["ETag"] != part.etag:
+        fail_import(file, "The file was replaced during the import")
+        return None
+    content: bytes = answer["Body"].read()
+    return Lines(file, content.removesuffix(b"\n").split(b"\n"))
+
+
+def send_again(part: Part) -> None:
+    """Send a part once more, so that another invocation goes on with it."""
+    _sqs.send_message(QueueUrl=_queue, MessageBody=json.dumps(part))

@@ -1,0 +1,41 @@
+"""Runs when the backups of an erased user have expired: looks for anything left, and closes the receipt."""
+
+import os
+from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+
+from records import accounts, erasures
+from records.partitions import Partition
+from serverless_api import logger, settings
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+_config = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 4})
+_dynamodb = boto3.client("dynamodb", config=_config)
+_cognito = boto3.client("cognito-idp", config=_config)
+
+
+class NotErased(Exception):
+    """Something is left of an erased user."""
+
+
+def handler(event: Mapping[str, str], context: "LambdaContext") -> None:
+    logger.append_keys(function_request_id=context.aws_request_id, erasure=event["erasure"])
+    erasure = erasures.read_erasure(event["user"], event["erasure"])
+    if erasure is None or erasure.state != "erased":
+        logger.info("There is nothing to verify")
+        return
+    left: Counter[str] = Counter()
+    for items in Partition(_dynamodb, settings.TABLE_NAME, erasure.subject, erasure.requested_at).find_pages():
+        left.update(items.values())
+    if accounts.find_account(_cognito, os.environ.get("USER_POOL_ID", ""), erasure.subject):
+        left["account"] += 1
+    if left:
+        raise NotErased(f"After erasure {erasure.id} there is something left: {dict(left)}")
+    erasures.close_receipt(erasure)
+    logger.info("The erasure is verified")

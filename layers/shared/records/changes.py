@@ -1,0 +1,105 @@
+"""Changes of resources, read from the records of the table's stream.
+
+A record is a change, whatever the noun, if its item is one of a `Collection`. Technical items, such as idempotency keys
+and circuits, are none, and neither is the end of a deletion's mark.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from serverless_api import Origin
+
+_ID = r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
+_SORT_KEY = re.compile(rf"(?P<noun>[a-z][a-z ]*)#(?P<id>{_ID})")
+_OWNER = "user#"
+TECHNICAL = frozenset({"pk", "sk", "createdAt", "updatedAt", "version", "writer", "deletedAt", "expiresAt"})
+
+
+class Change(NamedTuple):
+    """A committed change of a resource.
+
+    Attributes:
+        noun: what the resource is, such as `resource`.
+        id: the resource's ID.
+        owner: the `sub` of the user who owns the resource.
+        action: `created`, `updated` or `deleted`.
+        before: the version before, or None.
+        after: the version after, or None.
+        fields: names of the changed fields, sorted.
+        time: RFC 3339.
+        origin: the request that made the change.
+        sequence: number of the stream's record. The numbers of one resource's records increase.
+    """
+
+    noun: str
+    id: str
+    owner: str
+    action: str
+    before: str | None
+    after: str | None
+    fields: tuple[str, ...]
+    time: str
+    origin: Origin
+    sequence: str
+
+
+def read_change(record: Mapping[str, Any]) -> Change | None:
+    """Return the change that a stream's record describes, or None if it describes none of a resource.
+
+    Args:
+        record: a record as Lambda's event has it.
+
+    Raises:
+        KeyError: the record's item lacks an attribute that every resource has.
+    """
+    change = record["dynamodb"]
+    keys = change["Keys"]
+    found = _SORT_KEY.fullmatch(keys["sk"]["S"])
+    owner = keys["pk"]["S"]
+    if not found or not owner.startswith(_OWNER):
+        return None
+    old, new = (_read_image(change.get(name)) for name in ("OldImage", "NewImage"))
+    image: Mapping[str, Any] = change.get("NewImage") or {}
+    if new:
+        action, time = ("updated" if old else "created"), image["updatedAt"]["S"]
+    elif not old:
+        return None
+    else:
+        action = "deleted"
+        time = image["deletedAt"]["S"] if image else _format_time(change["ApproximateCreationDateTime"])
+    before, after = (entry and entry["version"]["S"] for entry in (old, new))
+    if before == after:
+        return None
+    names = (old.keys() | new.keys()) - TECHNICAL
+    return Change(
+        noun=found["noun"],
+        id=found["id"],
+        owner=owner.removeprefix(_OWNER),
+        action=action,
+        before=before or None,
+        after=after or None,
+        fields=tuple(sorted(name for name in names if old.get(name) != new.get(name))),
+        time=time,
+        origin=_read_origin(image["writer"]["M"]) if image else Origin(door="erasure"),
+        sequence=change["SequenceNumber"],
+    )
+
+
+def _read_image(image: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Return an item's attributes in wire form; none of a deletion's mark."""
+    return {} if image is None or "deletedAt" in image else image
+
+
+def _read_origin(writer: Mapping[str, Any]) -> Origin:
+    return Origin(
+        door=writer["door"]["S"],
+        request_id=writer["request"]["S"],
+        requested_at=int(writer["at"]["N"]),
+        actor=writer.get("actor", {}).get("S", ""),
+    )
+
+
+def _format_time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

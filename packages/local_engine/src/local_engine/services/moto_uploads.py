@@ -1,0 +1,162 @@
+"""What S3 checks of requests from outside and moto does not: expired links, POST policies and cross-origin rules.
+
+Signatures are not checked, as for all AWS services here.
+
+Sources: "POST Policy", "Authenticating Requests: Using Query Parameters" (Amazon S3 API Reference), "Using cross-origin
+resource sharing (CORS)", "Troubleshooting CORS" (Amazon S3 User Guide).
+"""
+
+import base64
+import json
+import re
+import time
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from moto.s3 import responses
+from moto.s3.exceptions import EntityTooSmall, S3ClientError
+
+_UNCONDITIONED = ("file", "policy", "signature", "awsaccesskeyid", "x-amz-signature")
+_NOT_ALLOWED = (
+    "CORSResponse: This CORS request is not allowed. This is usually because the evalution of Origin, request method / "
+    "Access-Control-Request-Method or Access-Control-Request-Headers are not whitelisted by the resource's CORS spec."
+)
+
+
+@cache
+def install_upload_rules() -> None:
+    """Add the checks to moto's S3."""
+    answer_form = responses.S3Response._bucket_response_post  # noqa: SLF001
+    answer_for_key = responses.S3Response._key_response  # noqa: SLF001
+
+    def check_form(response: Any, request: Any, bucket: str) -> Any:
+        if "policy" in {name.lower() for name in response.form_data}:
+            _check_policy(response, bucket)
+        status, headers, content = answer_form(response, request, bucket)
+        return status, {**_describe_origin(response, bucket, request.method), **headers}, content
+
+    def check_link(response: Any, request: Any, url: str) -> Any:
+        _check_expiry({name: values[0] for name, values in parse_qs(urlsplit(url).query).items()})
+        return answer_for_key(response, request, url)
+
+    def answer_preflight(response: Any, headers: Mapping[str, str], bucket: str) -> Any:
+        wanted = headers.get("Access-Control-Request-Headers") or ""
+        names = [name.strip().lower() for name in wanted.split(",") if name.strip()]
+        allowed = _describe_origin(response, bucket, headers.get("Access-Control-Request-Method") or "", names)
+        if not allowed:
+            raise S3ClientError("AccessForbidden", _NOT_ALLOWED)
+        return 200, allowed, ""
+
+    def describe_origin(response: Any) -> dict[str, str]:
+        return _describe_origin(response, response.bucket_name, response.method)
+
+    responses.S3Response._bucket_response_post = check_form  # type: ignore[assignment, method-assign]  # noqa: SLF001
+    responses.S3Response._key_response = check_link  # type: ignore[assignment, method-assign]  # noqa: SLF001
+    responses.S3Response._response_options = answer_preflight  # type: ignore[assignment, method-assign]  # noqa: SLF001
+    responses.S3Response._get_cors_headers_other = describe_origin  # type: ignore[assignment, method-assign]  # noqa: SLF001
+
+
+def _check_expiry(query: Mapping[str, str]) -> None:
+    try:
+        if "X-Amz-Expires" in query:
+            signed = datetime.strptime(query["X-Amz-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+            end = signed.timestamp() + int(query["X-Amz-Expires"])
+        elif "Signature" in query and "Expires" in query:
+            end = int(query["Expires"])
+        else:
+            return
+    except (KeyError, ValueError) as error:
+        reason = "Query-string authentication requires valid X-Amz-Date and X-Amz-Expires parameters."
+        raise S3ClientError("AuthorizationQueryParametersError", reason) from error
+    if end < time.time():
+        raise S3ClientError("AccessDenied", "Request has expired")
+
+
+def _check_policy(response: Any, bucket: str) -> None:
+    fields = {name.lower(): value for name, value in response.form_data.items()}
+    try:
+        policy = json.loads(base64.b64decode(fields["policy"], validate=True))
+        expiration = datetime.fromisoformat(policy["expiration"])
+        conditions = list(_read_conditions(policy["conditions"]))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise S3ClientError("InvalidPolicyDocument", "Invalid Policy: Invalid JSON.") from error
+    if expiration.timestamp() < time.time():
+        _deny("Policy expired.")
+    # The key as the policy sees it has the file's name in it.
+    fields |= {"bucket": bucket, "key": response.querystring["key"][0]}
+    size, covered = len(response.body or b""), {"bucket"}
+    for operator, name, operands in conditions:
+        if operator == "content-length-range":
+            _check_size(size, *operands)
+            continue
+        covered.add(name)
+        value, expected = fields.get(name, ""), str(operands[0])
+        is_met = value.startswith(expected) if operator == "starts-with" else value == expected
+        if not is_met:
+            _deny(f"Policy Condition failed: {json.dumps([operator, f'${name}', expected])}")
+    extra = [name for name in fields if name not in covered | {*_UNCONDITIONED} and not name.startswith("x-ignore-")]
+    if extra:
+        _deny(f"Extra input fields: {', '.join(extra)}")
+
+
+def _read_conditions(conditions: list[Any]) -> Iterator[tuple[str, str, tuple[Any, ...]]]:
+    for condition in conditions:
+        if isinstance(condition, dict):
+            for name, value in condition.items():
+                yield "eq", name.lower(), (value,)
+            continue
+        operator, *operands = condition
+        if operator == "content-length-range":
+            yield operator, "", (int(operands[0]), int(operands[1]))
+        else:
+            yield str(operator).lower(), operands[0].removeprefix("$").lower(), (operands[1],)
+
+
+def _check_size(size: int, smallest: int, largest: int) -> None:
+    if size > largest:
+        raise S3ClientError("EntityTooLarge", "Your proposed upload exceeds the maximum allowed size")
+    if size < smallest:
+        raise EntityTooSmall
+
+
+def _deny(reason: str) -> None:
+    raise S3ClientError("AccessDenied", f"Invalid according to Policy: {reason}")
+
+
+def _describe_origin(response: Any, bucket: str, method: str, names: list[str] | None = None) -> dict[str, str]:
+    """Return the headers of the first rule that matches a request, or of a preflight that asks for header names."""
+    origin = response.headers.get("Origin")
+    found = response.backend.buckets.get(bucket)
+    if not origin or found is None:
+        return {}
+    for rule in found.cors:
+        accepted = [name.lower() for name in rule.allowed_headers or ()]
+        if (
+            any(_fits(origin, pattern) for pattern in rule.allowed_origins or ())
+            and method in (rule.allowed_methods or ())
+            and all(any(_fits(name, pattern) for pattern in accepted) for name in names or ())
+        ):
+            return dict(_describe_rule(rule, origin, names))
+    return {}
+
+
+def _describe_rule(rule: Any, origin: str, names: list[str] | None) -> Iterator[tuple[str, str]]:
+    is_public = "*" in rule.allowed_origins
+    yield "Access-Control-Allow-Origin", "*" if is_public else origin
+    yield "Access-Control-Allow-Methods", ", ".join(rule.allowed_methods)
+    if not is_public:
+        yield "Access-Control-Allow-Credentials", "true"
+    if names:
+        yield "Access-Control-Allow-Headers", ", ".join(names)
+    if rule.exposed_headers:
+        yield "Access-Control-Expose-Headers", ", ".join(rule.exposed_headers)
+    if rule.max_age_seconds is not None:
+        yield "Access-Control-Max-Age", str(rule.max_age_seconds)
+    yield "Vary", "Origin, Access-Control-Request-Headers, Access-Control-Request-Method"
+
+
+def _fits(value: str, pattern: str) -> bool:
+    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), value) is not None
