@@ -16,7 +16,7 @@ import httpx
 from local_engine.issuer import AUDIENCE, issuer_url
 from local_engine.testing import EngineProcess, free_port, processes_below
 from tools.benchmarks.machine import BenchmarkError
-from tools.benchmarks.streaming.export_client import Export, read_export
+from tools.benchmarks.streaming.export_client import Export
 
 STACK = Path(__file__).with_name("stack") / "template.yaml"
 RUNTIME = b"serverless_api.streaming_runtime"
@@ -25,8 +25,7 @@ SMALL = 5_000_000
 """Bytes of the export that a buffered answer can just hold."""
 FLAT_FROM = 10_000_000
 """Size from which memory must not grow."""
-ITEM_BYTES = {SMALL: 1_000, FLAT_FROM: 100_000}
-LARGE_ITEM_BYTES = 100_000
+ITEM_BYTES, LARGE_ITEM_BYTES = 1_000, 100_000
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ def measure(size: int, *, small: int = SMALL, flat_from: int = FLAT_FROM, rounds
     parameters = ["--parameters", f"Issuer={issuer_url(port)}", f"Audience={AUDIENCE}"]
     with EngineProcess(STACK, *parameters, port=port) as engine, engine.client() as client:
         stored = {
-            "small": _store(engine.services, "small", small, ITEM_BYTES[SMALL]),
+            "small": _store(engine.services, "small", small, ITEM_BYTES),
             "flat": _store(engine.services, "flat", flat_from, LARGE_ITEM_BYTES),
             "large": _store(engine.services, "large", size, LARGE_ITEM_BYTES),
         }
@@ -119,7 +118,8 @@ class _Stand:
             if runtimes and received >= (kill_at or 0):
                 os.kill(runtimes.pop(), signal.SIGKILL)
 
-        export = read_export(self._client, self._url, self._mint(user), kill)
+        export = Export(self._client, self._url, self._mint(user), kill)
+        export.read()
         if export.ids != self._stored[user]:
             raise BenchmarkError(f"The export of {user} has lost or repeated items.")
         return export
@@ -131,9 +131,7 @@ class _Stand:
         with self._client.stream("GET", "/api/v1/buffered", headers=headers) as response:
             response.raise_for_status()
             next(response.iter_raw())
-            first = time.perf_counter() - started
-            response.read() if not response.is_stream_consumed else None
-        return first
+            return time.perf_counter() - started
 
     def page(self, user: str) -> float:
         """Return the bytes a second of reading the same content in pages of 100."""
