@@ -17,10 +17,16 @@ PS_WITH_TWO_HEADERS = re.compile(r"\w+=,\w+=")
 MARKED = {
     "tests/unit/http/snapshot_program.py": "tests/unit/http/test_snapshot.py",
     "tests/streaming/test_emulator.py": "tests/streaming/test_emulator.py",
+    "tests/streaming/test_export.py": "tests/streaming/test_export.py",
     "tests/unit/storage/test_name_resolution.py": "tests/unit/storage/test_name_resolution.py",
 }
 """Programs that need Linux, and the tests that run them."""
-LINUX_TOOLS = ("tools/benchmarks/cold_start/", "tools/benchmarks/tracing/", "tools/benchmarks/tune/")
+LINUX_TOOLS = (
+    "tools/benchmarks/cold_start/",
+    "tools/benchmarks/streaming/",
+    "tools/benchmarks/tracing/",
+    "tools/benchmarks/tune/",
+)
 """They refuse to measure anywhere else."""
 EXCEPTIONS = {
     "packages/local_engine/tests/test_http_edges.py",  # 127.0.0.2 is a name in a header there, and no address

@@ -35,7 +35,7 @@ def stored(client: httpx.Client) -> Lines:
     created = [client.post("/api/v1/resources", json=body).raise_for_status().json() for body in bodies]
     gone = created.pop(5)
     client.delete(f"/api/v1/resources/{gone['id']}").raise_for_status()
-    uploads = [client.post("/api/v1/imports").raise_for_status().json() for _ in range(2)]
+    uploads = [client.post("/api/v1/imports?upload=true").raise_for_status().json() for _ in range(2)]
     imports = [client.get(f"/api/v1/imports/{upload['id']}").raise_for_status().json() for upload in uploads]
     return [{"resource": item} for item in created[::-1]] + [{"import": item} for item in imports[::-1]]
 
