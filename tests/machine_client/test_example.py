@@ -257,14 +257,20 @@ def exports() -> Iterator[tuple[str, list[bytes], list[str]]]:
     targets: list[str] = []
 
     class RequestHandler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
         def do_GET(self) -> None:
             targets.append(self.path)
             body = bodies.pop(0)
             self.send_response(200)
-            # One that is cut has fewer bytes than it says.
-            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Transfer-Encoding", "chunked")
             self.end_headers()
-            self.wfile.write(body.removesuffix(b"!"))
+            content = body.removesuffix(b"!")
+            if content:
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(content), content))
+            if content == body:
+                self.wfile.write(b"0\r\n\r\n")
+            self.close_connection = True
 
         def log_message(self, *_: Any, **__: Any) -> None:
             pass
