@@ -185,6 +185,11 @@ bench-local: .venv/dev
 bench-traces: .venv/dev
 	@$(python) -m tools.benchmarks.tracing $(ARGS)
 
+## bench-stream: measure exports beside buffered answers (Linux; ARGS=--write writes docs/benchmarks/streaming.md)
+.PHONY: bench-stream
+bench-stream: .venv/dev
+	@$(python) -m tools.benchmarks.streaming $(ARGS)
+
 ## picture: draw docs/operations/dashboard.png from a local run with a throttled table (needs Chromium)
 .PHONY: picture
 picture: .venv/dev
@@ -199,6 +204,7 @@ lock: .venv/dev
 	$(pin) $(locked)/run.in --constraint $(locked)/dev.txt --output-file $(locked)/run.txt
 	$(pin) layers/shared/requirements.in --constraint $(locked)/run.txt --output-file layers/shared/requirements.txt
 	$(pin) functions/rotate_client_secret/requirements.in --constraint $(locked)/run.txt --output-file functions/rotate_client_secret/requirements.txt
+	$(pin) functions/authorize_token/requirements.in --constraint $(locked)/run.txt --output-file functions/authorize_token/requirements.txt
 	$(pin) examples/machine_client/requirements.in --constraint $(locked)/dev.txt --output-file examples/machine_client/requirements.txt
 	@# dev.txt adds to run.txt, so each pin of the environment stands once.
 	$(pin) $(locked)/dev.in --constraint $(locked)/run.txt --output-file $(locked)/dev.txt \

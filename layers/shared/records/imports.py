@@ -165,9 +165,30 @@ def get_import(caller: Caller, import_id: str) -> dict[str, Any]:
     job = find_job(File(caller.subject, import_id.lower()))
     if job is None:
         raise _not_found()
+    return _show(caller, job)
+
+
+def list_imports(caller: Caller, limit: int, after: str | None = None) -> list[dict[str, Any]]:
+    """Return the caller's imports as the API shows them, newest first.
+
+    Args:
+        caller: the owner.
+        limit: the most imports.
+        after: an ID; only older imports are returned.
+
+    Raises:
+        BadRequest: `after` is no ID.
+    """
+    if after is not None and not _ID.fullmatch(after):
+        raise BadRequest("The request is not valid", [Problem("after", "must be the ID of an import")])
+    before = None if after is None else _JOB + after
+    return [_show(caller, job) for job in table.query_items(caller.partition, _JOB, before, limit)]
+
+
+def _show(caller: Caller, job: table.Item) -> dict[str, Any]:
     faults: list[Any] = []
     if job["faulty"] or job["state"] == "running":
-        prefix = f"{_FAULTS}{import_id.lower()}#"
+        prefix = f"{_FAULTS}{job['sk'].removeprefix(_JOB)}#"
         for item in table.query_items(caller.partition, prefix, None, MAX_FAULTS, ascending=True):
             faults += parse_json(item["faults"])
             if len(faults) >= MAX_FAULTS:
