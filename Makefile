@@ -4,13 +4,13 @@ SHELL := /bin/bash
 
 PORT ?= 3000
 SUB ?= demo
-SCOPES ?= read:resources write:resources erase:self
+SCOPES ?= read:resources write:resources read:audit erase:self
 EXPIRES ?= 3600
 PROFILE ?= tools/benchmarks/load/profiles/steady.toml
 
 # Recipes read these from the environment, so that neither make nor the shell interprets a value's $, ` or quotes.
 # ARGS holds words for the shell.
-settings := PORT SUB SCOPES EXPIRES PROFILE ORIGIN URL STAGE STACK FUNCTION
+settings := PORT SUB SCOPES EXPIRES PROFILE ORIGIN URL STAGE STACK FUNCTION SERVICES TABLE
 $(foreach setting,$(settings),$(eval override $(setting) := $$(value $(setting))))
 export $(settings)
 
@@ -140,6 +140,11 @@ target = $(if $(STAGE),--stage="$$STAGE",$(if $(STACK),--stack="$$STACK",--url="
 smoke: .venv/dev
 	@$(python) -m tools.smoke $(target)
 
+## redrive: send dead letters again (of STAGE= or STACK=, or of `make run` at PORT= or URL= with the SERVICES= that it prints)
+.PHONY: redrive
+redrive: .venv/dev
+	@$(python) -m tools.redrive $(target) $(if $(SERVICES),--services="$$SERVICES")
+
 ## load: send load to `make run` at PORT= or URL=, or to STAGE= or STACK= (PROFILE= of tools/benchmarks/load/profiles, ARGS=--help)
 .PHONY: load
 load: .venv/dev
@@ -149,6 +154,11 @@ load: .venv/dev
 .PHONY: soak
 soak: .venv/dev
 	@$(python) -m tools.benchmarks.load $(target) --profile tools/benchmarks/load/profiles/soak.toml --write $(ARGS)
+
+## reapply-erasures: erase again, in the restored copy TABLE=, everyone whom STAGE= (or STACK=) has erased
+.PHONY: reapply-erasures
+reapply-erasures: .venv/dev
+	@$(python) -m tools.reapply_erasures $(if $(STACK),--stack="$$STACK",--stage="$$STAGE") --table="$$TABLE"
 
 ## cost: estimate a month's bill for traffic profiles (ARGS="business_hours --region eu-central-1", ARGS=--help)
 .PHONY: cost

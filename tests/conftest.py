@@ -9,8 +9,11 @@ import pytest
 from hypothesis import Phase, settings
 from playwright.sync_api import Browser
 
+from local_engine.testing import EngineProcess, is_running, processes_below
 from tests.support.browser import CHROMIUM, open_browser
 from tests.support.missing import skip_or_fail
+
+pytest_plugins = ["local_engine.pytest_plugin"]
 
 # A shell that starts the tests in the background has SIGINT ignored, which the servers that they start would inherit.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -59,6 +62,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if marker and sys.platform != "linux":
         (reason,) = marker.args
         pytest.skip(f"needs Linux: {reason}")
+
+
+@pytest.fixture(scope="session")
+def local_engine(local_engine: EngineProcess) -> Iterator[EngineProcess]:
+    """The engine that all tests share, which leaves no process behind."""
+    yield local_engine
+    children = processes_below(local_engine.process.pid)
+    local_engine.stop()
+    assert not [child for child in children if is_running(child)]
 
 
 @pytest.fixture(scope="module")

@@ -14,19 +14,11 @@ import httpx
 import pytest
 
 from examples.machine_client.machine_client import MachineClient, SecretError
-from local_engine.testing import EngineProcess, free_port
+from local_engine.testing import EngineProcess
 from tests.support.secret_rotation_aws import AWS, Function
 from tests.support.stack import ROOT
 
 PROGRAM = ROOT / "examples/machine_client/machine_client.py"
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[EngineProcess]:
-    port = free_port()
-    issuer = f"Issuer=http://127.0.0.1:{port}/_local/issuer"
-    with EngineProcess(ROOT / "template.yaml", "--parameters", issuer, "Audience=local", port=port) as engine:
-        yield engine
 
 
 @pytest.fixture(scope="module")

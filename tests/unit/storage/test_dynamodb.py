@@ -324,7 +324,9 @@ def test_signature_at_a_fixed_time() -> None:
         "x-amz-date": "20150830T123600Z",
         "x-amz-target": "DynamoDB_20120810.GetItem",
     }
-    signed = sign(Credentials(*KEYS), "us-east-1", "dynamodb", "POST", "/", headers, b'{"TableName":"t"}')
+    signed = sign(
+        Credentials(*KEYS), "us-east-1", "dynamodb", method="POST", path="/", headers=headers, body=b'{"TableName":"t"}'
+    )
     copy = AWSRequest("POST", "https://dynamodb.us-east-1.amazonaws.com/", headers, b'{"TableName":"t"}')
     del copy.headers["x-amz-date"]
     moment = datetime.datetime(2015, 8, 30, 12, 36, tzinfo=datetime.UTC)

@@ -20,7 +20,7 @@ enforced, triggers run the functions, and edits take effect at once. The AWS ser
 
 commands (each takes --help):
   run          serve the APIs of a SAM template, with its triggers and AWS services
-  token        print an access token of the local issuer or of a user pool of the template
+  token        print a token that the running API accepts
   credentials  print keys of a role or user, for APIs with IAM authorization
   backend      serve only the AWS services and the issuer, for functions under `sam local`
   dashboard    open the stack's CloudWatch dashboard, and serve the APIs if nothing does
