@@ -88,6 +88,8 @@ class FunctionTargets:
             if response.status != 200:
                 raise ValueError(f"status {response.status}")
             entries: list[dict[str, Any]] = json.loads(content)
+            if not isinstance(entries, list):
+                raise ValueError("not a list of entries")
             return entries
         finally:
             connection.close()
