@@ -4,7 +4,7 @@ SHELL := /bin/bash
 
 PORT ?= 3000
 SUB ?= demo
-SCOPES ?= read:resources write:resources erase:self
+SCOPES ?= read:resources write:resources read:audit erase:self
 EXPIRES ?= 3600
 PROFILE ?= tools/benchmarks/load/profiles/steady.toml
 
