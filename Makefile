@@ -10,7 +10,7 @@ PROFILE ?= tools/benchmarks/load/profiles/steady.toml
 
 # Recipes read these from the environment, so that neither make nor the shell interprets a value's $, ` or quotes.
 # ARGS holds words for the shell.
-settings := PORT SUB SCOPES EXPIRES PROFILE ORIGIN URL STAGE STACK FUNCTION
+settings := PORT SUB SCOPES EXPIRES PROFILE ORIGIN URL STAGE STACK FUNCTION SERVICES
 $(foreach setting,$(settings),$(eval override $(setting) := $$(value $(setting))))
 export $(settings)
 
@@ -133,6 +133,11 @@ target = $(if $(STAGE),--stage="$$STAGE",$(if $(STACK),--stack="$$STACK",--url="
 .PHONY: smoke
 smoke: .venv/dev
 	@$(python) -m tools.smoke $(target)
+
+## redrive: send dead letters again (of STAGE= or STACK=, or of `make run` at PORT= or URL= with the SERVICES= that it prints)
+.PHONY: redrive
+redrive: .venv/dev
+	@$(python) -m tools.redrive $(target) $(if $(SERVICES),--services="$$SERVICES")
 
 ## load: send load to `make run` at PORT= or URL=, or to STAGE= or STACK= (PROFILE= of tools/benchmarks/load/profiles, ARGS=--help)
 .PHONY: load

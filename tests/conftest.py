@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 from playwright.sync_api import Browser
 
 from tests.support.browser import CHROMIUM, open_browser
@@ -17,8 +17,10 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples in every run, so that a failure repeats. HYPOTHESIS_PROFILE=explore searches for new ones, and
 # `make check` uses the profile `quick`.
-settings.register_profile("repeat", derandomize=True, database=None, deadline=None)
-settings.register_profile("quick", derandomize=True, database=None, deadline=None, max_examples=20)
+# Only `explore` explains a failure, because that traces every line of every example.
+REPEATED = settings(derandomize=True, database=None, deadline=None, phases=set(Phase) - {Phase.explain})
+settings.register_profile("repeat", REPEATED)
+settings.register_profile("quick", REPEATED, max_examples=20)
 settings.register_profile("explore", deadline=None, max_examples=500)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeat"))
 

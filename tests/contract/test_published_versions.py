@@ -58,6 +58,12 @@ def package(build, tmp_path_factory):
     server.stop()
 
 
+@pytest.fixture(scope="session")
+def before(build, package):
+    """The versions of what `sam build` has made."""
+    return package(build)
+
+
 def list_versions(template):
     """Return the logical ID of each function's version. CloudFormation publishes a version if it has changed."""
     with pytest.MonkeyPatch.context() as environment:
@@ -71,8 +77,7 @@ def list_versions(template):
     }
 
 
-def test_one_byte_of_the_layer_publishes_every_function_and_no_change_publishes_none(build, package, tmp_path):
-    before = package(build)
+def test_one_byte_of_the_layer_publishes_every_function_and_no_change_publishes_none(build, package, before, tmp_path):
     assert set(before) == set(FUNCTIONS)
     copy = tmp_path / "build"
     shutil.copytree(build, copy)
@@ -85,8 +90,7 @@ def test_one_byte_of_the_layer_publishes_every_function_and_no_change_publishes_
     assert not set(after.values()) & set(before.values())
 
 
-def test_the_code_of_a_function_publishes_that_function(build, package, tmp_path):
-    before = package(build)
+def test_the_code_of_a_function_publishes_that_function(build, package, before, tmp_path):
     copy = tmp_path / "build"
     shutil.copytree(build, copy)
     with Path(copy, "GetResource", "app.py").open("a", encoding="utf-8") as code:

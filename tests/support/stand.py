@@ -29,13 +29,13 @@ class Stand:
         return self.engine.url
 
     @contextmanager
-    def faults(self, plan: FaultPlan) -> Iterator[None]:
-        """Inject faults by a plan for the block."""
-        self.proxy.plan = plan
+    def faults(self, plan: FaultPlan, service: str = "") -> Iterator[None]:
+        """Inject faults by a plan for the block, into the calls of one service or of all."""
+        self.proxy.service, self.proxy.plan = service, plan
         try:
             yield
         finally:
-            self.proxy.plan = no_faults
+            self.proxy.service, self.proxy.plan = "", no_faults
 
     def find_function_processes(self, folder: str = "functions/") -> set[int]:
         """Return the processes that run functions, or one function by the name of its folder."""

@@ -52,6 +52,7 @@ __all__ = [
     "ServiceUnavailable",
     "SettingError",
     "SharedCircuit",
+    "StreamedResponse",
     "Unauthorized",
     "UnprocessableContent",
     "UnsupportedMediaType",
@@ -73,6 +74,7 @@ __all__ = [
     "read_setting",
     "report_event",
     "settings",
+    "streaming_endpoint",
 ]
 
 if TYPE_CHECKING:
@@ -98,6 +100,7 @@ if TYPE_CHECKING:
     from serverless_api.http.preconditions import Preconditions
     from serverless_api.http.request import Request
     from serverless_api.http.response import Response
+    from serverless_api.http.streaming import StreamedResponse, streaming_endpoint
     from serverless_api.http.warm_up import WARM_UP_EVENT, read_environment
     from serverless_api.resilience.batch import process_batch
     from serverless_api.resilience.circuit_breaker import CircuitBreaker, CircuitOpen, DependencyUnavailable
@@ -132,6 +135,7 @@ else:
         "http.preconditions": "Preconditions",
         "http.request": "Request",
         "http.response": "Response",
+        "http.streaming": "StreamedResponse streaming_endpoint",
         "http.warm_up": "WARM_UP_EVENT read_environment",
         "resilience.batch": "process_batch",
         "resilience.circuit_breaker": "CircuitBreaker CircuitOpen DependencyUnavailable",

@@ -9,7 +9,7 @@ import boto3
 import httpx
 import pytest
 from botocore.config import Config
-from hypothesis import settings
+from hypothesis import Phase, settings
 from playwright.sync_api import Browser, expect, sync_playwright
 
 from local_engine.services import Services, start_services
@@ -24,8 +24,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # A loaded machine needs its time to load Swagger UI.
 expect.set_options(timeout=30_000)
 
-# The same examples in every run, so that a failure repeats.
-settings.register_profile("repeat", derandomize=True, database=None, deadline=None)
+# The same examples in every run, so that a failure repeats. To explain a failure, Hypothesis traces every line.
+phases = set(Phase) - {Phase.explain}
+settings.register_profile("repeat", derandomize=True, database=None, deadline=None, phases=phases)
 settings.load_profile("repeat")
 
 

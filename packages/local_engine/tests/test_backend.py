@@ -100,7 +100,7 @@ def test_a_taken_port_is_named() -> None:
         answer = run_engine(
             "backend", "--issuer-port", port, "--services-port", str(free_port()), *PARAMETERS, project=PROJECT
         )
-    assert answer.returncode == 2
+    assert answer.returncode == 6
     assert answer.stderr.startswith(f"Port {port} cannot be used")
     assert "Traceback" not in answer.stderr
 

@@ -417,4 +417,4 @@ def test_command_starts_a_server_where_none_answers(tmp_path: Path) -> None:
 def test_command_says_why_no_server_can_be_started(tmp_path: Path) -> None:
     command = _run_command(free_port(), tmp_path, "--template", "absent.yaml")
     output, _ = command.communicate(timeout=60)
-    assert (command.returncode, "absent.yaml cannot be read" in output) == (2, True)
+    assert (command.returncode, "absent.yaml cannot be read" in output) == (4, True)

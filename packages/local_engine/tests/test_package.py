@@ -42,7 +42,9 @@ ROOMS = {
     "issuer": {"template", "state", "services", "gateway", "access"},
     "page": {"issuer", "template"},
     "cloudwatch": {"template", "observer", "services"},
-    "testing": {"issuer", "child_environment", "access"},
+    "delivery_log": {"observer"},
+    "testing": {"issuer", "child_environment", "template"},
+    "pytest_plugin": {"testing"},
 }
 
 
@@ -150,14 +152,15 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_command_of_the_wheel_explains_itself(installed: Path) -> None:
     answer = subprocess.run([installed / "local-engine", "--help"], capture_output=True, text=True, check=True)
-    assert answer.stdout.startswith("usage: local-engine run")
+    assert answer.stdout.startswith("usage: local-engine COMMAND")
 
 
 def test_the_wheel_serves_a_stack_with_all_its_files(installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "local_engine.testing.engine_command", lambda *arguments: [installed / "local-engine", *arguments]
+        "local_engine.testing.engine_process.engine_command",
+        lambda *arguments: [installed / "local-engine", *arguments],
     )
-    monkeypatch.setattr("local_engine.testing.child_environment", lambda: {"PATH": "/usr/bin:/bin"})
+    monkeypatch.setattr("local_engine.testing.engine_process.child_environment", lambda: {"PATH": "/usr/bin:/bin"})
     with EngineProcess(STACKS / "monitored" / "template.yaml", port=free_port()) as engine, engine.client() as client:
         assert client.get("/orders/1").status_code == 200
         for path in ("dashboard", "dashboard/dashboard.css", "dashboard/dashboard.js", "docs", "docs/swagger-ui.css"):

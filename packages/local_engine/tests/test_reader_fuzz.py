@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -302,6 +303,14 @@ def serve(template: dict[str, Any]) -> str:
 
 def test_the_valid_template_is_served_whole() -> None:
     assert serve(TEMPLATE) == ""
+
+
+@pytest.mark.parametrize("issuer", [None, [ISSUER], {}])
+def test_a_document_with_an_issuer_that_is_no_text_is_described(issuer: Any) -> None:
+    template = copy.deepcopy(TEMPLATE)
+    authorizer = template["Resources"]["Api"]["Properties"]["Auth"]["Authorizers"]["Tokens"]
+    authorizer["JwtConfiguration"]["issuer"] = issuer
+    assert serve(template) != "no sentence"
 
 
 @settings(max_examples=150, suppress_health_check=list(HealthCheck))

@@ -1,4 +1,4 @@
-"""Faulty templates, settings and surroundings: a sentence and exit status 2."""
+"""Faulty templates, settings and surroundings: a sentence and an exit status for each kind."""
 
 import os
 import socket
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from local_engine.command_line.exit_status import ExitStatus
 from local_engine.testing import child_environment, engine_command, run_engine
 
 FUNCTION = """
@@ -38,9 +39,9 @@ def template(tmp_path: Path) -> Path:
     return path
 
 
-def refuse(template: Path, *arguments: str) -> str:
+def refuse(template: Path, *arguments: str, status: ExitStatus = ExitStatus.TEMPLATE) -> str:
     result = run_engine("run", "--template", str(template), *arguments)
-    assert result.returncode == 2, result.stdout + result.stderr
+    assert result.returncode == status, result.stdout + result.stderr
     assert "Traceback" not in result.stderr
     assert "usage:" not in result.stderr
     return result.stderr
@@ -59,19 +60,11 @@ def refuse(template: Path, *arguments: str) -> str:
         (("CodeUri: hello", "CodeUri: hello\n      Environment: &a {Variables: {X: *a}}"), "nested too deeply"),
         (("    Type: AWS::Serverless::Function\n", ""), "Hello is not run: it has no Type"),
         (("    Type:", "    Condition: A\n    Type:"), "there is no condition 'A'"),
-        (
-            ("Parameters:", "Parameters:\n  First: {Type: String}\n  Second: {Type: String}"),
-            "parameters First, Second have no default",
-        ),
         (("app.handler", "other.handler"), "has no other.py"),
         (("app.handler", "app"), "it must be file.function"),
         (("app.handler", "!Ref Nobody"), "Ref names 'Nobody'"),
         (("      Runtime: python3.13", ""), "Runtime"),
         (("python3.13", "nodejs24.x"), "runs only Python"),
-        (
-            ("Parameters:", "Fn::Transform: {Name: AWS::Include, Parameters: {Location: gone.yaml}}\nParameters:"),
-            "gone.yaml",
-        ),
     ],
 )
 def test_faulty_template(template: Path, edit: tuple[str, str], sentence: str) -> None:
@@ -81,8 +74,22 @@ def test_faulty_template(template: Path, edit: tuple[str, str], sentence: str) -
     assert sentence in refuse(template)
 
 
+def test_missing_parameters(template: Path) -> None:
+    template.write_text(
+        FUNCTION.replace("Parameters:", "Parameters:\n  First: {Type: String}\n  Second: {Type: String}")
+    )
+    sentence = refuse(template, status=ExitStatus.PARAMETER)
+    assert "parameters First, Second have no default" in sentence
+
+
+def test_missing_included_file(template: Path) -> None:
+    include = "Fn::Transform: {Name: AWS::Include, Parameters: {Location: gone.yaml}}\n"
+    template.write_text(include + FUNCTION)
+    assert "gone.yaml" in refuse(template, status=ExitStatus.FILE)
+
+
 def test_missing_template(tmp_path: Path) -> None:
-    assert "cannot be read" in refuse(tmp_path / "none.yaml")
+    assert "cannot be read" in refuse(tmp_path / "none.yaml", status=ExitStatus.FILE)
 
 
 def test_empty_template(template: Path) -> None:
@@ -91,24 +98,24 @@ def test_empty_template(template: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
+    ("arguments", "sentence", "status"),
     [
-        (["--port", "99999999"], "not a port number"),
-        (["--port", "x"], "not a port number"),
-        (["--parameters", "Name"], "Key=Value"),
-        (["--parameters", "Other=1"], "no parameter 'Other'"),
-        (["--parameters", "Name=z"], "must be one of x, y"),
-        (["--parameters", "Origin=here"], "parameter Origin is 'here': it must be a URL."),
-        (["--parameters", "Number=7"], "parameter Number is '7'"),
-        (["--parameters", "Number=many"], "parameter Number is 'many'"),
-        (["--parameters", "Short=xxxx"], "parameter Short is 'xxxx'"),
-        (["--parameters", "List=a,B"], "parameter List is 'a,B'"),
-        (["--processes", "0"], "not a number; choose one from 1"),
-        (["--seed", "nowhere.json"], "nowhere.json"),
+        (["--port", "99999999"], "not a port number", ExitStatus.ARGUMENT),
+        (["--port", "x"], "not a port number", ExitStatus.ARGUMENT),
+        (["--parameters", "Name"], "Key=Value", ExitStatus.ARGUMENT),
+        (["--parameters", "Other=1"], "no parameter 'Other'", ExitStatus.PARAMETER),
+        (["--parameters", "Name=z"], "must be one of x, y", ExitStatus.PARAMETER),
+        (["--parameters", "Origin=here"], "parameter Origin is 'here': it must be a URL.", ExitStatus.PARAMETER),
+        (["--parameters", "Number=7"], "parameter Number is '7'", ExitStatus.PARAMETER),
+        (["--parameters", "Number=many"], "parameter Number is 'many'", ExitStatus.PARAMETER),
+        (["--parameters", "Short=xxxx"], "parameter Short is 'xxxx'", ExitStatus.PARAMETER),
+        (["--parameters", "List=a,B"], "parameter List is 'a,B'", ExitStatus.PARAMETER),
+        (["--processes", "0"], "not a number; choose one from 1", ExitStatus.ARGUMENT),
+        (["--seed", "nowhere.json"], "nowhere.json", ExitStatus.FILE),
     ],
 )
-def test_wrong_settings(template: Path, arguments: list[str], sentence: str) -> None:
-    assert sentence in refuse(template, *arguments)
+def test_wrong_settings(template: Path, arguments: list[str], sentence: str, status: ExitStatus) -> None:
+    assert sentence in refuse(template, *arguments, status=status)
 
 
 RULES = """
@@ -132,7 +139,7 @@ Rules:
 )
 def test_parameters_that_a_rule_rejects(template: Path, assertion: str) -> None:
     template.write_text(FUNCTION + RULES.replace("ASSERT", assertion))
-    assert "y is for others" in refuse(template, "--parameters", "Name=y")
+    assert "y is for others" in refuse(template, "--parameters", "Name=y", status=ExitStatus.PARAMETER)
     # Its condition does not hold for the default; a later fault shows that the rules have been passed.
     template.write_text(template.read_text().replace("CodeUri: hello", "CodeUri: nowhere"))
     assert "nowhere, which is not a folder" in refuse(template)
@@ -154,13 +161,7 @@ def test_port_in_use(template: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        assert f"Port {port} cannot be used" in refuse(template, "--port", str(port))
-
-
-def test_unknown_command_shows_usage() -> None:
-    result = run_engine("fly")
-    assert result.returncode == 2
-    assert "usage:" in result.stderr
+        assert f"Port {port} cannot be used" in refuse(template, "--port", str(port), status=ExitStatus.PORT)
 
 
 def test_conditions_in_a_circle(template: Path) -> None:
@@ -182,4 +183,4 @@ def test_ctrl_c_during_the_imports(template: Path, tmp_path: Path, module: str) 
         timeout=60,
         check=False,
     )
-    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+    assert (done.returncode, done.stdout, done.stderr) == (ExitStatus.INTERRUPTED, "", "")

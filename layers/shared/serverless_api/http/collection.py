@@ -58,6 +58,11 @@ class Entity:
         return f'"{self.version}"'
 
     @property
+    def position(self) -> str:
+        """A pagination token: a page `after` it starts below this item."""
+        return _make_token(self.id)
+
+    @property
     def created_at(self) -> str:
         """The time of creation in UTC: RFC 3339 with milliseconds."""
         created_at: str = self._attributes["createdAt"]
@@ -300,7 +305,7 @@ class Collection:
         for found in table.query_items(caller.partition, self.prefix, before, limit + 1):
             characters += self._mark_json(found)
             if len(items) == limit or (items and characters > MAX_PAGE_CHARACTERS):
-                next_token = _make_token(items[-1].id)
+                next_token = items[-1].position
                 break
             items.append(Entity(self, found))
         else:

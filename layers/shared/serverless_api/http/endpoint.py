@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from serverless_api.environment import settings
 from serverless_api.http.errors import APIError, BadRequest, ContentTooLarge, ServiceUnavailable
-from serverless_api.http.gateway_event import is_gateway_event
+from serverless_api.http.gateway_event import is_gateway_event, to_http_api_event
 from serverless_api.http.identity import identify_caller
 from serverless_api.http.request import Request, read_correlation_id
 from serverless_api.http.response import Response, make_error_response
@@ -47,38 +47,69 @@ def endpoint(scope: str) -> Callable[[Callable[[Request], Response]], Handler]:
             if is_warm_up(event):
                 is_cold_start()
                 return answer_warm_up()
-            started = time.perf_counter_ns()
-            is_known_form = is_gateway_event(event)
-            gateway = (event.get("requestContext") or {}) if is_known_form else {}
-            request_id = gateway.get("requestId") or context.aws_request_id
-            route = (event.get("routeKey") or "") if is_known_form else ""
-            correlation_id = (read_correlation_id(event) if is_known_form else None) or request_id
-            start_request(
-                request_id=request_id,
-                function_request_id=context.aws_request_id,
-                correlation_id=correlation_id,
-                route=route,
-            )
+            exchange = Exchange(event, context)
             try:
                 with invocation_deadline(context):
-                    if not is_known_form:
-                        raise BadRequest("The event is not an HTTP request of API Gateway")
-                    caller = identify_caller(event)
-                    name_caller(caller.subject)
-                    caller.require_scope(scope)
-                    response = function(Request(event, request_id, caller))
+                    response = function(exchange.admit(scope))
                     if not isinstance(response, Response):
-                        raise _wrong_return(function, response)
+                        raise wrong_return(function, response, Response)
             except (Exception, DeadlineExceeded) as error:
-                if _comes_from_debugger(error):
-                    raise
-                response = make_error_response(_to_api_error(error), request_id)
-            report_request(response.status, (time.perf_counter_ns() - started) / 1e6, route)
-            return response.to_event({"X-Correlation-Id": correlation_id})
+                response = exchange.explain(error)
+            exchange.report(response.status)
+            return response.to_event(exchange.headers)
 
         return handler
 
     return decorate
+
+
+class Exchange:
+    """One request, from the gateway's event to its line in the log.
+
+    Attributes:
+        headers: what every response to the request carries.
+    """
+
+    def __init__(self, event: Mapping[str, Any], context: "LambdaContext") -> None:
+        self._started = time.perf_counter_ns()
+        self._is_known_form = is_gateway_event(event)
+        self._event = to_http_api_event(event) if self._is_known_form else {}
+        gateway = self._event.get("requestContext") or {}
+        self.request_id = gateway.get("requestId") or context.aws_request_id
+        self._route = self._event.get("routeKey") or ""
+        correlation_id = read_correlation_id(self._event) or self.request_id
+        self.headers = {"X-Correlation-Id": correlation_id}
+        start_request(
+            request_id=self.request_id,
+            function_request_id=context.aws_request_id,
+            correlation_id=correlation_id,
+            route=self._route,
+        )
+
+    def admit(self, scope: str) -> Request:
+        """Return the request, if its caller may have what it asks for.
+
+        Raises:
+            BadRequest: the event is not an HTTP request.
+            Unauthorized: nobody has verified who the caller is.
+            Forbidden: the caller's token does not have the scope.
+        """
+        if not self._is_known_form:
+            raise BadRequest("The event is not an HTTP request of API Gateway")
+        caller = identify_caller(self._event)
+        name_caller(caller.subject)
+        caller.require_scope(scope)
+        return Request(self._event, self.request_id, caller)
+
+    def explain(self, error: BaseException) -> Response:
+        """Return the response for an error, or raise it if a debugger's user has quit."""
+        if _comes_from_debugger(error):
+            raise error
+        return make_error_response(_to_api_error(error), self.request_id)
+
+    def report(self, status: int) -> None:
+        """Write the request's metrics and its summary."""
+        report_request(status, (time.perf_counter_ns() - self._started) / 1e6, self._route)
 
 
 def _to_api_error(error: BaseException) -> APIError:
@@ -104,11 +135,12 @@ def _to_api_error(error: BaseException) -> APIError:
             return APIError("Something unexpected went wrong")
 
 
-def _wrong_return(function: Callable[..., Any], returned: object) -> TypeError:
+def wrong_return(function: Callable[..., Any], returned: object, wanted: type) -> TypeError:
+    """Return the error of a function that has returned something else than a `wanted`."""
     code = function.__code__
     return TypeError(
         f"{function.__qualname__} ({code.co_filename}, line {code.co_firstlineno})"
-        f" returned {type(returned).__name__}, not Response"
+        f" returned {type(returned).__name__}, not {wanted.__name__}"
     )
 
 

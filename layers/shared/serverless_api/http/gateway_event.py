@@ -1,11 +1,14 @@
-"""The shape of API Gateway's events (payload format 2.0), as far as the code reads them.
+"""The shape of API Gateway's events, as far as the code reads them: that of HTTP APIs (payload format 2.0).
 
-The gateway sends no other shape. Anyone else who may invoke a function gets a 400 for a malformed event, not a 500.
+Events of REST APIs are brought into it. The gateway sends no other shape. Anyone else who may invoke a function gets a
+400 for a malformed event, not a 500.
 
-Source: «Create AWS Lambda proxy integrations for HTTP APIs in API Gateway», Amazon API Gateway Developer Guide.
+Sources: «Create AWS Lambda proxy integrations for HTTP APIs in API Gateway» and «Lambda proxy integrations in API
+Gateway», Amazon API Gateway Developer Guide.
 """
 
 import re
+from collections.abc import Mapping
 from typing import Any, TypeIs
 
 type Form = type | list["Form"] | dict[Any, "Form"]
@@ -19,10 +22,14 @@ _EVENT: Form = {
     "queryStringParameters": {str: str},
     "requestContext": {
         "requestId": str,
-        "authorizer": {"jwt": {"claims": dict, "scopes": [str]}},
+        "authorizer": {"jwt": {"claims": dict, "scopes": [str]}, "exp": str},
     },
     "body": str,
     "isBase64Encoded": bool,
+    # Of REST APIs alone.
+    "httpMethod": str,
+    "resource": str,
+    "multiValueQueryStringParameters": {str: [str]},
 }
 
 
@@ -35,6 +42,33 @@ def is_gateway_event(event: object) -> bool:
     False
     """
     return event is not None and _has_form(event, _EVENT)
+
+
+def to_http_api_event(event: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return an event of the gateway's shape as an HTTP API would send it.
+
+    What a Lambda authorizer has found, by name, stands in for a token's claims. API Gateway uses it for minutes, so its
+    `exp` says until when it holds.
+
+    >>> to_http_api_event({"httpMethod": "GET", "resource": "/widgets"})["routeKey"]
+    'GET /widgets'
+    """
+    if "httpMethod" not in event:
+        return event
+    gateway = event.get("requestContext") or {}
+    claims = gateway.get("authorizer")
+    authorizer = {"jwt": {"claims": claims, "scopes": None, "expires": claims.get("exp")}} if claims else None
+    query = event.get("multiValueQueryStringParameters") or {}
+    return {
+        **event,
+        "routeKey": f"{event['httpMethod']} {event.get('resource')}",
+        "queryStringParameters": {name: ",".join(values or ()) for name, values in query.items()},
+        "requestContext": {
+            **gateway,
+            "timeEpoch": gateway.get("requestTimeEpoch"),
+            "authorizer": authorizer,
+        },
+    }
 
 
 def is_text(value: object) -> TypeIs[str]:

@@ -1,4 +1,4 @@
-"""The caller's identity, as verified by the gateway's JWT authorizer.
+"""The caller's identity, as verified by the gateway's JWT authorizer, or by the Lambda authorizer of a REST API.
 
 A deployed function takes it from the event alone. `sam local` runs no authorizer and passes no claims. Only there, and
 only if `TOKEN_INTROSPECTION_URL` is set, the local issuer verifies the token (RFC 7662). Without claims and without
@@ -89,7 +89,7 @@ def identify_caller(event: Mapping[str, Any]) -> Caller:
         from serverless_api.http.introspection import introspect_token  # noqa: PLC0415 - deployed functions never load it
 
         authorizer = introspect_token(event)
-    if authorizer is None:
+    if authorizer is None or _has_expired(authorizer.get("expires")):
         raise _unauthorized()
     claims = authorizer.get("claims") or {}
     subject = claims.get("sub")
@@ -103,6 +103,11 @@ def identify_caller(event: Mapping[str, Any]) -> Caller:
     for name in _LIST_CLAIMS:
         scopes += _read_list(claims.get(name))
     return Caller(subject, frozenset(filter(None, scopes)), _find_origin(event.get("requestContext") or {}))
+
+
+def _has_expired(expires: str | None) -> bool:
+    """Return whether the result of a Lambda authorizer is used for longer than the token was valid."""
+    return expires is not None and not (expires.isdecimal() and int(expires) > time.time())
 
 
 def _find_origin(gateway: Mapping[str, Any]) -> Origin:

@@ -250,13 +250,7 @@ def transact(updates: Sequence[Update], items: Iterable[Item] = ()) -> None:
 
 
 def query_items(
-    partition: str,
-    prefix: str,
-    before: str | None,
-    limit: int,
-    *,
-    ascending: bool = False,
-    table_name: str = "",
+    partition: str, prefix: str, before: str | None, limit: int, *, ascending: bool = False, table_name: str = ""
 ) -> Iterator[Item]:
     """Yield up to `limit` items of a partition whose sort key starts with `prefix`, last one first.
 
@@ -267,8 +261,8 @@ def query_items(
         prefix: the start of `sk`.
         before: a sort key; only items that follow it, in the order of the query, are returned.
         limit: the most items to return.
-        ascending: whether the first one comes first.
         table_name: another table.
+        ascending: whether the first one comes first.
     """
     left = most = limit
     start = {"pk": partition, "sk": before} if before else None

@@ -101,6 +101,9 @@ def _describe_scheme(
             trusted = next(iter(authorizer.get("providerARNs") or ()), "")
         case _:
             return _without_extensions(scheme)
+    # A template may have anything here.
+    if not isinstance(trusted, str):
+        return _without_extensions(scheme)
     if trusted in token_paths:
         flow = {"tokenUrl": f"{origin}{token_paths[trusted]}/oauth2/token", "scopes": scopes}
         return {"type": "oauth2", "flows": {"clientCredentials": flow}}

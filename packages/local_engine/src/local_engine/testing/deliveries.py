@@ -14,7 +14,7 @@ class Delivery:
     """A run of a function on an event, or on a batch of records, that has ended."""
 
     source: str
-    """What sent it, as the engine's output names it: `Jobs` for a queue or table, `rule Nightly`, `topic News`, `Invoke`."""
+    """What sent it, as the output names it: `Jobs` for a queue or table, `rule Nightly`, `topic News`, `Invoke`."""
     function: str
     """Logical ID."""
     records: int

@@ -1,0 +1,74 @@
+"""An export in lines of JSON: one for each item, then one that says whether the export is complete.
+
+    {"at": "resources.AZqw…", "resource": {"id": …}}
+    {"end": {"complete": true, "counts": {"resources": 1}, "checksum": "sha256:…"}}
+
+Whoever gets no line with `end` has lost the rest, and continues with `?from=` and the `at` of the last whole line. The
+same goes for an `end` with `"complete": false`: the response has reached the size or the time that it may have. Counts
+and checksum are those of the lines before, in this response.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+
+from sections import SECTIONS, Entry, Section
+from serverless_api import BadRequest, Caller, Problem, current_deadline, dump_json
+
+MAX_BYTES = 190_000_000
+"""Size after which a response ends; Lambda's limit is 200 MB."""
+RESERVE_SECONDS = 5.0
+"""Time before the deadline at which a response ends."""
+
+
+def export(caller: Caller, after: str | None) -> Iterator[bytes]:
+    """Yield the lines of an export, in chunks of a page.
+
+    Args:
+        caller: the owner of everything in the export.
+        after: the `at` of a line of an earlier export, to go on after it; None for everything.
+
+    Raises:
+        BadRequest: `after` is no `at` of an export.
+    """
+    remaining, position = _find_start(after)
+    counts = dict.fromkeys((section.name for section in SECTIONS), 0)
+    digest = hashlib.sha256()
+    size, is_complete = 0, True
+    for section, page in _read_pages(caller, remaining, position):
+        lines = [dump_json({"at": f"{section.name}.{at}", section.item: document}) for at, document in page]
+        chunk = "".join(f"{line}\n" for line in lines).encode()
+        digest.update(chunk)
+        size += len(chunk)
+        counts[section.name] += len(lines)
+        yield chunk
+        if size > MAX_BYTES or current_deadline().remaining < RESERVE_SECONDS:
+            is_complete = False
+            break
+    end = {"complete": is_complete, "counts": counts, "checksum": f"sha256:{digest.hexdigest()}"}
+    yield f"{dump_json({'end': end})}\n".encode()
+
+
+def _find_start(after: str | None) -> tuple[Sequence[Section], str | None]:
+    """Return the sections from the first one that has something to export on, and the position in it."""
+    if after is None:
+        return SECTIONS, None
+    name, _, position = after.partition(".")
+    for index, section in enumerate(SECTIONS):
+        if section.name == name and position:
+            return SECTIONS[index:], position
+    raise _bad_start()
+
+
+def _read_pages(
+    caller: Caller, sections: Sequence[Section], position: str | None
+) -> Iterator[tuple[Section, Sequence[Entry]]]:
+    for section in sections:
+        try:
+            yield from ((section, page) for page in section.read(caller, position))
+        except BadRequest as error:
+            raise _bad_start() from error
+        position = None
+
+
+def _bad_start() -> BadRequest:
+    return BadRequest("The request is not valid", [Problem("from", "must be the `at` of a line of an export")])

@@ -1,0 +1,104 @@
+"""Handlers of routes whose responses are streamed, for functions that run in `streaming_runtime`."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+from serverless_api.environment.settings import read_setting
+from serverless_api.http.endpoint import Exchange, wrong_return
+from serverless_api.http.request import Request
+from serverless_api.http.response import Response
+from serverless_api.http.warm_up import answer_warm_up, is_warm_up
+from serverless_api.resilience.deadline import DeadlineExceeded, invocation_deadline
+from serverless_api.telemetry.observability import is_cold_start
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+type Handler = Callable[[Mapping[str, Any], "LambdaContext"], Iterator[bytes]]
+
+_SEPARATOR = bytes(8)
+# The gateway of an HTTP API adds the headers of CORS; that of a REST API leaves them to the function.
+_CORS = {
+    "Access-Control-Allow-Origin": read_setting("ALLOWED_ORIGIN"),
+    "Access-Control-Expose-Headers": "Content-Disposition,X-Correlation-Id",
+}
+
+
+class ResponseBroken(Exception):
+    """A response that had begun could not be completed. Its client knows by its last line, and by its missing end."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamedResponse:
+    """A response whose body is sent while it is made.
+
+    Attributes:
+        status: the HTTP status.
+        chunks: the body. It is not asked for the first chunk before the caller is admitted; until that one is there,
+            errors are answered as on any route.
+        headers: the headers, `Content-Type` among them.
+    """
+
+    status: int
+    chunks: Iterable[bytes]
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+def streaming_endpoint(scope: str) -> Callable[[Callable[[Request], StreamedResponse]], Handler]:
+    r"""Make a function the handler of one route whose response is streamed: newline-delimited JSON.
+
+    If the body can't be completed, its last line is an error as any route's, `{"error", "requestId"}`, and the response
+    has no proper end.
+
+    Args:
+        scope: the scope that the caller's token needs, as `<action>:<noun>`.
+
+    Example:
+        >>> @streaming_endpoint(scope="read:widgets")
+        ... def handler(request: Request) -> StreamedResponse:
+        ...     return StreamedResponse(200, (b'{"number":%d}\n' % number for number in range(10**6)))
+    """
+
+    def decorate(function: Callable[[Request], StreamedResponse]) -> Handler:
+        @wraps(function)
+        def handler(event: Mapping[str, Any], context: "LambdaContext") -> Iterator[bytes]:
+            if is_warm_up(event):
+                is_cold_start()
+                yield json.dumps(answer_warm_up()).encode()
+                return
+            exchange = Exchange(event, context)
+            status, has_begun = 0, False
+            failure: BaseException | None = None
+            try:
+                with invocation_deadline(context):
+                    response = function(exchange.admit(scope))
+                    if not isinstance(response, StreamedResponse):
+                        raise wrong_return(function, response, StreamedResponse)
+                    chunks = iter(response.chunks)
+                    first = next(chunks, b"")
+                    status, has_begun = response.status, True
+                    yield _encode_head(Response(status, headers=response.headers), exchange) + first
+                    yield from chunks
+            except (Exception, DeadlineExceeded) as error:
+                failure = error
+            if failure is not None:
+                explanation = exchange.explain(failure)
+                status = explanation.status
+                body = explanation.to_event()["body"].encode()
+                yield body + b"\n" if has_begun else _encode_head(explanation, exchange) + body
+            exchange.report(status)
+            if failure is not None and has_begun:
+                raise ResponseBroken(f"{type(failure).__name__} within the response") from failure
+
+        return handler
+
+    return decorate
+
+
+def _encode_head(response: Response, exchange: Exchange) -> bytes:
+    """Return status and headers as the gateway takes them before a body."""
+    event = response.to_event({**exchange.headers, **_CORS})
+    return json.dumps({"statusCode": event["statusCode"], "headers": event["headers"]}).encode() + _SEPARATOR
