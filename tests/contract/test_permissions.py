@@ -39,7 +39,7 @@ STACK_NAME = "local"
 # The functions of one stack with their versions, deployment groups of one application, streams of a log group or table.
 PARTS_OF_ONE = re.compile(
     rf"arn:aws:(lambda:[^*]*:function:{STACK_NAME}-|codedeploy:[^*]*:deploymentgroup:\w+/|logs:[^*]*:log-group:\w+:"
-    r"|dynamodb:[^*]*:table/[\w-]+/stream/)\*"
+    r"|dynamodb:[^*]*:table/[\w-]+/stream/|s3:::[\w-]+/|scheduler:[^*]*:schedule/[\w-]+/)\*"
 )
 TOO_LARGE = Refusal("ValidationException", message="Item size has exceeded the maximum allowed size")
 
@@ -61,6 +61,8 @@ class RecordingGateway(Gateway):
 
 
 def _actions(request: Request) -> set[str]:
+    if "X-Amz-Target" not in request.headers:
+        return {{"PUT": "s3:PutObject", "DELETE": "s3:DeleteObject"}[request.method]}
     operation = request.headers["X-Amz-Target"].partition(".")[2]
     if operation == "TransactWriteItems":
         # It has no action of its own: each part needs the one of its name («Using IAM with DynamoDB transactions»,
@@ -77,7 +79,9 @@ def _record(monkeypatch: pytest.MonkeyPatch, **environment: str) -> Iterator[tup
     with DynamoDB() as dynamodb, httpx.Client(base_url=dynamodb.url, trust_env=False) as forward:
 
         def answer(request: Request) -> Reply:
-            passed = forward.post("/", content=request.body, headers=list(request.headers.items()))
+            passed = forward.request(
+                request.method, request.target, content=request.body, headers=list(request.headers.items())
+            )
             return make_reply(passed.content, passed.status_code)
 
         table = boto3.client("dynamodb", region_name=ENVIRONMENT["AWS_REGION"], endpoint_url=dynamodb.url)
@@ -250,9 +254,11 @@ def test_statements_name_every_action_and_every_resource(function: str) -> None:
 
 
 @pytest.mark.parametrize("function", FUNCTIONS.values())
-def test_a_routes_function_reaches_the_one_table_and_nothing_else(function: str) -> None:
+def test_a_routes_function_reaches_the_stacks_own_tables_and_files_and_nothing_else(function: str) -> None:
     allowed = read_role(function, EnrichmentUrl="https://enrichment.example.com/").resources
-    assert set(allowed.values()) == {frozenset({f"arn:aws:dynamodb:{REGION}:{ACCOUNT_ID}:table/Table"})}
+    own = re.compile(rf"arn:aws:dynamodb:{REGION}:{ACCOUNT_ID}:table/(Table|Records-\w+)|arn:aws:s3:::records-\w+/\*")
+    assert allowed
+    assert [arn for resources in allowed.values() for arn in resources if not own.fullmatch(arn)] == []
 
 
 def test_the_hook_may_do_what_its_code_does() -> None:
