@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
@@ -159,8 +160,6 @@ def test_an_erasure_takes_what_was_written_before_and_nothing_else(
 
 
 def read_days(start: str, end: str) -> float:
-    from datetime import datetime
-
     return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds() / 86_400
 
 
@@ -169,6 +168,12 @@ def test_a_receipt_is_its_users_alone(aws: Clients, user: ApiClient, other: ApiC
     assert other.send("GET", path).status == 404
     assert user.send("GET", f"{ERASURES}/nothing").status == 404
     assert user.send("GET", path).headers["cache-control"] == "private, no-cache"
+
+
+def test_an_erasure_has_no_options(user: ApiClient) -> None:
+    assert user.send("POST", ERASURES, {"only": "imports"}).status == 400
+    assert user.send("POST", ERASURES, []).status == 400
+    assert user.send("POST", ERASURES, {}).status == 202
 
 
 def test_another_request_extends_an_erasure_that_runs(aws: Clients, user: ApiClient) -> None:
