@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any
 
 import boto3
+import httpx
 import pytest
 from botocore.config import Config
 
@@ -48,6 +49,8 @@ BACKGROUND = {
     "Records/VerifyErasure": "Records/VerificationFailed",
 }
 """The alarm of each function that serves no route."""
+STREAMING = {"Streaming/AuthorizeToken", "Streaming/ExportData"}
+STREAMING_FAILED = "Streaming/StreamingFailed"
 
 
 def operations(*names: str) -> set[str]:
@@ -78,8 +81,9 @@ DEFECTS = {"FunctionsDegraded", "Operations/RouteFailures"}
 def test_each_alarm_is_exercised_here() -> None:
     declared = translate_stack(ColdStart="warm").resources
     alarms = {name for name, resource in declared.items() if resource.type in KINDS}
-    assert alarms == set().union(*FAULTS.values(), LOST_BUS, LOST_MESSAGE, {DEAD_LETTERS}, BACKGROUND.values())
-    assert set(list_functions()) == ROUTED | BACKGROUND.keys()
+    unusual = {DEAD_LETTERS, STREAMING_FAILED}
+    assert alarms == set().union(*FAULTS.values(), LOST_BUS, LOST_MESSAGE, unusual, BACKGROUND.values())
+    assert set(list_functions()) == ROUTED | STREAMING | BACKGROUND.keys()
 
 
 def test_no_alarm_is_triggered_without_a_fault(stand: Stand) -> None:
@@ -114,6 +118,13 @@ def is_contributor(stand: Stand, route: str) -> bool:
     method, path = route.split(" ")
     reason = read_alarms(stand)["Operations/RouteFailures"]["reason"]
     return bool(re.search(rf"{method}\W+{re.escape(path)}(?![\w/{{])", reason))
+
+
+def test_a_table_that_gives_no_answers_triggers_the_alarm_of_exports(stand: Stand) -> None:
+    wait_until(stand, "OK", {STREAMING_FAILED})
+    with stand.faults(always(Fault.RESET_BEFORE)), send_repeatedly(partial(export, stand)):
+        wait_until(stand, "ALARM", {STREAMING_FAILED})
+    wait_until(stand, "OK", {STREAMING_FAILED})
 
 
 def test_a_function_that_crashes_at_import_triggers_the_alarms_of_its_route() -> None:
@@ -189,6 +200,7 @@ def test_each_metric_on_the_dashboard_is_written_in_a_run_with_faults(stand: Sta
     assert user.send("POST", RESOURCES, {}).status == 400
     with lost_table(stand):
         assert user.send("GET", RESOURCES).status == 500
+        assert export(stand) == 500
     with stand.engine.client() as client:
         metrics = client.get("/_local/metrics.json").json()["metrics"]
     written = [(metric["namespace"], metric["name"], set(metric["dimensions"])) for metric in metrics]
@@ -207,6 +219,13 @@ def test_each_metric_on_the_dashboard_is_written_in_a_run_with_faults(stand: Sta
         "AWS/DynamoDB ReadThrottleEvents",
         "AWS/DynamoDB WriteThrottleEvents",
     }
+
+
+def export(stand: Stand) -> int:
+    """Return the status of an export."""
+    headers = {"Authorization": f"Bearer {stand.engine.mint_token('read:resources')}"}
+    url = f"http://127.0.0.1:{stand.engine.port + 1}/live/api/v1/export"
+    return httpx.get(url, headers=headers, timeout=60, trust_env=False).status_code
 
 
 @contextmanager
