@@ -42,6 +42,7 @@ LONGEST = (
     "tests/api/test_schema.py",
     "tests/clients",
     "tests/load",
+    "tests/tools",
     "tests/security",
     "tests/machine_client",
 )
