@@ -101,12 +101,13 @@ class Experiment:
     def _check_trail(self) -> None:
         """Check that entries and changes are the same, and that no chain has a gap."""
         certain = Counter(self._committed)
+        # A request whose answer from the table was lost may change a resource twice, if another change came between.
         entries = self._read_trail()
-        assert not entries - Counter(set(entries)), "an entry is there twice"
         assert certain <= entries, f"entries are missing: {certain - entries}"
-        invented = [entry for entry in entries - certain if entry.request not in self._uncertain]
+        invented = [entry for entry in entries.keys() - certain if entry.request not in self._uncertain]
         assert not invented, f"entries of no change: {invented}"
-        assert not (gaps := check_local(self.engine.services).run(patience=30)), gaps
+        for user in USERS:
+            assert not (gaps := check_local(self.engine.services).run(user, patience=30)), gaps
 
     def _check_events(self) -> None:
         """Check that each entry has at least one event, and each event its entry."""
@@ -193,7 +194,8 @@ class Experiment:
                 event = json.loads(message["Body"])
                 detail, action = event["detail"], event["detail-type"].removeprefix("Resource").lower()
                 version = "" if action == "deleted" else detail["version"]
-                self._events[Change(detail["owner"], action, detail["id"], version, detail["correlationId"])] += 1
+                if detail["owner"] in USERS:
+                    self._events[Change(detail["owner"], action, detail["id"], version, detail["correlationId"])] += 1
             entries = [{"Id": str(n), "ReceiptHandle": entry["ReceiptHandle"]} for n, entry in enumerate(messages)]
             self._sqs.delete_message_batch(QueueUrl=self._queue, Entries=entries)
         return self._events
