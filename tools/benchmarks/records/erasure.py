@@ -176,7 +176,7 @@ class Experiment:
         chance = random.Random(1)
         while self._killed < self.kills and not self._stopped.wait(chance.uniform(0.3, 1.5)):
             for process in processes_below(self.engine.process.pid):
-                if _KILLED in _read_function(process):
+                if _KILLED in read_function(process):
                     os.kill(process, signal.SIGKILL)
                     self._killed += 1
 
@@ -220,7 +220,7 @@ def _start(client: httpx.Client) -> httpx.Response:
     return answer.raise_for_status()
 
 
-def _read_function(process: int) -> str:
+def read_function(process: int) -> str:
     """Return the name of the function that a process runs, or an empty string."""
     try:
         variables = Path(f"/proc/{process}/environ").read_bytes().split(b"\0")
