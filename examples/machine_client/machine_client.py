@@ -4,10 +4,12 @@ The environment provides `API_URL`, `CLIENT_SECRET_ID` (name or ARN of the secre
 credentials that may read the secret.
 """
 
+import hashlib
 import json
 import os
 import sys
 import uuid
+from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,6 +19,7 @@ from authlib.integrations.requests_client import OAuth2Session, OAuthError
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 from requests import ConnectionError, RequestException, Response  # noqa: A004
 from requests.adapters import HTTPAdapter
+from requests.exceptions import ChunkedEncodingError
 from urllib3.util import Retry
 
 RENEW_BEFORE_EXPIRY = 30  # seconds
@@ -37,6 +40,10 @@ _RETRY = Retry(
 
 class SecretError(Exception):
     """The secret cannot be used; the message does not contain it."""
+
+
+class ExportError(Exception):
+    """An export is not what its last line says."""
 
 
 class MachineClient:
@@ -85,6 +92,35 @@ class MachineClient:
             response.close()
         return self._open_session().request(method, url, **options)
 
+    def export(self, url: str) -> Iterator[dict[str, Any]]:
+        """Yield everything that the client has, as the API that streams shows it, and go on after a cut.
+
+        Args:
+            url: URL of the export.
+
+        Raises:
+            ExportError: the last line does not fit the lines before it, or a response holds nothing.
+        """
+        position: dict[str, str] = {}
+        while True:
+            digest, before, is_ended = hashlib.sha256(), position, False
+            with self.request("GET", url, params=position, stream=True) as response:
+                response.raise_for_status()
+                for line in _read_whole_lines(response):
+                    entry = json.loads(line)
+                    if end := entry.get("end"):
+                        is_ended = True
+                        if end["checksum"] != f"sha256:{digest.hexdigest()}":
+                            raise ExportError("The checksum of the export is wrong.")
+                        if end["complete"]:
+                            return
+                    elif "at" in entry:  # the line of an error has none
+                        digest.update(line)
+                        position = {"from": entry["at"]}
+                        yield entry
+            if position == before and not is_ended:
+                raise ExportError("The export breaks off again and again at the same place.")
+
     def _open_session(self) -> OAuth2Session:
         """Fetch the secret, and a token with it."""
         secret = json.loads(self._secrets_manager.get_secret_value(SecretId=self._secret_id)["SecretString"])
@@ -106,6 +142,17 @@ class MachineClient:
         session.fetch_token()
         self._session = session
         return session
+
+
+def _read_whole_lines(response: Response) -> Iterator[bytes]:
+    """Yield the lines of a response that ends or is cut, without the rest of a line."""
+    rest = b""
+    try:
+        for chunk in response.iter_content(chunk_size=None):
+            *lines, rest = (rest + chunk).split(b"\n")
+            yield from (line + b"\n" for line in lines)
+    except ChunkedEncodingError:
+        return
 
 
 def _is_safe(url: str) -> bool:

@@ -14,8 +14,14 @@ from collections.abc import Iterator, Sequence
 from sections import SECTIONS, Entry, Section
 from serverless_api import BadRequest, Caller, Problem, current_deadline, dump_json
 
-MAX_BYTES = 190_000_000
-"""Size after which a response ends; Lambda's limit is 200 MB."""
+MAX_BYTES = 202_000_000
+"""Size after which a response ends, with room for another page below Lambda's limit of 200 MB (209,715,200)."""
+FIRST_PAGE = 1
+"""How many items the first page has: the caller waits for it."""
+GROWTH = 8
+"""How many times more each further page has."""
+LARGEST_PAGE = 1000
+"""How many items a page has at most. Pages of large items end at about a megabyte."""
 RESERVE_SECONDS = 5.0
 """Time before the deadline at which a response ends."""
 
@@ -62,12 +68,20 @@ def _find_start(after: str | None) -> tuple[Sequence[Section], str | None]:
 def _read_pages(
     caller: Caller, sections: Sequence[Section], position: str | None
 ) -> Iterator[tuple[Section, Sequence[Entry]]]:
+    limit = FIRST_PAGE
     for section in sections:
-        try:
-            yield from ((section, page) for page in section.read(caller, position))
-        except BadRequest as error:
-            raise _bad_start() from error
+        while page := _list(section, caller, limit, position):
+            yield section, page
+            position = page[-1][0]
+            limit = min(limit * GROWTH, LARGEST_PAGE)
         position = None
+
+
+def _list(section: Section, caller: Caller, limit: int, position: str | None) -> Sequence[Entry]:
+    try:
+        return section.list(caller, limit, position)
+    except BadRequest as error:
+        raise _bad_start() from error
 
 
 def _bad_start() -> BadRequest:

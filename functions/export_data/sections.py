@@ -1,21 +1,22 @@
-"""What an export contains, section by section."""
+"""What an export contains, section by section. A part that a team leaves out takes its line of `SECTIONS` with it."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from records.erasures import list_erasures
+from records.imports import list_imports
 from resources import resources
 from serverless_api import Caller
 
-FIRST_PAGE = 1
-"""How many items the first page has: the caller waits for it."""
-GROWTH = 8
-"""How many times larger each further page is."""
-LARGEST_PAGE = 1000
-"""How many items a page has at most. A page also ends where its items take about a megabyte."""
-
 type Entry = tuple[str, dict[str, Any]]
 """The position of an item, to go on after it, and the item as the API shows it."""
+
+type List = Callable[[Caller, int, str | None], Sequence[Entry]]
+"""Returns up to a number of entries after a position, or the first ones; none at the end of the section.
+
+Raises BadRequest for what is not a position of the section.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,25 +26,28 @@ class Section:
     Attributes:
         name: the plural, in the counts of the last line.
         item: the member of a line that holds an item.
-        read: yields pages of entries, after a position or from the start. Raises BadRequest for a position of another
-            section.
+        list: lists the items, newest first.
     """
 
     name: str
     item: str
-    read: Callable[[Caller, str | None], Iterator[Sequence[Entry]]]
+    list: List
 
 
-def read_resources(caller: Caller, after: str | None) -> Iterator[list[Entry]]:
-    """Yield the caller's resources, newest first."""
-    limit, token = FIRST_PAGE, after
-    while True:
-        page = resources.list(caller, limit, token)
-        yield [(item.position, item.to_document()) for item in page.items]
-        token = page.next_token
-        if token is None:
-            return
-        limit = min(limit * GROWTH, LARGEST_PAGE)
+def _list_resources(caller: Caller, limit: int, after: str | None) -> list[Entry]:
+    return [(resource.position, resource.to_document()) for resource in resources.list(caller, limit, after).items]
 
 
-SECTIONS = (Section("resources", "resource", read_resources),)
+def _list_imports(caller: Caller, limit: int, after: str | None) -> list[Entry]:
+    return [(document["id"], document) for document in list_imports(caller, limit, after)]
+
+
+def _list_erasures(caller: Caller, limit: int, after: str | None) -> list[Entry]:
+    return [(erasure.id, erasure.to_document()) for erasure in list_erasures(caller, limit, after)]
+
+
+SECTIONS = (
+    Section("resources", "resource", _list_resources),
+    Section("imports", "import", _list_imports),
+    Section("erasures", "erasure", _list_erasures),
+)

@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any
 
 import boto3
+import httpx
 import pytest
 from botocore.config import Config
 
@@ -39,8 +40,17 @@ BACKGROUND = {
     "VerifyVersions": "Operations/VerificationFailed",
     "Identity/RotateClientSecret": "Identity/RotationFailed",
     "Readiness/WarmFunctions": "Readiness/WarmingFailed",
+    "Records/RecordChanges": "Records/RecordsFailed",
+    "Records/PublishChanges": "Records/RecordsFailed",
+    "Records/MeasureEvents": "Records/RecordsFailed",
+    "Records/SplitImport": "Records/RecordsFailed",
+    "Records/ImportResources": "Records/RecordsFailed",
+    "Records/EraseUser": "Records/RecordsFailed",
+    "Records/VerifyErasure": "Records/VerificationFailed",
 }
 """The alarm of each function that serves no route."""
+STREAMING = {"Streaming/AuthorizeToken", "Streaming/ExportData"}
+STREAMING_FAILED = "Streaming/StreamingFailed"
 
 
 def operations(*names: str) -> set[str]:
@@ -57,8 +67,11 @@ FAULTS = {
     | {"FunctionsDegraded"},
 }
 """Faults of the table, and the alarms that each must trigger."""
-MAY_FOLLOW = operations("ConcurrencyNearLimit", "CircuitOpened", "SlowAnswers", "ServerErrors")
-"""Any of them can trigger these: requests pile up, and slow ones end with a 503."""
+LOST_BUS = {"Records/FailedEntries", "Records/RecordsLate"}
+LOST_MESSAGE = {"Records/MessagesLate", "Records/RecordsDeadLetters"}
+MAY_FOLLOW = LOST_BUS | operations("ConcurrencyNearLimit", "CircuitOpened", "SlowAnswers", "ServerErrors")
+MAY_FOLLOW |= {"Records/RecordsFailed", "Records/MessagesLate"}
+"""Any of them can trigger these: requests pile up, slow ones end with a 503, and no service answers the functions."""
 DEAD_LETTERS = "Operations/DeadLettersWaiting"
 WARMER = translate_stack(ColdStart="warm").functions["Readiness/WarmFunctions"].name
 DEFECTS = {"FunctionsDegraded", "Operations/RouteFailures"}
@@ -68,8 +81,9 @@ DEFECTS = {"FunctionsDegraded", "Operations/RouteFailures"}
 def test_each_alarm_is_exercised_here() -> None:
     declared = translate_stack(ColdStart="warm").resources
     alarms = {name for name, resource in declared.items() if resource.type in KINDS}
-    assert alarms == set().union(*FAULTS.values(), {DEAD_LETTERS}, BACKGROUND.values())
-    assert set(list_functions()) == ROUTED | BACKGROUND.keys()
+    unusual = {DEAD_LETTERS, STREAMING_FAILED}
+    assert alarms == set().union(*FAULTS.values(), LOST_BUS, LOST_MESSAGE, unusual, BACKGROUND.values())
+    assert set(list_functions()) == ROUTED | STREAMING | BACKGROUND.keys()
 
 
 def test_no_alarm_is_triggered_without_a_fault(stand: Stand) -> None:
@@ -104,6 +118,13 @@ def is_contributor(stand: Stand, route: str) -> bool:
     method, path = route.split(" ")
     reason = read_alarms(stand)["Operations/RouteFailures"]["reason"]
     return bool(re.search(rf"{method}\W+{re.escape(path)}(?![\w/{{])", reason))
+
+
+def test_a_table_that_gives_no_answers_triggers_the_alarm_of_exports(stand: Stand) -> None:
+    wait_until(stand, "OK", {STREAMING_FAILED})
+    with stand.faults(always(Fault.RESET_BEFORE)), send_repeatedly(partial(export, stand)):
+        wait_until(stand, "ALARM", {STREAMING_FAILED})
+    wait_until(stand, "OK", {STREAMING_FAILED})
 
 
 def test_a_function_that_crashes_at_import_triggers_the_alarms_of_its_route() -> None:
@@ -149,6 +170,25 @@ def test_an_event_that_no_function_takes_triggers_the_alarm_of_its_queue(stand: 
     wait_until(stand, "OK", {DEAD_LETTERS})
 
 
+def test_a_bus_that_takes_no_events_triggers_its_alarms(stand: Stand) -> None:
+    wait_until(stand, "OK", LOST_BUS)
+    with stand.faults(always(Fault.ERROR), "AWSEvents."), send_requests(stand.url, clients=3):
+        wait_until(stand, "ALARM", LOST_BUS, seconds=120)
+    wait_until(stand, "OK", LOST_BUS, seconds=120)
+
+
+def test_a_message_that_no_consumer_takes_triggers_the_alarms_of_its_queues(stand: Stand) -> None:
+    wait_until(stand, "OK", LOST_MESSAGE)
+    with make_client(stand, "sqs") as sqs:
+        queue, dead = (
+            sqs.get_queue_url(QueueName=f"Records-{name}")["QueueUrl"] for name in ("EventQueue", "DeadEvents")
+        )
+        sqs.send_message(QueueUrl=queue, MessageBody="no event")
+        wait_until(stand, "ALARM", LOST_MESSAGE, seconds=180)
+        sqs.purge_queue(QueueUrl=dead)
+    wait_until(stand, "OK", LOST_MESSAGE)
+
+
 def test_each_metric_on_the_dashboard_is_written_in_a_run_with_faults(stand: Stand) -> None:
     wait_until(stand, "OK", set(read_alarms(stand)))
     with send_requests(stand.url):
@@ -160,6 +200,7 @@ def test_each_metric_on_the_dashboard_is_written_in_a_run_with_faults(stand: Sta
     assert user.send("POST", RESOURCES, {}).status == 400
     with lost_table(stand):
         assert user.send("GET", RESOURCES).status == 500
+        assert export(stand) == 500
     with stand.engine.client() as client:
         metrics = client.get("/_local/metrics.json").json()["metrics"]
     written = [(metric["namespace"], metric["name"], set(metric["dimensions"])) for metric in metrics]
@@ -178,6 +219,13 @@ def test_each_metric_on_the_dashboard_is_written_in_a_run_with_faults(stand: Sta
         "AWS/DynamoDB ReadThrottleEvents",
         "AWS/DynamoDB WriteThrottleEvents",
     }
+
+
+def export(stand: Stand) -> int:
+    """Return the status of an export."""
+    headers = {"Authorization": f"Bearer {stand.engine.mint_token('read:resources')}"}
+    url = f"http://127.0.0.1:{stand.engine.port + 1}/live/api/v1/export"
+    return httpx.get(url, headers=headers, timeout=60, trust_env=False).status_code
 
 
 @contextmanager

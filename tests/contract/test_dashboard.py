@@ -16,14 +16,16 @@ STACK = translate_stack(ColdStart="warm", MonthlyBudget="100")
 NAMESPACE = "ServerlessApi/local"
 ROUTES = [route.key for route in list_routes()]
 REFERENCES = list_references(STACK)
+SERVICES = {function.environment["POWERTOOLS_SERVICE_NAME"] for function in STACK.functions.values()}
 PANELS = {reference.place for reference in REFERENCES} - STACK.resources.keys()
 
 # The metrics and dimensions of AWS that the dashboard and the alarms use.
 AWS = {
-    # «Monitor CloudWatch metrics for HTTP APIs in API Gateway», Amazon API Gateway Developer Guide.
+    # «Monitor CloudWatch metrics for HTTP APIs in API Gateway», and for REST APIs («Amazon API Gateway dimensions and
+    # metrics») `5XXError` by `ApiName`, Amazon API Gateway Developer Guide.
     "AWS/ApiGateway": (
-        {"4xx", "5xx", "Count", "DataProcessed", "IntegrationLatency", "Latency"},
-        [{"ApiId"}, {"ApiId", "Stage"}, {"ApiId", "Method", "Resource", "Stage"}],
+        {"4xx", "5xx", "5XXError", "Count", "DataProcessed", "IntegrationLatency", "Latency"},
+        [{"ApiId"}, {"ApiId", "Stage"}, {"ApiId", "Method", "Resource", "Stage"}, {"ApiName"}],
     ),
     # «Types of metrics for Lambda functions» and «Viewing metrics», AWS Lambda Developer Guide.
     "AWS/Lambda": (
@@ -52,6 +54,7 @@ def list_names() -> dict[str, set[str]]:
     """The values that a dimension of AWS's metrics has in this stack."""
     return {
         "ApiId": set(find_translated("AWS::ApiGatewayV2::Api")),
+        "ApiName": {api["Name"] for api in find_translated("AWS::ApiGateway::RestApi").values()},
         "TableName": set(find_translated("AWS::DynamoDB::Table")),
         "QueueName": {name.replace("/", "-") for name in find_translated("AWS::SQS::Queue")},
         "FunctionName": {function.name for function in STACK.functions.values()},
@@ -87,7 +90,7 @@ def test_a_metric_is_one_that_is_written(reference: Reference, own_metrics: set[
             return
         assert fnmatch.filter(own_metrics, reference.name)
         assert set(reference.dimensions) in ({"service"}, {"service", "route"})
-        assert reference.dimensions["service"] in (None, "api", "records")
+        assert reference.dimensions["service"] in (None, *SERVICES)
         assert reference.dimensions.get("route") in (None, *ROUTES)
         return
     names, dimension_sets = AWS[reference.namespace]

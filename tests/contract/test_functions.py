@@ -12,6 +12,8 @@ from tests.support.templates import load_variant
 TEMPLATE = load_template()
 WHOLE = {"ColdStart": "warm"}
 ROUTED = {route.function for route in list_routes()}
+SERVING = ROUTED | {"Streaming/AuthorizeToken", "Streaming/ExportData"}
+"""Functions whose failures a gateway answers with 5xx, which alarms watch."""
 # Properties that every routed function has in common. Background functions may differ.
 SHARED = {"Runtime", "MemorySize", "Timeout", "Tracing", "Architectures", "Layers", "Handler", "LoggingConfig"}
 SHARED |= {"PermissionsBoundary", "AutoPublishAlias", "DeploymentPreference"}
@@ -112,7 +114,7 @@ def test_no_parameter_moves_a_deployed_functions_services(name):
 @functions
 def test_a_function_is_watched(name):
     """A failing route shows in the gateway's metrics; a background function has an alarm on its own errors."""
-    if name in ROUTED:
+    if name in SERVING:
         return
     physical = translate_stack(**WHOLE).functions[name].name
     alarms = find_translated("AWS::CloudWatch::Alarm", **WHOLE).values()
@@ -137,6 +139,22 @@ def test_an_alarm_watches_every_route_of_the_gateway():
     assert """WHERE ApiId = 'Api' GROUP BY "Method", "Resource" ORDER BY""" in query["Expression"]
     assert 'SUM("5xx")' in query["Expression"]
     assert TEMPLATE["Resources"]["Api"]["Properties"]["DefaultRouteSettings"]["DetailedMetricsEnabled"] is True
+
+
+def test_an_alarm_watches_the_api_that_streams():
+    metrics = translate_stack().resources["Streaming/StreamingFailed"].properties["Metrics"]
+    (gateway, function) = (metric["MetricStat"]["Metric"] for metric in metrics if "MetricStat" in metric)
+    assert (gateway["MetricName"], gateway["Dimensions"]) == (
+        "5XXError",
+        [{"Name": "ApiName", "Value": "local-streaming"}],
+    )
+    (variables,) = {
+        read_function(name)["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"] for name in SERVING - ROUTED
+    }
+    assert (function["MetricName"], function["Dimensions"]) == (
+        "ServerErrors",
+        [{"Name": "service", "Value": variables}],
+    )
 
 
 @pytest.mark.parametrize("kind", ["AWS::DynamoDB::Table", "AWS::Cognito::UserPool"])

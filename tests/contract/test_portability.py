@@ -9,17 +9,24 @@ from tests.support.stack import ROOT
 
 LINUX_ONLY = re.compile(
     r"/proc/|/sys/fs|cgroup|sched_[gs]etaffinity|taskset|prctl|prlimit|\bunshare\b|/dev/shm|\bsetsid\b|\bnproc\b|os\.memfd"
-    r"|pidfd|select\.epoll|inotify|SIGRT|CLOCK_BOOTTIME|TCP_QUICKACK|SO_BINDTODEVICE|O_TMPFILE|awslambdaric|RLIMIT_"
+    r"|pidfd|select\.epoll|inotify|SIGRT|CLOCK_BOOTTIME|TCP_QUICKACK|SO_BINDTODEVICE|O_TMPFILE|awslambdaric|aws-lambda-rie|RLIMIT_"
     r"|127\.0\.0\.(?!1\b)\d|readlink -f|stat -c|xargs -r|sed -i |date -d|sha256sum|\[\"timeout\""
 )
 PS_WITH_TWO_HEADERS = re.compile(r"\w+=,\w+=")
 """BSD's `ps -o pid=,ppid=` takes `,ppid=` for the header of the first column."""
 MARKED = {
     "tests/unit/http/snapshot_program.py": "tests/unit/http/test_snapshot.py",
+    "tests/streaming/test_emulator.py": "tests/streaming/test_emulator.py",
+    "tests/streaming/test_export.py": "tests/streaming/test_export.py",
     "tests/unit/storage/test_name_resolution.py": "tests/unit/storage/test_name_resolution.py",
 }
 """Programs that need Linux, and the tests that run them."""
-LINUX_TOOLS = ("tools/benchmarks/cold_start/", "tools/benchmarks/tracing/", "tools/benchmarks/tune/")
+LINUX_TOOLS = (
+    "tools/benchmarks/cold_start/",
+    "tools/benchmarks/streaming/",
+    "tools/benchmarks/tracing/",
+    "tools/benchmarks/tune/",
+)
 """They refuse to measure anywhere else."""
 EXCEPTIONS = {
     "packages/local_engine/tests/test_http_edges.py",  # 127.0.0.2 is a name in a header there, and no address

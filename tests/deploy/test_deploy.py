@@ -161,13 +161,15 @@ def test_the_outputs_name_what_the_stack_has(deployment: Deployment) -> None:
         "MachineClientSecretArn": "Identity/MachineClientSecret",
         "AlarmTopicArn": "AlarmTopic",
         "PagingTopicArn": "Operations/PagingTopic",
-        "DeadLetterQueueUrl": "DeadLetters",
+        "EventBusName": "Records/EventBus",
     }.items():
         assert outputs[output] == deployment.find(resource)
     assert deployment.find("Api") in outputs["ApiUrl"]
     assert deployment.find("Identity/UserPool") in outputs["Issuer"]
     assert outputs["DashboardUrl"].endswith(f"#dashboards/dashboard/{deployment.find('Operations/Dashboard')}")
-    assert deployment.emulator.client("sqs").get_queue_attributes(QueueUrl=outputs["DeadLetterQueueUrl"])
+    queues = outputs["DeadLetterQueueUrls"].split(",")
+    assert deployment.find("DeadLetters") in queues
+    assert all(deployment.emulator.client("sqs").get_queue_attributes(QueueUrl=queue) for queue in queues)
 
 
 def test_production_does_not_lose_its_table_and_user_pool(emulator: Emulator, template: Path) -> None:

@@ -1,5 +1,6 @@
 """examples/machine_client against `make run`, the gateway's bad days included."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -13,20 +14,12 @@ import boto3
 import httpx
 import pytest
 
-from examples.machine_client.machine_client import MachineClient, SecretError
-from local_engine.testing import EngineProcess, free_port
+from examples.machine_client.machine_client import ExportError, MachineClient, SecretError
+from local_engine.testing import EngineProcess
 from tests.support.secret_rotation_aws import AWS, Function
 from tests.support.stack import ROOT
 
 PROGRAM = ROOT / "examples/machine_client/machine_client.py"
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[EngineProcess]:
-    port = free_port()
-    issuer = f"Issuer=http://127.0.0.1:{port}/_local/issuer"
-    with EngineProcess(ROOT / "template.yaml", "--parameters", issuer, "Audience=local", port=port) as engine:
-        yield engine
 
 
 @pytest.fixture(scope="module")
@@ -225,3 +218,84 @@ def test_faulty_environment_is_explained(
     assert result.returncode in (1, 2)
     assert sentence in result.stderr
     assert "Traceback" not in result.stderr
+
+
+@pytest.fixture
+def machine_client(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> MachineClient:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    return MachineClient(environment["CLIENT_SECRET_ID"])
+
+
+def test_the_api_that_streams_takes_the_same_token(engine: EngineProcess, machine_client: MachineClient) -> None:
+    body = {"name": "exported", "type": "A"}
+    created = machine_client.request("POST", f"{engine.url}/api/v1/resources", json=body).json()
+    entries = list(machine_client.export(f"http://127.0.0.1:{engine.port + 1}/live/api/v1/export"))
+    assert entries[0]["resource"] == created
+
+
+LINES = [json.dumps({"at": f"widgets.{number}", "widget": {"id": number}}).encode() + b"\n" for number in range(3)]
+
+
+def make_end(*lines: bytes, complete: bool = True) -> bytes:
+    end = {"complete": complete, "counts": {}, "checksum": f"sha256:{hashlib.sha256(b''.join(lines)).hexdigest()}"}
+    return json.dumps({"end": end}).encode() + b"\n"
+
+
+@pytest.fixture
+def exports() -> Iterator[tuple[str, list[bytes], list[str]]]:
+    """The URL of an export, the bodies of its responses, and the targets of its requests; `!` at the end cuts one."""
+    bodies: list[bytes] = []
+    targets: list[str] = []
+
+    class RequestHandler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            targets.append(self.path)
+            body = bodies.pop(0)
+            self.send_response(200)
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            content = body.removesuffix(b"!")
+            if content:
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(content), content))
+            if content == body:
+                self.wfile.write(b"0\r\n\r\n")
+            self.close_connection = True
+
+        def log_message(self, *_: Any, **__: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), RequestHandler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/", bodies, targets
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_an_export_that_is_cut_goes_on_after_its_last_whole_line(
+    machine_client: MachineClient, exports: tuple[str, list[bytes], list[str]]
+) -> None:
+    url, bodies, targets = exports
+    error = b'{"error":"The service is busy, try again shortly","requestId":"r"}\n!'
+    bodies += [
+        LINES[0] + LINES[1][:20] + b"!",
+        LINES[1] + error,
+        make_end(complete=False),
+        LINES[2] + make_end(LINES[2]),
+    ]
+    assert [entry["widget"]["id"] for entry in machine_client.export(url)] == [0, 1, 2]
+    assert targets == ["/", "/?from=widgets.0", "/?from=widgets.1", "/?from=widgets.1"]
+
+
+@pytest.mark.parametrize("body", [LINES[0] + make_end(LINES[1]), b"!"])
+def test_an_export_that_is_not_what_it_says_is_an_error(
+    machine_client: MachineClient, exports: tuple[str, list[bytes], list[str]], body: bytes
+) -> None:
+    url, bodies, _ = exports
+    bodies.append(body)
+    with pytest.raises(ExportError):
+        list(machine_client.export(url))

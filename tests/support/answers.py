@@ -14,7 +14,7 @@ type Answers = Mapping[int, set[str]]
 _LAYER = ROOT / "layers" / "shared"
 _GATEWAY = ROOT / "packages" / "local_engine" / "src" / "local_engine" / "gateway"
 # The names by which handlers and the endpoint call these objects.
-_VARIABLES = {"request": "Request", "caller": "Caller"}
+_VARIABLES = {"request": "Request", "caller": "Caller", "exchange": "Exchange"}
 
 
 class _Code:

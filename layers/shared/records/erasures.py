@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from serverless_api import Caller, NotFound, pseudonymize, read_setting
+from serverless_api import BadRequest, Caller, NotFound, Problem, pseudonymize, read_setting
 from serverless_api.http.collection import format_time, make_id
 from serverless_api.storage import table
 
@@ -132,6 +132,24 @@ def get_erasure(caller: Caller, erasure_id: str) -> Erasure:
     if item is None:
         raise NotFound(f"There is no such {NOUN}")
     return to_erasure(item)
+
+
+def list_erasures(caller: Caller, limit: int, after: str | None = None) -> list[Erasure]:
+    """Return the caller's erasures, newest first.
+
+    Args:
+        caller: the user.
+        limit: the most erasures.
+        after: an ID; only older erasures are returned.
+
+    Raises:
+        BadRequest: `after` is no ID.
+    """
+    if after is not None and not _ID.fullmatch(after):
+        raise BadRequest("The request is not valid", [Problem("after", "must be the ID of an erasure")])
+    before, ledger = None if after is None else PREFIX + after, read_setting("ERASURE_LEDGER")
+    found = table.query_items(pseudonymize(caller.subject), PREFIX, before, limit, table_name=ledger)
+    return [to_erasure(item) for item in found]
 
 
 def find_erasure(subject: str) -> tuple[str, int] | None:

@@ -174,7 +174,14 @@ class Collection:
             item = self._complete(draft)
             table.put_item(item, "attribute_not_exists(#pk)")
         else:
-            first = create_once(self.noun, key, fields, draft, lambda: self._complete(draft), self._remembered)
+            first = create_once(
+                self.noun,
+                key,
+                fields,
+                draft=draft,
+                make_item=lambda: self._complete(draft),
+                remembered=self._remembered,
+            )
             item = {**draft, **first, "updatedAt": first["createdAt"]}
         # A replay has the version that the first request wrote.
         if item["version"] == draft["version"]:
@@ -380,6 +387,7 @@ def create_once(
     noun: str,
     key: str,
     content: Any,
+    *,
     draft: table.Item,
     make_item: Callable[[], table.Item],
     remembered: Iterable[str],

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
-from serverless_api.environment.settings import read_setting
+from serverless_api.environment import settings
 from serverless_api.http.endpoint import Exchange, wrong_return
 from serverless_api.http.request import Request
 from serverless_api.http.response import Response
@@ -22,7 +22,7 @@ type Handler = Callable[[Mapping[str, Any], "LambdaContext"], Iterator[bytes]]
 _SEPARATOR = bytes(8)
 # The gateway of an HTTP API adds the headers of CORS; that of a REST API leaves them to the function.
 _CORS = {
-    "Access-Control-Allow-Origin": read_setting("ALLOWED_ORIGIN"),
+    "Access-Control-Allow-Origin": settings.ALLOWED_ORIGIN,
     "Access-Control-Expose-Headers": "Content-Disposition,X-Correlation-Id",
 }
 
