@@ -185,6 +185,11 @@ bench: .venv/dev
 bench-local: .venv/dev
 	@$(python) -m tools.benchmarks.local_engine
 
+## bench-records: run the experiments with the audit trail, imports and erasures at full size (minutes each)
+.PHONY: bench-records
+bench-records: .venv/dev
+	@for experiment in tools/benchmarks/records/[a-z]*.py; do $(python) -m tools.benchmarks.records.$$(basename $$experiment .py) $(ARGS) || exit 1; done
+
 ## bench-traces: measure what tracing costs beside OpenTelemetry (writes docs/benchmarks/tracing.md)
 .PHONY: bench-traces
 bench-traces: .venv/dev
