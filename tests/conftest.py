@@ -9,8 +9,11 @@ import pytest
 from hypothesis import Phase, settings
 from playwright.sync_api import Browser
 
+from local_engine.testing import EngineProcess, is_running, processes_below
 from tests.support.browser import CHROMIUM, open_browser
 from tests.support.missing import skip_or_fail
+
+pytest_plugins = ["local_engine.pytest_plugin"]
 
 # A shell that starts the tests in the background has SIGINT ignored, which the servers that they start would inherit.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -25,11 +28,49 @@ settings.register_profile("explore", deadline=None, max_examples=500)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeat"))
 
 
+# Several processes share the files out in the order of collection; a long one at the end would have only one at work.
+LONGEST = (
+    "tests/recipes",
+    "tests/alarms",
+    "tests/faults",
+    "tests/sam_local",
+    "tests/deploy",
+    "tests/contract/test_build.py",
+    "tests/contract/test_published_versions.py",
+    "tests/api/test_schema.py",
+    "tests/clients",
+    "tests/load",
+    "tests/security",
+    "tests/machine_client",
+)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests that take longest first."""
+    ranks = {name: rank for rank, name in enumerate(LONGEST)}
+
+    def find_rank(item: pytest.Item) -> int:
+        parents = item.nodeid.partition("::")[0].split("/")
+        return min(ranks.get("/".join(parents[:end]), len(ranks)) for end in range(1, len(parents) + 1))
+
+    items.sort(key=find_rank)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     marker = item.get_closest_marker("needs_linux")
     if marker and sys.platform != "linux":
         (reason,) = marker.args
         pytest.skip(f"needs Linux: {reason}")
+
+
+@pytest.fixture(scope="session")
+def local_engine(local_engine: EngineProcess) -> Iterator[EngineProcess]:
+    """The engine that all tests share, which leaves no process behind."""
+    yield local_engine
+    children = processes_below(local_engine.process.pid)
+    local_engine.stop()
+    assert not [child for child in children if is_running(child)]
 
 
 @pytest.fixture(scope="module")

@@ -21,9 +21,16 @@ def find_target(options: argparse.Namespace) -> Target:
     Raises:
         OperationError: the API or a client for it is missing.
     """
-    if options.url:
-        return find_local(options.url)
+    return find_local(options.url) if options.url else find_deployed(find_stack(options))
+
+
+def find_stack(options: argparse.Namespace) -> DeployedStack:
+    """Return the deployed stack that the options select.
+
+    Raises:
+        OperationError: the stage is missing, or AWS rejects the credentials.
+    """
     profile = read_profile(options.stage) if options.stage else None
     stack = DeployedStack(profile.stack, profile.region) if profile else DeployedStack(options.stack)
     stack.check_credentials()
-    return find_deployed(stack)
+    return stack

@@ -39,6 +39,10 @@ class DeployedStack:
         parameters = {entry["ParameterKey"]: entry.get("ParameterValue", "") for entry in stack.get("Parameters", [])}
         return parameters | {entry["OutputKey"]: entry["OutputValue"] for entry in stack.get("Outputs", [])}
 
+    def make_client(self, service: str) -> Any:
+        """Return a boto3 client of a service in the stack's region."""
+        return self._session.client(service)  # type: ignore[call-overload]
+
     def read_secret(self, arn: str) -> str:
         """Return the text of a secret in Secrets Manager.
 
@@ -60,7 +64,6 @@ class DeployedStack:
 
     def _call(self, service: str, method: str, **parameters: Any) -> Any:
         try:
-            client: Any = self._session.client(service)  # type: ignore[call-overload]
-            return getattr(client, method)(**parameters)
+            return getattr(self.make_client(service), method)(**parameters)
         except (BotoCoreError, ClientError) as error:
             raise OperationError(f"AWS failed ({service}, {method}): {error}") from error

@@ -9,18 +9,19 @@ import os
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from itertools import batched
 
 import boto3
 from botocore.config import Config
 
-from records import accounts, erasures
+from records import accounts, erasures, import_files
 from records.erasures import Erasure, format_moment
 from records.events import make_erasure_event, publish_events
 from records.partitions import Partition, Receipt, ReceiptClosed
 from serverless_api import current_deadline, logger, read_count, read_setting, settings
 from serverless_api.storage.table import ConditionFailed
 
-LATE_SECONDS = 60
+LATE_SECONDS = 45
 """When the second round begins: an earlier request may run for 29 s, in a function that took 10 s to start."""
 
 STEP_SECONDS = 20.0
@@ -35,6 +36,7 @@ class EventNotTaken(Exception):
 
 _config = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 4})
 _dynamodb = boto3.client("dynamodb", config=_config)
+_s3 = boto3.client("s3", config=_config)
 _sqs = boto3.client("sqs", config=_config)
 _cognito = boto3.client("cognito-idp", config=_config)
 _scheduler = boto3.client("scheduler", config=_config)
@@ -66,9 +68,7 @@ def send_step(step: Step, delay: int = 0) -> None:
         step: the step.
         delay: seconds until it runs.
     """
-    _sqs.send_message(
-        QueueUrl=read_setting("ERASURE_QUEUE_URL"), MessageBody=json.dumps(asdict(step)), DelaySeconds=delay
-    )
+    _sqs.send_message(QueueUrl=read_setting("ERASURE_QUEUE"), MessageBody=json.dumps(asdict(step)), DelaySeconds=delay)
 
 
 def run_step(step: Step) -> Step | None:
@@ -101,13 +101,25 @@ def _erase(erasure: Erasure, step: Step) -> Step | None:
         partition.delete(items, receipt)
         step = replace(step, after=after)
         if not after:
+            _erase_files(erasure, step.round)
             _erase_account(erasure)
             return replace(step, round=step.round + 1) if step.round < ROUNDS else None
     return step
 
 
+def _erase_files(erasure: Erasure, erasure_round: int) -> None:
+    bucket = read_setting("IMPORT_BUCKET")
+    for keys in batched(
+        import_files.find_files(_s3, bucket, erasure.subject, erasure.requested_at), 1000, strict=False
+    ):
+        # Named in their order, so a step that was killed after this does not count them again.
+        marks = [f"{erasure_round}#{key}" for key in keys]
+        erasure = erasures.count_files(erasure, marks)
+        import_files.delete_files(_s3, bucket, keys)
+
+
 def _erase_account(erasure: Erasure) -> None:
-    pool = os.environ.get("USER_POOL_ID", "")
+    pool = os.environ.get("USER_POOL", "")
     if name := accounts.find_account(_cognito, pool, erasure.subject):
         erasures.count_account(erasure)
         accounts.delete_account(_cognito, pool, name)
@@ -126,13 +138,13 @@ def _schedule_verification(erasure: Erasure) -> None:
     with suppress(_scheduler.exceptions.ConflictException):
         _scheduler.create_schedule(
             Name=erasure.id,
-            GroupName=read_setting("SCHEDULE_GROUP"),
+            GroupName=read_setting("VERIFICATIONS"),
             ScheduleExpression=f"at({moment:%Y-%m-%dT%H:%M:%S})",
             FlexibleTimeWindow={"Mode": "OFF"},
             ActionAfterCompletion="DELETE",
             Target={
-                "Arn": read_setting("VERIFY_ERASURE_ARN"),
-                "RoleArn": read_setting("SCHEDULE_ROLE_ARN"),
+                "Arn": read_setting("VERIFY_ERASURE"),
+                "RoleArn": read_setting("VERIFICATION_ROLE"),
                 "Input": json.dumps({"user": erasure.user, "erasure": erasure.id}),
             },
         )

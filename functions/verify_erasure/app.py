@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 import boto3
 from botocore.config import Config
 
-from records import accounts, erasures
+from records import accounts, erasures, import_files
 from records.partitions import Partition
-from serverless_api import logger, settings
+from serverless_api import logger, read_setting, settings
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 _config = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 4})
 _dynamodb = boto3.client("dynamodb", config=_config)
+_s3 = boto3.client("s3", config=_config)
 _cognito = boto3.client("cognito-idp", config=_config)
 
 
@@ -33,7 +34,9 @@ def handler(event: Mapping[str, str], context: "LambdaContext") -> None:
     left: Counter[str] = Counter()
     for items in Partition(_dynamodb, settings.TABLE_NAME, erasure.subject, erasure.requested_at).find_pages():
         left.update(items.values())
-    if accounts.find_account(_cognito, os.environ.get("USER_POOL_ID", ""), erasure.subject):
+    for _ in import_files.find_files(_s3, read_setting("IMPORT_BUCKET"), erasure.subject, erasure.requested_at):
+        left["file"] += 1
+    if accounts.find_account(_cognito, os.environ.get("USER_POOL", ""), erasure.subject):
         left["account"] += 1
     if left:
         raise NotErased(f"After erasure {erasure.id} there is something left: {dict(left)}")

@@ -13,9 +13,9 @@ TIME_LAPSE = ("--minute", str(MINUTE_SECONDS))
 
 @pytest.fixture(scope="module")
 def stand() -> Iterator[Stand]:
-    # Twelve clients can drive an account with ten environments to its limit.
+    # Twelve clients can drive an account with ten environments to its limit. Records and messages age in real seconds.
     with (
-        write_variant(AccountConcurrency="10") as template,
+        write_variant(AccountConcurrency="10", LateSeconds="15") as template,
         start_stand(*TIME_LAPSE, template=template, ColdStart="warm") as stand,
     ):
         yield stand

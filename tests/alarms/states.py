@@ -13,7 +13,7 @@ def read_alarms(stand: Stand) -> Mapping[str, Mapping[str, Any]]:
         return {alarm["logicalId"]: alarm for alarm in client.get("/_local/alarms.json").json()["alarms"]}
 
 
-def wait_until(stand: Stand, state: str, names: set[str], seconds: float = 60) -> None:
+def wait_until(stand: Stand, state: str, names: set[str], seconds: float = 120) -> None:
     """Wait until each of the alarms was in a state at some time."""
     left = set(names)
 

@@ -40,6 +40,12 @@ BACKGROUND = {
     "VerifyVersions": "Operations/VerificationFailed",
     "Identity/RotateClientSecret": "Identity/RotationFailed",
     "Readiness/WarmFunctions": "Readiness/WarmingFailed",
+    "Records/PublishChanges": "Records/RecordsFailed",
+    "Records/MeasureEvents": "Records/RecordsFailed",
+    "Records/SplitImport": "Records/RecordsFailed",
+    "Records/ImportResources": "Records/RecordsFailed",
+    "Records/EraseUser": "Records/RecordsFailed",
+    "Records/VerifyErasure": "Records/VerificationFailed",
 }
 """The alarm of each function that serves no route."""
 STREAMING = {"Streaming/AuthorizeToken", "Streaming/ExportData"}
@@ -60,8 +66,11 @@ FAULTS = {
     | {"FunctionsDegraded"},
 }
 """Faults of the table, and the alarms that each must trigger."""
-MAY_FOLLOW = operations("ConcurrencyNearLimit", "CircuitOpened", "SlowAnswers", "ServerErrors")
-"""Any of them can trigger these: requests pile up, and slow ones end with a 503."""
+LOST_BUS = {"Records/FailedEntries", "Records/RecordsLate"}
+LOST_MESSAGE = {"Records/MessagesLate", "Records/RecordsDeadLetters"}
+MAY_FOLLOW = LOST_BUS | operations("ConcurrencyNearLimit", "CircuitOpened", "SlowAnswers", "ServerErrors")
+MAY_FOLLOW |= {"Records/RecordsFailed", "Records/MessagesLate"}
+"""Any of them can trigger these: requests pile up, slow ones end with a 503, and no service answers the functions."""
 DEAD_LETTERS = "Operations/DeadLettersWaiting"
 WARMER = translate_stack(ColdStart="warm").functions["Readiness/WarmFunctions"].name
 DEFECTS = {"FunctionsDegraded", "Operations/RouteFailures"}
@@ -71,7 +80,8 @@ DEFECTS = {"FunctionsDegraded", "Operations/RouteFailures"}
 def test_each_alarm_is_exercised_here() -> None:
     declared = translate_stack(ColdStart="warm").resources
     alarms = {name for name, resource in declared.items() if resource.type in KINDS}
-    assert alarms == set().union(*FAULTS.values(), {DEAD_LETTERS, STREAMING_FAILED}, BACKGROUND.values())
+    once = {DEAD_LETTERS, STREAMING_FAILED}
+    assert alarms == set().union(*FAULTS.values(), LOST_BUS, LOST_MESSAGE, once, BACKGROUND.values())
     assert set(list_functions()) == ROUTED | STREAMING | BACKGROUND.keys()
 
 
@@ -157,6 +167,25 @@ def test_an_event_that_no_function_takes_triggers_the_alarm_of_its_queue(stand: 
         assert json.loads(message["Body"])["requestContext"]["condition"] == "RetriesExhausted"
         sqs.purge_queue(QueueUrl=queue)
     wait_until(stand, "OK", {DEAD_LETTERS})
+
+
+def test_a_bus_that_takes_no_events_triggers_its_alarms(stand: Stand) -> None:
+    wait_until(stand, "OK", LOST_BUS)
+    with stand.faults(always(Fault.ERROR), "AWSEvents."), send_requests(stand.url, clients=3):
+        wait_until(stand, "ALARM", LOST_BUS, seconds=120)
+    wait_until(stand, "OK", LOST_BUS, seconds=120)
+
+
+def test_a_message_that_no_consumer_takes_triggers_the_alarms_of_its_queues(stand: Stand) -> None:
+    wait_until(stand, "OK", LOST_MESSAGE)
+    with make_client(stand, "sqs") as sqs:
+        queue, dead = (
+            sqs.get_queue_url(QueueName=f"Records-{name}")["QueueUrl"] for name in ("EventQueue", "DeadEvents")
+        )
+        sqs.send_message(QueueUrl=queue, MessageBody="no event")
+        wait_until(stand, "ALARM", LOST_MESSAGE, seconds=180)
+        sqs.purge_queue(QueueUrl=dead)
+    wait_until(stand, "OK", LOST_MESSAGE)
 
 
 def test_each_metric_on_the_dashboard_is_written_in_a_run_with_faults(stand: Stand) -> None:

@@ -6,11 +6,9 @@ from typing import Any
 import httpx
 import pytest
 
-from local_engine.issuer import AUDIENCE, issuer_url
-from local_engine.testing import EngineProcess, free_port, is_running, processes_below
+from local_engine.testing import EngineProcess
 from tests.support.gateway import Answer
 from tests.support.matrix import EVERY_SCOPE
-from tests.support.stack import ROOT
 
 
 class Server:
@@ -45,14 +43,8 @@ class User:
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[Server]:
-    port = free_port()
-    parameters = ["--parameters", f"Issuer={issuer_url(port)}", f"Audience={AUDIENCE}"]
-    seed = ["--seed", str(ROOT / "examples" / "resources.json")]
-    with EngineProcess(ROOT / "template.yaml", *parameters, *seed, port=port) as engine:
-        yield Server(engine)
-        children = processes_below(engine.process.pid)
-    assert not [child for child in children if is_running(child)]
+def server(engine: EngineProcess) -> Server:
+    return Server(engine)
 
 
 @pytest.fixture

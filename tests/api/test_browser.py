@@ -9,9 +9,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 from starlette.routing import Route
 
-from local_engine.issuer import issuer_url
-from local_engine.testing import EngineProcess, free_port, serve
-from tests.support.stack import ROOT
+from local_engine.testing import serve
+from tests.support.programs import prepare_engine
 
 pytestmark = pytest.mark.slow
 
@@ -43,13 +42,11 @@ def origin() -> Iterator[str]:
 
 def open_page(browser: Browser, origin: str, allowed: str) -> tuple[str, str]:
     """Return what the page shows and what the engine says of the origin that it allows."""
-    port = free_port()
-    parameters = [f"Issuer={issuer_url(port)}", "Audience=local", f"AllowedOrigin={allowed}"]
-    with EngineProcess(ROOT / "template.yaml", "--parameters", *parameters, port=port) as engine:
+    with prepare_engine(AllowedOrigin=allowed) as engine:
         page = browser.new_page()
         page.goto(f"{origin}/#{engine.url} {engine.mint_token('write:resources')}")
         output = page.locator("output")
-        expect(output).not_to_be_empty(timeout=30_000)
+        expect(output).not_to_be_empty()
         text = output.inner_text()
         page.close()
         return text, engine.wait_for_line("^Allowed origin")

@@ -2,10 +2,9 @@
 
 import pytest
 
-from local_engine.issuer import AUDIENCE, issuer_url
-from local_engine.testing import EngineProcess, free_port
 from tests.api.conftest import Server, User
 from tests.support.items import create, find_path
+from tests.support.programs import prepare_engine
 from tests.support.stack import list_creators
 from tests.support.templates import write_variant
 from tests.support.xray_daemon import Daemon
@@ -15,12 +14,9 @@ pytestmark = pytest.mark.slow
 
 @pytest.mark.parametrize("traces", ["on", "off"])
 def test_each_request_is_a_separate_trace(traces: str) -> None:
-    port = free_port()
-    parameters = [f"Issuer={issuer_url(port)}", f"Audience={AUDIENCE}"]
     expected = []
     with Daemon() as daemon, write_variant(Traces=f'"{traces}"') as template:
-        environment = {"AWS_XRAY_DAEMON_ADDRESS": daemon.address}
-        engine = EngineProcess(template, "--parameters", *parameters, port=port, environment=environment)
+        engine = prepare_engine(template, environment={"AWS_XRAY_DAEMON_ADDRESS": daemon.address})
         with engine, Server(engine).connect("alice") as client:
             send = User(client).send
             for creator in list_creators():

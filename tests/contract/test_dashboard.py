@@ -10,7 +10,7 @@ import pytest
 from tests.support.gateway import import_functions
 from tests.support.metric_references import Reference, list_references
 from tests.support.permissions import find_translated, list_functions, translate_stack
-from tests.support.stack import list_routes
+from tests.support.stack import ROOT, list_routes
 
 STACK = translate_stack(ColdStart="warm", MonthlyBudget="100")
 NAMESPACE = "ServerlessApi/local"
@@ -29,7 +29,15 @@ AWS = {
     ),
     # «Types of metrics for Lambda functions» and «Viewing metrics», AWS Lambda Developer Guide.
     "AWS/Lambda": (
-        {"ClaimedAccountConcurrency", "ConcurrentExecutions", "Duration", "Errors", "Invocations", "Throttles"},
+        {
+            "ClaimedAccountConcurrency",
+            "ConcurrentExecutions",
+            "Duration",
+            "Errors",
+            "Invocations",
+            "IteratorAge",
+            "Throttles",
+        },
         [set(), {"FunctionName"}, {"FunctionName", "Resource"}],
     ),
     # «DynamoDB metrics and dimensions», Amazon DynamoDB Developer Guide.
@@ -48,7 +56,7 @@ def list_names() -> dict[str, set[str]]:
         "ApiId": set(find_translated("AWS::ApiGatewayV2::Api")),
         "ApiName": {api["Name"] for api in find_translated("AWS::ApiGateway::RestApi").values()},
         "TableName": set(find_translated("AWS::DynamoDB::Table")),
-        "QueueName": set(find_translated("AWS::SQS::Queue")),
+        "QueueName": {name.replace("/", "-") for name in find_translated("AWS::SQS::Queue")},
         "FunctionName": {function.name for function in STACK.functions.values()},
     }
 
@@ -68,7 +76,10 @@ def own_metrics() -> set[str]:
     with import_functions({"ENRICHMENT_URL": "https://enrichment.example.com/"}):
         from serverless_api import Metric
 
-        return set(Metric.declared)
+        imported = {str(metric) for metric in Metric.declared}
+    # Background functions, and what they alone import, declare theirs by name.
+    paths = [*ROOT.glob("functions/*/*.py"), *ROOT.glob("layers/shared/*/*.py")]
+    return imported.union(*(re.findall(r'= Metric\("(\w+)"\)', path.read_text()) for path in paths))
 
 
 @pytest.mark.parametrize("reference", REFERENCES, ids=lambda reference: f"{reference.place}: {reference.name}")

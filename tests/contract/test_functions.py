@@ -101,10 +101,18 @@ def test_a_function_is_watched(name):
         return
     physical = translate_stack(**WHOLE).functions[name].name
     alarms = find_translated("AWS::CloudWatch::Alarm", **WHOLE).values()
-    watched = {
-        (alarm.get("Namespace"), alarm.get("MetricName"), dimension["Value"])
+    metrics = [
+        metric
         for alarm in alarms
-        for dimension in alarm.get("Dimensions", ())
+        for metric in [
+            alarm,
+            *(entry["MetricStat"]["Metric"] for entry in alarm.get("Metrics", ()) if "MetricStat" in entry),
+        ]
+    ]
+    watched = {
+        (metric.get("Namespace"), metric.get("MetricName"), dimension["Value"])
+        for metric in metrics
+        for dimension in metric.get("Dimensions", ())
     }
     assert ("AWS/Lambda", "Errors", physical) in watched
 

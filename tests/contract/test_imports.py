@@ -16,8 +16,12 @@ LAYER = ROOT / "layers" / "shared"
 HOUSE = LAYER / "serverless_api"
 HOUSE_MODULES = sorted(HOUSE.rglob("*.py"))
 ROOMS = {path.parent.name for path in HOUSE.glob("*/__init__.py")}
-NOUNS = {path.parent.name for path in LAYER.glob("*/__init__.py")} - {HOUSE.name}
+PACKAGES = {path.parent.name for path in LAYER.glob("*/__init__.py")}
+# A package named like a nested application belongs to that part of the stack, whatever the nouns.
+PARTS = PACKAGES & {path.stem for path in (ROOT / "stacks").glob("*.yaml")}
+NOUNS = PACKAGES - PARTS - {HOUSE.name}
 NOUN_MODULES = sorted(path for noun in NOUNS for path in (LAYER / noun).rglob("*.py"))
+PART_MODULES = sorted(path for part in PARTS for path in (LAYER / part).rglob("*.py"))
 FUNCTION_MODULES = sorted((ROOT / "functions").rglob("*.py"))
 # Lambda's runtime has the SDK, and Powertools is in the layer.
 INSTALLED = {"aws_lambda_powertools", "boto3", "botocore", "urllib3"}
@@ -84,14 +88,14 @@ def test_each_public_name_of_the_house_is_there_and_documented():
 @pytest.mark.parametrize("path", FUNCTION_MODULES, ids=by_path)
 def test_a_function_imports_the_layer_and_its_own_modules(path):
     own = {module.stem for module in path.parent.glob("*.py")}
-    assert find_packages(path) <= {HOUSE.name} | NOUNS | INSTALLED | own | find_locked(path.parent)
+    assert find_packages(path) <= {HOUSE.name} | NOUNS | PARTS | INSTALLED | own | find_locked(path.parent)
 
 
 @pytest.mark.parametrize("route", list_routes(), ids=lambda route: route.key)
 def test_a_route_imports_nothing_beyond_the_layer(route):
     own = {module.stem for module in route.folder.glob("*.py")}
     for path in route.folder.rglob("*.py"):
-        assert find_packages(path) <= {HOUSE.name} | NOUNS | own
+        assert find_packages(path) <= {HOUSE.name} | NOUNS | PARTS | own
 
 
 @pytest.mark.parametrize("route", list_routes(), ids=lambda route: route.key)
@@ -103,6 +107,25 @@ def test_the_handler_of_a_route_is_about_twenty_lines(route):
 def test_a_noun_imports_the_house_and_itself(path):
     noun = path.relative_to(LAYER).parts[0]
     assert find_packages(path) <= {HOUSE.name, noun} | INSTALLED
+
+
+@pytest.mark.parametrize("path", PART_MODULES, ids=by_path)
+def test_a_part_imports_the_house_and_itself(path):
+    part = path.relative_to(LAYER).parts[0]
+    assert find_packages(path) <= {HOUSE.name, part} | INSTALLED
+    # It may use the house's rooms, and nothing private there.
+    assert not [name for name in find_imports(path) if re.search(r"\._", name)]
+
+
+@pytest.mark.parametrize("route", list_routes(), ids=lambda route: route.key)
+def test_a_route_imports_no_sdk_through_a_part(route):
+    parts = {".".join(path.relative_to(LAYER).with_suffix("").parts): path for path in PART_MODULES}
+    reached = [*route.folder.rglob("*.py")]
+    for path in reached:
+        names = find_imports(path)
+        imported = {name for name in parts if names & {name} or any(each.startswith(f"{name}.") for each in names)}
+        reached += [parts[name] for name in imported if parts[name] not in reached]
+    assert not {by_path(path) for path in reached if find_packages(path) & {"boto3", "botocore"}}
 
 
 @pytest.mark.parametrize("path", [*FUNCTION_MODULES, *NOUN_MODULES], ids=by_path)
@@ -120,7 +143,7 @@ def test_the_house_imports_no_noun_function_or_test_and_nothing_slow(path):
     assert not parts & {"tracing", "event_handler", "parser", "validation"}
 
 
-@pytest.mark.parametrize("path", [*FUNCTION_MODULES, *NOUN_MODULES], ids=by_path)
+@pytest.mark.parametrize("path", [*FUNCTION_MODULES, *NOUN_MODULES, *PART_MODULES], ids=by_path)
 def test_nothing_slow_is_imported(path):
     assert not find_packages(path) & SLOW
     assert "boto3.resource" not in path.read_text(encoding="utf-8")

@@ -19,6 +19,7 @@ from tests.support.gateway import ENVIRONMENT, Answer, Gateway, import_functions
 from tests.support.http_server import Reply, Request, Server, make_reply
 from tests.support.items import call, find_path
 from tests.support.permissions import (
+    ALWAYS_MANAGED,
     LOG_ACTIONS,
     MANAGED_POLICIES,
     TRACE_ACTIONS,
@@ -35,9 +36,10 @@ FUNCTIONS = {route.key: route.function for route in list_routes()}
 # With these parameters each function of the template is in the stack.
 ALL_FUNCTIONS = {"ColdStart": "warm"}
 STACK_NAME = "local"
-# The functions of one stack with their versions, deployment groups of one application, streams of one log group.
+# The functions of one stack with their versions, deployment groups of one application, streams of a log group or table.
 PARTS_OF_ONE = re.compile(
-    rf"arn:aws:(lambda:[^*]*:function:{STACK_NAME}-|codedeploy:[^*]*:deploymentgroup:\w+/|logs:[^*]*:log-group:\w+:)\*"
+    rf"arn:aws:(lambda:[^*]*:function:{STACK_NAME}-|codedeploy:[^*]*:deploymentgroup:\w+/|logs:[^*]*:log-group:\w+:"
+    r"|dynamodb:[^*]*:table/[\w-]+/stream/)\*"
 )
 TOO_LARGE = Refusal("ValidationException", message="Item size has exceeded the maximum allowed size")
 
@@ -187,7 +189,9 @@ def test_a_schedules_boundary_lets_it_invoke_its_function(schedule: str) -> None
 
 @pytest.mark.parametrize("function", list_functions())
 def test_sam_attaches_only_the_managed_policies_that_the_boundary_caps(function: str) -> None:
-    assert read_role(function, **ALL_FUNCTIONS).managed == MANAGED_POLICIES.keys()
+    # Those of its triggers' kinds come on top.
+    managed = read_role(function, **ALL_FUNCTIONS).managed
+    assert ALWAYS_MANAGED <= managed <= MANAGED_POLICIES.keys()
 
 
 @pytest.mark.parametrize("function", list_functions())
@@ -207,7 +211,7 @@ def test_a_role_reaches_the_stacks_own_log_group_and_no_other(function: str) -> 
 @pytest.mark.parametrize("function", list_functions())
 def test_a_boundary_lets_pass_what_the_function_states(function: str) -> None:
     role = read_role(function, **ALL_FUNCTIONS, EnrichmentUrl="https://enrichment.example.com/")
-    assert role.resources or function == "Streaming/AuthorizeToken"
+    assert role.resources or role.managed - ALWAYS_MANAGED or function == "Streaming/AuthorizeToken"
     for action, resources in role.own.items():
         for resource in resources:
             assert role.may(action, resource), f"the boundary denies {action} on {resource}"
@@ -215,15 +219,24 @@ def test_a_boundary_lets_pass_what_the_function_states(function: str) -> None:
 
 @pytest.mark.parametrize("function", list_functions())
 def test_a_failed_event_goes_to_the_dead_letter_queue_alone(function: str) -> None:
-    role = read_role(function, **ALL_FUNCTIONS)
+    sent = read_role(function, **ALL_FUNCTIONS).own.get("sqs:SendMessage", frozenset())
     queue = f"arn:aws:sqs:{REGION}:{ACCOUNT_ID}:DeadLetters"
-    assert role.own.get("sqs:SendMessage", frozenset()) == ({queue} if has_failure_destination(function) else set())
+    assert (queue in sent) == has_failure_destination(function)
+    # To any other queue it sends on purpose, and so knows its URL.
+    known = translate_stack(**ALL_FUNCTIONS).functions[function].environment.values()
+    urls = {str(value).rpartition("/")[2] for value in known if str(value).startswith("http")}
+    assert {arn.rpartition(":")[2] for arn in sent - {queue}} <= urls
 
 
 def has_failure_destination(function: str) -> bool:
-    """Return whether a function has a destination for failed events."""
+    """Return whether a function has a destination for failed events, of asynchronous invocations or of a stream."""
     resources = translate_stack(**ALL_FUNCTIONS).resources
-    settings = [item.properties for item in resources.values() if item.type == "AWS::Lambda::EventInvokeConfig"]
+    settings = [
+        item.properties
+        for item in resources.values()
+        if item.type == "AWS::Lambda::EventInvokeConfig"
+        or (item.type == "AWS::Lambda::EventSourceMapping" and "DestinationConfig" in item.properties)
+    ]
     return any(setting["FunctionName"] == find_name(function, resources) for setting in settings)
 
 

@@ -5,7 +5,6 @@ The emulator does not serve HTTP APIs, so the outputs of the stacks here lead to
 
 import json
 import threading
-from collections.abc import Iterator
 
 import pytest
 
@@ -13,8 +12,7 @@ from local_engine.issuer import load_client_secret
 from local_engine.testing import EngineProcess
 from tests.deploy.deployment import Deployment
 from tests.deploy.emulator import Emulator
-from tests.support.programs import run_engine_of, run_tool
-from tests.support.stack import ROOT
+from tests.support.programs import run_tool
 
 # As the first rotation writes it, without the values that the smoke test reads from the outputs.
 SECRET = json.dumps({"clientSecret": load_client_secret()})
@@ -50,9 +48,8 @@ class Account:
 
 
 @pytest.fixture(scope="module")
-def account(emulator: Emulator) -> Iterator[Account]:
-    with run_engine_of(ROOT / "template.yaml") as engine:
-        yield Account(emulator, engine)
+def account(emulator: Emulator, engine: EngineProcess) -> Account:
+    return Account(emulator, engine)
 
 
 def test_a_stack_is_found_by_its_outputs(account: Account) -> None:

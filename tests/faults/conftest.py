@@ -8,7 +8,7 @@ from tests.support.stand import Stand, start_stand
 
 SEED = 2026
 
-_rows = pytest.StashKey[list[tuple[str, str]]]()
+_ROW = "resilience"
 
 
 @pytest.fixture(scope="session")
@@ -18,23 +18,27 @@ def stand() -> Iterator[Stand]:
 
 
 class Report:
-    """The table of results at the end of the run."""
+    """A test's row in the table of results at the end of the run."""
 
-    def __init__(self, rows: list[tuple[str, str]]) -> None:
-        self._rows = rows
+    def __init__(self, properties: list[tuple[str, object]]) -> None:
+        self._properties = properties
 
     def add(self, experiment: str, *figures: str) -> None:
-        self._rows.append((experiment, "; ".join(figures)))
+        self._properties.append((_ROW, (experiment, "; ".join(figures))))
 
 
 @pytest.fixture
-def report(pytestconfig: pytest.Config) -> Report:
-    return Report(pytestconfig.stash.setdefault(_rows, []))
+def report(request: pytest.FixtureRequest) -> Report:
+    # A test's properties reach the process that prints the summary.
+    return Report(request.node.user_properties)
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if rows := config.stash.get(_rows, []):
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reports = [report for reports in terminalreporter.stats.values() for report in reports]
+    calls = [report for report in reports if getattr(report, "when", None) == "call"]
+    rows = [row for report in calls for name, row in report.user_properties if name == _ROW]
+    if rows:
         terminalreporter.section("resilience")
         terminalreporter.write_line("| experiment | shown |\n|---|---|")
-        for experiment, figures in rows:
+        for experiment, figures in sorted(rows):
             terminalreporter.write_line(f"| {experiment} | {figures} |")

@@ -19,7 +19,7 @@ from starlette.routing import Route
 
 from local_engine.issuer import CLIENT_ID
 from local_engine.testing import EngineProcess, free_port, run_engine, serve
-from tests.support.programs import PYTHONPATH
+from tests.support.programs import PYTHONPATH, prepare_engine
 from tests.support.stack import ROOT, list_routes
 
 PROFILE = """
@@ -76,9 +76,7 @@ def refuse(url: str, profile: str, folder: Path, **environment: str) -> str:
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[EngineProcess]:
-    port = free_port()
-    parameters = ["--parameters", f"Issuer=http://127.0.0.1:{port}/_local/issuer", "Audience=local"]
-    with EngineProcess(ROOT / "template.yaml", *parameters, port=port) as engine:
+    with prepare_engine() as engine:
         yield engine
 
 
@@ -184,10 +182,8 @@ def test_a_run_fails_where_more_requests_fail_than_allowed(tmp_path: Path, allow
     "line", [" s of 601 ", "Ctrl-C ends it"], ids=["during the run", "while its resources are created"]
 )
 def test_a_server_that_dies_is_reported_once(tmp_path: Path, line: str) -> None:
-    port = free_port()
     profile = PROFILE.replace("seconds = 6", "seconds = 600").replace("resources = 12", "resources = 300")
-    arguments = ["--parameters", f"Issuer=http://127.0.0.1:{port}/_local/issuer", "Audience=local"]
-    with EngineProcess(ROOT / "template.yaml", *arguments, port=port) as engine:
+    with prepare_engine() as engine:
         command, options = prepare(engine.url, profile, tmp_path, PYTHONUNBUFFERED="1")
         with subprocess.Popen(command, **options | {"stderr": subprocess.STDOUT}) as run:
             assert run.stdout
@@ -196,7 +192,7 @@ def test_a_server_that_dies_is_reported_once(tmp_path: Path, line: str) -> None:
             engine.process.kill()
             shown, _ = run.communicate(timeout=120)
     assert "Traceback" not in shown
-    assert shown.count(f"Nothing answers at {engine.url}: start the API with `make run PORT={port}`.") == 1
+    assert shown.count(f"Nothing answers at {engine.url}: start the API with `make run PORT={engine.port}`.") == 1
     if " s of " not in line:
         assert (run.returncode, shown.count("\n")) == (2, 1)
         return

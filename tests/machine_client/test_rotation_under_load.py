@@ -8,16 +8,16 @@ from contextlib import contextmanager
 import pytest
 
 from examples.machine_client.machine_client import MachineClient
-from local_engine.testing import EngineProcess, poll
+from local_engine.testing import poll
 from tests.support.cognito import CLIENT_ID
+from tests.support.programs import prepare_engine
 from tests.support.secret_rotation_aws import AWS, GRACE_DAYS, STEPS, Fault, Function
-from tests.support.stack import ROOT
 
 
 @pytest.fixture
 def api(issuer: str) -> Iterator[str]:
     """The stack's API with the emulated user pool as its issuer."""
-    with EngineProcess(ROOT / "template.yaml", "--parameters", f"Issuer={issuer}", f"Audience={CLIENT_ID}") as engine:
+    with prepare_engine(Issuer=issuer, Audience=CLIENT_ID) as engine:
         yield f"{engine.url}/api/v1/resources"
 
 

@@ -13,10 +13,9 @@ from xml.etree import ElementTree
 import boto3
 import pytest
 
-from local_engine.issuer import AUDIENCE, issuer_url
-from local_engine.testing import EngineProcess, free_port
 from tests.recipes.changes import Cost
 from tests.support.gateway import ENVIRONMENT
+from tests.support.programs import prepare_engine
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -156,9 +155,7 @@ def test_it_is_in_the_projects_style(project: Path, costs: Mapping[str, Mapping[
 
 
 def test_the_smoke_test_calls_every_route_and_leaves_nothing_behind(project: Path) -> None:
-    port = free_port()
-    parameters = ["--parameters", f"Issuer={issuer_url(port)}", f"Audience={AUDIENCE}"]
-    with EngineProcess(project / "template.yaml", *parameters, port=port) as engine:
+    with prepare_engine(project / "template.yaml") as engine:
         done = run(project, "-m", "tools.smoke", "--url", engine.url)
         assert done.returncode == 0, done.stdout + done.stderr
         session = boto3.Session(aws_access_key_id="local", aws_secret_access_key="local")

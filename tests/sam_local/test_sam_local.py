@@ -1,6 +1,7 @@
 """`sam build && sam local start-api` and `sam local invoke`, with introspection in place of the authorizer."""
 
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -12,7 +13,7 @@ from tests.support.cases import ROUTES, each
 from tests.support.gateway import Answer
 from tests.support.items import call, create, find_path, read_items, read_state
 from tests.support.matrix import find_claims, list_cells
-from tests.support.stack import Route, list_creators
+from tests.support.stack import Route, list_creators, list_routes
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -83,9 +84,19 @@ def test_a_created_item_is_the_users_own(client: httpx.Client, sam_local: SamLoc
     assert route.page is None or read_items(send("GET", path).json()) == [created]
 
 
+@pytest.fixture(scope="module")
+def invocations(sam_local: SamLocal) -> Iterator[dict[str, Future[dict[str, object]]]]:
+    """An invocation of each route's function with its fixture, several at once, because each waits for a container."""
+    with ThreadPoolExecutor(3) as threads:
+        yield {
+            route.key: threads.submit(sam_local.invoke, route.function, ROOT / f"events/{route.folder.name}.json")
+            for route in list_routes()
+        }
+
+
 @ROUTES
-def test_invoke_answers_the_fixture(sam_local: SamLocal, route: Route) -> None:
-    answer = sam_local.invoke(route.function, ROOT / f"events/{route.folder.name}.json")
+def test_invoke_answers_the_fixture(invocations: dict[str, Future[dict[str, object]]], route: Route) -> None:
+    answer = invocations[route.key].result()
     # The example data has the items that the fixtures of some nouns name.
     seeded = (ROOT / "examples/resources.json").read_text()
     is_there = all(value in seeded for value in route.path_parameters.values())

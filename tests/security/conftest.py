@@ -9,13 +9,12 @@ import boto3
 import httpx
 import pytest
 
-from local_engine.issuer import AUDIENCE, issuer_url
-from local_engine.testing import EngineProcess, free_port
+from local_engine.testing import EngineProcess
 from tests.security.doors import FunctionsDoor, GatewayDoor
 from tests.security.tokens import Forge
 from tests.support.gateway import ENVIRONMENT, Gateway, import_functions
 from tests.support.http_server import Server, make_reply
-from tests.support.stack import ROOT
+from tests.support.programs import prepare_engine
 
 _numbers = itertools.count(1)
 
@@ -30,9 +29,8 @@ def elsewhere() -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def engine() -> Iterator[EngineProcess]:
-    port = free_port()
-    parameters = ["--parameters", f"Issuer={issuer_url(port)}", f"Audience={AUDIENCE}"]
-    with EngineProcess(ROOT / "template.yaml", *parameters, port=port) as engine:
+    """An engine of the attackers' own, so that their traffic is in nobody's metrics."""
+    with prepare_engine() as engine:
         yield engine
 
 

@@ -4,7 +4,7 @@ import re
 import socket
 from collections.abc import Sequence
 
-SECONDS = 20
+SECONDS = 60
 _STATUS = re.compile(rb"HTTP/1\.[01] (\d{3}) ")
 
 

@@ -7,9 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from local_engine.issuer import AUDIENCE, issuer_url
 from local_engine.services import Services, start_services
-from local_engine.testing import EngineProcess, free_port
 from tests.security.canaries import (
     Caller,
     Canaries,
@@ -24,6 +22,7 @@ from tests.security.doors import FunctionsDoor, GatewayDoor
 from tests.security.tokens import Forge
 from tests.support.fault_proxy import FaultProxy
 from tests.support.gateway import Gateway, import_functions
+from tests.support.programs import prepare_engine
 from tests.support.tables import create_table
 from tests.support.templates import load_variant, write_variant
 
@@ -39,13 +38,11 @@ def services() -> Iterator[Services]:
 
 def test_the_engine_writes_nothing_that_was_sent_in_confidence(services: Services) -> None:
     canaries = Canaries()
-    port = free_port()
-    parameters = ["--parameters", f"Issuer={issuer_url(port)}", f"Audience={AUDIENCE}"]
     in_a_path = Canaries().plant("a path")
     with FaultProxy(services.endpoint) as proxy, write_variant(LogLevel="DEBUG") as template:
-        engine = EngineProcess(template, "--verbose", "--services", proxy.url, *parameters, port=port)
-        forge = Forge(port, project=template.parent)
+        engine = prepare_engine(template, "--verbose", "--services", proxy.url)
         with engine, engine.client() as client:
+            forge = Forge(engine.port, project=template.parent)
             caller = Caller(GatewayDoor(client, forge), forge, canaries)
             call_everything(caller, canaries)
             send_bad_tokens(client, forge, canaries)

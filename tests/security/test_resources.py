@@ -8,14 +8,13 @@ from dataclasses import dataclass
 
 import pytest
 
-from local_engine.issuer import AUDIENCE, issuer_url
 from local_engine.services import Services, start_services
-from local_engine.testing import EngineProcess, free_port
 from tests.security.canaries import SUBJECT, Caller, Canaries, call_everything, connect
 from tests.security.doors import FunctionsDoor, GatewayDoor
 from tests.security.tokens import Forge
 from tests.support.gateway import Gateway, import_functions
 from tests.support.http_server import Reply, Request, Server, make_reply
+from tests.support.programs import prepare_engine
 from tests.support.stack import SUCCESS, find_route
 from tests.support.tables import create_table
 from tests.support.templates import write_variant
@@ -82,7 +81,7 @@ def call_while_it_runs(caller: Caller, enrichment: Enrichment) -> None:
     enrichment.holds_back = True
     first = threading.Thread(target=lambda: caller.send(CREATE, SUCCESS, headers=key, body=body))
     first.start()
-    assert enrichment.arrived.wait(10)
+    assert enrichment.arrived.wait(60)
     caller.send(CREATE, 409, headers=key, body=body)
     enrichment.holds_back = False
     enrichment.may_answer.set()
@@ -93,14 +92,10 @@ def call_while_it_runs(caller: Caller, enrichment: Enrichment) -> None:
 
 
 def test_the_engine_writes_nothing_of_the_enrichment(services: Services, downstream: Downstream) -> None:
-    port = free_port()
-    parameters = [f"Issuer={issuer_url(port)}", f"Audience={AUDIENCE}", f"EnrichmentUrl={downstream.url}"]
     with write_variant(LogLevel="DEBUG") as template:
-        engine = EngineProcess(
-            template, "--verbose", "--services", services.endpoint, "--parameters", *parameters, port=port
-        )
-        forge = Forge(port, project=template.parent)
+        engine = prepare_engine(template, "--verbose", "--services", services.endpoint, EnrichmentUrl=downstream.url)
         with engine, engine.client() as client:
+            forge = Forge(engine.port, project=template.parent)
             caller = Caller(GatewayDoor(client, forge), forge, downstream.canaries)
             # While the enrichment's circuit is still closed.
             call_while_it_runs(caller, downstream.enrichment)

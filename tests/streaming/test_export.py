@@ -15,17 +15,16 @@ type Lines = list[dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
-def client(engine: EngineProcess) -> Iterator[httpx.Client]:
+def client(local_engine: EngineProcess) -> Iterator[httpx.Client]:
     scopes = ("read:resources", "write:resources", "erase:self")
-    headers = {"Authorization": f"Bearer {engine.mint_token(*scopes, subject='exporter')}"}
-    with engine.client(headers=headers) as client:
+    headers = {"Authorization": f"Bearer {local_engine.mint_token(*scopes, subject='exporter')}"}
+    with local_engine.client(headers=headers) as client:
         yield client
 
 
 @pytest.fixture(scope="module")
-def export(engine: EngineProcess, client: httpx.Client) -> Callable[..., httpx.Response]:
-    url = f"http://127.0.0.1:{engine.port + 1}/live/api/v1/export"
-    return lambda **parameters: client.get(url, params=parameters).raise_for_status()
+def export(export_url: str, client: httpx.Client) -> Callable[..., httpx.Response]:
+    return lambda **parameters: client.get(export_url, params=parameters).raise_for_status()
 
 
 @pytest.fixture(scope="module")
@@ -70,11 +69,11 @@ def test_an_export_goes_on_after_any_line(export: Callable[..., httpx.Response],
         assert end["complete"]
 
 
-def test_a_receipt_is_in_the_export_of_an_erased_user(engine: EngineProcess) -> None:
-    token = engine.mint_token("read:resources", "write:resources", "erase:self", subject="erased")
-    with engine.client(headers={"Authorization": f"Bearer {token}"}) as client:
+def test_a_receipt_is_in_the_export_of_an_erased_user(local_engine: EngineProcess, export_url: str) -> None:
+    token = local_engine.mint_token("read:resources", "write:resources", "erase:self", subject="erased")
+    with local_engine.client(headers={"Authorization": f"Bearer {token}"}) as client:
         receipt = client.post("/api/v1/erasures").raise_for_status().json()
-        response = client.get(f"http://127.0.0.1:{engine.port + 1}/live/api/v1/export").raise_for_status()
+        response = client.get(export_url).raise_for_status()
     lines, _ = read_lines(response)
     assert [line["erasure"]["id"] for line in lines if "erasure" in line] == [receipt["id"]]
 

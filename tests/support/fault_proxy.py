@@ -83,6 +83,7 @@ class FaultProxy:
 
     Attributes:
         plan: the faults; a new plan takes effect with the next request.
+        service: start of `X-Amz-Target` of the requests that meet faults, such as `AWSEvents.`; empty for all.
         met: how often each fault occurred.
         requests: the number of requests.
         repeats: the number of requests with the same operation and body as an earlier one.
@@ -96,6 +97,7 @@ class FaultProxy:
         self._connections: set[asyncio.Task[None]] = set()
         self._seen: set[bytes] = set()
         self.plan: FaultPlan = no_faults
+        self.service = ""
         self.url = ""
         self.forget()
 
@@ -136,6 +138,8 @@ class FaultProxy:
         try:
             while request := await _read_message(reader):
                 await self._serve(connection, request)
+                if request.header("connection") == "close":
+                    break
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
         finally:
@@ -143,8 +147,10 @@ class FaultProxy:
             self._connections.discard(task)
 
     async def _serve(self, connection: "_Connection", request: _Message) -> None:
-        # The engine itself reads the services' metrics; only functions send POST.
-        fault = None if request.head.startswith(b"GET ") else self._count(request)
+        # The engine itself reads the services' metrics and streams.
+        target = request.header("x-amz-target")
+        is_engines = request.head.startswith(b"GET ") or target.startswith("LocalEngine.")
+        fault = None if is_engines or not target.startswith(self.service) else self._count(request)
         match fault:
             case Fault.RESET_BEFORE:
                 connection.reset()

@@ -58,7 +58,7 @@ def _read_search(place: str, expression: str) -> Iterator[Reference]:
     # A namespace with other characters than AWS's own must be quoted («CloudWatch search expression syntax»), and a
     # stack's name may have a hyphen.
     assert re.fullmatch(r'AWS/\w+|"[^"]+"', namespace), f"{place}: quote the namespace {namespace}"
-    terms = dict(re.findall(r'(\w+)="([^"]+)"', found[2]))
+    terms = dict(re.findall(r'(\w+)=\(?"([^"]+)"', found[2]))
     dimensions = {name: terms.get(name) for name in names}
     # Without a name, words are looked for in all names: those of every noun's counters.
     words = re.findall(r"\b[A-Z][a-z]+\b", found[2]) if "MetricName" not in terms else []

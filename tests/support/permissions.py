@@ -22,6 +22,8 @@ STREAM_ACTIONS = frozenset(
     f"dynamodb:{action}" for action in ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams")
 )
 QUEUE_ACTIONS = frozenset(f"sqs:{action}" for action in ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes"))
+ALWAYS_MANAGED = frozenset({"service-role/AWSLambdaBasicExecutionRole", "AWSXrayWriteOnlyAccess"})
+"""The managed policies that every function gets."""
 MANAGED_POLICIES = {
     "service-role/AWSLambdaBasicExecutionRole": LOG_ACTIONS | {"logs:CreateLogGroup"},
     "AWSXrayWriteOnlyAccess": TRACE_ACTIONS

@@ -4,11 +4,10 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from local_engine.testing import EngineProcess, free_port
+from local_engine.issuer import AUDIENCE
+from local_engine.testing import EngineProcess
 from tests.support.stack import ROOT
 
 RUN_SECONDS = 120
@@ -38,9 +37,12 @@ def run_tool(module: str, *arguments: str, **environment: str) -> subprocess.Com
     )
 
 
-@contextmanager
-def run_engine_of(template: Path) -> Iterator[EngineProcess]:
-    port = free_port()
-    parameters = ["--parameters", f"Issuer=http://127.0.0.1:{port}/_local/issuer", "Audience=local"]
-    with EngineProcess(template, *parameters, port=port) as engine:
-        yield engine
+def prepare_engine(
+    template: Path = ROOT / "template.yaml",
+    *arguments: str,
+    environment: dict[str, str] | None = None,
+    **parameters: str,
+) -> EngineProcess:
+    """An engine for a test that cannot share one, without example data; by default it trusts its own issuer."""
+    given = {"Issuer": "{issuer}", "Audience": AUDIENCE} | parameters
+    return EngineProcess(template, *arguments, parameters=given, environment=environment)

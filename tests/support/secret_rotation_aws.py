@@ -251,7 +251,7 @@ class Function:
         self.before.pop(operation, bool)()
         answer = self._aws.answer(request)
         if kind == "killed":
-            assert self._started.wait(10)
+            assert self._started.wait(60)
             os.kill(self._process_id, signal.SIGKILL)
         return Reply(b"", "close") if kind else answer
 

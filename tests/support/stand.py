@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from local_engine.issuer import AUDIENCE, issuer_url
 from local_engine.services import Services, start_services
-from local_engine.testing import EngineProcess, free_port
+from local_engine.testing import EngineProcess
 from tests.support.fault_proxy import FaultPlan, FaultProxy, no_faults
+from tests.support.programs import prepare_engine
 from tests.support.stack import ROOT
 
 PROCESSES = 3
@@ -29,13 +29,13 @@ class Stand:
         return self.engine.url
 
     @contextmanager
-    def faults(self, plan: FaultPlan) -> Iterator[None]:
-        """Inject faults by a plan for the block."""
-        self.proxy.plan = plan
+    def faults(self, plan: FaultPlan, service: str = "") -> Iterator[None]:
+        """Inject faults by a plan for the block, into the calls of one service or of all."""
+        self.proxy.service, self.proxy.plan = service, plan
         try:
             yield
         finally:
-            self.proxy.plan = no_faults
+            self.proxy.service, self.proxy.plan = "", no_faults
 
     def find_function_processes(self, folder: str = "functions/") -> set[int]:
         """Return the processes that run functions, or one function by the name of its folder."""
@@ -58,19 +58,12 @@ def start_stand(*arguments: str, template: Path = ROOT / "template.yaml", **para
         template: the template to serve.
         parameters: parameters of the stack; by default it trusts the engine's issuer.
     """
-    port = free_port()
-    parameters = {"Issuer": issuer_url(port), "Audience": AUDIENCE} | parameters
     services = start_services()
     try:
         with (
             FaultProxy(services.endpoint) as proxy,
-            EngineProcess(
-                template,
-                *("--services", proxy.url),
-                *("--processes", str(PROCESSES)),
-                *("--parameters", *(f"{name}={value}" for name, value in parameters.items())),
-                *arguments,
-                port=port,
+            prepare_engine(
+                template, "--services", proxy.url, "--processes", str(PROCESSES), *arguments, **parameters
             ) as engine,
         ):
             yield Stand(engine, proxy, services)

@@ -1,21 +1,12 @@
 """The API, as `make run` serves it."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from local_engine.issuer import load_client_secret
-from local_engine.testing import EngineProcess
-from tests.support.programs import run_engine_of
 from tests.support.stack import ROOT
-
-
-@pytest.fixture(scope="session")
-def engine() -> Iterator[EngineProcess]:
-    with run_engine_of(ROOT / "template.yaml") as engine:
-        yield engine
 
 
 @pytest.fixture

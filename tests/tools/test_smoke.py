@@ -4,7 +4,7 @@ import pytest
 
 from local_engine.issuer import CLIENT_ID
 from local_engine.testing import EngineProcess, free_port
-from tests.support.programs import run_engine_of, run_tool
+from tests.support.programs import prepare_engine, run_tool
 from tests.support.stack import list_routes
 
 ROUTES = list_routes()
@@ -35,7 +35,7 @@ def test_every_route_is_tried_with_and_without_a_token(engine):
 def test_a_broken_route_fails_the_test_and_what_was_created_goes(copied_stack):
     handler = copied_stack.parent / "functions/get_resource/app.py"
     handler.write_text(handler.read_text().replace("Response(200", "Response(202"))
-    with run_engine_of(copied_stack) as engine:
+    with prepare_engine(copied_stack) as engine:
         done = run_tool("smoke", "--url", engine.url)
         assert done.returncode == 1
         assert "GET /api/v1/resources/{id}: GET /api/v1/resources/" in done.stderr
@@ -52,7 +52,7 @@ def test_a_route_that_is_open_fails_the_test(copied_stack):
     # A function refuses by itself what no authorizer has let through, so this one has to be another.
     open_handler = "def handler(event, context):\n    return {'statusCode': 200}\n"
     copied_stack.parent.joinpath("functions/list_resources/app.py").write_text(open_handler)
-    with run_engine_of(copied_stack) as engine:
+    with prepare_engine(copied_stack) as engine:
         done = run_tool("smoke", "--url", engine.url)
     assert done.returncode == 1
     assert "GET /api/v1/resources: Answered 200 instead of 401 to a request without a token." in done.stderr

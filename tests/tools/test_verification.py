@@ -8,7 +8,7 @@ from botocore.config import Config
 from samtranslator.yaml_helper import yaml_parse
 
 from tests.support.http_server import Server
-from tests.support.programs import run_engine_of
+from tests.support.programs import prepare_engine
 from tests.support.roll_out_aws import EVENT, STACK_ID, RollOut, list_resources, write_app_spec
 from tests.support.stack import list_routes
 
@@ -34,7 +34,7 @@ def verify(copied_stack, roll_out):
                 AWS_ENDPOINT_URL_CODEDEPLOY=server.url, AWS_ENDPOINT_URL_CLOUDFORMATION=server.url, STACK_ID=STACK_ID
             )
             copied_stack.write_text(json.dumps(template))
-            with run_engine_of(copied_stack) as engine:
+            with prepare_engine(copied_stack) as engine:
                 client = boto3.client(
                     "lambda",
                     endpoint_url=f"{engine.url}/_local/lambda",

@@ -14,6 +14,7 @@ from serverless_api import Origin
 _ID = r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 _SORT_KEY = re.compile(rf"(?P<noun>[a-z][a-z ]*)#(?P<id>{_ID})")
 _OWNER = "user#"
+ERASURE_DOOR = "erasure"
 TECHNICAL = frozenset({"pk", "sk", "createdAt", "updatedAt", "version", "writer", "deletedAt", "expiresAt"})
 
 
@@ -29,7 +30,8 @@ class Change(NamedTuple):
         after: the version after, or None.
         fields: names of the changed fields, sorted.
         time: RFC 3339.
-        origin: the request that made the change.
+        origin: the request that made the change. What is really deleted goes through the door of erasure, and its
+            record does not say by which request.
         sequence: number of the stream's record. The numbers of one resource's records increase.
     """
 
@@ -68,7 +70,9 @@ def read_change(record: Mapping[str, Any]) -> Change | None:
         return None
     else:
         action = "deleted"
-        time = image["deletedAt"]["S"] if image else _format_time(change["ApproximateCreationDateTime"])
+        # A record's own time is in whole seconds, and would be before an update of the same second.
+        recorded = max(_format_time(change["ApproximateCreationDateTime"]), old["updatedAt"]["S"])
+        time = image["deletedAt"]["S"] if image else recorded
     before, after = (entry and entry["version"]["S"] for entry in (old, new))
     if before == after:
         return None
@@ -82,9 +86,15 @@ def read_change(record: Mapping[str, Any]) -> Change | None:
         after=after or None,
         fields=tuple(sorted(name for name in names if old.get(name) != new.get(name))),
         time=time,
-        origin=_read_origin(image["writer"]["M"]) if image else Origin(door="erasure"),
+        origin=_read_origin(image["writer"]["M"]) if image else Origin(door=ERASURE_DOOR),
         sequence=change["SequenceNumber"],
     )
+
+
+def find_mark(record: Mapping[str, Any]) -> dict[str, str] | None:
+    """Return `pk`, `sk` and `version` of the mark that a record's write left in place of an item, or None."""
+    image = record["dynamodb"].get("NewImage") or {}
+    return {name: image[name]["S"] for name in ("pk", "sk", "version")} if "deletedAt" in image else None
 
 
 def _read_image(image: Mapping[str, Any] | None) -> Mapping[str, Any]:

@@ -38,6 +38,7 @@ class Erasure:
         erased_at: when the last one went; milliseconds since 1970, or 0.
         backups_expire_at: when the table's recovery window ends; milliseconds since 1970, or 0.
         verified_at: when nothing was found any more; milliseconds since 1970, or 0.
+        files_counted: the last file that is counted, or empty.
     """
 
     user: str
@@ -49,6 +50,7 @@ class Erasure:
     erased_at: int
     backups_expire_at: int
     verified_at: int
+    files_counted: str
 
     def to_document(self) -> dict[str, Any]:
         """Return the receipt as the API shows it."""
@@ -81,6 +83,7 @@ def to_erasure(item: Mapping[str, Any]) -> Erasure:
         erased_at=int(item.get("erasedAt", 0)),
         backups_expire_at=int(item.get("backupsExpireAt", 0)),
         verified_at=int(item.get("verifiedAt", 0)),
+        files_counted=item.get("filesCounted", ""),
     )
 
 
@@ -163,6 +166,22 @@ def count_account(erasure: Erasure) -> None:
         ConditionFailed: the erasure has ended, or goes up to a later time.
     """
     _update(erasure, {"account": 1}, _RUNS)
+
+
+def count_files(erasure: Erasure, files: Sequence[str]) -> Erasure:
+    """Count the files that are not counted yet, before they go.
+
+    Args:
+        erasure: the erasure.
+        files: what names them, in ascending order.
+
+    Raises:
+        ConditionFailed: the erasure has ended, or goes up to a later time.
+    """
+    added = sum(file > erasure.files_counted for file in files)
+    if not added:
+        return erasure
+    return _update(erasure, {"file": erasure.erased.get("file", 0) + added, "filesCounted": files[-1]}, _RUNS)
 
 
 def finish_erasure(erasure: Erasure, recovery_days: int) -> Erasure:

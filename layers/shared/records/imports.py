@@ -1,9 +1,9 @@
 """Imports: files of NDJSON of which each line becomes an item of a collection, once.
 
-An import is an item of its owner's partition, `import#job#<id>`. Its file is the bucket's object `<pseudonym>/<id>`. The
-file is split into parts, and each part is written in transactions of up to 97 lines. Each transaction also moves the
-part's own item, `import part#<id>#<number>`, so that a line is written once, whatever runs twice or is killed. None is
-written after the import is deleted (docs/decisions/imports.md).
+An import is an item of its owner's partition, `import#job#<id>`. Its file is the bucket's object `<pseudonym>/<id>`.
+The file is split into parts, and each part is written in transactions of up to 97 lines. Each transaction also moves
+the part's own item, `import part#<id>#<number>`, so that a line is written once, whatever runs twice or is killed. None
+is written after the import is deleted (docs/decisions/imports.md).
 """
 
 import base64
@@ -132,7 +132,14 @@ def start_import(caller: Caller, content: bytes | None, key: str | None) -> dict
         table.put_item(job, "attribute_not_exists(#pk)")
     else:
         digest = None if content is None else hashlib.sha256(content).hexdigest()
-        job |= create_once("import", key, digest, job, lambda: job, ["sk", "startedAt", "updatedAt"])
+        job |= create_once(
+            "import",
+            key,
+            digest,
+            draft=job,
+            make_item=lambda: job,
+            remembered=["sk", "startedAt", "updatedAt"],
+        )
     document = _to_document(job, [])
     bucket, file = Bucket(read_setting("IMPORT_BUCKET")), make_file_key(caller.subject, document["id"])
     headers = {OWNER_HEADER: base64.urlsafe_b64encode(caller.subject.encode()).decode(), "if-none-match": "*"}
@@ -414,8 +421,12 @@ class PartImport:
                 current_deadline().cut(1.0)
                 state = self._read_state()
             else:
-                created, faulty = state["created"], state["faulty"]
-                logger.info("A part of an import is done", number=self.part.number, created=created, faulty=faulty)
+                logger.info(
+                    "A part of an import is done",
+                    part=self.part.number,
+                    created_lines=state["created"],
+                    faulty_lines=state["faulty"],
+                )
                 return
 
     def _pace(self, chunk: _Chunk, elapsed: float) -> None:

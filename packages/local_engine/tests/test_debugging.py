@@ -9,7 +9,8 @@ import pytest
 from conftest import STACKS, copy_stack
 
 import local_engine
-from local_engine.command_line.run_command import StartError, _check_debugging
+from local_engine.command_line.exit_status import ArgumentError, MissingToolError
+from local_engine.command_line.run_command import _check_debugging
 from local_engine.template import load_template
 from local_engine.testing import EngineProcess, free_port, poll
 
@@ -80,7 +81,7 @@ def test_an_edit_waits_for_the_debugger_again(tmp_path: Path) -> None:
 def test_what_is_missing_is_a_sentence(monkeypatch: pytest.MonkeyPatch, function: str, sentence: str) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     stack = load_template(STACK / "template.yaml", {})
-    with pytest.raises(StartError, match=sentence):
+    with pytest.raises((ArgumentError, MissingToolError), match=sentence):
         _check_debugging(stack, argparse.Namespace(debug=function))
 
 

@@ -8,7 +8,7 @@ import jwt
 import pytest
 from conftest import STACKS
 
-from local_engine.testing import EngineError, EngineProcess, InvocationError
+from local_engine.testing import EngineError, EngineProcess, InvocationError, run_engine
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +35,12 @@ def test_a_token_is_one_that_the_api_accepts(engine: EngineProcess, api: httpx.C
     assert get_orders(api, engine.mint_token("write:orders")).status_code == 403
     assert get_orders(api, engine.mint_token("read:orders", expires_in=-60)).status_code == 401
     assert get_orders(api, engine.mint_token("read:orders", claims={"aud": None, "client_id": None})).status_code == 401
+
+
+def test_the_command_prints_a_token_that_the_api_accepts(engine: EngineProcess, api: httpx.Client) -> None:
+    project = STACKS / "orders"
+    arguments = ["token", "--port", str(engine.port), "--sub", "ben", "--scopes", "read:orders"]
+    assert get_orders(api, run_engine(*arguments, project=project).stdout.strip()).json()["user"] == "ben"
 
 
 def test_each_api_has_its_client(engine: EngineProcess) -> None:

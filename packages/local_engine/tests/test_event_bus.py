@@ -30,7 +30,7 @@ def engine(records: Path) -> Iterator[EngineProcess]:
 def wait_for(records: Path) -> Records:
     """Waits for a number of events of a function, in the order of their arrival."""
 
-    def wait(function: str, count: int, seconds: float = 20) -> list[dict[str, Any]]:
+    def wait(function: str, count: int, seconds: float = 60) -> list[dict[str, Any]]:
         def found() -> list[dict[str, Any]]:
             lines = map(json.loads, records.read_text().splitlines())
             return [line for line in lines if line["function"] == f"local-{function}"]
@@ -51,7 +51,7 @@ def put(engine: EngineProcess, source: str, detail: Any, **more: Any) -> str:
 def receive(engine: EngineProcess, queue: str) -> dict[str, Any]:
     queues = aws_client("sqs", engine.services)
     url = queues.get_queue_url(QueueName=queue)["QueueUrl"]
-    answer = queues.receive_message(QueueUrl=url, WaitTimeSeconds=15, MessageAttributeNames=["All"])
+    answer = queues.receive_message(QueueUrl=url, WaitTimeSeconds=20, MessageAttributeNames=["All"])
     (message,) = answer["Messages"]
     queues.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
     return message

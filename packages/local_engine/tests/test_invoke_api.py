@@ -15,7 +15,7 @@ from local_engine.testing import EngineProcess, is_running, poll, processes_belo
 ARN = "arn:aws:lambda:us-east-1:123456789012:function:"
 INVOKE_WORKER = "/_local/lambda/2015-03-31/functions/Worker/invocations"
 SIGNED = {"Authorization": "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/lambda/aws4_request"}
-SECONDS = 15
+SECONDS = 20
 
 
 @pytest.fixture(scope="module")

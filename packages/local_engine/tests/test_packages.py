@@ -5,6 +5,7 @@ import signal
 import time
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -142,6 +143,17 @@ def test_a_function_whose_packages_cannot_be_installed_answers_501(engine: Engin
     assert "Traceback" not in engine.output
 
 
+@contextmanager
+def edited(path: Path, text: str) -> Iterator[None]:
+    """Change a file for the block."""
+    original = path.read_text()
+    path.write_text(text)
+    try:
+        yield
+    finally:
+        path.write_text(original)
+
+
 FAILING = """
 Transform: AWS::Serverless-2016-10-31
 Globals: {Function: {Handler: app.handler, Runtime: python3.13}}
@@ -209,14 +221,14 @@ def test_packages_are_installed_once_by_content(tmp_path: Path) -> None:
         assert not [line for line in engine.lines if "Packed …" in line or "Made with" in line or "Installed …" in line]
 
 
-def test_edits_of_a_made_layer_take_effect(tmp_path: Path) -> None:
-    template = write_project(tmp_path)
-    with EngineProcess(template) as engine, engine.client() as client:
-        assert client.get("/layered/copied").json() == {"value": "copied"}
-        (tmp_path / "made" / "copied" / "__init__.py").write_text("VALUE = 'edited'\n")
+def test_edits_of_a_made_layer_take_effect(engine: EngineProcess, client: httpx.Client, template: Path) -> None:
+    made = template.with_name("made")
+    assert client.get("/layered/copied").json() == {"value": "copied"}
+    builds = sum("Building Made with its Makefile" in line for line in engine.lines)
+    with edited(made / "copied" / "__init__.py", "VALUE = 'edited'\n"):
         assert client.get("/layered/copied").json() == {"value": "edited"}
-        assert sum("Building Made with its Makefile" in line for line in engine.lines) == 1
-        (tmp_path / "made" / "source.txt").write_text("VALUE = 'made again'\n")
+    assert sum("Building Made with its Makefile" in line for line in engine.lines) == builds
+    with edited(made / "source.txt", "VALUE = 'made again'\n"):
         assert client.get("/layered/generated").json() == {"value": "made again"}
 
 
@@ -246,12 +258,11 @@ def test_any_file_counts_except_those_of_tools(tmp_path: Path) -> None:
     assert found == set(kept)
 
 
-def test_an_edit_of_a_data_file_takes_effect(tmp_path: Path) -> None:
-    template = write_project(tmp_path)
-    (tmp_path / "plain" / "words.csv").write_text("one")
+def test_an_edit_of_a_data_file_takes_effect(client: httpx.Client, template: Path) -> None:
+    words = template.with_name("plain") / "words.csv"
+    words.write_text("one")
     reading = "from pathlib import Path\nVALUE = Path(__file__).with_name('words.csv').read_text()\n"
-    (tmp_path / "plain" / "words.py").write_text(reading)
-    with EngineProcess(template) as engine, engine.client() as client:
-        assert client.get("/plain/words").json() == {"value": "one"}
-        (tmp_path / "plain" / "words.csv").write_text("two")
-        assert client.get("/plain/words").json() == {"value": "two"}
+    words.with_suffix(".py").write_text(reading)
+    assert client.get("/plain/words").json() == {"value": "one"}
+    words.write_text("two")
+    assert client.get("/plain/words").json() == {"value": "two"}

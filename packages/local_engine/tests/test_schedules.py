@@ -40,6 +40,13 @@ def engine(records: Path, monday: datetime) -> Iterator[EngineProcess]:
         yield engine
 
 
+@pytest.fixture(scope="module")
+def unturned() -> Iterator[EngineProcess]:
+    """An engine whose clock no test turns."""
+    with EngineProcess(STACKS / "echo" / "template.yaml") as engine:
+        yield engine
+
+
 def _text(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
@@ -142,16 +149,16 @@ def test_schedule_that_nothing_can_take_becomes_a_dead_letter(engine: EngineProc
 
 
 @pytest.mark.parametrize("turn", [{}, {"seconds": -1}, {"time": "2020-01-01T00:00:00Z"}, {"seconds": "many"}, []])
-def test_clock_goes_forward_only(engine: EngineProcess, turn: Any) -> None:
-    with engine.client() as client:
+def test_clock_goes_forward_only(unturned: EngineProcess, turn: Any) -> None:
+    with unturned.client() as client:
         before = client.get("/_local/clock").json()["time"]
         answer = client.post("/_local/clock", json=turn)
         assert (answer.status_code, answer.json().keys()) == (400, {"message"})
         assert client.get("/_local/clock").json()["time"] >= before
 
 
-def test_web_pages_cannot_turn_the_clock(engine: EngineProcess) -> None:
-    with engine.client() as client:
+def test_web_pages_cannot_turn_the_clock(unturned: EngineProcess) -> None:
+    with unturned.client() as client:
         answer = client.post("/_local/clock", json={"seconds": 60}, headers={"Origin": "https://elsewhere.example"})
         assert answer.status_code == 403
         assert httpx.codes.is_error(client.post("/_local/clock", content='{"seconds": 60}').status_code)

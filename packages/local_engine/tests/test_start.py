@@ -3,12 +3,15 @@
 import os
 import socket
 import subprocess
+from contextlib import redirect_stderr
+from io import StringIO
 from pathlib import Path
 
 import pytest
 
-from local_engine.command_line.exit_status import ExitStatus
-from local_engine.testing import child_environment, engine_command, run_engine
+from local_engine.command_line.exit_status import ExitStatus, report_error
+from local_engine.command_line.run_command import run
+from local_engine.testing import child_environment, engine_command
 
 FUNCTION = """
 Transform: AWS::Serverless-2016-10-31
@@ -40,11 +43,16 @@ def template(tmp_path: Path) -> Path:
 
 
 def refuse(template: Path, *arguments: str, status: ExitStatus = ExitStatus.TEMPLATE) -> str:
-    result = run_engine("run", "--template", str(template), *arguments)
-    assert result.returncode == status, result.stdout + result.stderr
-    assert "Traceback" not in result.stderr
-    assert "usage:" not in result.stderr
-    return result.stderr
+    """Return the sentence of a start that fails with a status.
+
+    It runs in this process, which has imported SAM's translator. tests/test_command_line.py runs the command itself.
+    """
+    with redirect_stderr(StringIO()) as output:
+        with pytest.raises(Exception) as refused:  # noqa: PT011 - checked by its status
+            run(["--template", str(template), *arguments])
+        assert report_error(refused.value) == status
+    assert "usage:" not in output.getvalue()
+    return output.getvalue()
 
 
 @pytest.mark.parametrize(

@@ -324,7 +324,9 @@ def test_signature_at_a_fixed_time() -> None:
         "x-amz-date": "20150830T123600Z",
         "x-amz-target": "DynamoDB_20120810.GetItem",
     }
-    signed = sign(Credentials(*KEYS), "us-east-1", "dynamodb", "POST", "/", headers, b'{"TableName":"t"}')
+    signed = sign(
+        Credentials(*KEYS), "us-east-1", "dynamodb", method="POST", path="/", headers=headers, body=b'{"TableName":"t"}'
+    )
     copy = AWSRequest("POST", "https://dynamodb.us-east-1.amazonaws.com/", headers, b'{"TableName":"t"}')
     del copy.headers["x-amz-date"]
     moment = datetime.datetime(2015, 8, 30, 12, 36, tzinfo=datetime.UTC)
@@ -409,7 +411,7 @@ def test_server_that_announces_the_end() -> None:
 def test_connection_that_ended_while_idle_is_replaced(then: str) -> None:
     with serve(script(make_reply({}, then=then))) as (server, client):
         client.call("GetItem", {}, TIMEOUT)
-        assert server.closed.wait(10)
+        assert server.closed.wait(60)
         call_echo(client)
         assert (server.connections, len(server.requests)) == (2, 2)
 
@@ -441,7 +443,7 @@ def test_answer_that_nobody_asked_for_is_not_read() -> None:
     with serve(answer) as (server, client):
         assert client.call("GetItem", {}, TIMEOUT).document == {"first": True}
         first.set()
-        assert sent.wait(10)
+        assert sent.wait(60)
         call_echo(client)
         assert server.connections == 2
 
@@ -572,7 +574,7 @@ def test_signal_in_the_middle_of_a_call() -> None:
                 client.call("PutItem", {"late": True}, TIMEOUT)
             may_answer.set()
             # Immediately, not when the traceback that holds the connection is freed.
-            assert server.closed.wait(10)
+            assert server.closed.wait(60)
             assert interrupted.tb
             call_echo(client)
             call_echo(client)

@@ -10,7 +10,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from serverless_api.http.errors import (
     BadRequest,
@@ -85,11 +85,19 @@ class Entity:
         return {"id": self.id, **shown, "createdAt": attributes["createdAt"], "updatedAt": attributes["updatedAt"]}
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Some items of a collection, newest first; `next_token` is None on the last page."""
+class Showable(Protocol):
+    """What a page can hold."""
 
-    items: Sequence[Entity]
+    def to_document(self) -> dict[str, Any]:
+        """Return it as the API shows it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Page[Item: Showable]:
+    """Some items, newest first; `next_token` is None on the last page."""
+
+    items: Sequence[Item]
     next_token: str | None
 
     def to_document(self, name: str) -> dict[str, Any]:
@@ -166,7 +174,14 @@ class Collection:
             item = self._complete(draft)
             table.put_item(item, "attribute_not_exists(#pk)")
         else:
-            first = create_once(self.noun, key, fields, draft, lambda: self._complete(draft), self._remembered)
+            first = create_once(
+                self.noun,
+                key,
+                fields,
+                draft=draft,
+                make_item=lambda: self._complete(draft),
+                remembered=self._remembered,
+            )
             item = {**draft, **first, "updatedAt": first["createdAt"]}
         # A replay has the version that the first request wrote.
         if item["version"] == draft["version"]:
@@ -269,7 +284,7 @@ class Collection:
             raise self._explain(failure, preconditions) from failure
         count(self._changed)
 
-    def list(self, caller: Caller, limit: int, after: str | None = None) -> Page:
+    def list(self, caller: Caller, limit: int, after: str | None = None) -> Page[Entity]:
         """Return a page of the caller's items, newest first.
 
         A page starts below the last item of the page before. Writes in between move nothing: each item that exists
@@ -372,6 +387,7 @@ def create_once(
     noun: str,
     key: str,
     content: Any,
+    *,
     draft: table.Item,
     make_item: Callable[[], table.Item],
     remembered: Iterable[str],

@@ -156,4 +156,5 @@ class DynamoDB:
             "x-amz-date": time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(time.time() + self._clock_offset)),
             "x-amz-target": f"DynamoDB_20120810.{operation}",
         }
-        return sign(credentials, self._region, "dynamodb", "POST", quote(self._connection.target), headers, body)
+        path = quote(self._connection.target)
+        return sign(credentials, self._region, "dynamodb", method="POST", path=path, headers=headers, body=body)

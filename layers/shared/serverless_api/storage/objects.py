@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from serverless_api.environment import settings
 from serverless_api.resilience.circuit_breaker import DependencyUnavailable
-from serverless_api.resilience.deadline import DeadlineExceeded, current_deadline
+from serverless_api.resilience.deadline import current_deadline
 from serverless_api.resilience.retry import RetryBudget, RetryPolicy
 from serverless_api.storage.connection import KeptConnection
 from serverless_api.storage.credentials import CredentialSource
@@ -26,7 +26,6 @@ from serverless_api.storage.signed_requests import (
     regional_host,
     sign,
 )
-from serverless_api.telemetry.observability import Dependency
 from serverless_api.telemetry.tracing import HTTPCall
 
 ATTEMPT_SECONDS = 5.0
@@ -36,7 +35,6 @@ _CREDENTIALS_SECONDS = 1.0
 _REQUEST_TIMEOUT, _CONFLICT, _PRECONDITION_FAILED, _TOO_MANY_REQUESTS = 408, 409, 412, 429
 _ERROR_CODE = re.compile(rb"<Code>(\w+)</Code>")
 
-_dependency = Dependency("bucket")
 _policy = RetryPolicy()
 _budget = RetryBudget()
 
@@ -111,9 +109,7 @@ class Bucket:
 
     def _send(self, method: str, key: str, content: bytes, headers: Mapping[str, str]) -> None:
         url = f"{self._url}/{quote(key)}"
-        _policy.call(
-            lambda: self._attempt(method, url, content, headers), current_deadline(), _budget, _dependency.count_retry
-        )
+        _policy.call(lambda: self._attempt(method, url, content, headers), current_deadline(), _budget)
 
     def _attempt(self, method: str, url: str, content: bytes, headers: Mapping[str, str]) -> None:
         deadline = current_deadline()
@@ -128,10 +124,18 @@ class Bucket:
                     "x-amz-content-sha256": hashlib.sha256(content).hexdigest(),
                     "x-amz-date": _read_clock(),
                 }
-                signed = sign(credentials, settings.REGION, "s3", method, connection.target, unsigned, content)
+                signed = sign(
+                    credentials,
+                    settings.REGION,
+                    "s3",
+                    method=method,
+                    path=connection.target,
+                    headers=unsigned,
+                    body=content,
+                )
                 response, answer = connection.fetch(method, signed, content, deadline.cut(ATTEMPT_SECONDS))
                 subsegment.response = response
-        except (OSError, DeadlineExceeded) as error:
+        except OSError as error:
             raise DependencyUnavailable(f"S3 cannot be reached: {type(error).__name__}") from error
         finally:
             connection.close()

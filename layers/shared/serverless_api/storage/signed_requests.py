@@ -75,6 +75,7 @@ def sign(
     credentials: Credentials,
     region: str,
     service: str,
+    *,
     method: str,
     path: str,
     headers: Mapping[str, str],

@@ -6,16 +6,21 @@ is by trying known subjects, and the pseudonyms of two stacks have nothing in co
 
 import hmac
 
-from serverless_api.environment import settings
-from serverless_api.environment.settings import SettingError
+
+def make_pseudonym(key: str, subject: str) -> str:
+    """Return the pseudonym of a token's `sub` with a stack's key: 32 hexadecimal digits."""
+    return hmac.digest(key.encode(), subject.encode(), "sha256").hex()[:32]
 
 
 def pseudonymize(subject: str) -> str:
-    """Return the pseudonym of a token's `sub`: 32 hexadecimal digits.
+    """Return the pseudonym of a token's `sub` in this stack.
 
     Raises:
         SettingError: the function has no key.
     """
+    # Operators' tools import this module without the functions' settings.
+    from serverless_api.environment import settings  # noqa: PLC0415
+
     if not settings.PSEUDONYM_KEY:
-        raise SettingError("The environment variable PSEUDONYM_KEY is not set; template.yaml sets it.")
-    return hmac.digest(settings.PSEUDONYM_KEY.encode(), subject.encode(), "sha256").hex()[:32]
+        raise settings.SettingError("The environment variable PSEUDONYM_KEY is not set; template.yaml sets it.")
+    return make_pseudonym(settings.PSEUDONYM_KEY, subject)

@@ -66,11 +66,12 @@ from local_engine.issuer.openid_provider import create_issuer, create_pool_issue
 from local_engine.observer import Observer, Observers
 from local_engine.page.local_pages import create_pages
 from local_engine.rest_api.management_api import API_GATEWAY_PATH, create_management_api
+from local_engine.rest_api.methods import read_methods
 from local_engine.rest_api.response_cache import ResponseCache
 from local_engine.rest_api.rest_gateway import RestApiGateway
 from local_engine.services.aws_services import Services, start_services
+from local_engine.services.destinations import send_record
 from local_engine.services.host_names import LocalNamesOnly, is_loopback_name
-from local_engine.services.queues import send_message
 from local_engine.services.stack_resources import create_resources, find_table_names, seed_tables
 from local_engine.template.errors import TemplateError
 from local_engine.template.function_urls import localize_function_urls
@@ -149,8 +150,8 @@ async def _serve(options: argparse.Namespace, console: Console) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with contextlib.AsyncExitStack() as cleanup:
         stack = load_template(options.template, read_parameters(options))
-        if not stack.functions:
-            reasons = "".join(f"\n{notice}" for notice in stack.notices)
+        if not stack.functions and not _has_mock_methods(stack):
+            reasons = "".join(f"\n{reason}" for reason in _list_reasons(stack))
             raise TemplateError(
                 f"{options.template} has no function that can run, so there is nothing to serve.{reasons}"
             )
@@ -176,7 +177,7 @@ async def _serve(options: argparse.Namespace, console: Console) -> None:
         deliveries = DeliveryLog()
         observer = Observers([monitoring, console, deliveries])
         builder = Builder(stack.project, console.notice_given)
-        send = partial(send_message, endpoint=endpoint)
+        send = partial(send_record, endpoint=endpoint)
         events = EventQueue(send, observer)
         caches: dict[str, Mapping[str, ResponseCache]] = {}
         invoke_api = InvokeApi(events, observer)
@@ -240,6 +241,25 @@ async def _serve(options: argparse.Namespace, console: Console) -> None:
         await stopping
         server.should_exit = server.force_exit = True
         await serving
+
+
+def _has_mock_methods(stack: Stack) -> bool:
+    """Return whether the gateway itself answers a method, other than the preflights of methods that nothing serves."""
+    apis = (api for api in stack.apis if isinstance(api, RestApi))
+    return any(method.is_mock and method.method != "OPTIONS" for api in apis for method in read_methods(api))
+
+
+def _list_reasons(stack: Stack) -> list[str]:
+    """Return a sentence for each part of a stack that the engine does not start for."""
+    routes = [route for api in stack.apis if isinstance(api, HttpApi) for route in read_routes(api.document)]
+    methods = [method for api in stack.apis if isinstance(api, RestApi) for method in read_methods(api)]
+    unserved = [f"{route.refusal}" for route in (*routes, *methods) if route.refusal]
+    idle = [
+        f"{logical_id} is not run: the local engine does not start for rules and schedules alone."
+        for logical_id, resource in stack.resources.items()
+        if resource.type in ("AWS::Events::Rule", "AWS::Scheduler::Schedule")
+    ]
+    return list(dict.fromkeys([*stack.notices, *unserved, *idle]))
 
 
 async def _report_end(services: Services, console: Console) -> None:

@@ -9,12 +9,12 @@ from typing import Any
 from local_engine.access.user_pools import read_user_pools
 from local_engine.command_line.arguments import DEFAULT_PORT, CommandParser, add_project_option, parse_port
 from local_engine.command_line.exit_status import ArgumentError
-from local_engine.issuer.access_tokens import AUDIENCE, TOKEN_SECONDS, issuer_url, load_signing_key, mint_token
-from local_engine.issuer.api_tokens import mint_pool_token
+from local_engine.issuer.access_tokens import TOKEN_SECONDS, load_signing_key
+from local_engine.issuer.api_tokens import fetch_token_settings, mint_api_token, mint_pool_token
 from local_engine.template.loader import load_template
 
-_DESCRIPTION = """Print an access token of the local issuer, or of a user pool of the template, which the local issuer
-stands in for."""
+_DESCRIPTION = """Print a token that the running API at --port accepts, or one for a client of a user pool of the
+template. If no engine runs there, it has the audience "local"."""
 _EXAMPLES = """examples:
   curl -H "Authorization: Bearer $(local-engine token --sub ann --scopes 'read:orders')" http://127.0.0.1:3000/orders
   local-engine token --expires -1
@@ -59,12 +59,11 @@ def print_token(arguments: Sequence[str]) -> None:
     if options.id:
         raise ArgumentError("--id needs --client: only user pools have ID tokens here.")
     key = load_signing_key(options.template.parent)
-    token = mint_token(
+    token = mint_api_token(
         key,
-        issuer=issuer_url(options.port),
-        audience=AUDIENCE,
-        subject=options.sub,
-        scopes=options.scopes.split(),
+        fetch_token_settings(options.port),
+        options.sub,
+        options.scopes.split(),
         expires_in=options.expires,
         claims=options.claims,
     )

@@ -12,9 +12,7 @@ from typing import Any
 
 from local_engine.event_sources.batch_runs import BatchResult
 from local_engine.event_sources.mapping_settings import StreamSettings
-from local_engine.services.queues import send_message
-from local_engine.services.services_client import ServicesError
-from local_engine.services.topics import publish_message
+from local_engine.services.destinations import send_record
 
 SHARD_ID = "shardId-00000001541626099285-f35f62ef"
 """The only shard of a stream in moto."""
@@ -74,14 +72,7 @@ async def send_discard(discard: Discard, destination: str, endpoint: str) -> Non
     Raises:
         ServicesError: the destination does not exist, or is of another kind.
     """
-    body = json.dumps(describe_discard(discard))
-    service = destination.split(":")[2] if destination.count(":") >= 5 else ""
-    if service == "sqs":
-        await asyncio.to_thread(send_message, destination, body, {}, endpoint)
-    elif service == "sns":
-        await asyncio.to_thread(publish_message, destination, body, endpoint)
-    else:
-        raise ServicesError(f"{destination} is neither a queue nor a topic.")
+    await asyncio.to_thread(send_record, destination, json.dumps(describe_discard(discard)), {}, endpoint)
 
 
 def _timestamp(change: dict[str, Any]) -> str:

@@ -10,13 +10,20 @@ asynchronous invocations" (AWS Lambda Developer Guide).
 import asyncio
 import json
 import time
+import uuid
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
-from local_engine.functions.function_names import LATEST, FunctionName, find_version, list_properties
+from local_engine.functions.function_names import (
+    LATEST,
+    FunctionName,
+    find_version,
+    list_properties,
+    parse_function_name,
+)
 from local_engine.functions.invocation import ConcurrencyExceeded, FunctionError
 from local_engine.functions.pool import FunctionPool
 from local_engine.observer import Observer, Start, TriggerRun
@@ -32,8 +39,17 @@ _LONGEST_WAIT_FOR_CONCURRENCY = 300.0
 _LONGEST_ERROR_MESSAGE = 1024
 _LARGEST_CONCURRENCY = 100
 
-SendMessage = Callable[[str, str, Mapping[str, tuple[str, str]]], None]
-"""Sends a message to a queue: ARN, body and attributes, as `local_engine.services.queues.send_message`."""
+
+class SendRecord(Protocol):
+    """Sends to a destination, as `local_engine.services.destinations.send_record` does."""
+
+    def __call__(self, destination: str, body: str, attributes: Mapping[str, tuple[str, str]], *, source: str) -> None:
+        """Send a record.
+
+        Raises:
+            ServicesError: the destination cannot take it.
+        """
+        ...
 
 
 @dataclass(frozen=True)
@@ -108,8 +124,8 @@ def _read_settings(found: Mapping[str, Any], function: Mapping[str, Any]) -> Eve
 class EventQueue:
     """Delivers each event on its own. Closing the queue drops unfinished events."""
 
-    def __init__(self, send_message: SendMessage, observer: Observer) -> None:
-        self._send_message = send_message
+    def __init__(self, send_record: SendRecord, observer: Observer) -> None:
+        self._send_record = send_record
         self._observer = observer
         self._stack: Stack
         self._functions: Mapping[str, FunctionPool] = {}
@@ -195,11 +211,17 @@ class EventQueue:
             await self._send(event, settings.dead_letter_queue, event.payload.decode(), attributes)
 
     async def _send(self, event: Event, arn: str, body: str, attributes: Mapping[str, tuple[str, str]]) -> None:
-        if not arn.startswith("arn:aws:sqs:"):
-            reason = "the local engine sends to SQS queues only."
+        function = parse_function_name(arn) if arn.split(":")[2:3] == ["lambda"] else None
+        if function is not None:
+            source = f"outcome of {event.function.name}"
+            if self.accept(function, body.encode(), str(uuid.uuid4()), source):
+                return
+            reason = "the function does not exist."
         else:
+            # A dead-letter queue, which has attributes, cannot be an event bus.
+            source = "" if attributes else event.function.arn
             try:
-                await asyncio.to_thread(self._send_message, arn, body, attributes)
+                await asyncio.to_thread(self._send_record, arn, body, attributes, source=source)
             except ServicesError as error:
                 reason = str(error)
             else:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from local_engine.event_bus.outbox import DELIVERIES_PATH
-from local_engine.functions.event_queue import EventQueue, SendMessage
+from local_engine.functions.event_queue import EventQueue, SendRecord
 from local_engine.functions.function_names import parse_function_name
 from local_engine.functions.pool import FunctionPool
 from local_engine.observer import Observer
@@ -26,18 +26,18 @@ _TIMEOUT = 60.0
 class FunctionTargets:
     """A trigger that invokes functions asynchronously. It starts with the first stack and ends when it is closed."""
 
-    def __init__(self, endpoint: str, events: EventQueue, send_message: SendMessage, observer: Observer) -> None:
+    def __init__(self, endpoint: str, events: EventQueue, send_record: SendRecord, observer: Observer) -> None:
         """Take what it needs.
 
         Args:
             endpoint: URL of the AWS services.
             events: the queue of asynchronous invocations.
-            send_message: sends dead letters.
+            send_record: sends dead letters.
             observer: gets what cannot be delivered.
         """
         self._host = urllib.parse.urlsplit(endpoint).netloc
         self._events = events
-        self._send_message = send_message
+        self._send_record = send_record
         self._observer = observer
         self._connection: http.client.HTTPConnection | None = None
         self._closed = threading.Event()
@@ -115,7 +115,8 @@ class FunctionTargets:
             }
             described = {name: ("String", value) for name, value in attributes.items()}
             try:
-                await asyncio.to_thread(self._send_message, dead_letters["queue"], dead_letters["body"], described)
+                letter = dead_letters["queue"], dead_letters["body"], described
+                await asyncio.to_thread(self._send_record, *letter, source="")
             except ServicesError as error:
                 reason = f"{reason} {error}"
             else:

@@ -10,7 +10,8 @@ from local_engine.template.intrinsics import REFUSAL
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 _INTEGRATION = "x-amazon-apigateway-integration"
 _ANY_METHOD = "x-amazon-apigateway-any-method"
-FUNCTION_NAME = re.compile(r":function:([^:/]+)(?::([^:/]+))?")
+FUNCTION_NAME = re.compile(r"(?::function:|:path/[^/]+/functions/(?!arn:))([^:/]+)(?::([^:/]+))?")
+"""Finds the name of a function, and its version or alias, in a URI with the function's ARN or name."""
 _STAGE_VARIABLE = re.compile(r"\$\{stageVariables\.([^}]*)\}")
 _DEFAULT_TIMEOUT = 30.0
 _IAM = "AWS_IAM"
@@ -162,7 +163,7 @@ def _read_route(
         raise _Unservable(f"Route {method} {path} has the unknown payload format version {payload_format}.")
     try:
         authorizer, scopes = _read_security(operation.get("security", document.get("security")))
-        if (operation.get("x-amazon-apigateway-auth") or {}).get("type") == _IAM:
+        if str((operation.get("x-amazon-apigateway-auth") or {}).get("type")).upper() == _IAM:
             authorizer, scopes = _IAM, ()
         timeout = float(integration.get("timeoutInMillis") or _DEFAULT_TIMEOUT * 1000) / 1000
     except (TypeError, ValueError, AttributeError):

@@ -3,6 +3,8 @@
 Sources: "Understanding the access token" and "Understanding the identity (ID) token" (Amazon Cognito Developer Guide).
 """
 
+import http.client
+import json
 import re
 import time
 import uuid
@@ -13,8 +15,18 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from local_engine.access.user_pools import UserPool
-from local_engine.issuer.access_tokens import AUDIENCE, CLIENT_ID, ISSUER_PATH, TOKEN_SECONDS, mint_token
+from local_engine.issuer.access_tokens import (
+    AUDIENCE,
+    CLIENT_ID,
+    ISSUER_PATH,
+    TOKEN_SECONDS,
+    issuer_url,
+    mint_token,
+)
 
+TOKEN_PATH = "/_local/token"  # noqa: S105 - a path
+"""Where an API says what it asks of a token, and its pages get theirs."""
+_ANSWER_SECONDS = 5.0
 _LOCAL_ISSUER = re.compile(rf"http://(?:127\.0\.0\.1|localhost):\d+{ISSUER_PATH}")
 
 
@@ -54,6 +66,26 @@ def find_token_settings(
                 if pool.arn in arns and pool.clients:
                     return TokenSettings(pool.issuer, pool.clients[0].id, is_user_pool=True, is_cognito=True)
     return None
+
+
+def fetch_token_settings(port: int) -> TokenSettings:
+    """Return what the API at a port asks of a token; if no engine with an API answers, what the local issuer gives.
+
+    Args:
+        port: the API's port, which is also the local issuer's.
+    """
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_ANSWER_SECONDS)
+    try:
+        connection.request("GET", TOKEN_PATH)
+        response = connection.getresponse()
+        found = json.loads(response.read())
+        if response.status == http.client.OK:
+            return TokenSettings(**found)
+    except (OSError, http.client.HTTPException, ValueError, TypeError):
+        pass
+    finally:
+        connection.close()
+    return TokenSettings(issuer_url(port), AUDIENCE)
 
 
 def list_token_settings(document: Mapping[str, Any], pools: Sequence[UserPool]) -> Iterator[TokenSettings]:

@@ -14,7 +14,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route, Router
 
 from local_engine.issuer.access_tokens import TOKEN_SECONDS
-from local_engine.issuer.api_tokens import TokenSettings
+from local_engine.issuer.api_tokens import TOKEN_PATH, TokenSettings
 from local_engine.page.api_document import describe_api, list_scopes
 from local_engine.template.stack import Api
 
@@ -88,8 +88,8 @@ def create_pages(
         [
             *(Route(path, show_page) for path in _PAGES),
             Route("/_local/openapi.json", show_document),
-            Route("/_local/token", show_token_settings, methods=["GET"]),
-            Route("/_local/token", give_token, methods=["POST"]),
+            Route(TOKEN_PATH, show_token_settings, methods=["GET"]),
+            Route(TOKEN_PATH, give_token, methods=["POST"]),
             Route("/_local/docs/{name}", show_swagger_file),
             Route("/_local/{name}", show_file),
         ]

@@ -11,7 +11,10 @@ from local_engine.template.stack import RestApi
 
 ANY_METHOD = "x-amazon-apigateway-any-method"
 _INTEGRATION = "x-amazon-apigateway-integration"
-_FUNCTION = re.compile(r":function:([^:/]+)(?::([^:/]+))?/(invocations|response-streaming-invocations)$")
+# An ARN, or the function's name alone.
+_FUNCTION = re.compile(
+    r"(?::function:|:path/[^/]+/functions/)([^:/]+)(?::([^:/]+))?/(invocations|response-streaming-invocations)$"
+)
 _DEFAULT_TIMEOUT = 29.0
 _OTHER_INTEGRATIONS = {
     "aws": "integrates an AWS service, and the local engine serves only Lambda proxy and mock integrations.",
@@ -42,7 +45,9 @@ class Method(Route):
 
 def read_methods(api: RestApi) -> Iterator[Method]:
     """Read the methods of a REST API's document, for the API's stage."""
-    for path, item in (api.document.get("paths") or {}).items():
+    for written, item in (api.document.get("paths") or {}).items():
+        # The tree of resources has none for the empty segment after a trailing slash.
+        path = written.rstrip("/") or "/"
         for name, operation in item.items() if isinstance(item, dict) else ():
             verb = "ANY" if name in (ANY_METHOD, REFUSAL) else name.upper()
             if verb not in ("ANY", *METHODS):
@@ -101,6 +106,9 @@ def _find_function(integration: Mapping[str, Any], api: RestApi) -> tuple[str, s
     found = _FUNCTION.search(uri)
     if not found:
         raise _Unservable(_OTHER_INTEGRATIONS["aws"])
+    verb = str(integration.get("httpMethod") or "POST").upper()
+    if verb != "POST":
+        raise _Unservable(f"has an integration with the httpMethod {verb}, and Lambda takes only POST.")
     is_streamed = str(integration.get("responseTransferMode")).upper() == "STREAM"
     if is_streamed != (found[3] == "response-streaming-invocations"):
         raise _Unservable("has an integration whose responseTransferMode does not fit its URI.")
@@ -123,7 +131,8 @@ def _read_security(operation: Mapping[str, Any], document: Mapping[str, Any]) ->
             authorizer, scopes = name, tuple(map(str, asked))
     # The extension names no scheme.
     kind = (operation.get("x-amazon-apigateway-auth") or {}).get("type", "NONE")
-    return (str(kind), ()) if authorizer is None and str(kind).upper() != "NONE" else (authorizer, scopes)
+    kind = str(kind).upper()
+    return (kind, ()) if authorizer is None and kind != "NONE" else (authorizer, scopes)
 
 
 def _is_api_key(scheme: Any) -> bool:

@@ -31,6 +31,15 @@ class ServicesError(Exception):
     """The services do not start, or reject a request. The message is a sentence for the user."""
 
 
+class RejectedRequest(ServicesError):
+    """The services reject a request."""
+
+    def __init__(self, operation: str, shown: str, reason: str) -> None:
+        super().__init__(f"The local AWS services reject {operation} with {shown}: {reason}")
+        self.operation = operation
+        self.reason = reason
+
+
 @dataclass(frozen=True)
 class _Request:
     service: str
@@ -100,7 +109,7 @@ class ServicesClient:
             shown = request.shown if isinstance(request.shown, str) else json.dumps(request.shown)
             text = textwrap.shorten(shown, _LONGEST_SHOWN)
             reason = _read_reason(content) or f"status {response.status}"
-            raise ServicesError(f"The local AWS services reject {request.operation} with {text}: {reason}")
+            raise RejectedRequest(request.operation, text, reason)
         return content
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from local_engine.services.buckets import create_bucket, set_notifications
 from local_engine.services.buses import create_bus, create_rule, create_schedule, create_schedule_group
 from local_engine.services.queues import create_queue, set_redrive_policy
-from local_engine.services.services_client import ServicesClient, ServicesError
+from local_engine.services.services_client import RejectedRequest, ServicesClient, ServicesError
 from local_engine.services.stores import create_log_group, create_parameter, create_secret
 from local_engine.services.tables import create_table
 from local_engine.services.topics import create_own_subscriptions, create_subscription, create_topic
@@ -58,7 +58,7 @@ def create_resources(stack: Stack, endpoint: str) -> None:
         endpoint: URL of the services.
 
     Raises:
-        ServicesError: moto rejects a resource. The message gives its reason.
+        ServicesError: moto does not answer. A resource that it rejects is left out, and becomes a notice of the stack.
     """
     needed = {logical_id: resource for logical_id, resource in stack.resources.items() if _is_needed(resource, stack)}
     # A stack without such resources does not have to wait for the services.
@@ -75,6 +75,10 @@ def create_resources(stack: Stack, endpoint: str) -> None:
                     return
                 try:
                     create(client, resource.require_name(), resource)
+                except RejectedRequest as error:
+                    refused.add(logical_id)
+                    sentence = f"the local AWS services reject {error.operation}: {error.reason.rstrip('.')}."
+                    raise TemplateError(sentence) from error
                 except (TemplateError, TypeError, ValueError, LookupError, AttributeError):
                     refused.add(logical_id)
                     raise

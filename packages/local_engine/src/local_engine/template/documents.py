@@ -17,6 +17,7 @@ BUILD_ID = "SamResourceId"
 
 # SAM accepts code in S3 only, so a local path passes through its transform as a key of this bucket.
 _LOCAL_BUCKET = "local-files"
+_UNBUILT_IMAGE = "unbuilt-image"
 _PATH_PROPERTIES = ("CodeUri", "ContentUri", "DefinitionUri")
 # CloudFormation's own types take a path as well, which `sam build` replaces.
 _CODE_PROPERTIES = {"AWS::Lambda::Function": "Code", "AWS::Lambda::LayerVersion": "Content"}
@@ -71,6 +72,10 @@ def localize_paths(template: dict[str, Any], path: Path, sources: list[Path]) ->
         declared = properties.keys() | (function.keys() if isinstance(function, dict) else set())
         if kind == "AWS::Serverless::Function" and not {"CodeUri", "InlineCode", "ImageUri", "PackageType"} & declared:
             properties["CodeUri"] = "."
+        is_image = "Image" in (properties.get("PackageType"), (function or {}).get("PackageType"))
+        if kind == "AWS::Serverless::Function" and is_image and "ImageUri" not in declared:
+            # `sam build` makes the image and names it. SAM's translator asks for a name.
+            properties["ImageUri"] = _UNBUILT_IMAGE
         _localize_properties(properties, path)
     for properties in shared.values():
         if isinstance(properties, dict):

@@ -30,3 +30,7 @@ class ParametersRefused(ParameterError):
         """Take the descriptions of the assertions that fail."""
         super().__init__("\n".join(f"The template rejects these parameters: {sentence}" for sentence in sentences))
         self.sentences = sentences
+
+
+class PartlyUnserved(TemplateError):
+    """A part of a resource is left out, and the rest is served. The message is a sentence about that part."""

@@ -14,7 +14,7 @@ from local_engine.template.function_urls import FUNCTION_URL, read_function_url
 from local_engine.template.http_apis import read_http_api
 from local_engine.template.intrinsics import REFUSAL
 from local_engine.template.nested_template import NestedTemplate
-from local_engine.template.notices import describe_unserved
+from local_engine.template.notices import SERVED_TYPES, describe_unserved
 from local_engine.template.rest_apis import REST_API, read_rest_api
 from local_engine.template.settings import read_integer, read_mapping
 from local_engine.template.stack import Api, CodeFolder, Function, Resource, Stack
@@ -76,7 +76,7 @@ def _load(path: Path, parameters: Mapping[str, str], sources: list[Path]) -> Sta
             stack.refuse(api.logical_id, api.refusal)
     for logical_id, resource in resources.items():
         if logical_id not in template.refused and (reason := describe_unserved(resource)):
-            stack.refuse(logical_id, reason)
+            stack.refuse(logical_id, reason, is_partial=resource.type in SERVED_TYPES)
     return replace(stack, functions=functions, refused_functions=refused_functions, apis=apis)
 
 

@@ -33,7 +33,8 @@ class NestedTemplate:
         given: Mapping[str, str],
         project: Path,
         sources: list[Path],
-        parents: "tuple[tuple[str, Path], ...]" = (),
+        *,
+        parents: tuple[tuple[str, Path], ...] = (),
         outer: Evaluator | None = None,
     ) -> None:
         """Read and translate a template.

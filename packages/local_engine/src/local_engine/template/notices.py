@@ -86,7 +86,9 @@ def describe_unserved(resource: Resource) -> str:
     if resource.type == "AWS::Lambda::Permission" and resource.find("Principal") == _ALEXA:
         return "it lets an Alexa skill start a function, and no skill does so here."
     if resource.type == "AWS::Cognito::UserPool" and resource.find("LambdaConfig"):
-        return "the triggers of a user pool do not run here."
+        return "the functions in its LambdaConfig are not called here. Its tokens are served."
     if resource.type in SERVED_TYPES or is_supporting(resource.type):
         return ""
+    if resource.type == "AWS::CloudFormation::CustomResource" or resource.type.startswith("Custom::"):
+        return "it is a custom resource, and no deployment calls its function here."
     return _REASONS.get(resource.type, f"the local engine has no {resource.type}.")

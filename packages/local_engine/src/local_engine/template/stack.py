@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from local_engine.template.errors import TemplateError, Unresolved
+from local_engine.template.errors import PartlyUnserved, TemplateError, Unresolved
 from local_engine.template.intrinsics import ACCOUNT_ID, REGION
 from local_engine.template.properties import Properties
 
@@ -245,14 +245,15 @@ class Stack:
         """The folder of the template."""
         return self.path.parent
 
-    def refuse(self, logical_id: str, reason: str) -> None:
+    def refuse(self, logical_id: str, reason: str, *, is_partial: bool = False) -> None:
         """Tell the user that a part of the template is not served.
 
         Args:
             logical_id: the part.
             reason: a sentence.
+            is_partial: whether the rest of the part is served.
         """
-        notice = f"{logical_id} is not run: {reason}"
+        notice = f"{logical_id} is {'run in part' if is_partial else 'not run'}: {reason}"
         if notice not in self.notices:
             self.notices.append(notice)
 
@@ -270,7 +271,7 @@ class Stack:
                 try:
                     parts[logical_id] = read(logical_id, resource)
                 except TemplateError as error:
-                    self.refuse(logical_id, str(error))
+                    self.refuse(logical_id, str(error), is_partial=isinstance(error, PartlyUnserved))
                 except (TypeError, ValueError, LookupError, AttributeError) as error:
                     self.refuse(logical_id, f"a property has a wrong form ({type(error).__name__}: {error}).")
         return parts

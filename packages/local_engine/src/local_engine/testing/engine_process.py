@@ -15,14 +15,15 @@ from typing import Any, Self, override
 import httpx
 
 from local_engine.child_environment import child_environment
-from local_engine.issuer import AUDIENCE, issuer_url, load_signing_key
+from local_engine.issuer import load_signing_key
 from local_engine.issuer.access_tokens import TOKEN_SECONDS
-from local_engine.issuer.api_tokens import TokenSettings, mint_api_token
+from local_engine.issuer.api_tokens import TokenSettings, fetch_token_settings, mint_api_token
 from local_engine.template import REGION
 from local_engine.testing.deliveries import Deliveries
 from local_engine.testing.machine import free_port
 
 START_SECONDS = 120
+_STOP_SECONDS = 60
 _LONGEST_TIMEOUT = 900
 _PORT_TAKEN = 6
 _ATTEMPTS = 5
@@ -78,7 +79,7 @@ class EngineProcess:
         """Output so far."""
         self._arrived = threading.Condition()
         self._reader: threading.Thread
-        self._token_settings: dict[str, TokenSettings] = {}
+        self._token_settings: dict[int, TokenSettings] = {}
         self._own_client: httpx.Client | None = None
 
     def __enter__(self) -> Self:
@@ -119,7 +120,7 @@ class EngineProcess:
         if self.process.poll() is None:
             self.process.send_signal(number)
         try:
-            status = self.process.wait(20)
+            status = self.process.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:
             self._end()
             raise
@@ -174,16 +175,11 @@ class EngineProcess:
             expires_in: seconds until the token expires. A negative number makes an expired token.
             api: logical ID of the API. None for the first one.
         """
-        origin = self.url if api is None else str(httpx.URL(self._find_url(api)).copy_with(path="/")).rstrip("/")
-        if origin not in self._token_settings:
-            answer = self._request("GET", f"{origin}/_local/token")
-            # Without an API there is nothing that asks for a token.
-            given = answer.json() if answer.status_code == httpx.codes.OK else None
-            self._token_settings[origin] = (
-                TokenSettings(**given) if given else TokenSettings(issuer_url(self.port), AUDIENCE)
-            )
+        port = self.port if api is None else httpx.URL(self._find_url(api)).port or self.port
+        if port not in self._token_settings:
+            self._token_settings[port] = fetch_token_settings(port)
         key = load_signing_key(self._template.parent)
-        return mint_api_token(key, self._token_settings[origin], subject, scopes, claims=claims, expires_in=expires_in)
+        return mint_api_token(key, self._token_settings[port], subject, scopes, claims=claims, expires_in=expires_in)
 
     def sign_as(self, principal: str, *, service: str = "execute-api") -> httpx.Auth:
         """Return what signs requests with Signature Version 4: `api.get("/orders", auth=engine.sign_as("Reader"))`.
@@ -208,14 +204,14 @@ class EngineProcess:
 
         Args:
             function: its logical ID, name or ARN.
-            event: the event, which becomes JSON.
+            event: the event, which becomes JSON. None for an empty one.
             is_asynchronous: whether to return at once. See `deliveries` for the outcome.
 
         Raises:
             InvocationError: the function failed.
         """
         kind = "Event" if is_asynchronous else "RequestResponse"
-        payload = json.dumps(event).encode()
+        payload = json.dumps({} if event is None else event).encode()
         answer = self.aws_client("lambda").invoke(FunctionName=function, InvocationType=kind, Payload=payload)
         content = answer["Payload"].read()
         result = json.loads(content) if content else None
@@ -349,6 +345,8 @@ class _Signature(httpx.Auth):
         from botocore.credentials import Credentials  # noqa: PLC0415 - as above
 
         key = Credentials(self._key["AccessKeyId"], self._key["SecretAccessKey"], self._key.get("SessionToken"))
+        # httpx writes a space as a plus sign, which Signature Version 4 takes for itself.
+        request.url = request.url.copy_with(query=request.url.query.replace(b"+", b"%20") or None)
         signed = AWSRequest(request.method, str(request.url), data=request.content)
         SigV4Auth(key, self._service, REGION).add_auth(signed)
         request.headers.update(dict(signed.headers))

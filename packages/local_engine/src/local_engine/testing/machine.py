@@ -60,7 +60,7 @@ def free_port(count: int = 1) -> int:
             return port
 
 
-def poll(is_met: Callable[[], bool], what: str, seconds: float = 20) -> None:
+def poll(is_met: Callable[[], bool], what: str, seconds: float = 60) -> None:
     """Wait until a condition is met.
 
     Raises:

@@ -1,0 +1,5 @@
+import driver
+
+
+def handler(event, context):
+    driver.open_page(event["URI"])

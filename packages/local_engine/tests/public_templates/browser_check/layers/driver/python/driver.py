@@ -1,0 +1,2 @@
+def open_page(uri):
+    raise ConnectionError(f"no page at {uri}")

@@ -1,0 +1,2 @@
+def describe(region):
+    return {"copied": region}

@@ -1,0 +1,2 @@
+def handler(event, context):
+    return [{"id": 1, "asked": event["field"]}]

@@ -1,0 +1,241 @@
+"""Imports: each good line once, whatever is killed, repeated or deleted."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.support.dynamodb import Drop, DynamoDB, LoseAnswer, Refusal
+from tests.support.gateway import import_functions
+
+LINES = 25
+"""Three transactions of `MAX_ITEMS`."""
+
+MAX_ITEMS = 10
+
+
+class Killed(BaseException):
+    """The function's process ends."""
+
+
+@dataclass
+class Importer:
+    """The modules that import, and an import of `ann` that waits for its file."""
+
+    imports: Any
+    collection: Any
+    table: Any
+    caller: Any
+    id: str
+
+    @property
+    def file(self) -> Any:
+        return self.imports.File(self.caller.subject, self.id)
+
+    def run(self, lines: list[str], number: int = 0, first: int = 1) -> bool:
+        part = self.imports.Part("key", '"etag"', number, 0, 100, first)
+        done: bool = self.imports.PartImport(self.file, part, self.collection).run([line.encode() for line in lines])
+        return done
+
+    def read(self) -> dict[str, Any]:
+        document: dict[str, Any] = self.imports.get_import(self.caller, self.id)
+        return document
+
+    def list_names(self) -> list[str]:
+        """The names of the caller's resources, in the order of the lines."""
+        names, token = [], None
+        while True:
+            page = self.collection.list(self.caller, 100, token)
+            names += [entity.fields["name"] for entity in page.items]
+            token = page.next_token
+            if token is None:
+                return names[::-1]
+
+
+def make_lines(count: int = LINES) -> list[str]:
+    return [json.dumps({"name": f"n{number}", "type": "A"}) for number in range(1, count + 1)]
+
+
+def make_names(count: int = LINES) -> list[str]:
+    return [f"n{number}" for number in range(1, count + 1)]
+
+
+@pytest.fixture
+def importer(dynamodb: DynamoDB) -> Iterator[Importer]:
+    with import_functions({"AWS_ENDPOINT_URL": dynamodb.url, "IMPORT_BUCKET": "imports"}):
+        from records import imports
+        from resources import resources
+        from serverless_api import Caller, Origin
+        from serverless_api.storage import table
+
+        # A busy machine must fail no test.
+        table.ATTEMPT_SECONDS = 60.0
+        with pytest.MonkeyPatch.context() as environment:
+            environment.setenv("IMPORT_BUCKET", "imports")
+            environment.setattr(imports, "_MAX_ITEMS", MAX_ITEMS)
+            caller = Caller("ann", frozenset(), Origin("api", "request-1", 1_798_761_600_000))
+            document = imports.start_import(caller, None, None)
+            importer = Importer(imports, resources, table, caller, document["id"])
+            assert imports.begin_import(importer.file, '"etag"')
+            imports.end_split(importer.file, 1, LINES)
+            yield importer
+
+
+def test_good_lines_become_resources_in_their_order(importer: Importer) -> None:
+    assert importer.run(make_lines())
+    assert importer.list_names() == make_names()
+    assert {name: importer.read()[name] for name in ("state", "created", "faulty", "faults")} == {
+        "state": "completed",
+        "created": LINES,
+        "faulty": 0,
+        "faults": [],
+    }
+
+
+def test_each_item_names_the_import_as_its_writer(importer: Importer, table: Any) -> None:
+    importer.run(make_lines(1))
+    items = table.scan(TableName="resources")["Items"]
+    writers = {item["sk"]["S"].partition("#")[0]: item["writer"]["M"] for item in items}
+    imported = {"door": {"S": "import"}, "request": {"S": importer.id}, "at": {"N": "1798761600000"}}
+    assert writers["resource"] == writers["import part"] == imported
+    assert writers["import"]["at"] == imported["at"]
+    assert all("expiresAt" in item for item in items if not item["sk"]["S"].startswith("resource#"))
+
+
+def test_faulty_lines_stop_no_other_and_are_named_in_the_words_of_the_api(importer: Importer) -> None:
+    lines = ['{"name": "a", "type": "A"}', "{", " ", '{"name": "", "type": "Q"}', "[]", '{"name": "b", "type": "B"}\r']
+    importer.run([*lines, '{"name": "\\ud800", "type": "A"}'], first=11)
+    document = importer.read()
+    assert importer.list_names() == ["a", "b"]
+    assert (document["created"], document["faulty"]) == (2, 4)
+    assert document["faults"] == [
+        {"line": 12, "problems": [{"field": "body", "problem": document["faults"][0]["problems"][0]["problem"]}]},
+        {
+            "line": 14,
+            "problems": [
+                {"field": "name", "problem": "must have at least 1 character"},
+                {"field": "type", "problem": "must be one of A, B, C"},
+            ],
+        },
+        {"line": 15, "problems": [{"field": "body", "problem": "must be an object"}]},
+        {
+            "line": 17,
+            "problems": [{"field": "body", "problem": "contains invalid Unicode (half of a surrogate pair)"}],
+        },
+    ]
+    assert document["faults"][0]["problems"][0]["problem"].startswith("is not JSON: ")
+
+
+def test_the_first_hundred_faulty_lines_are_shown_whichever_part_is_first(importer: Importer) -> None:
+    importer.imports.end_split(importer.file, 2, 240)
+    importer.run(["{"] * 120, number=1, first=121)
+    importer.run(["{"] * 120)
+    document = importer.read()
+    assert (document["state"], document["created"], document["faulty"]) == ("completed", 0, 240)
+    assert [fault["line"] for fault in document["faults"]] == list(range(1, 101))
+
+
+def test_a_line_that_cannot_be_stored_is_faulty_and_its_neighbours_are_not(importer: Importer) -> None:
+    lines = make_lines(6)
+    lines[2] = json.dumps({"name": "large", "type": "A", "metadata": {"text": "x" * 420_000}})
+    lines[4] = json.dumps({"name": "longer", "type": "A", "metadata": {"text": "x" * 1_000_000}})
+    importer.run(lines)
+    assert importer.list_names() == ["n1", "n2", "n4", "n6"]
+    assert importer.read()["faults"] == [
+        {"line": 3, "problems": [{"field": "body", "problem": "is larger than the 400 KB that can be stored"}]},
+        {"line": 5, "problems": [{"field": "body", "problem": "is longer than 1 MB"}]},
+    ]
+
+
+@pytest.mark.parametrize("step", range(4))
+@pytest.mark.parametrize("is_done", [False, True], ids=["before the write", "after the write"])
+def test_a_part_whose_function_is_killed_is_written_once(
+    importer: Importer, monkeypatch: pytest.MonkeyPatch, step: int, is_done: bool
+) -> None:
+    transact: Callable[..., None] = importer.table.transact
+    calls = 0
+
+    def transact_and_die(*arguments: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == step + 1 and not is_done:
+            raise Killed
+        transact(*arguments)
+        if calls == step + 1:
+            raise Killed
+
+    monkeypatch.setattr(importer.table, "transact", transact_and_die)
+    with pytest.raises(Killed):
+        importer.run(make_lines())
+    importer.run(make_lines())
+    importer.run(make_lines())
+    assert importer.list_names() == make_names()
+    assert (importer.read()["state"], importer.read()["created"]) == ("completed", LINES)
+
+
+@pytest.mark.parametrize(
+    "fault", [Drop(), LoseAnswer(), Refusal("InternalServerError", 500)], ids=["drop", "lose", "500"]
+)
+def test_lost_answers_write_nothing_twice(importer: Importer, dynamodb: DynamoDB, fault: Any) -> None:
+    dynamodb.fail("TransactWriteItems", fault, None, fault, None, fault)
+    importer.run(make_lines())
+    assert importer.list_names() == make_names()
+    assert importer.read()["created"] == LINES
+
+
+def test_two_functions_with_the_same_part_write_it_once(importer: Importer, dynamodb: DynamoDB) -> None:
+    dynamodb.before("TransactWriteItems", lambda: importer.run(make_lines()))
+    importer.run(make_lines())
+    assert importer.list_names() == make_names()
+    assert (importer.read()["state"], importer.read()["created"]) == ("completed", LINES)
+
+
+def test_a_resource_that_its_owner_deleted_does_not_come_back(importer: Importer) -> None:
+    importer.run(make_lines(3))
+    (newest, *_) = importer.collection.list(importer.caller, 1).items
+    importer.collection.delete(importer.caller, newest.id)
+    importer.run(make_lines(3))
+    assert importer.list_names() == ["n1", "n2"]
+
+
+def test_nothing_is_written_after_the_import_is_deleted(importer: Importer, monkeypatch: pytest.MonkeyPatch) -> None:
+    transact: Callable[..., None] = importer.table.transact
+
+    def transact_and_delete(*arguments: Any) -> None:
+        transact(*arguments)
+        importer.table.delete_item({"pk": "user#ann", "sk": f"import#job#{importer.id}"}, "attribute_exists(#pk)")
+
+    monkeypatch.setattr(importer.table, "transact", transact_and_delete)
+    assert importer.run(make_lines())
+    assert importer.list_names() == make_names(MAX_ITEMS)
+
+
+def test_a_part_that_has_too_little_time_goes_on_later(importer: Importer, monkeypatch: pytest.MonkeyPatch) -> None:
+    from serverless_api import Deadline
+
+    monkeypatch.setattr(importer.imports, "current_deadline", lambda: Deadline(20.0))
+    assert not importer.run(make_lines())
+    assert importer.list_names() == []
+
+
+def test_a_file_is_an_import_only_under_the_key_of_its_owner(importer: Importer) -> None:
+    key = importer.imports.make_file_key("ann", importer.id)
+    assert importer.imports.read_file(key, {"owner": "YW5u"}) == importer.file
+    others = [{"owner": "Ym9i"}, {"owner": "!"}, {"owner": "_w=="}, {}]
+    assert [importer.imports.read_file(key, metadata) for metadata in others] == [None] * 4
+    assert importer.imports.read_file(f"x{key}", {"owner": "YW5u"}) is None
+
+
+def test_another_file_does_not_take_the_place_of_the_first(importer: Importer) -> None:
+    assert importer.imports.begin_import(importer.file, '"etag"')
+    assert not importer.imports.begin_import(importer.file, '"another"')
+
+
+def test_a_failed_import_says_why_and_writes_nothing(importer: Importer) -> None:
+    assert importer.imports.fail_import(importer.file, "The file is larger than 1 GB")
+    importer.run(make_lines(3))
+    assert (importer.read()["state"], importer.read()["reason"]) == ("failed", "The file is larger than 1 GB")
+    assert importer.list_names() == []
+    assert not importer.imports.fail_import(importer.file, "Another reason")

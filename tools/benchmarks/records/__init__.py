@@ -1,0 +1,1 @@
+"""Experiments with what follows each change of the table."""

@@ -1,0 +1,251 @@
+"""Erases a user with many items while that user and others write, and while functions are killed at random.
+
+python -m tools.benchmarks.records.erasure --items 100000
+"""
+
+import argparse
+import json
+import os
+import random
+import signal
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from itertools import batched
+from pathlib import Path
+from typing import Any
+
+import boto3
+import httpx
+from botocore.config import Config
+
+from local_engine.issuer import AUDIENCE, issuer_url
+from local_engine.testing import EngineProcess, free_port, poll, processes_below
+from tools.profiles import ROOT
+
+SCOPES = ("read:resources", "write:resources", "erase:self")
+USER, OTHERS = "erased", ("other-1", "other-2")
+UPDATES = 5
+_KILLED = "EraseUser"
+_LONGEST_SECONDS = 1800
+
+
+@contextmanager
+def run_stack() -> Iterator[EngineProcess]:
+    """Serve the stack in the local engine for the block."""
+    port = free_port(count=8)
+    parameters = ("--parameters", f"Issuer={issuer_url(port)}", f"Audience={AUDIENCE}")
+    with EngineProcess(ROOT / "template.yaml", *parameters, port=port) as engine:
+        yield engine
+
+
+class Experiment:
+    """One erasure.
+
+    Attributes:
+        engine: the running stack.
+        items: how many resources the user has at first; others have a tenth of them.
+        kills: how many functions are killed while they erase.
+    """
+
+    def __init__(self, engine: EngineProcess, items: int, kills: int) -> None:
+        self.engine, self.items, self.kills = engine, items, kills
+        self.dynamodb = self._connect("dynamodb")
+        self._written: dict[tuple[str, str], float] = {}
+        self._failures: list[str] = []
+        self._stopped = threading.Event()
+
+    def run(self) -> dict[str, Any]:
+        """Erase the user and return what was seen.
+
+        Raises:
+            AssertionError: something of before is left, something else is gone, or the receipt is wrong.
+        """
+        old = self._seed(USER, self.items)
+        kept = {subject: self._seed(subject, max(self.items // 10, 1)) for subject in OTHERS}
+        writers = [threading.Thread(target=self._write, args=(subject,)) for subject in (USER, *OTHERS)]
+        for writer in writers:
+            writer.start()
+        poll(lambda: len(self._written) > 30, "everybody writes", 120)
+        with self._client(USER) as client:
+            started = time.monotonic()
+            answer = _start(client)
+            location, requested = answer.headers["location"], answer.json()["requestedAt"]
+            killer = threading.Thread(target=self._kill)
+            killer.start()
+            updated = set(filter(lambda key: self._update(client, key), sorted(old)[-UPDATES:]))
+            poll(
+                lambda: self._read_receipt(client, location)["state"] == "erased", "the erasure ends", _LONGEST_SECONDS
+            )
+            seconds = time.monotonic() - started
+            self._stopped.set()
+            for thread in (*writers, killer):
+                thread.join()
+            receipt = self._read_receipt(client, location)
+        left = {subject: self._read(subject) for subject in (USER, *OTHERS)}
+        before = _to_milliseconds(requested)
+        assert not self._failures, self._failures[:3]
+        assert not [key for key, item in left[USER].items() if _written_at(item) <= before]
+        assert left[USER].keys() & old == updated
+        for (subject, key), at in self._written.items():
+            assert (subject == USER and at <= before) or key in left[subject], f"{key} of {subject} is gone"
+        for subject, keys in kept.items():
+            assert keys <= left[subject].keys(), f"items of {subject} are gone"
+        gone = (
+            len(old)
+            - len(updated)
+            + sum(subject == USER and at <= before for (subject, _), at in self._written.items())
+        )
+        assert receipt["erased"]["resource"] == gone, f"{receipt['erased']} of {gone}"
+        self._check_queues()
+        return {
+            "items": self.items,
+            "erased": receipt["erased"],
+            "kills": self._killed,
+            "updated": len(updated),
+            "kept": sum(len(items) for items in left.values()),
+            "seconds": round(seconds, 1),
+        }
+
+    def _seed(self, subject: str, count: int) -> set[str]:
+        """Give a user resources that an earlier request has written."""
+        at = str(int(time.time() * 1000) - 60_000)
+        keys = [f"resource#019ab0c1-7a3e-7c55-9d1f-{number:012x}" for number in range(count)]
+        writer = {"M": {"door": {"S": "api"}, "request": {"S": "seed"}, "at": {"N": at}}}
+        stamp = {"S": "2025-11-23T12:47:41.118Z"}
+        for part in batched(keys, 25, strict=False):
+            puts = [
+                {
+                    "PutRequest": {
+                        "Item": {
+                            "pk": {"S": f"user#{subject}"},
+                            "sk": {"S": key},
+                            "name": {"S": "seeded"},
+                            "type": {"S": "A"},
+                            "createdAt": stamp,
+                            "updatedAt": stamp,
+                            "version": {"S": key[-16:]},
+                            "writer": writer,
+                        }
+                    }
+                }
+                for key in part
+            ]
+            self.dynamodb.batch_write_item(RequestItems={"Table": puts})
+        return set(keys)
+
+    def _write(self, subject: str) -> None:
+        """Create resources until the erasure ends, and note which answer named which."""
+        with self._client(subject) as client:
+            while not self._stopped.wait(0.05):
+                answer = client.post("/api/v1/resources", json={"name": "new", "type": "B"})
+                if answer.status_code == 503:
+                    # The one process of the emulated table is busy.
+                    continue
+                if answer.status_code != 201:
+                    self._failures.append(answer.text)
+                    continue
+                key = f"resource#{answer.json()['id']}"
+                found = self.dynamodb.get_item(
+                    TableName="Table", Key={"pk": {"S": f"user#{subject}"}, "sk": {"S": key}}, ConsistentRead=True
+                )
+                # What is gone at once was requested before the erasure.
+                at = _written_at(found["Item"]) if "Item" in found else 0
+                self._written[subject, key] = at
+
+    def _read_receipt(self, client: httpx.Client, location: str) -> dict[str, Any]:
+        answer = client.get(location)
+        if answer.status_code == 503:
+            time.sleep(0.5)
+            return self._read_receipt(client, location)
+        receipt: dict[str, Any] = answer.raise_for_status().json()
+        return receipt
+
+    def _update(self, client: httpx.Client, key: str) -> bool:
+        """Update a resource of before the erasure; return whether it was still there, so that it stays."""
+        answer = client.put(f"/api/v1/resources/{key.partition('#')[2]}", json={"name": "updated", "type": "C"})
+        if answer.status_code == 503:
+            return self._update(client, key)
+        assert answer.status_code in {200, 404}, answer.text
+        return answer.status_code == 200
+
+    def _kill(self) -> None:
+        self._killed = 0
+        chance = random.Random(1)
+        while self._killed < self.kills and not self._stopped.wait(chance.uniform(0.3, 1.5)):
+            for process in processes_below(self.engine.process.pid):
+                if _KILLED in _read_function(process):
+                    os.kill(process, signal.SIGKILL)
+                    self._killed += 1
+
+    def _read(self, subject: str) -> dict[str, Any]:
+        pages = self.dynamodb.get_paginator("query").paginate(
+            TableName="Table",
+            KeyConditionExpression="pk = :pk",
+            ExpressionAttributeValues={":pk": {"S": f"user#{subject}"}},
+            ConsistentRead=True,
+        )
+        return {item["sk"]["S"]: item for page in pages for item in page["Items"]}
+
+    def _check_queues(self) -> None:
+        """Check that no dead letter is left, and that nothing of the user waits in the queue of the erasure."""
+        sqs = self._connect("sqs")
+        for url in sqs.list_queues()["QueueUrls"]:
+            if "Erasure" in url:
+                messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
+                assert not [message for message in messages if USER in message["Body"]]
+                assert "DeadLetters" not in url or not messages
+
+    def _client(self, subject: str) -> httpx.Client:
+        return self.engine.client(
+            headers={"Authorization": f"Bearer {self.engine.mint_token(*SCOPES, subject=subject)}"}
+        )
+
+    def _connect(self, service: str) -> Any:
+        return boto3.client(  # type: ignore[call-overload]
+            service,
+            region_name="us-east-1",
+            endpoint_url=self.engine.services,
+            aws_access_key_id="local",
+            aws_secret_access_key="local",
+            config=Config(retries={"mode": "standard", "total_max_attempts": 4}, read_timeout=300),
+        )
+
+
+def _start(client: httpx.Client) -> httpx.Response:
+    while (answer := client.post("/api/v1/erasures")).status_code == 503:
+        time.sleep(0.5)
+    return answer.raise_for_status()
+
+
+def _read_function(process: int) -> str:
+    """Return the name of the function that a process runs, or an empty string."""
+    try:
+        variables = Path(f"/proc/{process}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return ""
+    return next((entry.decode() for entry in variables if entry.startswith(b"AWS_LAMBDA_FUNCTION_NAME=")), "")
+
+
+def _written_at(item: Mapping[str, Any]) -> int:
+    return int(item["writer"]["M"]["at"]["N"])
+
+
+def _to_milliseconds(text: str) -> int:
+    return round(datetime.fromisoformat(text).timestamp() * 1000)
+
+
+def main() -> None:
+    """Run the experiment and print what was seen."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--items", type=int, default=100_000)
+    parser.add_argument("--kills", type=int, default=10)
+    options = parser.parse_args()
+    with run_stack() as engine:
+        print(json.dumps(Experiment(engine, options.items, options.kills).run()))
+
+
+if __name__ == "__main__":
+    main()
