@@ -80,8 +80,8 @@ DEFECTS = {"FunctionsDegraded", "Operations/RouteFailures"}
 def test_each_alarm_is_exercised_here() -> None:
     declared = translate_stack(ColdStart="warm").resources
     alarms = {name for name, resource in declared.items() if resource.type in KINDS}
-    once = {DEAD_LETTERS, STREAMING_FAILED}
-    assert alarms == set().union(*FAULTS.values(), LOST_BUS, LOST_MESSAGE, once, BACKGROUND.values())
+    unusual = {DEAD_LETTERS, STREAMING_FAILED}
+    assert alarms == set().union(*FAULTS.values(), LOST_BUS, LOST_MESSAGE, unusual, BACKGROUND.values())
     assert set(list_functions()) == ROUTED | STREAMING | BACKGROUND.keys()
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from local_engine.testing import EngineProcess
+from local_engine.testing import EngineProcess, poll
 from tools.benchmarks.streaming.measurements import measure
 
 type Lines = list[dict[str, Any]]
@@ -16,7 +16,7 @@ type Lines = list[dict[str, Any]]
 
 @pytest.fixture(scope="module")
 def client(local_engine: EngineProcess) -> Iterator[httpx.Client]:
-    scopes = ("read:resources", "write:resources", "erase:self")
+    scopes = ("read:resources", "write:resources", "read:audit")
     headers = {"Authorization": f"Bearer {local_engine.mint_token(*scopes, subject='exporter')}"}
     with local_engine.client(headers=headers) as client:
         yield client
@@ -36,7 +36,17 @@ def stored(client: httpx.Client) -> Lines:
     client.delete(f"/api/v1/resources/{gone['id']}").raise_for_status()
     uploads = [client.post("/api/v1/imports?upload=true").raise_for_status().json() for _ in range(2)]
     imports = [client.get(f"/api/v1/imports/{upload['id']}").raise_for_status().json() for upload in uploads]
-    return [{"resource": item} for item in created[::-1]] + [{"import": item} for item in imports[::-1]]
+    # Each change of a resource has its entry in the trail soon after.
+    poll(lambda: len(read_trail(client)) == 13, "the audit trail is not complete", seconds=60)
+    return [
+        *({"resource": item} for item in created[::-1]),
+        *({"auditEntry": entry} for entry in read_trail(client)),
+        *({"import": item} for item in imports[::-1]),
+    ]
+
+
+def read_trail(client: httpx.Client) -> list[Any]:
+    return client.get("/api/v1/audit", params={"limit": "100"}).raise_for_status().json()["entries"]
 
 
 def read_lines(response: httpx.Response) -> tuple[Lines, dict[str, Any]]:
@@ -58,7 +68,10 @@ def test_an_export_holds_everything_newest_first(export: Callable[..., httpx.Res
     assert response.headers["content-type"] == "application/x-ndjson"
     lines, end = read_lines(response)
     assert drop_positions(lines) == stored
-    assert (end["complete"], end["counts"]) == (True, {"resources": 11, "imports": 2, "erasures": 0})
+    assert (end["complete"], end["counts"]) == (
+        True,
+        {"resources": 11, "auditEntries": 13, "imports": 2, "erasures": 0},
+    )
 
 
 def test_an_export_goes_on_after_any_line(export: Callable[..., httpx.Response], stored: Lines) -> None:
