@@ -176,7 +176,10 @@ def test_every_role_has_a_boundary_except_those_of_codedeploy_and_api_gateway() 
 
 
 def test_an_export_reads_tables_and_the_authorizer_reaches_nothing() -> None:
-    tables = {f"arn:aws:dynamodb:{REGION}:{ACCOUNT_ID}:table/{name}" for name in ("Table", "Records-ErasureLedger")}
+    tables = {
+        f"arn:aws:dynamodb:{REGION}:{ACCOUNT_ID}:table/{name}"
+        for name in ("Table", "Records-AuditTable", "Records-ErasureLedger")
+    }
     assert read_role("Streaming/ExportData").resources == {"dynamodb:Query": tables}
     assert not read_role("Streaming/AuthorizeToken").resources
 

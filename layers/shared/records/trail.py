@@ -54,6 +54,11 @@ class Entry:
     request_id: str
     door: str
 
+    @property
+    def token(self) -> str:
+        """A pagination token: a page after it starts below this entry."""
+        return _make_token(self.position)
+
     def to_document(self) -> dict[str, Any]:
         """Return the entry as the API shows it."""
         document: dict[str, Any] = {
@@ -147,7 +152,7 @@ def list_entries(caller: Caller, limit: int, after: str | None = None) -> Page[E
     # One more than asked for tells whether another page follows.
     found = table.query_items(owner, PREFIX, before, limit + 1, table_name=read_setting("AUDIT_TABLE"))
     entries = [to_entry(item) for item in found]
-    next_token = _make_token(entries[limit - 1].position) if len(entries) > limit else None
+    next_token = entries[limit - 1].token if len(entries) > limit else None
     return Page(entries[:limit], next_token)
 
 
