@@ -178,7 +178,7 @@ def test_every_role_has_a_boundary_except_those_of_codedeploy_and_api_gateway() 
 def test_an_export_reads_tables_and_the_authorizer_reaches_nothing() -> None:
     tables = {
         f"arn:aws:dynamodb:{REGION}:{ACCOUNT_ID}:table/{name}"
-        for name in ("Table", "Records-AuditTable", "Records-ErasureLedger")
+        for name in ("Table", "Records-AuditTable", "Records-Erasure-ErasureLedger")
     }
     assert read_role("Streaming/ExportData").resources == {"dynamodb:Query": tables}
     assert not read_role("Streaming/AuthorizeToken").resources
@@ -264,7 +264,9 @@ def test_statements_name_every_action_and_every_resource(function: str) -> None:
 @pytest.mark.parametrize("function", FUNCTIONS.values())
 def test_a_routes_function_reaches_the_stacks_own_tables_and_files_and_nothing_else(function: str) -> None:
     allowed = read_role(function, EnrichmentUrl="https://enrichment.example.com/").resources
-    own = re.compile(rf"arn:aws:dynamodb:{REGION}:{ACCOUNT_ID}:table/(Table|Records-\w+)|arn:aws:s3:::records-\w+/\*")
+    own = re.compile(
+        rf"arn:aws:dynamodb:{REGION}:{ACCOUNT_ID}:table/(Table|Records-[\w-]+)|arn:aws:s3:::records-[\w-]+/\*"
+    )
     assert allowed
     assert [arn for resources in allowed.values() for arn in resources if not own.fullmatch(arn)] == []
 

@@ -35,17 +35,17 @@ def test_a_user_is_erased_with_the_account(deployment: Deployment) -> None:
         return not connect("dynamodb").query(**table, ExpressionAttributeValues=key)["Items"]
 
     poll(is_gone, "the first round deletes everything", seconds=120)
-    ledger = connect("dynamodb").scan(TableName=deployment.find("Records/ErasureLedger"))["Items"]
+    ledger = connect("dynamodb").scan(TableName=deployment.find("Records/Erasure/ErasureLedger"))["Items"]
     (item,) = [entry for entry in ledger if entry["sk"]["S"] == f"erasure#{erasure_id}"]
     # As a message that arrives twice: the first round's own comes later.
     step = {"user": item["pk"]["S"], "erasure": erasure_id, "before": int(item["requestedAt"]["N"]), "round": 2}
-    connect("sqs").send_message(QueueUrl=deployment.find("Records/ErasureQueue"), MessageBody=json.dumps(step))
+    connect("sqs").send_message(QueueUrl=deployment.find("Records/Erasure/ErasureQueue"), MessageBody=json.dumps(step))
     poll(lambda: call("GetErasure", id=erasure_id)["state"] == "erased", "the erasure ends", seconds=120)
     erased = call("GetErasure", id=erasure_id)["erased"]
     assert (erased["account"], erased["resource"], erased["idempotency"]) == (1, 1, 1)
     users = connect("cognito-idp").list_users(UserPoolId=pool)["Users"]
     assert not [user for user in users if {"Name": "sub", "Value": subject} in user["Attributes"]]
-    group = deployment.find("Records/Verifications")
+    group = deployment.find("Records/Erasure/Verifications")
     poll(lambda: bool(connect("scheduler").list_schedules(GroupName=group)["Schedules"]), "a schedule", seconds=60)
     (schedule,) = connect("scheduler").list_schedules(GroupName=group)["Schedules"]
     assert schedule["Name"] == erasure_id

@@ -163,11 +163,11 @@ class Experiment:
         if self.hastens and not any(Partition(self.dynamodb, "Table", self.user, before).find_pages()):
             self.hastens = False
             erasure_id = location.rpartition("/")[2]
-            ledger = self.dynamodb.scan(TableName="Records-ErasureLedger")["Items"]
+            ledger = self.dynamodb.scan(TableName="Records-Erasure-ErasureLedger")["Items"]
             (user,) = (item["pk"]["S"] for item in ledger if item["sk"]["S"] == f"erasure#{erasure_id}")
             step = {"user": user, "erasure": erasure_id, "before": before, "round": 2}
             sqs = self._connect("sqs")
-            url = sqs.get_queue_url(QueueName="Records-ErasureQueue")["QueueUrl"]
+            url = sqs.get_queue_url(QueueName="Records-Erasure-ErasureQueue")["QueueUrl"]
             sqs.send_message(QueueUrl=url, MessageBody=json.dumps(step))
         return False
 
