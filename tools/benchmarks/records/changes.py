@@ -148,13 +148,13 @@ class Experiment:
             self._note(user, action, item, answer)
 
     def _is_done(self, answer: httpx.Response, success: int) -> bool:
-        if answer.status_code == 503:
-            # The one process of the emulated table is busy: the write may be done or not.
+        # The write may be done or not: the one process of the emulated table was busy, or another client has deleted
+        # the resource, before the change or before its repetition after a lost answer.
+        if answer.status_code in {503, 404}:
             self._uncertain.add(answer.headers["apigw-requestid"])
             return False
-        # Another client may have deleted what this one changes.
-        assert answer.status_code in {success, 404}, answer.text
-        return answer.status_code == success
+        assert answer.status_code == success, answer.text
+        return True
 
     def _note(self, user: str, action: str, item: str, answer: httpx.Response) -> None:
         version = answer.headers.get("etag", "").strip('"')
