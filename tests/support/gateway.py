@@ -24,7 +24,7 @@ ENVIRONMENT = {
     "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_ENDPOINT_URL": "",
     "AWS_LAMBDA_FUNCTION_NAME": "under-test",
-    "IMPORT_BUCKET": "imports",
+    "IMPORT_BUCKET": "records-importbucket",
     "POWERTOOLS_METRICS_NAMESPACE": "ServerlessApi/test",
     "PSEUDONYM_KEY": "key of the tests",
     "POWERTOOLS_SERVICE_NAME": "api",
