@@ -12,6 +12,8 @@ def test_a_user_is_erased_with_the_account(deployment: Deployment) -> None:
     def connect(service: str) -> Any:
         return deployment.emulator.client(service)
 
+    # The emulator speaks plain HTTP, which the bucket's policy denies to everybody.
+    connect("s3").delete_bucket_policy(Bucket=deployment.find("Records/ImportBucket"))
     pool = deployment.find("Identity/UserPool")
     created = connect("cognito-idp").admin_create_user(UserPoolId=pool, Username="ann@example.com")["User"]
     (subject,) = [entry["Value"] for entry in created["Attributes"] if entry["Name"] == "sub"]

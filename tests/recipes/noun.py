@@ -24,7 +24,7 @@ CHANGES = {
         "stacks/identity.yaml",
         "resources/read,resources/write",
     ): "resources/read,resources/write,orders/read,orders/write",
-    ("stacks/identity.yaml", "DependsOn: ResourceServer"): "DependsOn: [ResourceServer, OrderServer]",
+    ("stacks/identity.yaml", "DependsOn: [ResourceServer"): "DependsOn: [ResourceServer, OrderServer",
 }
 
 
