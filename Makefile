@@ -155,6 +155,11 @@ load: .venv/dev
 soak: .venv/dev
 	@$(python) -m tools.benchmarks.load $(target) --profile tools/benchmarks/load/profiles/soak.toml --write $(ARGS)
 
+## audit-check: look for gaps in the audit trail (of STAGE= or STACK=, or of `make run` with its SERVICES=; ARGS="--sub SUB --id ID")
+.PHONY: audit-check
+audit-check: .venv/dev
+	@$(python) -m tools.audit_check $(target) $(if $(SERVICES),--services="$$SERVICES") $(ARGS)
+
 ## reapply-erasures: erase again, in the restored copy TABLE=, everyone whom STAGE= (or STACK=) has erased
 .PHONY: reapply-erasures
 reapply-erasures: .venv/dev
@@ -179,6 +184,11 @@ bench: .venv/dev
 .PHONY: bench-local
 bench-local: .venv/dev
 	@$(python) -m tools.benchmarks.local_engine
+
+## bench-records: run the experiments with the audit trail, imports and erasures at full size (minutes each)
+.PHONY: bench-records
+bench-records: .venv/dev
+	@for experiment in tools/benchmarks/records/[a-z]*.py; do $(python) -m tools.benchmarks.records.$$(basename $$experiment .py) $(ARGS) || exit 1; done
 
 ## bench-traces: measure what tracing costs beside OpenTelemetry (writes docs/benchmarks/tracing.md)
 .PHONY: bench-traces

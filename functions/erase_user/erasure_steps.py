@@ -15,11 +15,10 @@ import boto3
 from botocore.config import Config
 
 from records import accounts, erasures, import_files
-from records.erasures import Erasure, format_moment
+from records.erasures import Erasure, ErasureMovedOn, format_moment
 from records.events import make_erasure_event, publish_events
 from records.partitions import Partition, Receipt, ReceiptClosed
 from serverless_api import current_deadline, logger, read_count, read_setting, settings
-from serverless_api.storage.table import ConditionFailed
 
 LATE_SECONDS = 45
 """When the second round begins: an earlier request may run for 29 s, in a function that took 10 s to start."""
@@ -83,7 +82,7 @@ def run_step(step: Step) -> Step | None:
             if following is not None:
                 return following
             erasure = erasures.finish_erasure(erasure, read_count("RECOVERY_DAYS", default=7))
-        except (ReceiptClosed, ConditionFailed):
+        except (ReceiptClosed, ErasureMovedOn):
             return None
         logger.info("A user is erased", erased=erasure.erased)
     if erasure.state == "erased":

@@ -40,6 +40,7 @@ BACKGROUND = {
     "VerifyVersions": "Operations/VerificationFailed",
     "Identity/RotateClientSecret": "Identity/RotationFailed",
     "Readiness/WarmFunctions": "Readiness/WarmingFailed",
+    "Records/RecordChanges": "Records/RecordsFailed",
     "Records/PublishChanges": "Records/RecordsFailed",
     "Records/MeasureEvents": "Records/RecordsFailed",
     "Records/SplitImport": "Records/RecordsFailed",

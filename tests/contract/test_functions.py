@@ -18,6 +18,7 @@ SERVING = ROUTED | {"Streaming/AuthorizeToken", "Streaming/ExportData"}
 SHARED = {"Runtime", "MemorySize", "Timeout", "Tracing", "Architectures", "Layers", "Handler", "LoggingConfig"}
 SHARED |= {"PermissionsBoundary", "AutoPublishAlias", "DeploymentPreference"}
 functions = pytest.mark.parametrize("name", list_functions())
+stages = pytest.mark.parametrize("stage", TEMPLATE["Parameters"]["Stage"]["AllowedValues"])
 
 
 def read_function(name, **parameters):
@@ -70,10 +71,26 @@ def test_lambda_lets_every_line_pass_that_the_functions_write(name, level, passe
     assert function["Environment"]["Variables"]["POWERTOOLS_LOG_LEVEL"] == level
 
 
-def test_every_log_group_has_a_retention():
-    groups = find_translated("AWS::Logs::LogGroup").values()
+@stages
+def test_no_log_outlives_thirty_days_by_default(stage):
+    groups = find_translated("AWS::Logs::LogGroup", Stage=stage).values()
     assert groups
-    assert all(int(group["RetentionInDays"]) == 30 for group in groups)
+    assert all(int(group["RetentionInDays"]) <= 30 for group in groups)
+
+
+@stages
+def test_what_is_erased_is_gone_everywhere_within_thirty_days(stage):
+    tables = find_translated("AWS::DynamoDB::Table", Stage=stage)
+    windows = {
+        name: int(table["PointInTimeRecoverySpecification"]["RecoveryPeriodInDays"])
+        for name, table in tables.items()
+        if name in {"Table", "Records/ErasureLedger"}
+    }
+    # A step of an erasure that takes longer than this has left the queue, and is a dead letter.
+    processing = find_translated("AWS::SQS::Queue")["Records/ErasureQueue"]["MessageRetentionPeriod"] / 86_400
+    assert windows["Table"] + processing < 30
+    # The ledger names the user until the table's window has ended, and then its own backups do.
+    assert windows["Table"] + processing + windows["Records/ErasureLedger"] < 30
 
 
 @pytest.mark.parametrize(("traces", "mode"), [("on", "Active"), ("off", "PassThrough")])

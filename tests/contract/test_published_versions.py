@@ -144,6 +144,7 @@ OTHER_SETTINGS = {
     "DebugSampleRate": '"0.5"',
     "CallerInLogs": "plain",
     "LogRetentionDays": "7",
+    "RecoveryDays": "3",
     "Traces": '"off"',
     "ReservedConcurrency": "5",
     "ProvisionedConcurrency": "3",

@@ -42,10 +42,10 @@ def test_versions_shift_gradually_where_callers_depend_on_them():
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_only_prod_refuses_to_lose_table_and_user_pool(stage):
-    (table,) = find_translated("AWS::DynamoDB::Table", Stage=stage).values()
+def test_only_prod_refuses_to_lose_tables_and_user_pool(stage):
+    tables = find_translated("AWS::DynamoDB::Table", Stage=stage).values()
     (pool,) = find_translated("AWS::Cognito::UserPool", Stage=stage).values()
-    assert table["DeletionProtectionEnabled"] is (stage == "prod")
+    assert {table["DeletionProtectionEnabled"] for table in tables} == {stage == "prod"}
     assert pool["DeletionProtection"] == ("ACTIVE" if stage == "prod" else "INACTIVE")
 
 

@@ -32,7 +32,10 @@ _CREDENTIALS = {
 }
 # Services with an AWS_ENDPOINT_URL_<SERVICE> variable, which takes precedence over AWS_ENDPOINT_URL: the functions set
 # the latter to an empty string («Service-specific endpoints», AWS SDKs and Tools Reference Guide).
-_SERVICES_OF_FUNCTIONS = ("CLOUDFORMATION", "COGNITO_IDENTITY_PROVIDER", "DYNAMODB", "LAMBDA", "SECRETS_MANAGER")
+_SERVICES_OF_FUNCTIONS = (
+    *("CLOUDFORMATION", "COGNITO_IDENTITY_PROVIDER", "DYNAMODB", "EVENTBRIDGE", "LAMBDA", "S3", "SCHEDULER"),
+    *("SECRETS_MANAGER", "SQS"),
+)
 
 
 class Emulator:

@@ -1,7 +1,9 @@
 """Each committed change of a resource is one entry of its owner's audit trail."""
 
 import json
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -11,6 +13,7 @@ from local_engine.testing import EngineProcess, poll
 from tests.records.conftest import Clients
 from tests.support.api_client import ApiClient
 from tests.support.resources import RESOURCES
+from tests.support.stack import ROOT
 
 AUDIT = "/api/v1/audit"
 SECRETS = ("first name", "second name", "a secret")
@@ -130,3 +133,41 @@ def test_a_record_that_arrives_again_adds_nothing(user: ApiClient, aws: Clients)
     answer = aws("lambda").invoke(FunctionName="local-Records-RecordChanges", Payload=json.dumps(event))
     assert json.loads(answer["Payload"].read()) == {"batchItemFailures": []}
     assert list(read_trail(user)) == entries
+
+
+@pytest.fixture
+def check(engine: EngineProcess) -> Callable[..., subprocess.CompletedProcess[str]]:
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        where = ("--url", engine.url, "--services", engine.services, "--patience", "0")
+        command = [sys.executable, "-m", "tools.audit_check", *where, *arguments]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+
+    return run
+
+
+def test_the_check_finds_an_entry_that_is_gone_and_a_change_without_one(
+    user: ApiClient, aws: Clients, check: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    body = {"name": "checked", "type": "A"}
+    locations = [user.send("POST", RESOURCES, body).headers["location"] for _ in range(3)]
+    for location in locations:
+        user.send("PUT", location, {**body, "name": "changed"})
+    user.send("DELETE", locations[2])
+    wait_for_entries(user, 7)
+    done = check("--sub", user.subject)
+    assert (done.returncode, done.stdout) == (0, "7 entries, 0 resources with gaps\n"), done.stderr
+    ids = [location.rpartition("/")[2] for location in locations]
+    items = aws("dynamodb").scan(TableName="Records-AuditTable")["Items"]
+    for item in items:
+        noun_id, action = item["sk"]["S"].split("#")[3], item["action"]["S"]
+        if (noun_id, action) in {(ids[0], "created"), (ids[1], "updated"), (ids[2], "deleted")}:
+            aws("dynamodb").delete_item(TableName="Records-AuditTable", Key={"pk": item["pk"], "sk": item["sk"]})
+    done = check("--sub", user.subject)
+    assert done.returncode == 1
+    *gaps, summary = done.stdout.splitlines()
+    assert summary == "4 entries, 3 resources with gaps"
+    assert [(gap.split()[1], gap.partition(": ")[2].split()[0]) for gap in gaps] == sorted(
+        [(ids[0], "version"), (ids[1], "version"), (ids[2], "the")]
+    )
+    assert "no entry says so" in gaps[sorted(ids).index(ids[2])]
+    assert check("--id", ids[1]).stdout.endswith("1 resources with gaps\n")

@@ -53,10 +53,11 @@ class Role:
     def may(self, action: str, resource: str) -> bool:
         """Whether the role is allowed an action on a resource («Policy evaluation logic», AWS IAM User Guide)."""
         managed = any(action in MANAGED_POLICIES[name] for name in self.managed)
-        return _allows(self.boundary, action, resource) and (managed or _allows(self.own, action, resource))
+        return allows(self.boundary, action, resource) and (managed or allows(self.own, action, resource))
 
 
-def _allows(permissions: Permissions, action: str, resource: str) -> bool:
+def allows(permissions: Permissions, action: str, resource: str) -> bool:
+    """Whether permissions allow an action on a resource."""
     return any(fnmatchcase(resource, pattern) for pattern in permissions.get(action, ()))
 
 

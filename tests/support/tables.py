@@ -1,8 +1,11 @@
-"""The API's table, as template.yaml describes it."""
+"""The tables that routes use. All have the keys of the API's table, as template.yaml describes it."""
 
 from typing import Any
 
 from tests.support.stack import find_resources
+
+TABLES = ("TABLE_NAME", "AUDIT_TABLE", "ERASURE_LEDGER")
+"""The environment variables that name them."""
 
 
 def create_table(client: Any, name: str) -> None:

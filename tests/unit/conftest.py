@@ -10,7 +10,7 @@ import pytest
 from tests.support.dynamodb import DynamoDB
 from tests.support.gateway import ENVIRONMENT, Context, Handler, import_functions
 from tests.support.resources_api import ResourcesApi
-from tests.support.tables import create_table
+from tests.support.tables import TABLES, create_table
 from tests.unit.http.issuer import Issuer
 
 
@@ -55,10 +55,12 @@ def client(aws: str, credentials: None) -> Any:
 
 @pytest.fixture
 def table(client: Any) -> Iterator[Any]:
-    """A client of the functions' table, new and empty."""
-    create_table(client, ENVIRONMENT["TABLE_NAME"])
+    """A client of the functions' tables, new and empty."""
+    for variable in TABLES:
+        create_table(client, ENVIRONMENT[variable])
     yield client
-    client.delete_table(TableName=ENVIRONMENT["TABLE_NAME"])
+    for variable in TABLES:
+        client.delete_table(TableName=ENVIRONMENT[variable])
 
 
 @pytest.fixture

@@ -17,11 +17,16 @@ from serverless_api.storage import table
 
 type State = Literal["running", "erased", "verified"]
 
-PREFIX = "erasure#"
+NOUN = "erasure"
+PREFIX = f"{NOUN}#"
 _ID = re.compile(r"[0-9a-f-]{36}")
 _RUNS = "#state = :running AND #requestedAt = :requestedAt"
 # A later request moves the time of an erasure that still runs, instead of starting another one beside it.
 _RUNS_FOR_EARLIER = "#state = :running AND #requestedAt < :requestedAt"
+
+
+class ErasureMovedOn(Exception):
+    """The erasure has ended, or goes up to a later time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +130,7 @@ def get_erasure(caller: Caller, erasure_id: str) -> Erasure:
     key = {"pk": pseudonymize(caller.subject), "sk": PREFIX + erasure_id}
     item = table.get_item(key, table_name=read_setting("ERASURE_LEDGER")) if _ID.fullmatch(erasure_id) else None
     if item is None:
-        raise NotFound("There is no erasure with this ID")
+        raise NotFound(f"There is no such {NOUN}")
     return to_erasure(item)
 
 
@@ -163,7 +168,7 @@ def count_account(erasure: Erasure) -> None:
     """Note that the user has an account, before it goes.
 
     Raises:
-        ConditionFailed: the erasure has ended, or goes up to a later time.
+        ErasureMovedOn: it has ended, or goes up to a later time.
     """
     _update(erasure, {"account": 1}, _RUNS)
 
@@ -176,7 +181,7 @@ def count_files(erasure: Erasure, files: Sequence[str]) -> Erasure:
         files: what names them, in ascending order.
 
     Raises:
-        ConditionFailed: the erasure has ended, or goes up to a later time.
+        ErasureMovedOn: it has ended, or goes up to a later time.
     """
     added = sum(file > erasure.files_counted for file in files)
     if not added:
@@ -188,7 +193,7 @@ def finish_erasure(erasure: Erasure, recovery_days: int) -> Erasure:
     """Note that everything is gone, except from backups, and return the receipt.
 
     Raises:
-        ConditionFailed: the erasure has ended, or goes up to a later time.
+        ErasureMovedOn: it has ended, or goes up to a later time.
     """
     now = time.time_ns() // 1_000_000
     expiry = now + recovery_days * 86_400_000
@@ -199,7 +204,7 @@ def close_receipt(erasure: Erasure) -> Erasure:
     """Note that nothing was found after the backups expired, and forget the subject.
 
     Raises:
-        ConditionFailed: the receipt is closed.
+        ErasureMovedOn: the receipt is closed.
     """
     changes = {"state": "verified", "verifiedAt": time.time_ns() // 1_000_000}
     return _update(erasure, changes, "#state = :erased", removed=["subject"])
@@ -210,7 +215,10 @@ def _update(erasure: Erasure, changes: table.Item, condition: str, removed: Sequ
         {":running": "running", ":requestedAt": erasure.requested_at} if condition == _RUNS else {":erased": "erased"}
     )
     key, ledger = {"pk": erasure.user, "sk": PREFIX + erasure.id}, read_setting("ERASURE_LEDGER")
-    return to_erasure(table.update_item(key, changes, removed, condition, values, table_name=ledger))
+    try:
+        return to_erasure(table.update_item(key, changes, removed, condition, values, table_name=ledger))
+    except table.ConditionFailed as failure:
+        raise ErasureMovedOn from failure
 
 
 def _find_last(user: str) -> table.Item | None:

@@ -18,9 +18,9 @@ from serverless_api import BadRequest, Caller, Page, Problem, pseudonymize, read
 from serverless_api.storage import table
 
 PREFIX = "entry#"
-_POSITION = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z#[a-z][a-z ]*#[0-9a-f-]{36}#[\w~]+")
-# Stands for the version after a deletion, and sorts after all versions. No ID is used again, so it is there once.
-_END = "~"
+_POSITION = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z#[a-z][a-z ]*#[0-9a-f-]{36}#[\w~]+#[\w-]+")
+# Stand for the version before a creation and after a deletion, and sort before and after all versions.
+_START, _END = "-", "~"
 _DAY_SECONDS = 24 * 3600
 
 
@@ -86,9 +86,11 @@ def append_change(change: Change, retention_days: int) -> None:
     Raises:
         TableUnavailable: the trail's table is throttled, down or out of time.
     """
+    # An update that is repeated because its answer was lost makes its version once more, if another one came between.
+    versions = f"{change.after or _END}#{change.before or _START}"
     item = {
         "pk": pseudonymize(change.owner),
-        "sk": f"{PREFIX}{change.time}#{change.noun}#{change.id}#{change.after or _END}",
+        "sk": f"{PREFIX}{change.time}#{change.noun}#{change.id}#{versions}",
         "actor": pseudonymize(change.origin.actor or change.owner),
         "action": change.action,
         "before": change.before,
@@ -118,7 +120,7 @@ def remove_mark(mark: Mapping[str, str]) -> None:
 def to_entry(item: Mapping[str, Any]) -> Entry:
     """Return the entry that an item of the trail's table describes."""
     position = item["sk"].removeprefix(PREFIX)
-    time, noun, resource_id, _ = position.split("#")
+    time, noun, resource_id, *_ = position.split("#")
     return Entry(
         position=position,
         time=time,

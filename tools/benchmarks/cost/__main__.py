@@ -10,11 +10,14 @@ from tools.benchmarks.cost.comparisons import Calculator
 from tools.benchmarks.cost.durations import load_assumptions, load_durations
 from tools.benchmarks.cost.plot import draw_plot
 from tools.benchmarks.cost.prices import load_prices
+from tools.benchmarks.cost.records import compare_write_units
 from tools.benchmarks.cost.report import (
     Report,
+    format_jobs,
     format_prices,
     format_report,
     format_stages,
+    format_write_units,
     make_report,
     to_document,
 )
@@ -25,6 +28,8 @@ from tools.command_parser import CommandParser
 PROFILES = ROOT / "tools/benchmarks/traffic"
 SHIPPED = ("internal_tool", "business_hours", "consumer_app")
 PAGE = ROOT / "docs/cost.md"
+SIZES = (600, 1_060)
+"""Bytes of an item that stays below a write unit of 1 KB, and of one that `writer` takes over it."""
 PLOT = ROOT / "docs/cost.svg"
 
 
@@ -68,6 +73,7 @@ def main() -> int:
         print(f"Durations: {durations.source}.\n")
         print("\n\n".join(format_report(report) for report in reports))
         print(f"\n{format_stages(calculators[0].compare_stages())}")
+        print(f"\n{_format_units(calculators[0])}\n\n{format_jobs(calculators[0].compare_jobs())}")
     if arguments.plot:
         arguments.plot.write_text(draw_plot(reports), encoding="utf-8")
     if arguments.write:
@@ -99,6 +105,10 @@ def _write_page(reports: list[Report], calculator: Calculator) -> None:
         durations=calculator.durations.source,
         reports="\n\n".join(format_report(report) for report in reports),
         stages=format_stages(calculator.compare_stages()),
+        units=_format_units(calculator),
+        jobs=format_jobs(calculator.compare_jobs()),
+        job_bytes=f"{calculator.profile.item_bytes:,}",
+        writer=calculator.assumptions.writer_attribute,
         prices=format_prices(calculator.prices),
         sources=", ".join(f"[{name}]({address})" for name, address in calculator.prices.sources.items()),
         of_function=calculator.assumptions.metrics_of_function,
@@ -109,6 +119,10 @@ def _write_page(reports: list[Report], calculator: Calculator) -> None:
     )
     PAGE.write_text(content, encoding="utf-8")
     PLOT.write_text(draw_plot(reports), encoding="utf-8")
+
+
+def _format_units(calculator: Calculator) -> str:
+    return format_write_units({size: compare_write_units(size, calculator.assumptions) for size in SIZES})
 
 
 def _count_tokens(calculator: Calculator, minutes: float) -> float:

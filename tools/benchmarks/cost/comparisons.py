@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from tools.benchmarks.cost.bill import Bill, make_bill
 from tools.benchmarks.cost.durations import Assumptions, Durations
 from tools.benchmarks.cost.prices import Prices
+from tools.benchmarks.cost.records import count_erasure, count_import
 from tools.benchmarks.cost.stack import COLD_START_CHOICES, Stack, read_stack
 from tools.benchmarks.cost.traffic import Profile, scale_profile
 from tools.benchmarks.cost.usage import Usage, count_idle, count_usage
@@ -80,6 +81,19 @@ class Standing:
     dollars: float
 
 
+@dataclass(frozen=True)
+class Job:
+    """A job that is no request.
+
+    Attributes:
+        name: what it is.
+        dollars: at list prices.
+    """
+
+    name: str
+    dollars: float
+
+
 class Calculator:
     """Calculates months of one profile."""
 
@@ -141,6 +155,19 @@ class Calculator:
             bill = make_bill(count_idle(stack, self.assumptions), self.prices, free_tier=False)
             standings.append(Standing(stage, stack.retention_days, bill.total))
         return standings
+
+    def compare_jobs(self) -> list[Job]:
+        """Return what an import and an erasure cost, and a million changes after their requests, at list prices."""
+        stack = self._stacks[COLD_START_CHOICES[0]]
+        jobs = []
+        for name, count_job, number in (
+            ("an import of 100,000 lines", count_import, 100_000),
+            ("an erasure of a user with 100,000 items", count_erasure, 100_000),
+        ):
+            usage = Usage()
+            count_job(usage, stack, self.profile, self.assumptions, number)
+            jobs.append(Job(name, make_bill(usage, self.prices, free_tier=False).total))
+        return jobs
 
     def compare_choices(self) -> list[Choice]:
         """Return all values of `ColdStart`."""

@@ -57,6 +57,15 @@ class Assumptions:
     calls_of_rotation: int
     notifications: int
     dead_letters: int
+    polls_of_queue: float
+    stream_batch: float
+    stream_change: float
+    consumer_batch: float
+    consumer_event: float
+    writer_attribute: int
+    audit_entry: int
+    import_lines: int
+    import_transaction: float
     operations: Mapping[str, str]
 
 

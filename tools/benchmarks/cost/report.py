@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tools.benchmarks.cost.comparisons import Alternative, Calculator, Choice, Month, Standing
+from tools.benchmarks.cost.comparisons import Alternative, Calculator, Choice, Job, Month, Standing
 from tools.benchmarks.cost.prices import Prices
+from tools.benchmarks.cost.records import RECORDS, WriteUnits
 from tools.benchmarks.cost.traffic import Profile
 from tools.benchmarks.cost.usage import REFUSED, STANDING
 
@@ -94,7 +95,7 @@ def format_routes(report: Report) -> str:
         )
         for route, count in requests.items()
     ]
-    rows.append((STANDING, "", _dollars(dollars[STANDING]), ""))
+    rows += [(line, "", _dollars(dollars[line]), "") for line in (RECORDS, STANDING)]
     return _format_table(("route", "requests", "$ a month", "$ a million requests"), rows, right=(1, 2, 3))
 
 
@@ -144,6 +145,26 @@ def format_alternatives(report: Report) -> str:
 def format_stages(standings: Sequence[Standing]) -> str:
     rows = [(f"`{entry.stage}`", f"{entry.retention_days}", _dollars(entry.dollars)) for entry in standings]
     return _format_table(("stage", "days that logs are kept", "$ a month without a caller"), rows, right=(1, 2))
+
+
+def format_write_units(units: Mapping[int, Mapping[str, WriteUnits]]) -> str:
+    """Return the write units of each change, by the bytes of the item."""
+    rows = [
+        (
+            operation,
+            f"{size:,}",
+            *(str(number) for number in (entry.before, entry.table, entry.mark, entry.audit)),
+            str(entry.after),
+        )
+        for size, operations in units.items()
+        for operation, entry in operations.items()
+    ]
+    head = ("change", "bytes of the item", "before", "the request", "end of the mark", "audit entry", "after")
+    return _format_table(head, rows, right=(1, 2, 3, 4, 5, 6))
+
+
+def format_jobs(jobs: Sequence[Job]) -> str:
+    return _format_table(("job", "$ at list prices"), [(job.name, _dollars(job.dollars)) for job in jobs], right=(1,))
 
 
 def format_prices(prices: Prices) -> str:

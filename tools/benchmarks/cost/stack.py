@@ -94,6 +94,9 @@ class Stack:
         filtered_metrics: custom metrics that metric filters write.
         composite_alarms: alarms over other alarms.
         dashboards: CloudWatch dashboards.
+        stream_functions: functions that get each change from the table's stream.
+        queue_functions: functions that get messages of a queue.
+        audit_days: for which the audit trail keeps an entry.
     """
 
     functions: Mapping[str, Function]
@@ -113,6 +116,9 @@ class Stack:
     filtered_metrics: int
     composite_alarms: int
     dashboards: int
+    stream_functions: int
+    queue_functions: int
+    audit_days: int
 
 
 def read_stack(parameters: Mapping[str, str], path: Path = ROOT / "template.yaml") -> Stack:
@@ -137,7 +143,8 @@ def read_stack(parameters: Mapping[str, str], path: Path = ROOT / "template.yaml
     except TemplateError as error:
         raise BenchmarkError(str(error)) from error
     (stage,) = _find(template, "AWS::ApiGatewayV2::Stage").values()
-    (table,) = _find(template, "AWS::DynamoDB::Table").values()
+    # Those of a nested application are the part's own.
+    ((table_name, table),) = (entry for entry in _find(template, "AWS::DynamoDB::Table").items() if "/" not in entry[0])
     if table.get("BillingMode") != "PAY_PER_REQUEST":
         raise BenchmarkError("The table has provisioned capacity; only on-demand capacity is supported.")
     retention = [int(group.get("RetentionInDays", 3653)) for group in _find(template, "AWS::Logs::LogGroup").values()]
@@ -166,6 +173,16 @@ def read_stack(parameters: Mapping[str, str], path: Path = ROOT / "template.yaml
         ),
         composite_alarms=len(_find(template, "AWS::CloudWatch::CompositeAlarm")),
         dashboards=len(_find(template, "AWS::CloudWatch::Dashboard")),
+        stream_functions=_count_mappings(template, f":table/{table_name}/stream/"),
+        queue_functions=_count_mappings(template, ":sqs:"),
+        audit_days=max(
+            (
+                int(function.environment["AUDIT_RETENTION_DAYS"])
+                for function in template.functions.values()
+                if "AUDIT_RETENTION_DAYS" in function.environment
+            ),
+            default=0,
+        ),
     )
 
 
@@ -176,6 +193,12 @@ def _load(path: Path, parameters: tuple[tuple[str, str], ...]) -> Template:
 
 def _find(template: Template, kind: str) -> dict[str, dict[str, Any]]:
     return {name: resource.properties for name, resource in template.resources.items() if resource.type == kind}
+
+
+def _count_mappings(template: Template, source: str) -> int:
+    """Return how many event source mappings read from a source whose ARN has this part."""
+    mappings = _find(template, "AWS::Lambda::EventSourceMapping").values()
+    return sum(source in str(mapping.get("EventSourceArn")) for mapping in mappings)
 
 
 def _count_metrics(alarm: Mapping[str, Any]) -> int:

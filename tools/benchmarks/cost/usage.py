@@ -19,6 +19,7 @@ from tools.benchmarks.cost.formulas import (
     count_write_units,
     scale_to_memory,
 )
+from tools.benchmarks.cost.records import RECORDS, count_records
 from tools.benchmarks.cost.stack import Function, Stack
 from tools.benchmarks.cost.traffic import DAYS, HOURS_OF_A_MONTH, Profile, RouteTraffic
 from tools.benchmarks.machine import BenchmarkError
@@ -81,6 +82,7 @@ def count_usage(
         _Route(usage, route, function, traffic, profile, assumptions).count(durations.operations[operation], operation)
         increment = count_metered_requests(traffic.request_bytes + traffic.response_bytes) if api == "http_api" else 1
         usage.add(f"{api}.requests", route, usage.requests[route] * increment)
+    count_records(usage, stack, profile, assumptions)
     _count_refused(usage, stack, profile, assumptions, api, gateway_refuses=gateway_refuses)
     _count_standing(usage, stack, profile, assumptions)
     return usage
@@ -212,6 +214,8 @@ def _count_standing(usage: Usage, stack: Stack, profile: Profile, assumptions: A
             usage.add("kms.requests", route, _count_key_requests(traffic))
     of_service = assumptions.metrics_of_service + stack.filtered_metrics
     usage.add("metrics", STANDING, of_service * _count_share_of_hours(*profile.routes.values()))
+    # The age of events; failed entries are an exception.
+    usage.add("metrics", RECORDS, _count_share_of_hours(*profile.routes.values()))
     stored = profile.stored_items * (profile.item_bytes + assumptions.item_overhead) / GIGABYTE
     usage.add("dynamodb.storage", STANDING, stored)
     if stack.recovers:
@@ -246,6 +250,8 @@ def count_idle(stack: Stack, assumptions: Assumptions, usage: Usage | None = Non
     usage.add("sns.emails", STANDING, assumptions.notifications)
     # A message is sent, received and deleted.
     usage.add("sqs.requests", STANDING, 3 * assumptions.dead_letters)
+    polls = assumptions.polls_of_queue * 60 * HOURS_OF_A_MONTH
+    usage.add("sqs.requests", STANDING, stack.queue_functions * polls)
     if stack.warming:
         _count_warming(usage, stack, assumptions)
     return usage

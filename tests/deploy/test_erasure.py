@@ -1,0 +1,51 @@
+"""In the emulator, which enforces IAM: a user with an account is erased, and the verification is scheduled."""
+
+import json
+from typing import Any
+
+from local_engine.testing import poll
+from tests.deploy.deployment import Deployment
+from tests.support.stack import ROOT
+
+
+def test_a_user_is_erased_with_the_account(deployment: Deployment) -> None:
+    def connect(service: str) -> Any:
+        return deployment.emulator.client(service)
+
+    pool = deployment.find("Identity/UserPool")
+    created = connect("cognito-idp").admin_create_user(UserPoolId=pool, Username="ann@example.com")["User"]
+    (subject,) = [entry["Value"] for entry in created["Attributes"] if entry["Name"] == "sub"]
+
+    def call(function: str, **path: str) -> dict[str, Any]:
+        folder = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in function)[1:]
+        event = json.loads((ROOT / f"events/{folder}.json").read_text())
+        event["requestContext"]["authorizer"]["jwt"]["claims"]["sub"] = subject
+        event["requestContext"]["timeEpoch"] = 1_798_761_600_000 + (function == "StartErasure")
+        event["pathParameters"] = path
+        answer = deployment.invoke(function, event)
+        assert answer["statusCode"] < 300, answer
+        return json.loads(answer["body"])
+
+    call("CreateResource")
+    erasure_id = call("StartErasure")["id"]
+    table = {"TableName": deployment.find("Table"), "KeyConditionExpression": "pk = :pk"}
+    key = {":pk": {"S": f"user#{subject}"}}
+
+    def is_gone() -> bool:
+        return not connect("dynamodb").query(**table, ExpressionAttributeValues=key)["Items"]
+
+    poll(is_gone, "the first round deletes everything", seconds=120)
+    ledger = connect("dynamodb").scan(TableName=deployment.find("Records/ErasureLedger"))["Items"]
+    (item,) = [entry for entry in ledger if entry["sk"]["S"] == f"erasure#{erasure_id}"]
+    # As a message that arrives twice: the first round's own comes later.
+    step = {"user": item["pk"]["S"], "erasure": erasure_id, "before": int(item["requestedAt"]["N"]), "round": 2}
+    connect("sqs").send_message(QueueUrl=deployment.find("Records/ErasureQueue"), MessageBody=json.dumps(step))
+    poll(lambda: call("GetErasure", id=erasure_id)["state"] == "erased", "the erasure ends", seconds=120)
+    erased = call("GetErasure", id=erasure_id)["erased"]
+    assert (erased["account"], erased["resource"], erased["idempotency"]) == (1, 1, 1)
+    users = connect("cognito-idp").list_users(UserPoolId=pool)["Users"]
+    assert not [user for user in users if {"Name": "sub", "Value": subject} in user["Attributes"]]
+    group = deployment.find("Records/Verifications")
+    poll(lambda: bool(connect("scheduler").list_schedules(GroupName=group)["Schedules"]), "a schedule", seconds=60)
+    (schedule,) = connect("scheduler").list_schedules(GroupName=group)["Schedules"]
+    assert schedule["Name"] == erasure_id
