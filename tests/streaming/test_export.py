@@ -91,7 +91,7 @@ def test_a_receipt_is_in_the_export_of_an_erased_user(local_engine: EngineProces
     assert [line["erasure"]["id"] for line in lines if "erasure" in line] == [receipt["id"]]
 
 
-@pytest.mark.needs_linux("reads the function's memory in /proc")
+@pytest.mark.needs_linux("reads the function's memory in /proc/<pid>/status")
 def test_a_kill_in_the_middle_costs_no_item_and_memory_stays_flat() -> None:
     found = measure(8_000_000, small=20_000, flat_from=2_000_000, rounds=1)
     assert found.resumed_responses >= 2
