@@ -111,7 +111,7 @@ def test_a_cancelled_import_is_gone_with_its_file(importer: Importer, aws: Any) 
     assert importer.client.delete(location).status_code == 204
     assert importer.client.get(location).status_code == 404
     assert importer.client.delete(location).status_code == 404
-    keys = [entry["Key"] for entry in aws("s3").list_objects_v2(Bucket="records-importbucket").get("Contents", ())]
+    keys = [entry["Key"] for entry in aws("s3").list_objects_v2(Bucket="records-imports-importbucket").get("Contents", ())]
     assert not [key for key in keys if key.endswith(location.rpartition("/")[2])]
 
 
@@ -124,7 +124,7 @@ def test_a_file_that_arrives_after_its_import_is_deleted_goes(importer: Importer
         assert client.put(upload["url"], content=content, headers=upload["headers"]).status_code == 200
 
     def is_gone() -> bool:
-        found = aws("s3").list_objects_v2(Bucket="records-importbucket").get("Contents", ())
+        found = aws("s3").list_objects_v2(Bucket="records-imports-importbucket").get("Contents", ())
         return not [entry for entry in found if entry["Key"].endswith(import_id)]
 
     poll(is_gone, "the file stays", seconds=60)

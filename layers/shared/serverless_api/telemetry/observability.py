@@ -21,9 +21,9 @@ from serverless_api.environment import settings
 from serverless_api.telemetry.pseudonyms import pseudonymize
 
 # Lambda sets the root logger to the function's level. At DEBUG, botocore would log whole requests and responses,
-# including secrets and session tokens.
+# including secrets and session tokens; at INFO, where it found credentials and endpoints, at each cold start.
 for _name in ("boto3", "botocore", "urllib3"):
-    logging.getLogger(_name).setLevel(logging.INFO)
+    logging.getLogger(_name).setLevel(logging.WARNING)
 
 MAX_LOG_TEXT = 16_000
 """How many characters a text in a log line may have. Lambda splits long lines, and their parts are not JSON."""
