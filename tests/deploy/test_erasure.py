@@ -47,5 +47,5 @@ def test_a_user_is_erased_with_the_account(deployment: Deployment) -> None:
     assert (erased["account"], erased["resource"], erased["idempotency"]) == (1, 1, 1)
     users = connect("cognito-idp").list_users(UserPoolId=pool)["Users"]
     assert not [user for user in users if {"Name": "sub", "Value": subject} in user["Attributes"]]
-    # The schedule is tested in the local engine: the emulator takes it for one of the group `default`, where the role may
-    # create none.
+    # The schedule is tested in the local engine: the emulator takes it for one of the group `default`, where the role
+    # may create none.
