@@ -4,10 +4,12 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import Phase, settings
 from playwright.sync_api import Browser
+from xdist.scheduler import LoadFileScheduling
 
 from local_engine.testing import EngineProcess, is_running, processes_below
 from tests.support.browser import CHROMIUM, open_browser
@@ -40,9 +42,32 @@ LONGEST = (
     "tests/api/test_schema.py",
     "tests/clients",
     "tests/load",
+    "tests/tools",
     "tests/security",
     "tests/machine_client",
 )
+
+
+# Files that share a build or a deployment, and therefore a process.
+TOGETHER = {
+    "tests/deploy/": "tests/deploy",
+    "tests/contract/test_build.py": "build",
+    "tests/contract/test_published_versions.py": "build",
+    "tests/contract/test_cold_start.py": "build",
+}
+
+
+class FileScheduling(LoadFileScheduling):
+    """Gives a process whole files, and those that belong together."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        return next((scope for start, scope in TOGETHER.items() if file.startswith(start)), file)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
+    return FileScheduling(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.hookimpl(trylast=True)

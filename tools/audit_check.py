@@ -59,10 +59,12 @@ def find_gaps(name: Name, links: Sequence[Link], current: Version | None, comple
         current: its version in the table, or None if it is not there.
         complete_since: the trail has every change since this time, RFC 3339. Entries before it may have expired.
     """
-    made = {link.after for link in links}
-    followed = Counter(link.before for link in links)
-    yield from (f"{count} entries follow {_call(version)}" for version, count in followed.items() if count > 1)
-    starts = [link.before for link in links if link.before is None or link.before not in made]
+    # An update whose answer was lost is repeated, and then makes its version again, which is followed again.
+    made, followed = Counter(link.after for link in links), Counter(link.before for link in links)
+    for version, count in followed.items():
+        if count > max(made[version], 1):
+            yield f"{count} entries follow {_call(version)}"
+    starts = [version for version in followed if version is None or version not in made]
     is_old = _read_creation(name.id) < complete_since
     if len(starts) > 1 or (starts != [None] and not is_old):
         yield from (f"{_call(version)} has no entry" for version in starts if version is not None)
@@ -135,7 +137,7 @@ class AuditCheck:
         chains: dict[Name, list[Link]] = defaultdict(list)
         self.entries = 0
         for item in self._read(self._trail, subject and make_pseudonym(self._key, subject)):
-            written, noun, resource_id, _ = item["sk"].removeprefix("entry#").split("#")
+            written, noun, resource_id, *_ = item["sk"].removeprefix("entry#").split("#")
             chains[Name(item["pk"], noun, resource_id)].append(Link(item["before"], item["after"]))
             self.entries += 1
             kept = timedelta(seconds=int(item["expiresAt"]) - int(datetime.fromisoformat(written).timestamp()))

@@ -5,7 +5,7 @@ import base64
 import json
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -53,7 +53,7 @@ class Redrive:
             for message in messages:
                 seen.add(message["MessageId"])
                 try:
-                    self._send(queue, message["Body"])
+                    self._send(message)
                 except LetterLeft as reason:
                     left += 1
                     show(f"{message['MessageId']} is left: {reason}")
@@ -73,7 +73,8 @@ class Redrive:
             MaxNumberOfMessages=_BATCH,
             VisibilityTimeout=_HIDDEN_SECONDS,
             WaitTimeSeconds=1,
-            MessageSystemAttributeNames=["SentTimestamp"],
+            MessageSystemAttributeNames=["SentTimestamp", "DeadLetterQueueSourceArn"],
+            MessageAttributeNames=["TARGET_ARN"],
         )
         return [
             message
@@ -81,9 +82,9 @@ class Redrive:
             if message["MessageId"] not in seen and int(message["Attributes"]["SentTimestamp"]) <= started * 1000
         ]
 
-    def _send(self, queue: str, body: str) -> None:
+    def _send(self, message: Mapping[str, Any]) -> None:
         try:
-            letter = json.loads(body)
+            letter = json.loads(message["Body"])
         except ValueError:
             letter = None
         match letter:
@@ -94,7 +95,7 @@ class Redrive:
             case {"requestContext": {"functionArn": str(function)}, "requestPayload": payload}:
                 self._invoke(function, payload)
             case _:
-                self._return(queue, body)
+                self._return(message)
 
     def _invoke(self, function: str, event: Any) -> None:
         try:
@@ -132,12 +133,14 @@ class Redrive:
         found = [record for record in records if int(record["dynamodb"]["SequenceNumber"]) <= last]
         return [{**record, "eventSourceARN": arn} for record in found]
 
-    def _return(self, queue: str, body: str) -> None:
-        """Send a message back to the queue that it comes from."""
-        sources: Sequence[str] = self._sqs.list_dead_letter_source_queues(QueueUrl=queue)["queueUrls"]
-        if len(sources) != 1:
+    def _return(self, message: Mapping[str, Any]) -> None:
+        """Send a message to the queue that it comes from, or that EventBridge could not send it to."""
+        target = message.get("MessageAttributes", {}).get("TARGET_ARN", {}).get("StringValue", "")
+        arn = message["Attributes"].get("DeadLetterQueueSourceArn") or target
+        if ":sqs:" not in arn:
             raise LetterLeft("it does not say what it is for; invoke its function by hand.")
-        self._sqs.send_message(QueueUrl=sources[0], MessageBody=body)
+        url = self._sqs.get_queue_url(QueueName=arn.rpartition(":")[2])["QueueUrl"]
+        self._sqs.send_message(QueueUrl=url, MessageBody=message["Body"])
 
 
 def _write_value(value: object) -> Any:

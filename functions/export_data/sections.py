@@ -6,6 +6,7 @@ from typing import Any
 
 from records.erasures import list_erasures
 from records.imports import list_imports
+from records.trail import list_entries
 from resources import resources
 from serverless_api import Caller
 
@@ -38,6 +39,10 @@ def _list_resources(caller: Caller, limit: int, after: str | None) -> list[Entry
     return [(resource.position, resource.to_document()) for resource in resources.list(caller, limit, after).items]
 
 
+def _list_audit_entries(caller: Caller, limit: int, after: str | None) -> list[Entry]:
+    return [(entry.token, entry.to_document()) for entry in list_entries(caller, limit, after).items]
+
+
 def _list_imports(caller: Caller, limit: int, after: str | None) -> list[Entry]:
     return [(document["id"], document) for document in list_imports(caller, limit, after)]
 
@@ -48,6 +53,7 @@ def _list_erasures(caller: Caller, limit: int, after: str | None) -> list[Entry]
 
 SECTIONS = (
     Section("resources", "resource", _list_resources),
+    Section("auditEntries", "auditEntry", _list_audit_entries),
     Section("imports", "import", _list_imports),
     Section("erasures", "erasure", _list_erasures),
 )

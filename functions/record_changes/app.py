@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.utilities.batch import EventType
 
-from records.changes import ERASURE_DOOR, Change, find_mark, read_change
+from records.changes import ERASURE_DOOR, UNKNOWN_DOOR, Change, find_mark, read_change
 from records.dead_letters import set_aside
 from records.erasures import find_erasure
 from records.trail import append_change, remove_mark
@@ -50,4 +50,4 @@ def _add_erasure(change: Change) -> Change:
     if change.origin.door != ERASURE_DOOR or change.origin.request_id:
         return change
     found = _find_erasure(change.owner)
-    return change._replace(origin=Origin(ERASURE_DOOR, found[0], found[1]) if found else Origin("unknown"))
+    return change._replace(origin=Origin(ERASURE_DOOR, found[0], found[1]) if found else Origin(UNKNOWN_DOOR))

@@ -43,10 +43,10 @@ BACKGROUND = {
     "Records/RecordChanges": "Records/RecordsFailed",
     "Records/PublishChanges": "Records/RecordsFailed",
     "Records/MeasureEvents": "Records/RecordsFailed",
-    "Records/SplitImport": "Records/RecordsFailed",
-    "Records/ImportResources": "Records/RecordsFailed",
-    "Records/EraseUser": "Records/RecordsFailed",
-    "Records/VerifyErasure": "Records/VerificationFailed",
+    "Records/Imports/SplitImport": "Records/RecordsFailed",
+    "Records/Imports/ImportResources": "Records/RecordsFailed",
+    "Records/Erasure/EraseUser": "Records/RecordsFailed",
+    "Records/Erasure/VerifyErasure": "Records/Erasure/VerificationFailed",
 }
 """The alarm of each function that serves no route."""
 STREAMING = {"Streaming/AuthorizeToken", "Streaming/ExportData"}
@@ -181,7 +181,7 @@ def test_a_message_that_no_consumer_takes_triggers_the_alarms_of_its_queues(stan
     wait_until(stand, "OK", LOST_MESSAGE)
     with make_client(stand, "sqs") as sqs:
         queue, dead = (
-            sqs.get_queue_url(QueueName=f"Records-{name}")["QueueUrl"] for name in ("EventQueue", "DeadEvents")
+            sqs.get_queue_url(QueueName=f"Records-{name}")["QueueUrl"] for name in ("EventQueue", "DeadMessages")
         )
         sqs.send_message(QueueUrl=queue, MessageBody="no event")
         wait_until(stand, "ALARM", LOST_MESSAGE, seconds=180)

@@ -109,7 +109,7 @@ def test_a_repeated_request_is_carried_out_once(user: User, route: Route) -> Non
     path, key = find_path(route, user.send), {"Idempotency-Key": "one"}
     first = user.send("POST", path, headers=key, body=route.body)
     again = user.send("POST", path, headers=key, body=route.body)
-    names = ("location", "etag")
+    names = [name for name in ("location", "etag") if name in first.headers]
     assert (again.status, again.body) == (first.status, first.body)
     assert [again.headers[name] for name in names] == [first.headers[name] for name in names]
     assert user.send("POST", path, headers=key, body=make_other_body(route)).status == 422

@@ -84,13 +84,13 @@ def test_what_is_erased_is_gone_everywhere_within_thirty_days(stage):
     windows = {
         name: int(table["PointInTimeRecoverySpecification"]["RecoveryPeriodInDays"])
         for name, table in tables.items()
-        if name in {"Table", "Records/ErasureLedger"}
+        if name in {"Table", "Records/Erasure/ErasureLedger"}
     }
     # A step of an erasure that takes longer than this has left the queue, and is a dead letter.
-    processing = find_translated("AWS::SQS::Queue")["Records/ErasureQueue"]["MessageRetentionPeriod"] / 86_400
+    processing = find_translated("AWS::SQS::Queue")["Records/Erasure/ErasureQueue"]["MessageRetentionPeriod"] / 86_400
     assert windows["Table"] + processing < 30
     # The ledger names the user until the table's window has ended, and then its own backups do.
-    assert windows["Table"] + processing + windows["Records/ErasureLedger"] < 30
+    assert windows["Table"] + processing + windows["Records/Erasure/ErasureLedger"] < 30
 
 
 @pytest.mark.parametrize(("traces", "mode"), [("on", "Active"), ("off", "PassThrough")])

@@ -62,6 +62,8 @@ class RecordingGateway(Gateway):
 
 
 def _actions(request: Request) -> set[str]:
+    if "X-Amz-Target" not in request.headers:
+        return {{"PUT": "s3:PutObject", "DELETE": "s3:DeleteObject"}[request.method]}
     operation = request.headers["X-Amz-Target"].partition(".")[2]
     if operation == "TransactWriteItems":
         # It has no action of its own: each part needs the one of its name («Using IAM with DynamoDB transactions»,
@@ -78,7 +80,9 @@ def _record(monkeypatch: pytest.MonkeyPatch, **environment: str) -> Iterator[tup
     with DynamoDB() as dynamodb, httpx.Client(base_url=dynamodb.url, trust_env=False) as forward:
 
         def answer(request: Request) -> Reply:
-            passed = forward.post("/", content=request.body, headers=list(request.headers.items()))
+            passed = forward.request(
+                request.method, request.target, content=request.body, headers=list(request.headers.items())
+            )
             return make_reply(passed.content, passed.status_code)
 
         table = boto3.client("dynamodb", region_name=ENVIRONMENT["AWS_REGION"], endpoint_url=dynamodb.url)
@@ -172,7 +176,10 @@ def test_every_role_has_a_boundary_except_those_of_codedeploy_and_api_gateway() 
 
 
 def test_an_export_reads_tables_and_the_authorizer_reaches_nothing() -> None:
-    tables = {f"arn:aws:dynamodb:{REGION}:{ACCOUNT_ID}:table/{name}" for name in ("Table", "Records-ErasureLedger")}
+    tables = {
+        f"arn:aws:dynamodb:{REGION}:{ACCOUNT_ID}:table/{name}"
+        for name in ("Table", "Records-AuditTable", "Records-Erasure-ErasureLedger")
+    }
     assert read_role("Streaming/ExportData").resources == {"dynamodb:Query": tables}
     assert not read_role("Streaming/AuthorizeToken").resources
 
@@ -255,12 +262,13 @@ def test_statements_name_every_action_and_every_resource(function: str) -> None:
 
 
 @pytest.mark.parametrize("function", FUNCTIONS.values())
-def test_a_routes_function_reaches_one_table_and_nothing_else(function: str) -> None:
+def test_a_routes_function_reaches_the_stacks_own_tables_and_files_and_nothing_else(function: str) -> None:
     allowed = read_role(function, EnrichmentUrl="https://enrichment.example.com/").resources
-    (resources,) = {resources for action, resources in allowed.items() if action.startswith("dynamodb:")}
-    # The table of the resources, or one of another part.
-    (table,) = resources
-    assert table.rpartition("/")[2] in {name.replace("/", "-") for name in find_translated("AWS::DynamoDB::Table")}
+    own = re.compile(
+        rf"arn:aws:dynamodb:{REGION}:{ACCOUNT_ID}:table/(Table|Records-[\w-]+)|arn:aws:s3:::records-[\w-]+/\*"
+    )
+    assert allowed
+    assert [arn for resources in allowed.values() for arn in resources if not own.fullmatch(arn)] == []
 
 
 def test_the_hook_may_do_what_its_code_does() -> None:

@@ -38,12 +38,19 @@ def build_template(emulator: Emulator, directory: Path) -> Path:
     _run(emulator, "build", "--build-dir", str(directory), "--no-cached")
     path = directory / "template.yaml"
     template = _leave_out(yaml_parse(path.read_text()))
+    _translate_nested(path, template)
+    path.write_text(json.dumps(template))
+    return path
+
+
+def _translate_nested(path: Path, template: dict[str, Any]) -> None:
+    """Run SAM's transform on the nested applications of a template, and on theirs."""
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Application":
             nested = path.parent / resource["Properties"]["Location"]
-            nested.write_text(json.dumps(_translate(_leave_out(yaml_parse(nested.read_text())))))
-    path.write_text(json.dumps(template))
-    return path
+            inner = _leave_out(yaml_parse(nested.read_text()))
+            _translate_nested(nested, inner)
+            nested.write_text(json.dumps(_translate(inner)))
 
 
 def is_emulated(kind: str, properties: dict[str, Any]) -> bool:

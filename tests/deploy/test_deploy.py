@@ -18,6 +18,9 @@ ROUTES = {route.key: route for route in list_routes()}
 FIXTURES = {path.stem: json.loads(path.read_text()) for path in sorted((ROOT / "events").glob("*.json"))}
 DEPLOYED = [name for name in list_functions() if name in translate_stack().resources]
 LOG_GROUP = "AWS::Logs::LogGroup"
+TABLES = [name for name, entry in translate_stack().resources.items() if entry.type == "AWS::DynamoDB::Table"]
+TRAIL = "Records/AuditTable"
+WITH_TRAIL = {"Records/RecordChanges": {"dynamodb:PutItem"}, "ListAuditEntries": {"dynamodb:Query"}}
 REQUESTS = [name for name, event in FIXTURES.items() if "routeKey" in event]
 
 
@@ -267,12 +270,23 @@ def _seed(deployment: Deployment) -> None:
 
 
 def _check_role(deployment: Deployment, others: dict[str, str], function: str, **parameters: str) -> None:
-    calls = list_table_calls(deployment.find("Table")) | ACCOUNT_CALLS
+    stated = read_role(function, **parameters).resources
+    calls = ACCOUNT_CALLS.copy()
     if "Identity/MachineClientSecret" in deployment.resources:
         calls |= list_secret_calls(deployment.find("Identity/MachineClientSecret"))
     calls_elsewhere = list_table_calls(others["table"]) | list_secret_calls(others["secret"])
     with assume_role(deployment, function) as role:
         allowed = {action for action, call in calls.items() if role.may(call)}
         allowed_elsewhere = {action for action, call in calls_elsewhere.items() if role.may(call)}
-    assert allowed == read_role(function, **parameters).resources.keys() & calls.keys()
+        allowed_in = {
+            table: {action for action, call in list_table_calls(deployment.find(table)).items() if role.may(call)}
+            for table in TABLES
+        }
+    assert allowed == stated.keys() & calls.keys()
     assert not allowed_elsewhere
+    for table, actions in allowed_in.items():
+        name = f":table/{table.replace('/', '-')}"
+        own = {action for action, arns in stated.items() if any(arn.endswith(name) for arn in arns)}
+        assert actions == own & list_table_calls(table).keys(), table
+    # One role appends to the trail, another one reads it, and none changes or deletes an entry.
+    assert allowed_in[TRAIL] == WITH_TRAIL.get(function, set())

@@ -40,5 +40,5 @@ def test_a_change_is_one_event_for_every_rule(deployment: Deployment) -> None:
         return not sum(map(int, counts.values()))
 
     poll(is_consumed, "the example consumer left a message", seconds=90)
-    dead = deployment.find("Records/DeadEvents")
+    dead = deployment.find("Records/DeadMessages")
     assert "Messages" not in sqs.receive_message(QueueUrl=dead)

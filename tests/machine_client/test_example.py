@@ -23,9 +23,9 @@ PROGRAM = ROOT / "examples/machine_client/machine_client.py"
 
 
 @pytest.fixture(scope="module")
-def environment(engine: EngineProcess) -> dict[str, str]:
+def environment(local_engine: EngineProcess) -> dict[str, str]:
     """What `make run` prints for a machine client."""
-    printed = engine.wait_for_line("^Machine client ").removeprefix("Machine client ")
+    printed = local_engine.wait_for_line("^Machine client ").removeprefix("Machine client ")
     return dict(variable.split("=", 1) for variable in printed.split())
 
 
@@ -72,8 +72,8 @@ class Gate:
 
 
 @pytest.fixture
-def gate(engine: EngineProcess) -> Iterator[Gate]:
-    gate = Gate(engine.url)
+def gate(local_engine: EngineProcess) -> Iterator[Gate]:
+    gate = Gate(local_engine.url)
     thread = threading.Thread(target=gate.server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     yield gate
@@ -227,10 +227,10 @@ def machine_client(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch)
     return MachineClient(environment["CLIENT_SECRET_ID"])
 
 
-def test_the_api_that_streams_takes_the_same_token(engine: EngineProcess, machine_client: MachineClient) -> None:
+def test_the_api_that_streams_takes_the_same_token(local_engine: EngineProcess, machine_client: MachineClient) -> None:
     body = {"name": "exported", "type": "A"}
-    created = machine_client.request("POST", f"{engine.url}/api/v1/resources", json=body).json()
-    entries = list(machine_client.export(f"http://127.0.0.1:{engine.port + 1}/live/api/v1/export"))
+    created = machine_client.request("POST", f"{local_engine.url}/api/v1/resources", json=body).json()
+    entries = list(machine_client.export(f"http://127.0.0.1:{local_engine.port + 1}/live/api/v1/export"))
     assert entries[0]["resource"] == created
 
 

@@ -19,8 +19,8 @@ from tests.support.resources import RESOURCES
 from tools.reapply_erasures import reapply_erasures
 
 ERASURES = "/api/v1/erasures"
-LEDGER = "Records-ErasureLedger"
-QUEUE = "Records-ErasureQueue"
+LEDGER = "Records-Erasure-ErasureLedger"
+QUEUE = "Records-Erasure-ErasureQueue"
 BODY = {"name": "a name", "type": "A"}
 
 
@@ -203,7 +203,7 @@ def test_what_is_left_after_the_backups_keeps_a_receipt_open(aws: Clients, user:
     left = {"pk": {"S": f"user#{user.subject}"}, "sk": {"S": "resource#left"}}
     aws("dynamodb").put_item(TableName="Table", Item=left)
     event = {"user": pseudonym, "erasure": erasure_id}
-    verify = {"FunctionName": "local-Records-VerifyErasure", "Payload": json.dumps(event)}
+    verify = {"FunctionName": "local-Records-Erasure-VerifyErasure", "Payload": json.dumps(event)}
     answer = aws("lambda").invoke(**verify)
     assert "NotErased" in answer["Payload"].read().decode()
     assert answer["FunctionError"]

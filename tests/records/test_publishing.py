@@ -146,3 +146,11 @@ def test_the_schemas_are_those_of_the_version_that_is_sent() -> None:
     folders = sorted(Path(ROOT / "models/events").iterdir())
     assert [folder.name for folder in folders] == ["v1"]
     assert {path.stem for path in folders[0].iterdir()} == {"Created", "Updated", "Deleted", "UserErased"}
+
+
+def test_another_noun_has_events_of_its_own_name(bridge: EventBridge, publish: Any) -> None:
+    record = json.loads(json.dumps(make_record(1)).replace("resource#", "purchase order#"))
+    kinds: list[str] = []
+    bridge.answer = lambda entries: take([entry for entry in entries if kinds.append(entry["DetailType"]) is None])
+    assert publish([record]) == []
+    assert kinds == ["PurchaseOrderCreated"]

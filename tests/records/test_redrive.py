@@ -77,10 +77,14 @@ def test_a_record_that_was_set_aside_is_published_when_it_can_be_read(bus: Bus, 
 
 
 def test_a_message_goes_back_to_its_queue(aws: Clients, redrive: Run) -> None:
-    url = send(aws, "Records-DeadEvents", load_record("measure_events")["body"])
+    url = aws("sqs").get_queue_url(QueueName="Records-DeadMessages")["QueueUrl"]
+    send(aws, "Records-EventQueue", "no event")
+    poll(lambda: count_letters(aws, url) == 1, "the message is no dead letter", 120)
     done = redrive()
-    assert "Records-DeadEvents: 1 sent again, 0 left" in done.stdout
-    assert not count_letters(aws, url)
+    assert "Records-DeadMessages: 1 sent again, 0 left" in done.stdout
+    # The consumer still can't read it.
+    poll(lambda: count_letters(aws, url) == 1, "the message did not come back", 120)
+    aws("sqs").purge_queue(QueueUrl=url)
 
 
 def test_a_letter_that_says_nothing_is_left(aws: Clients, redrive: Run) -> None:

@@ -195,4 +195,6 @@ def test_header(
     request = write_create(route, forge.mint(attacker), "Connection: close", header)
     answers = [answer for answer in exchange(engine.port, request.encode("latin-1")) if answer != 100]
     assert answers == [route.resolve(expected)]
-    assert len(read_state(route, partial(gateway.send, attacker), route.path)) == (expected == SUCCESS)
+    assert len(read_state(route, partial(gateway.send, attacker), route.path)) == (
+        expected == SUCCESS and route.page is not None
+    )

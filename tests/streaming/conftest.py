@@ -1,17 +1,11 @@
-"""The stack in the local engine, for all tests of this folder."""
-
-from collections.abc import Iterator
+"""What tests of exports share."""
 
 import pytest
 
-from local_engine.issuer import AUDIENCE, issuer_url
-from local_engine.testing import EngineProcess, free_port
-from tests.support.stack import ROOT
+from local_engine.testing import EngineProcess
 
 
 @pytest.fixture(scope="session")
-def engine() -> Iterator[EngineProcess]:
-    port = free_port(count=2)
-    parameters = ["--parameters", f"Issuer={issuer_url(port)}", f"Audience={AUDIENCE}"]
-    with EngineProcess(ROOT / "template.yaml", *parameters, port=port) as engine:
-        yield engine
+def export_url(local_engine: EngineProcess) -> str:
+    """The address of exports: the API that streams is on the port after the first API's."""
+    return f"http://127.0.0.1:{local_engine.port + 1}/live/api/v1/export"

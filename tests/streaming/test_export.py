@@ -8,24 +8,23 @@ from typing import Any
 import httpx
 import pytest
 
-from local_engine.testing import EngineProcess
+from local_engine.testing import EngineProcess, poll
 from tools.benchmarks.streaming.measurements import measure
 
 type Lines = list[dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
-def client(engine: EngineProcess) -> Iterator[httpx.Client]:
-    scopes = ("read:resources", "write:resources", "erase:self")
-    headers = {"Authorization": f"Bearer {engine.mint_token(*scopes, subject='exporter')}"}
-    with engine.client(headers=headers) as client:
+def client(local_engine: EngineProcess) -> Iterator[httpx.Client]:
+    scopes = ("read:resources", "write:resources", "read:audit")
+    headers = {"Authorization": f"Bearer {local_engine.mint_token(*scopes, subject='exporter')}"}
+    with local_engine.client(headers=headers) as client:
         yield client
 
 
 @pytest.fixture(scope="module")
-def export(engine: EngineProcess, client: httpx.Client) -> Callable[..., httpx.Response]:
-    url = f"http://127.0.0.1:{engine.port + 1}/live/api/v1/export"
-    return lambda **parameters: client.get(url, params=parameters).raise_for_status()
+def export(export_url: str, client: httpx.Client) -> Callable[..., httpx.Response]:
+    return lambda **parameters: client.get(export_url, params=parameters).raise_for_status()
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +36,17 @@ def stored(client: httpx.Client) -> Lines:
     client.delete(f"/api/v1/resources/{gone['id']}").raise_for_status()
     uploads = [client.post("/api/v1/imports?upload=true").raise_for_status().json() for _ in range(2)]
     imports = [client.get(f"/api/v1/imports/{upload['id']}").raise_for_status().json() for upload in uploads]
-    return [{"resource": item} for item in created[::-1]] + [{"import": item} for item in imports[::-1]]
+    # Each change of a resource has its entry in the trail soon after.
+    poll(lambda: len(read_trail(client)) == 13, "the audit trail is not complete", seconds=60)
+    return [
+        *({"resource": item} for item in created[::-1]),
+        *({"auditEntry": entry} for entry in read_trail(client)),
+        *({"import": item} for item in imports[::-1]),
+    ]
+
+
+def read_trail(client: httpx.Client) -> list[Any]:
+    return client.get("/api/v1/audit", params={"limit": "100"}).raise_for_status().json()["entries"]
 
 
 def read_lines(response: httpx.Response) -> tuple[Lines, dict[str, Any]]:
@@ -59,7 +68,10 @@ def test_an_export_holds_everything_newest_first(export: Callable[..., httpx.Res
     assert response.headers["content-type"] == "application/x-ndjson"
     lines, end = read_lines(response)
     assert drop_positions(lines) == stored
-    assert (end["complete"], end["counts"]) == (True, {"resources": 11, "imports": 2, "erasures": 0})
+    assert (end["complete"], end["counts"]) == (
+        True,
+        {"resources": 11, "auditEntries": 13, "imports": 2, "erasures": 0},
+    )
 
 
 def test_an_export_goes_on_after_any_line(export: Callable[..., httpx.Response], stored: Lines) -> None:
@@ -70,16 +82,16 @@ def test_an_export_goes_on_after_any_line(export: Callable[..., httpx.Response],
         assert end["complete"]
 
 
-def test_a_receipt_is_in_the_export_of_an_erased_user(engine: EngineProcess) -> None:
-    token = engine.mint_token("read:resources", "write:resources", "erase:self", subject="erased")
-    with engine.client(headers={"Authorization": f"Bearer {token}"}) as client:
+def test_a_receipt_is_in_the_export_of_an_erased_user(local_engine: EngineProcess, export_url: str) -> None:
+    token = local_engine.mint_token("read:resources", "write:resources", "erase:self", subject="erased")
+    with local_engine.client(headers={"Authorization": f"Bearer {token}"}) as client:
         receipt = client.post("/api/v1/erasures").raise_for_status().json()
-        response = client.get(f"http://127.0.0.1:{engine.port + 1}/live/api/v1/export").raise_for_status()
+        response = client.get(export_url).raise_for_status()
     lines, _ = read_lines(response)
     assert [line["erasure"]["id"] for line in lines if "erasure" in line] == [receipt["id"]]
 
 
-@pytest.mark.needs_linux("reads the function's memory in /proc")
+@pytest.mark.needs_linux("reads the function's memory in /proc/<pid>/status")
 def test_a_kill_in_the_middle_costs_no_item_and_memory_stays_flat() -> None:
     found = measure(8_000_000, small=20_000, flat_from=2_000_000, rounds=1)
     assert found.resumed_responses >= 2

@@ -66,6 +66,8 @@ def list_places(route: Route) -> list[Place]:
 
 def make_other_body(route: Route, number: int = 1) -> Any:
     """A valid body that differs from the fixture's, and from that of another number."""
+    if route.model is None:
+        return {**route.body, "another": number}
     for place in list_places(route):
         if place.is_free_text:
             return replace_value(route, place, f"{number} {place.value}"[: place.schema.get("maxLength", _UNLIMITED)])

@@ -85,6 +85,9 @@ class DynamoDB:
         return None
 
     def _answer(self, request: Request) -> Reply:
+        if "X-Amz-Target" not in request.headers:
+            # S3, which has the same address here, takes every file.
+            return make_reply(b"")
         operation = request.headers["X-Amz-Target"].partition(".")[2]
         self._interludes.pop(operation, lambda: None)()
         fault = self._next_fault(operation)

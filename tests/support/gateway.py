@@ -26,6 +26,7 @@ ENVIRONMENT = {
     "AUDIT_TABLE": "audit",
     "AWS_LAMBDA_FUNCTION_NAME": "under-test",
     "ERASURE_LEDGER": "erasures",
+    "IMPORT_BUCKET": "records-imports-importbucket",
     "POWERTOOLS_METRICS_NAMESPACE": "ServerlessApi/test",
     "PSEUDONYM_KEY": "key of the tests",
     "POWERTOOLS_SERVICE_NAME": "api",

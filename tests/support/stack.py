@@ -47,9 +47,9 @@ class Route:
 
     @property
     def model(self) -> dict[str, Any] | None:
-        """The schema of the request body; None for a route without a body."""
+        """The schema of the request body; None for a route without a body, or with one that is not JSON."""
         content = self.operation.get("requestBody", {}).get("content", {})
-        return content["application/json"]["schema"] if content else None
+        return content["application/json"]["schema"] if "application/json" in content else None
 
     @property
     def answer_model(self) -> dict[str, Any] | None:

@@ -15,6 +15,7 @@ _ID = r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 _SORT_KEY = re.compile(rf"(?P<noun>[a-z][a-z ]*)#(?P<id>{_ID})")
 _OWNER = "user#"
 ERASURE_DOOR = "erasure"
+UNKNOWN_DOOR = "unknown"
 TECHNICAL = frozenset({"pk", "sk", "createdAt", "updatedAt", "version", "writer", "deletedAt", "expiresAt"})
 
 
@@ -86,7 +87,7 @@ def read_change(record: Mapping[str, Any]) -> Change | None:
         after=after or None,
         fields=tuple(sorted(name for name in names if old.get(name) != new.get(name))),
         time=time,
-        origin=_read_origin(image["writer"]["M"]) if image else Origin(door=ERASURE_DOOR),
+        origin=_read_origin(image) if image else Origin(door=ERASURE_DOOR),
         sequence=change["SequenceNumber"],
     )
 
@@ -102,7 +103,11 @@ def _read_image(image: Mapping[str, Any] | None) -> Mapping[str, Any]:
     return {} if image is None or "deletedAt" in image else image
 
 
-def _read_origin(writer: Mapping[str, Any]) -> Origin:
+def _read_origin(image: Mapping[str, Any]) -> Origin:
+    """Return the request that wrote an item; none if something else did, such as an import of existing data."""
+    if "writer" not in image:
+        return Origin(door=UNKNOWN_DOOR)
+    writer = image["writer"]["M"]
     return Origin(
         door=writer["door"]["S"],
         request_id=writer["request"]["S"],

@@ -10,6 +10,7 @@ import base64
 import binascii
 import hashlib
 import math
+import os
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -30,7 +31,6 @@ from serverless_api import (
     logger,
     parse_json,
     pseudonymize,
-    read_setting,
 )
 from serverless_api.http.collection import create_once, format_time, make_id, make_version
 from serverless_api.http.request import read_document
@@ -65,8 +65,11 @@ _MAX_PROBLEMS = 10
 _CHUNK_SECONDS = 8.0
 _TRANSACTION_SECONDS = 15.0
 
+_NOUN = "import"
 _JOB, _PART, _FAULTS = "import#job#", "import part#", "import faults#"
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+
+_bucket = Bucket(os.environ.get("IMPORT_BUCKET", ""))
 
 
 class File(NamedTuple):
@@ -133,7 +136,7 @@ def start_import(caller: Caller, content: bytes | None, key: str | None) -> dict
     else:
         digest = None if content is None else hashlib.sha256(content).hexdigest()
         job |= create_once(
-            "import",
+            _NOUN,
             key,
             digest,
             draft=job,
@@ -141,14 +144,14 @@ def start_import(caller: Caller, content: bytes | None, key: str | None) -> dict
             remembered=["sk", "startedAt", "updatedAt"],
         )
     document = _to_document(job, [])
-    bucket, file = Bucket(read_setting("IMPORT_BUCKET")), make_file_key(caller.subject, document["id"])
+    file = make_file_key(caller.subject, document["id"])
     headers = {OWNER_HEADER: base64.urlsafe_b64encode(caller.subject.encode()).decode(), "if-none-match": "*"}
     if content is None:
-        url = bucket.presign_put(file, headers, UPLOAD_SECONDS)
+        url = _bucket.presign_put(file, headers, UPLOAD_SECONDS)
         expires = format_time(time.time_ns() + UPLOAD_SECONDS * 1_000_000_000)
         return {**document, "upload": {"method": "PUT", "url": url, "headers": headers, "expiresAt": expires}}
     try:
-        bucket.put(file, content, headers)
+        _bucket.put(file, content, headers)
     except ObjectExists:
         logger.debug("An earlier request with this key has written the file")
     except DependencyUnavailable as error:
@@ -187,12 +190,11 @@ def list_imports(caller: Caller, limit: int, after: str | None = None) -> list[d
 
 def _show(caller: Caller, job: table.Item) -> dict[str, Any]:
     faults: list[Any] = []
-    if job["faulty"] or job["state"] == "running":
-        prefix = f"{_FAULTS}{job['sk'].removeprefix(_JOB)}#"
-        for item in table.query_items(caller.partition, prefix, None, MAX_FAULTS, ascending=True):
-            faults += parse_json(item["faults"])
-            if len(faults) >= MAX_FAULTS:
-                break
+    prefix = f"{_FAULTS}{job['sk'].removeprefix(_JOB)}#"
+    for item in table.query_items(caller.partition, prefix, None, MAX_FAULTS, ascending=True):
+        faults += parse_json(item["faults"])
+        if len(faults) >= MAX_FAULTS:
+            break
     return _to_document(job, faults[:MAX_FAULTS])
 
 
@@ -210,7 +212,7 @@ def delete_import(caller: Caller, import_id: str) -> None:
     except table.ConditionFailed as failure:
         raise _not_found() from failure
     try:
-        Bucket(read_setting("IMPORT_BUCKET")).delete(make_file_key(caller.subject, import_id))
+        _bucket.delete(make_file_key(caller.subject, import_id))
     except DependencyUnavailable as error:
         logger.warning("The file of a deleted import stays until it expires", reason=str(error))
 
@@ -480,4 +482,4 @@ def _to_document(job: table.Item, faults: Sequence[Any]) -> dict[str, Any]:
 
 
 def _not_found() -> NotFound:
-    return NotFound("There is no such import")
+    return NotFound(f"There is no such {_NOUN}")

@@ -18,9 +18,9 @@ from serverless_api import BadRequest, Caller, Page, Problem, pseudonymize, read
 from serverless_api.storage import table
 
 PREFIX = "entry#"
-_POSITION = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z#[a-z][a-z ]*#[0-9a-f-]{36}#[\w~]+")
-# Stands for the version after a deletion, and sorts after all versions. No ID is used again, so it is there once.
-_END = "~"
+_POSITION = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z#[a-z][a-z ]*#[0-9a-f-]{36}#[\w~]+#[\w-]+")
+# Stand for the version before a creation and after a deletion, and sort before and after all versions.
+_START, _END = "-", "~"
 _DAY_SECONDS = 24 * 3600
 
 
@@ -54,6 +54,11 @@ class Entry:
     request_id: str
     door: str
 
+    @property
+    def token(self) -> str:
+        """A pagination token: a page after it starts below this entry."""
+        return _make_token(self.position)
+
     def to_document(self) -> dict[str, Any]:
         """Return the entry as the API shows it."""
         document: dict[str, Any] = {
@@ -81,9 +86,11 @@ def append_change(change: Change, retention_days: int) -> None:
     Raises:
         TableUnavailable: the trail's table is throttled, down or out of time.
     """
+    # An update that is repeated because its answer was lost makes its version once more, if another one came between.
+    versions = f"{change.after or _END}#{change.before or _START}"
     item = {
         "pk": pseudonymize(change.owner),
-        "sk": f"{PREFIX}{change.time}#{change.noun}#{change.id}#{change.after or _END}",
+        "sk": f"{PREFIX}{change.time}#{change.noun}#{change.id}#{versions}",
         "actor": pseudonymize(change.origin.actor or change.owner),
         "action": change.action,
         "before": change.before,
@@ -113,7 +120,7 @@ def remove_mark(mark: Mapping[str, str]) -> None:
 def to_entry(item: Mapping[str, Any]) -> Entry:
     """Return the entry that an item of the trail's table describes."""
     position = item["sk"].removeprefix(PREFIX)
-    time, noun, resource_id, _ = position.split("#")
+    time, noun, resource_id, *_ = position.split("#")
     return Entry(
         position=position,
         time=time,
@@ -145,7 +152,7 @@ def list_entries(caller: Caller, limit: int, after: str | None = None) -> Page[E
     # One more than asked for tells whether another page follows.
     found = table.query_items(owner, PREFIX, before, limit + 1, table_name=read_setting("AUDIT_TABLE"))
     entries = [to_entry(item) for item in found]
-    next_token = _make_token(entries[limit - 1].position) if len(entries) > limit else None
+    next_token = entries[limit - 1].token if len(entries) > limit else None
     return Page(entries[:limit], next_token)
 
 

@@ -478,3 +478,47 @@ def test_a_bucket_may_have_the_name_of_a_path_of_bedrock(services: Services) -> 
     answer = httpx.post(f"{services.endpoint}/model/key/invoke", headers=headers)
     assert "Bedrock" not in answer.text
     assert "x-amzn-errortype" not in answer.headers
+
+
+@pytest.mark.parametrize("family", ["nova", "claude"])
+def test_text_models_answer_in_their_own_form(bedrock: Any, limits: Any, family: str) -> None:
+    question = "When does the library open on weekdays?"
+    if family == "nova":
+        model, configuration = "amazon.nova-lite-v1:0", {"inferenceConfig": {"maxTokens": 200}}
+        body: dict[str, Any] = {"messages": [{"role": "user", "content": [{"text": question}]}]}
+        body |= {"system": [{"text": SOURCES}], "schemaVersion": "messages-v1", **configuration}
+    else:
+        model = CLAUDE
+        body = {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 200, "system": SOURCES}
+        body["messages"] = [{"role": "user", "content": question}]
+    whole = invoke(bedrock, body, model)
+    answer = bedrock.invoke_model_with_response_stream(modelId=model, body=json.dumps(body))
+    chunks = [json.loads(event["chunk"]["bytes"]) for event in answer["body"]]
+    expected = bedrock.converse(**ask(question))["output"]["message"]["content"][0]["text"]
+    if family == "nova":
+        text = whole["output"]["message"]["content"][0]["text"]
+        pieces = [chunk["contentBlockDelta"]["delta"]["text"] for chunk in chunks if "contentBlockDelta" in chunk]
+        assert [next(iter(chunk)) for chunk in (chunks[0], *chunks[-3:])] == [
+            "messageStart",
+            "contentBlockStop",
+            "messageStop",
+            "metadata",
+        ]
+    else:
+        text = whole["content"][0]["text"]
+        assert (whole["type"], whole["stop_reason"]) == ("message", "end_turn")
+        pieces = [chunk["delta"]["text"] for chunk in chunks if chunk["type"] == "content_block_delta"]
+        kinds = [chunk["type"] for chunk in chunks if chunk["type"] != "content_block_delta"]
+        assert kinds == [
+            "message_start",
+            "content_block_start",
+            "content_block_stop",
+            "message_delta",
+            "message_stop",
+        ]
+    assert text == "".join(pieces) == expected
+    limits(faults=[{"error": "ThrottlingException", "operation": "InvokeModelWithResponseStream", "afterTokens": 2}])
+    with pytest.raises(EventStreamError):
+        list(bedrock.invoke_model_with_response_stream(modelId=model, body=json.dumps(body))["body"])
+    with pytest.raises(ClientError, match="ValidationException"):
+        invoke(bedrock, {"prompt": "x"}, model)

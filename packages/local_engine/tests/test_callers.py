@@ -129,6 +129,18 @@ def test_events_of_a_function_reach_functions_and_queues(engine: EngineProcess, 
     assert (len(wait_for_work), json.loads(record["body"])["detail"]) == (1, {"id": 0})
 
 
+def test_outcomes_reach_buses_and_functions(engine: EngineProcess, wait_for: Records) -> None:
+    functions = aws_client("lambda", f"{engine.url}/_local/lambda")
+    for divisor in (2, 0):
+        payload = json.dumps({"divisor": divisor})
+        functions.invoke(FunctionName="Judged", InvocationType="Event", Payload=payload)
+    record = json.loads(receive(engine, "Reminders")["Body"])
+    assert (record["requestContext"]["condition"], record["responsePayload"]) == ("Success", 0.5)
+    (run,) = wait_for("Reminded", 1)
+    assert run["event"]["requestContext"]["condition"] == "RetriesExhausted"
+    assert run["event"]["responsePayload"]["errorType"] == "ZeroDivisionError"
+
+
 def test_items_expire_by_the_clock(engine: EngineProcess, wait_for: Records) -> None:
     tables = aws_client("dynamodb", engine.services)
     end = int(soon(engine, days=3).timestamp())

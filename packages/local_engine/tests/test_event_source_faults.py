@@ -27,14 +27,14 @@ def consumers() -> Iterator[Consumers]:
 
 
 @contextlib.contextmanager
-def killing(consumers: Consumers) -> Iterator[None]:
+def killing(consumers: Consumers, pause: float = 1.5) -> Iterator[None]:
     """Kill a process of a function now and then, besides those that end themselves."""
     services = set(processes_below(consumers.engine.process.pid))
     ended = threading.Event()
     choices = random.Random(SEED)
 
     def kill() -> None:
-        while not ended.wait(1.5):
+        while not ended.wait(pause):
             functions = set(processes_below(consumers.engine.process.pid)) - services
             if functions:
                 with contextlib.suppress(ProcessLookupError):

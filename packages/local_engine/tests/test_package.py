@@ -34,7 +34,7 @@ ROOMS = {
     "functions": {"template", "observer", "services", "building", "child_environment", "event_bus"},
     "event_sources": {"template", "observer", "services", "functions", "event_bus"},
     "access": {"template", "state"},
-    "gateway": {"template", "observer", "services", "functions", "access", "event_bus"},
+    "gateway": {"template", "observer", "services", "functions", "access", "event_bus", "bedrock"},
     "function_url": {"template", "observer", "functions", "gateway", "access"},
     "rest_api": {"template", "observer", "functions", "gateway", "access"},
     "engine": {"template", "observer", "services", "functions", "gateway"},

@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from conftest import STACKS
+from conftest import STACKS, aws_client
 
 from local_engine.functions.invocation import Result
 from local_engine.gateway.response_stream import Late, ResponseStream
@@ -122,3 +123,22 @@ def test_a_function_that_sends_nothing_for_too_long_is_late() -> None:
         assert sent == ["http.response.start", "http.response.body", "http.response.body", "cut"]
 
     asyncio.run(run())
+
+
+def test_results_are_streamed_by_the_invoke_api(engine: EngineProcess) -> None:
+    functions = aws_client("lambda", f"{engine.url}/_local/lambda")
+
+    def invoke(name: str, deed: str) -> list[dict[str, Any]]:
+        event = {"path": f"/{deed}", "queryStringParameters": None}
+        answer = functions.invoke_with_response_stream(FunctionName=name, Payload=json.dumps(event))
+        assert answer["StatusCode"] == 200
+        return list(answer["EventStream"])
+
+    *chunks, end = invoke("Stream", "count")
+    content = b"".join(chunk["PayloadChunk"]["Payload"] for chunk in chunks)
+    assert content.endswith(b"first\nlast\n")
+    assert end == {"InvokeComplete": {}}
+    (chunk, end) = invoke("Buffered", "any")
+    assert json.loads(chunk["PayloadChunk"]["Payload"])
+    *_, end = invoke("Stream", "early")
+    assert end["InvokeComplete"]["ErrorCode"] == "LookupError"

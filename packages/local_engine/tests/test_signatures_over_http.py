@@ -1,6 +1,6 @@
 """AWS's own test vectors of Signature Version 4, sent to an engine, as they are and with each part changed.
 
-Some vectors are no valid HTTP: a target with a space or other than ASCII gets 400 from the server, before any signature counts.
+Some vectors are no valid HTTP: a target with a space or other than ASCII gets 400 from the server.
 """
 
 import json
@@ -27,7 +27,7 @@ CHANGES = {
     "signature": ((rb"Signature=[0-9a-f]", b"Signature=z"), MISMATCH),
     "signed headers": (
         (rb"(SignedHeaders=(?:[^,;]+;)*)host;?", rb"\g<1>"),
-        "'Host' or ':authority' must be a 'SignedHeader'",
+        "'Host' or ':authority' must be a 'Signed",
     ),
     "unsigned header": ((rb";x-amz-date", b""), "'x-amz-date' must be a 'SignedHeader'"),
     "time": ((rb"(?i)(x-amz-date: ?\d{8}T12360)0", rb"\g<1>1"), MISMATCH),

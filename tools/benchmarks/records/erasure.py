@@ -163,11 +163,11 @@ class Experiment:
         if self.hastens and not any(Partition(self.dynamodb, "Table", self.user, before).find_pages()):
             self.hastens = False
             erasure_id = location.rpartition("/")[2]
-            ledger = self.dynamodb.scan(TableName="Records-ErasureLedger")["Items"]
+            ledger = self.dynamodb.scan(TableName="Records-Erasure-ErasureLedger")["Items"]
             (user,) = (item["pk"]["S"] for item in ledger if item["sk"]["S"] == f"erasure#{erasure_id}")
             step = {"user": user, "erasure": erasure_id, "before": before, "round": 2}
             sqs = self._connect("sqs")
-            url = sqs.get_queue_url(QueueName="Records-ErasureQueue")["QueueUrl"]
+            url = sqs.get_queue_url(QueueName="Records-Erasure-ErasureQueue")["QueueUrl"]
             sqs.send_message(QueueUrl=url, MessageBody=json.dumps(step))
         return False
 
@@ -192,7 +192,7 @@ class Experiment:
         chance = random.Random(1)
         while self._killed < self.kills and not self._stopped.wait(chance.uniform(0.3, 1.5)):
             for process in processes_below(self.engine.process.pid):
-                if _KILLED in _read_function(process):
+                if _KILLED in read_function(process):
                     os.kill(process, signal.SIGKILL)
                     self._killed += 1
 
@@ -236,7 +236,7 @@ def _start(client: httpx.Client) -> httpx.Response:
     return answer.raise_for_status()
 
 
-def _read_function(process: int) -> str:
+def read_function(process: int) -> str:
     """Return the name of the function that a process runs, or an empty string."""
     try:
         variables = Path(f"/proc/{process}/environ").read_bytes().split(b"\0")

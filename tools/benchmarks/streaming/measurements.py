@@ -13,14 +13,17 @@ from typing import Any
 import boto3
 import httpx
 
-from local_engine.issuer import AUDIENCE, issuer_url
-from local_engine.testing import EngineProcess, free_port, processes_below
+from local_engine.issuer import AUDIENCE
+from local_engine.testing import EngineProcess, processes_below
 from tools.benchmarks.machine import BenchmarkError
 from tools.benchmarks.streaming.export_client import Export
 
 STACK = Path(__file__).with_name("stack") / "template.yaml"
 RUNTIME = b"serverless_api.streaming_runtime"
 ROUNDS = 5
+ATTEMPTS = 5
+BATCH = 25
+"""Items that one call stores (BatchWriteItem)."""
 SMALL = 5_000_000
 """Bytes of the export that a buffered answer can just hold."""
 FLAT_FROM = 10_000_000
@@ -70,26 +73,24 @@ def measure(size: int, *, small: int = SMALL, flat_from: int = FLAT_FROM, rounds
     Raises:
         BenchmarkError: an export is not whole.
     """
-    port = free_port(count=2)
-    parameters = ["--parameters", f"Issuer={issuer_url(port)}", f"Audience={AUDIENCE}"]
-    with EngineProcess(STACK, *parameters, port=port) as engine, engine.client() as client:
+    parameters = {"Issuer": "{issuer}", "Audience": AUDIENCE}
+    with EngineProcess(STACK, parameters=parameters) as engine, engine.client() as client:
         stored = {
             "small": _store(engine.services, "small", small, ITEM_BYTES),
             "flat": _store(engine.services, "flat", flat_from, LARGE_ITEM_BYTES),
             "large": _store(engine.services, "large", size, LARGE_ITEM_BYTES),
         }
         stand = _Stand(engine, client, stored)
-        stand.export("small")  # the cold start
-        streamed = [stand.export("small") for _ in range(rounds)]
-        buffered = [stand.read_buffered("small") for _ in range(rounds)]
-        paged_rate = stand.page("small")
-        stand.export("flat")
+        stand.export("flat")  # the cold start
         memory_flat = stand.read_peak_memory()
         large = stand.export("large")
         memory_large = stand.read_peak_memory()
         resumed = stand.export("large", kill_at=size // 2)
         if resumed.responses < 2:
             raise BenchmarkError("The kill has not cut the export.")
+        streamed = [stand.export("small") for _ in range(rounds)]
+        buffered = [stand.read_buffered("small") for _ in range(rounds)]
+        paged_rate = stand.page("small")
         return Measurements(
             large=large.size,
             large_seconds=large.seconds,
@@ -127,11 +128,14 @@ class _Stand:
     def read_buffered(self, user: str) -> float:
         """Return the seconds until the first byte of the same content in one answer."""
         headers = {"Authorization": f"Bearer {self._mint(user)}"}
-        started = time.perf_counter()
-        with self._client.stream("GET", "/api/v1/buffered", headers=headers) as response:
-            response.raise_for_status()
-            next(response.iter_raw())
-            return time.perf_counter() - started
+        for _ in range(ATTEMPTS):
+            started = time.perf_counter()
+            with self._client.stream("GET", "/api/v1/buffered", headers=headers) as response:
+                if response.status_code != 503:
+                    response.raise_for_status()
+                    next(response.iter_raw())
+                    return time.perf_counter() - started
+        raise BenchmarkError("This machine is too busy: the table does not answer within the functions' time limit.")
 
     def page(self, user: str) -> float:
         """Return the bytes a second of reading the same content in pages of 100."""
@@ -170,7 +174,8 @@ def _store(services: str, user: str, size: int, item_bytes: int) -> list[str]:
         aws_secret_access_key="local",
     )
     started = time.time_ns() // 1_000_000
-    ids = []
+    ids: list[str] = []
+    requests: list[Any] = []
     for number in range(max(size // item_bytes, 1)):
         bits = (started + number << 80) | (0x7 << 76) | (0b10 << 62) | secrets.randbits(62)
         digits = f"{bits:032x}"
@@ -187,6 +192,11 @@ def _store(services: str, user: str, size: int, item_bytes: int) -> list[str]:
             "updatedAt": stamp,
             "version": secrets.token_hex(8),
         }
-        client.put_item(TableName="Table", Item={name: {"S": value} for name, value in item.items()})
+        requests.append({"PutRequest": {"Item": {name: {"S": value} for name, value in item.items()}}})
+        if len(requests) == BATCH:
+            client.batch_write_item(RequestItems={"Table": requests})
+            requests = []
+    if requests:
+        client.batch_write_item(RequestItems={"Table": requests})
     client.close()
     return ids[::-1]

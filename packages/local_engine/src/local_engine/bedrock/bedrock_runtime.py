@@ -1,12 +1,14 @@
 """Bedrock's runtime as an ASGI application, and `/_local/bedrock` for tests."""
 
 import asyncio
+import base64
 import json
 import re
 import time
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
 from contextlib import aclosing, suppress
+from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
@@ -16,7 +18,8 @@ from local_engine.bedrock.embedding_requests import invoke_embedding_model
 from local_engine.bedrock.event_stream_encoding import CONTENT_TYPE, encode_event, encode_exception
 from local_engine.bedrock.invocation_limits import InvocationLimits
 from local_engine.bedrock.local_model import LocalModel
-from local_engine.bedrock.model_catalog import check_text_model, find_embedding_model
+from local_engine.bedrock.model_catalog import check_text_model, find_embedding_model, find_text_model
+from local_engine.bedrock.text_bodies import TextBody, find_text_body
 
 CONTROL_PATH = "/_local/bedrock"
 _PATH = re.compile(
@@ -88,16 +91,25 @@ class BedrockRuntime:
         self._limits.admit(operation)
         started = time.monotonic()
         model_id = unquote(found["model"])
+        if operation.startswith("InvokeModel") and (text_model := find_text_model(model_id)):
+            form = find_text_body(text_model)
+            conversation = await asyncio.to_thread(lambda: form.read(body, self._find_model()))
+            if operation == "InvokeModel":
+                text, answer = await self._compute(conversation)
+                await _send_json(send, form.describe(text, answer))
+            else:
+                await self._stream(partial(self._write_chunks, form, conversation), receive, send)
+            return
         if operation.startswith("InvokeModel"):
             family = find_embedding_model(model_id)
             if operation == "InvokeModelWithResponseStream":
                 raise InvalidRequestError("The model is unsupported for streaming.")
-            answer = await asyncio.to_thread(lambda: invoke_embedding_model(family, body, self._find_model()))
+            embedded = await asyncio.to_thread(lambda: invoke_embedding_model(family, body, self._find_model()))
             headers = {
                 "X-Amzn-Bedrock-Invocation-Latency": str(_milliseconds_since(started)),
-                "X-Amzn-Bedrock-Input-Token-Count": str(answer.input_tokens),
+                "X-Amzn-Bedrock-Input-Token-Count": str(embedded.input_tokens),
             }
-            await _send_json(send, answer.body, headers=headers)
+            await _send_json(send, embedded.body, headers=headers)
             return
         check_text_model(model_id)
         if operation == "CountTokens":
@@ -107,12 +119,15 @@ class BedrockRuntime:
         if operation == "Converse":
             await self._converse(conversation, started, send)
         else:
-            await self._stream(conversation, started, receive, send)
+            await self._stream(partial(self._write_events, conversation, started), receive, send)
 
-    async def _converse(self, conversation: Conversation, started: float, send: Send) -> None:
+    async def _compute(self, conversation: Conversation) -> tuple[str, Answer]:
         answer = Answer(conversation, self._find_model())
         async with aclosing(self._pace(answer)) as pieces:
-            text = "".join([piece async for piece in pieces])
+            return "".join([piece async for piece in pieces]), answer
+
+    async def _converse(self, conversation: Conversation, started: float, send: Send) -> None:
+        text, answer = await self._compute(conversation)
         response = {
             "output": {"message": {"role": "assistant", "content": [{"text": text}]}},
             "stopReason": answer.stop_reason,
@@ -121,10 +136,10 @@ class BedrockRuntime:
         }
         await _send_json(send, response)
 
-    async def _stream(self, conversation: Conversation, started: float, receive: Receive, send: Send) -> None:
+    async def _stream(self, write: Callable[[Send], Awaitable[None]], receive: Receive, send: Send) -> None:
         headers = {**_common_headers(), "content-type": CONTENT_TYPE}
         await send({"type": "http.response.start", "status": 200, "headers": _encode_headers(headers)})
-        writing = asyncio.create_task(self._write_events(conversation, started, send))
+        writing = asyncio.ensure_future(write(send))
         leaving = asyncio.create_task(_wait_for_disconnect(receive))
         self._open_streams += 1
         try:
@@ -157,6 +172,26 @@ class BedrockRuntime:
         await write("contentBlockStop", {"contentBlockIndex": 0})
         await write("messageStop", {"stopReason": answer.stop_reason})
         await write("metadata", {"usage": answer.usage, "metrics": {"latencyMs": _milliseconds_since(started)}})
+
+    async def _write_chunks(self, form: TextBody, conversation: Conversation, send: Send) -> None:
+        async def write(chunk: dict[str, Any]) -> None:
+            payload = {"bytes": base64.b64encode(json.dumps(chunk).encode()).decode()}
+            await send({"type": "http.response.body", "body": encode_event("chunk", payload), "more_body": True})
+
+        answer = Answer(conversation, self._find_model())
+        fault = self._limits.find_stream_fault("InvokeModelWithResponseStream")
+        for chunk in form.begin(conversation):
+            await write(chunk)
+        async with aclosing(self._pace(answer)) as pieces:
+            async for piece in pieces:
+                if fault and answer.output_tokens > fault[0]:
+                    name = fault[1].code[0].lower() + fault[1].code[1:]
+                    content = encode_exception(name, str(fault[1]))
+                    await send({"type": "http.response.body", "body": content, "more_body": True})
+                    return
+                await write(form.describe_piece(piece))
+        for chunk in form.finish(answer):
+            await write(chunk)
 
     async def _pace(self, answer: Answer) -> AsyncGenerator[str]:
         """Compute an answer in another thread, a piece at a time, as fast as the test wants."""

@@ -19,6 +19,12 @@ def encode_event(event_type: str, payload: Mapping[str, Any]) -> bytes:
     return _encode({":event-type": event_type, ":content-type": "application/json", ":message-type": "event"}, payload)
 
 
+def encode_chunk(event_type: str, content: bytes) -> bytes:
+    """Return an event with bytes as its payload."""
+    headers = {":event-type": event_type, ":content-type": "application/octet-stream", ":message-type": "event"}
+    return _encode(headers, content)
+
+
 def encode_exception(exception_type: str, message: str) -> bytes:
     """Return a modeled error of a stream.
 
@@ -34,9 +40,9 @@ def encode_exception(exception_type: str, message: str) -> bytes:
     return _encode(headers, {"message": message})
 
 
-def _encode(headers: Mapping[str, str], payload: Mapping[str, Any]) -> bytes:
+def _encode(headers: Mapping[str, str], payload: Mapping[str, Any] | bytes) -> bytes:
     encoded_headers = b"".join(_encode_header(name, value) for name, value in headers.items())
-    content = json.dumps(payload, separators=(",", ":")).encode()
+    content = payload if isinstance(payload, bytes) else json.dumps(payload, separators=(",", ":")).encode()
     # Twelve bytes of prelude and four of the checksum at the end.
     lengths = struct.pack("!II", 12 + len(encoded_headers) + len(content) + 4, len(encoded_headers))
     message = lengths + struct.pack("!I", zlib.crc32(lengths)) + encoded_headers + content

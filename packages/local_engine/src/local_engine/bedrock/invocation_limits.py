@@ -7,7 +7,7 @@ from typing import Any
 
 from local_engine.bedrock.bedrock_errors import STATUSES, STREAM_ERRORS, BedrockError, InvalidRequestError
 
-OPERATIONS = ("InvokeModel", "Converse", "ConverseStream", "CountTokens")
+OPERATIONS = ("InvokeModel", "InvokeModelWithResponseStream", "Converse", "ConverseStream", "CountTokens")
 _MEMBERS = ("requestsPerSecond", "tokensPerSecond", "faults")
 
 

@@ -38,6 +38,16 @@ _ID = re.compile(
 )
 
 
+def find_text_model(model_id: str) -> str | None:
+    """Return the ID of a text model without a region, or None for an embedding model.
+
+    Raises:
+        BedrockError: no such model can be invoked.
+    """
+    model = _read_id(model_id)
+    return model if model.startswith(_TEXT_MODELS) else None
+
+
 def find_embedding_model(model_id: str) -> str:
     """Return the family of an embedding model: TITAN_TEXT_V2, TITAN_TEXT_V1 or COHERE_EMBED.
 
@@ -45,8 +55,6 @@ def find_embedding_model(model_id: str) -> str:
         BedrockError: no such model can be invoked.
     """
     model = _read_id(model_id)
-    if model.startswith(_TEXT_MODELS):
-        raise InvalidRequestError("InvokeModel serves embedding models on this machine. Use Converse for text models.")
     return next(family for family in _EMBEDDING_MODELS if model.startswith(family))
 
 

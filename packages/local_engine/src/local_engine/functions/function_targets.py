@@ -19,6 +19,9 @@ from local_engine.observer import Observer
 from local_engine.services.services_client import ServicesError
 from local_engine.template.stack import Stack
 
+_NO_DELIVERIES = (
+    "These services are not the local engine's, so rules, schedules, topics and buckets invoke no functions here."
+)
 _PAUSE = 0.5
 _TIMEOUT = 60.0
 
@@ -66,11 +69,19 @@ class FunctionTargets:
 
     def _receive(self, loop: asyncio.AbstractEventLoop) -> None:
         seen = 0
+        has_told = False
         while not self._closed.is_set():
             try:
                 entries = self._ask(seen)
-            except (OSError, http.client.HTTPException, ValueError):
-                # Other services may have nothing at this path.
+            except (OSError, http.client.HTTPException):
+                self._closed.wait(_PAUSE)
+                continue
+            except ValueError:
+                # Other services, such as those of `--services`, have nothing at this path.
+                if not has_told:
+                    with contextlib.suppress(RuntimeError):
+                        loop.call_soon_threadsafe(self._observer.fault_found, "AWS services", _NO_DELIVERIES)
+                has_told = True
                 self._closed.wait(_PAUSE)
                 continue
             for entry in entries:
@@ -88,6 +99,8 @@ class FunctionTargets:
             if response.status != 200:
                 raise ValueError(f"status {response.status}")
             entries: list[dict[str, Any]] = json.loads(content)
+            if not isinstance(entries, list):
+                raise ValueError("not a list of entries")
             return entries
         finally:
             connection.close()

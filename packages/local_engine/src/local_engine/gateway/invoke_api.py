@@ -5,19 +5,20 @@ another origin only after a preflight request, and that gets no CORS headers. Pa
 that was rebound to this machine, send `Origin`, as browsers do on every POST and AWS's own clients never do (Fetch
 Standard, "Origin header"). The signature itself is not verified, because there is no secret to verify it with.
 
-Source: "Invoke" (AWS Lambda API Reference).
+Sources: "Invoke" and "InvokeWithResponseStream" (AWS Lambda API Reference).
 """
 
 import json
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import replace
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route, Router
 
+from local_engine.bedrock.event_stream_encoding import CONTENT_TYPE, encode_chunk, encode_event
 from local_engine.functions.event_queue import EventQueue
 from local_engine.functions.function_names import FunctionName, find_version, parse_function_name
 from local_engine.functions.invocation import ConcurrencyExceeded, FunctionError
@@ -31,6 +32,9 @@ from local_engine.template.stack import Stack
 LAMBDA_PATH = "/_local/lambda"
 MAX_ASYNCHRONOUS_EVENT = 1024 * 1024
 """Most bytes of an asynchronous invocation's event."""
+_STREAMING_SUFFIX = "/response-streaming-invocations"
+_STREAMING_PATH = f"/2021-11-15/functions/{{name}}{_STREAMING_SUFFIX}"
+_COLD = b"cold"
 _SIGNATURE = "AWS4-HMAC-SHA256 "
 _INVOCATION_TYPES = ("Event", "RequestResponse", "DryRun")
 
@@ -53,7 +57,12 @@ class InvokeApi:
         self._names: Mapping[str, str] = {}
         self._stack: Stack
         self._events = events
-        self._router = Router([Route("/2015-03-31/functions/{name}/invocations", self._answer, methods=["POST"])])
+        self._router = Router(
+            [
+                Route("/2015-03-31/functions/{name}/invocations", self._answer, methods=["POST"]),
+                Route(_STREAMING_PATH, self._answer, methods=["POST"]),
+            ]
+        )
 
     def serve(self, stack: Stack, functions: Mapping[str, FunctionPool]) -> None:
         """Serve a stack instead of the one before. `functions` is by the functions' names."""
@@ -79,7 +88,10 @@ class InvokeApi:
             name, version = self._find_function(request)
             function = self._functions[name.name].function.logical_id
             kind, payload = await _read_invocation(request)
-            response, start = await self._invoke(name, version, kind, payload, request_id)
+            if request.url.path.endswith(_STREAMING_SUFFIX) and kind == "RequestResponse":
+                response, start = await self._stream(name, version, payload, request_id)
+            else:
+                response, start = await self._invoke(name, version, kind, payload, request_id)
         except (_Refusal, Rejection) as refusal:
             response = refusal.response if isinstance(refusal, _Refusal) else Response(status_code=400)
         response.headers["x-amzn-requestid"] = request_id
@@ -149,6 +161,40 @@ class InvokeApi:
             reason = "ReservedFunctionConcurrentInvocationLimitExceeded"
             raise _Refusal(429, "TooManyRequestsException", "Rate Exceeded.", Type="User", Reason=reason) from error
         return Response(result.payload, headers=headers), "cold" if result.cold else "warm"
+
+    async def _stream(
+        self, function: FunctionName, version: str, payload: bytes, request_id: str
+    ) -> tuple[Response, Start]:
+        """Return a response of InvokeWithResponseStream and how the function's process started."""
+        pool = self._functions[function.name]
+        events = self._write_events(pool, function, payload, request_id)
+        try:
+            start: Start = "cold" if await anext(events) == _COLD else "warm"
+        except ConcurrencyExceeded as error:
+            reason = "ReservedFunctionConcurrentInvocationLimitExceeded"
+            raise _Refusal(429, "TooManyRequestsException", "Rate Exceeded.", Type="User", Reason=reason) from error
+        headers = {"x-amz-executed-version": version, "content-type": CONTENT_TYPE}
+        return StreamingResponse(events, headers=headers), start
+
+    async def _write_events(
+        self, pool: FunctionPool, function: FunctionName, payload: bytes, request_id: str
+    ) -> AsyncGenerator[bytes]:
+        """Yield how the process started, and then the messages of the stream."""
+        ending: dict[str, str] = {}
+        is_open = False
+        try:
+            async with pool.stream(payload, function.qualifier, request_id) as result:
+                yield _COLD if result.cold else b""
+                is_open = True
+                async for chunk in result:
+                    yield encode_chunk("PayloadChunk", chunk)
+        except FunctionError as error:
+            self._observer.fault_found(pool.function.logical_id, str(error))
+            described = error.describe(request_id)
+            ending = {"ErrorCode": described["errorType"], "ErrorDetails": json.dumps(described)}
+            if not is_open:
+                yield b""
+        yield encode_event("InvokeComplete", ending)
 
 
 def _check_caller(request: Request) -> None:

@@ -12,18 +12,22 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from moto.core.responses import ActionResult
 from moto.core.utils import unix_time_millis
 from moto.sqs.models import Message, Queue, SQSBackend, _filter_message_attributes, sqs_backends
+from moto.sqs.responses import SQSResponse
 
 from local_engine.template.intrinsics import ACCOUNT_ID, REGION
 
 _LONGEST_WAIT = 20
 _MILLISECONDS = 1000
+_SOURCE = "DeadLetterQueueSourceArn"
 
 
 def install_queue_order() -> None:
-    """Replace the method that receives messages. The process must serve one request to SQS at a time."""
+    """Replace the methods that receive messages. The process must serve one request to SQS at a time."""
     SQSBackend.receive_message = receive_messages  # type: ignore[assignment,method-assign]
+    SQSResponse.receive_message = _receive_with_sources  # type: ignore[method-assign]
 
 
 def read_wait(body: bytes) -> tuple[float, bytes]:
@@ -72,6 +76,7 @@ def receive_messages(  # noqa: PLR0917 - moto's own parameters
     for message in _receivable(queue):
         if _is_exhausted(queue, message):
             queue._messages.remove(message)  # noqa: SLF001
+            message.system_attributes[_SOURCE] = queue.queue_arn
             queue.dead_letter_queue._messages.append(message)  # type: ignore[union-attr]  # noqa: SLF001
         elif not backend.is_message_valid_based_on_retention_period(queue_name, message):
             queue._messages.remove(message)  # noqa: SLF001
@@ -83,6 +88,22 @@ def receive_messages(  # noqa: PLR0917 - moto's own parameters
             if len(received) == count:
                 break
     return received
+
+
+_receive = SQSResponse.receive_message
+
+
+def _receive_with_sources(response: SQSResponse) -> ActionResult:
+    """Add `DeadLetterQueueSourceArn` to the messages that have it, which moto does not know ("ReceiveMessage")."""
+    wanted = {*response._get_param("MessageSystemAttributeNames", []), *response._get_param("AttributeNames", [])}  # noqa: SLF001
+    answer = _receive(response)
+    if wanted & {_SOURCE, "All"}:
+        queue = response.sqs_backend.get_queue(response._get_queue_name())  # noqa: SLF001
+        sources = {message.id: message.system_attributes.get(_SOURCE) for message in queue._messages}  # noqa: SLF001
+        for message in answer.result.get("Messages", ()):  # type: ignore[union-attr]
+            if source := sources.get(message["MessageId"]):
+                message.setdefault("Attributes", {})[_SOURCE] = source
+    return answer
 
 
 def _receivable(queue: Queue) -> Iterator[Message]:

@@ -182,7 +182,8 @@ def _translate_whole(template: dict[str, Any], parameters: dict[str, Any]) -> di
             return iterate()
 
     # The translator spends most of its time on checking its own list of policies.
-    PolicyTemplatesProcessor._is_valid_templates_dict = staticmethod(lambda *_: True)  # noqa: SLF001
+    processor: Any = PolicyTemplatesProcessor
+    processor._is_valid_templates_dict = staticmethod(lambda *_: True)  # noqa: SLF001
     # The translator logs about its own metrics. Its errors arrive as exceptions.
     logging.getLogger("samtranslator").setLevel(logging.CRITICAL)
     # Managed policies come from a list inside the translator. Of a session, it reads the region only, and a real one

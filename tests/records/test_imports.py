@@ -1,0 +1,161 @@
+"""Imports over HTTP, from the file to the resources."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from local_engine.testing import EngineProcess, poll
+
+IMPORTS = "/api/v1/imports"
+NDJSON = {"Content-Type": "application/x-ndjson"}
+
+
+class Importer:
+    """A user who imports."""
+
+    def __init__(self, engine: EngineProcess, subject: str) -> None:
+        token = engine.mint_token("read:resources", "write:resources", subject=subject)
+        self.client = engine.client()
+        self.client.headers["Authorization"] = f"Bearer {token}"
+
+    def start(self, lines: list[str], **headers: str) -> httpx.Response:
+        return self.client.post(IMPORTS, content="\n".join(lines), headers={**NDJSON, **headers})
+
+    def wait(self, location: str) -> dict[str, Any]:
+        """The import when it is over."""
+
+        def is_over() -> bool:
+            return self.client.get(location).json()["state"] in ("completed", "failed")
+
+        poll(is_over, f"{location} does not end", seconds=60)
+        document: dict[str, Any] = self.client.get(location).json()
+        return document
+
+    def list_names(self) -> list[str]:
+        names, query = [], {"limit": "100"}
+        while query:
+            page = self.client.get("/api/v1/resources", params=query).json()
+            names += [resource["name"] for resource in page["resources"]]
+            query = {"limit": "100", "nextToken": page["nextToken"]} if "nextToken" in page else {}
+        return names[::-1]
+
+
+@pytest.fixture
+def importer(engine: EngineProcess, request: pytest.FixtureRequest) -> Iterator[Importer]:
+    importer = Importer(engine, request.node.name)
+    with importer.client:
+        yield importer
+
+
+def make_lines(count: int) -> list[str]:
+    return [json.dumps({"name": f"n{number}", "type": "A"}) for number in range(1, count + 1)]
+
+
+def make_names(count: int) -> list[str]:
+    return [f"n{number}" for number in range(1, count + 1)]
+
+
+def test_each_good_line_of_the_body_becomes_a_resource(importer: Importer) -> None:
+    lines = make_lines(120)
+    lines.insert(50, '{"name": "without a type"}')
+    started = importer.start(lines)
+    assert (started.status_code, started.json()["state"]) == (202, "waiting")
+    location = started.headers["location"]
+    assert location == f"{IMPORTS}/{started.json()['id']}"
+    document = importer.wait(location)
+    assert {name: document[name] for name in ("state", "lines", "created", "faulty", "faults")} == {
+        "state": "completed",
+        "lines": 121,
+        "created": 120,
+        "faulty": 1,
+        "faults": [{"line": 51, "problems": [{"field": "type", "problem": "is missing"}]}],
+    }
+    assert importer.list_names() == make_names(120)
+
+
+def test_a_repeated_request_imports_once(importer: Importer) -> None:
+    key = {"Idempotency-Key": "once"}
+    first, again = importer.start(make_lines(3), **key), importer.start(make_lines(3), **key)
+    assert (again.status_code, again.json()) == (202, first.json())
+    assert importer.start(make_lines(4), **key).status_code == 422
+    assert importer.wait(first.headers["location"])["created"] == 3
+    assert importer.list_names() == make_names(3)
+
+
+def test_a_file_is_uploaded_with_a_link(importer: Importer, aws: Any) -> None:
+    started = importer.client.post(IMPORTS, params={"upload": "true"})
+    upload = started.json()["upload"]
+    with httpx.Client(trust_env=False) as client:
+        content = "\n".join(make_lines(5)).encode()
+        sent = client.request(upload["method"], upload["url"], content=content, headers=upload["headers"])
+        assert sent.status_code == 200
+        # The link is good for one file.
+        again = client.request(upload["method"], upload["url"], content=b"{}", headers=upload["headers"])
+        assert again.status_code == 412
+    assert importer.wait(started.headers["location"])["created"] == 5
+    assert importer.list_names() == make_names(5)
+
+
+def test_garbage_fails_with_one_sentence(importer: Importer) -> None:
+    started = importer.client.post(IMPORTS, content=bytes(range(256)) * 20, headers=NDJSON)
+    document = importer.wait(started.headers["location"])
+    assert (document["state"], document["created"], document["faults"]) == ("failed", 0, [])
+    assert document["reason"] == "The file is not NDJSON: none of its first lines is a JSON object"
+
+
+def test_a_cancelled_import_is_gone_with_its_file(importer: Importer, aws: Any) -> None:
+    location = importer.start(make_lines(3)).headers["location"]
+    assert importer.client.delete(location).status_code == 204
+    assert importer.client.get(location).status_code == 404
+    assert importer.client.delete(location).status_code == 404
+    keys = [entry["Key"] for entry in aws("s3").list_objects_v2(Bucket="records-importbucket").get("Contents", ())]
+    assert not [key for key in keys if key.endswith(location.rpartition("/")[2])]
+
+
+def test_a_file_that_arrives_after_its_import_is_deleted_goes(importer: Importer, aws: Any) -> None:
+    started = importer.client.post(IMPORTS, params={"upload": "true"})
+    upload, import_id = started.json()["upload"], started.json()["id"]
+    assert importer.client.delete(started.headers["location"]).status_code == 204
+    with httpx.Client(trust_env=False) as client:
+        content = "\n".join(make_lines(5)).encode()
+        assert client.put(upload["url"], content=content, headers=upload["headers"]).status_code == 200
+
+    def is_gone() -> bool:
+        found = aws("s3").list_objects_v2(Bucket="records-importbucket").get("Contents", ())
+        return not [entry for entry in found if entry["Key"].endswith(import_id)]
+
+    poll(is_gone, "the file stays", seconds=60)
+    assert importer.list_names() == []
+
+
+def test_an_import_is_its_owners_alone(engine: EngineProcess, importer: Importer) -> None:
+    location = importer.start(make_lines(1)).headers["location"]
+    other = Importer(engine, "another user")
+    with other.client:
+        assert [other.client.request(method, location).status_code for method in ("GET", "DELETE")] == [404, 404]
+    assert importer.wait(location)["created"] == 1
+
+
+@pytest.mark.parametrize(
+    ("query", "content", "headers", "field"),
+    [
+        ("", b"", NDJSON, "body"),
+        ("?upload=true", b"{}", NDJSON, "body"),
+        ("?upload=yes", b"{}", NDJSON, "upload"),
+        ("", b"{}", {"Content-Type": "text/csv"}, "Content-Type"),
+    ],
+    ids=["no body", "body and upload", "upload=yes", "CSV"],
+)
+def test_a_request_that_starts_nothing_says_why(
+    importer: Importer, query: str, content: bytes, headers: dict[str, str], field: str
+) -> None:
+    answer = importer.client.post(IMPORTS + query, content=content, headers=headers)
+    assert answer.status_code == 400
+    assert [detail["field"] for detail in answer.json()["details"]] == [field]
+
+
+def test_a_compressed_body_is_not_supported(importer: Importer) -> None:
+    assert importer.start(["{}"], **{"Content-Encoding": "gzip"}).status_code == 415

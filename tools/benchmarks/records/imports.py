@@ -1,0 +1,171 @@
+"""Imports a file of which 1 % of the lines are faulty, while functions are killed at random and another user reads.
+
+python -m tools.benchmarks.records.imports --lines 100000
+"""
+
+import argparse
+import json
+import os
+import random
+import signal
+import statistics
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import boto3
+import httpx
+from botocore.config import Config
+
+from local_engine.issuer import AUDIENCE, issuer_url
+from local_engine.testing import EngineProcess, free_port, poll, processes_below
+from tools.profiles import ROOT
+
+SCOPES = ("read:resources", "write:resources")
+USER, READER = "importer", "reader"
+FAULTY_EVERY = 100
+_BACKGROUND = ("SplitImport", "ImportResources")
+_SAMPLES = 100
+_LONGEST_SECONDS = 3600
+
+
+class Experiment:
+    """One import.
+
+    Attributes:
+        engine: the running stack.
+        lines: how many lines the file has.
+        kills: how many functions are killed while they import.
+    """
+
+    def __init__(self, engine: EngineProcess, lines: int, kills: int) -> None:
+        self.engine, self.lines, self.kills = engine, lines, kills
+        self._killed = 0
+        self._splitter_memory = 0
+        self._over = threading.Event()
+
+    def run(self) -> dict[str, Any]:
+        """Import the file and return what was seen.
+
+        Raises:
+            AssertionError: a good line is missing or there twice, or a faulty one is not named.
+        """
+        lines = [_make_line(number) for number in range(1, self.lines + 1)]
+        faulty = list(range(FAULTY_EVERY, self.lines + 1, FAULTY_EVERY))
+        with self._client(USER) as client, self._client(READER) as reader:
+            before = [_measure(reader) for _ in range(_SAMPLES)]
+            started = time.monotonic()
+            answer = client.post("/api/v1/imports", params={"upload": "true"}).raise_for_status()
+            upload, location = answer.json()["upload"], answer.headers["location"]
+            httpx.put(upload["url"], content="\n".join(lines), headers=upload["headers"], trust_env=False)
+            killer = threading.Thread(target=self._kill)
+            killer.start()
+            during: list[float] = []
+            document: dict[str, Any] = {}
+
+            def is_over() -> bool:
+                during.append(_measure(reader))
+                nonlocal document
+                document = client.get(location).json()
+                return document.get("state") in ("completed", "failed")
+
+            poll(is_over, "the import ends", _LONGEST_SECONDS)
+            seconds = time.monotonic() - started
+            self._over.set()
+            killer.join()
+        assert document["state"] == "completed", document
+        assert (document["created"], document["faulty"]) == (self.lines - len(faulty), len(faulty))
+        assert [fault["line"] for fault in document["faults"]] == faulty[:100]
+        expected = [f"line {number}" for number in range(1, self.lines + 1) if number % FAULTY_EVERY]
+        found = self._read_names()
+        assert found == expected, f"{len(found)} resources of {len(expected)} good lines"
+        return {
+            "lines": self.lines,
+            "created": len(found),
+            "faulty": len(faulty),
+            "kills": self._killed,
+            "seconds": round(seconds, 1),
+            "median_ms_before": round(1000 * statistics.median(before), 1),
+            "median_ms_during": round(1000 * statistics.median(during), 1),
+            "splitter_mb": round(self._splitter_memory / 1024, 1),
+        }
+
+    def _kill(self) -> None:
+        chance = random.Random(1)
+        while not self._over.wait(chance.uniform(0.5, 2.5)):
+            for process in processes_below(self.engine.process.pid):
+                function = _read_function(process)
+                if function.endswith("SplitImport"):
+                    self._splitter_memory = max(self._splitter_memory, _read_memory(process))
+                if function.endswith(_BACKGROUND) and self._killed < self.kills and chance.random() < 0.5:
+                    os.kill(process, signal.SIGKILL)
+                    self._killed += 1
+
+    def _read_names(self) -> list[str]:
+        """The names of the user's resources, as the table has them, in the order of their IDs."""
+        dynamodb = boto3.client(  # type: ignore[call-overload]
+            "dynamodb",
+            region_name="us-east-1",
+            endpoint_url=self.engine.services,
+            aws_access_key_id="local",
+            aws_secret_access_key="local",
+            config=Config(retries={"mode": "standard", "total_max_attempts": 4}, read_timeout=300),
+        )
+        pages = dynamodb.get_paginator("query").paginate(
+            TableName="Table",
+            KeyConditionExpression="pk = :pk AND begins_with(sk, :sk)",
+            ExpressionAttributeValues={":pk": {"S": f"user#{USER}"}, ":sk": {"S": "resource#"}},
+            ConsistentRead=True,
+        )
+        return [item["name"]["S"] for page in pages for item in page["Items"]]
+
+    def _client(self, subject: str) -> httpx.Client:
+        token = self.engine.mint_token(*SCOPES, subject=subject)
+        return self.engine.client(headers={"Authorization": f"Bearer {token}"})
+
+
+def _make_line(number: int) -> str:
+    if number % FAULTY_EVERY == 0:
+        return random.Random(number).choice(["{", '{"name": ""}', "[]", '{"name": "x", "type": "Q"}'])
+    return json.dumps({"name": f"line {number}", "type": "ABC"[number % 3], "metadata": {"number": number}})
+
+
+def _measure(client: httpx.Client) -> float:
+    started = time.perf_counter()
+    client.get("/api/v1/resources")
+    return time.perf_counter() - started
+
+
+def _read_function(process: int) -> str:
+    """Return the name of the function that a process runs, or an empty string."""
+    try:
+        variables = Path(f"/proc/{process}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return ""
+    return next((entry.decode() for entry in variables if entry.startswith(b"AWS_LAMBDA_FUNCTION_NAME=")), "")
+
+
+def _read_memory(process: int) -> int:
+    """Return the most memory that a process has had, in KB; 0 if it is gone."""
+    try:
+        status = Path(f"/proc/{process}/status").read_text(encoding="utf-8")
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")), 0)
+
+
+def main() -> None:
+    """Run the experiment and print what was seen."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--lines", type=int, default=100_000)
+    parser.add_argument("--kills", type=int, default=10)
+    options = parser.parse_args()
+    port = free_port(count=8)
+    parameters = ("--parameters", f"Issuer={issuer_url(port)}", f"Audience={AUDIENCE}")
+    with EngineProcess(ROOT / "template.yaml", *parameters, port=port) as engine:
+        print(json.dumps(Experiment(engine, options.lines, options.kills).run()))
+
+
+if __name__ == "__main__":
+    main()
