@@ -13,7 +13,7 @@ def test_a_user_is_erased_with_the_account(deployment: Deployment) -> None:
         return deployment.emulator.client(service)
 
     # The emulator speaks plain HTTP, which the bucket's policy denies to everybody.
-    connect("s3").delete_bucket_policy(Bucket=deployment.find("Records/ImportBucket"))
+    connect("s3").delete_bucket_policy(Bucket=deployment.find("Records/Imports/ImportBucket"))
     pool = deployment.find("Identity/UserPool")
     created = connect("cognito-idp").admin_create_user(UserPoolId=pool, Username="ann@example.com")["User"]
     (subject,) = [entry["Value"] for entry in created["Attributes"] if entry["Name"] == "sub"]
@@ -37,11 +37,11 @@ def test_a_user_is_erased_with_the_account(deployment: Deployment) -> None:
         return not connect("dynamodb").query(**table, ExpressionAttributeValues=key)["Items"]
 
     poll(is_gone, "the first round deletes everything", seconds=120)
-    ledger = connect("dynamodb").scan(TableName=deployment.find("Records/ErasureLedger"))["Items"]
+    ledger = connect("dynamodb").scan(TableName=deployment.find("Records/Erasure/ErasureLedger"))["Items"]
     (item,) = [entry for entry in ledger if entry["sk"]["S"] == f"erasure#{erasure_id}"]
     # As a message that arrives twice: the first round's own comes later.
     step = {"user": item["pk"]["S"], "erasure": erasure_id, "before": int(item["requestedAt"]["N"]), "round": 2}
-    connect("sqs").send_message(QueueUrl=deployment.find("Records/ErasureQueue"), MessageBody=json.dumps(step))
+    connect("sqs").send_message(QueueUrl=deployment.find("Records/Erasure/ErasureQueue"), MessageBody=json.dumps(step))
     poll(lambda: call("GetErasure", id=erasure_id)["state"] == "erased", "the erasure ends", seconds=120)
     erased = call("GetErasure", id=erasure_id)["erased"]
     assert (erased["account"], erased["resource"], erased["idempotency"]) == (1, 1, 1)
