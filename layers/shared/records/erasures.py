@@ -103,8 +103,10 @@ def start_erasure(caller: Caller) -> Erasure:
     if last := _find_last(user):
         values = {":running": "running", ":requestedAt": requested["requestedAt"]}
         key = {"pk": user, "sk": last["sk"]}
+        # Its steps start again, and so does their count of files.
+        removed = ["filesCounted"]
         try:
-            return to_erasure(table.update_item(key, requested, [], _RUNS_FOR_EARLIER, values, table_name=ledger))
+            return to_erasure(table.update_item(key, requested, removed, _RUNS_FOR_EARLIER, values, table_name=ledger))
         except table.ConditionFailed as failure:
             if failure.item and failure.item["state"] == "running":
                 return to_erasure(failure.item)

@@ -219,8 +219,8 @@ class Experiment:
             headers={"Authorization": f"Bearer {self.engine.mint_token(*SCOPES, subject=subject)}"}
         )
 
-    def _connect(self, service: str) -> Any:
-        return boto3.client(  # type: ignore[call-overload]
+    def _connect(self, service: Any) -> Any:
+        return boto3.client(
             service,
             region_name="us-east-1",
             endpoint_url=self.engine.services,
