@@ -199,13 +199,10 @@ def _connect(options: argparse.Namespace) -> AuditCheck:
 
 def check_local(services: str) -> AuditCheck:
     """Return the check of the stack that `make run` serves, by the URL of its AWS services."""
-
-    def make_client(service: str) -> Any:
-        keys = {"aws_access_key_id": "local", "aws_secret_access_key": "local", "region_name": "us-east-1"}
-        return boto3.client(service, endpoint_url=services, **keys)  # type: ignore[call-overload]
-
-    key = make_client("secretsmanager").get_secret_value(SecretId="PseudonymKey")["SecretString"]
-    return AuditCheck(make_client("dynamodb"), "Records-AuditTable", "Table", key)
+    session = boto3.Session("local", "local", region_name="us-east-1")
+    secrets = session.client("secretsmanager", endpoint_url=services)
+    key = secrets.get_secret_value(SecretId="PseudonymKey")["SecretString"]
+    return AuditCheck(session.client("dynamodb", endpoint_url=services), "Records-AuditTable", "Table", key)
 
 
 if __name__ == "__main__":

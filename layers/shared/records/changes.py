@@ -74,7 +74,7 @@ def read_change(record: Mapping[str, Any]) -> Change | None:
         # A record's own time is in whole seconds, and would be before an update of the same second.
         recorded = max(_format_time(change["ApproximateCreationDateTime"]), old["updatedAt"]["S"])
         time = image["deletedAt"]["S"] if image else recorded
-    before, after = (entry and entry["version"]["S"] for entry in (old, new))
+    before, after = (entry["version"]["S"] if entry else None for entry in (old, new))
     if before == after:
         return None
     names = (old.keys() | new.keys()) - TECHNICAL
@@ -83,8 +83,8 @@ def read_change(record: Mapping[str, Any]) -> Change | None:
         id=found["id"],
         owner=owner.removeprefix(_OWNER),
         action=action,
-        before=before or None,
-        after=after or None,
+        before=before,
+        after=after,
         fields=tuple(sorted(name for name in names if old.get(name) != new.get(name))),
         time=time,
         origin=_read_origin(image) if image else Origin(door=ERASURE_DOOR),

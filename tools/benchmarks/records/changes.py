@@ -245,7 +245,8 @@ class Experiment:
         return read
 
     def _connect(self, service: str) -> Any:
-        return boto3.client(  # type: ignore[call-overload]
+        make_client: Any = boto3.client
+        return make_client(
             service,
             region_name=REGION,
             endpoint_url=f"{self.engine.url}/_local/lambda" if service == "lambda" else self.engine.services,
