@@ -1,5 +1,6 @@
 """Imports: each good line once, whatever is killed, repeated or deleted."""
 
+import importlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -64,8 +65,8 @@ def make_names(count: int = LINES) -> list[str]:
 
 @pytest.fixture
 def importer(dynamodb: DynamoDB) -> Iterator[Importer]:
-    with import_functions({"AWS_ENDPOINT_URL": dynamodb.url, "IMPORT_BUCKET": "imports"}):
-        from records import imports
+    with import_functions({"AWS_ENDPOINT_URL": dynamodb.url}):
+        imports = importlib.import_module("records.imports")
         from resources import resources
         from serverless_api import Caller, Origin
         from serverless_api.storage import table
@@ -73,7 +74,6 @@ def importer(dynamodb: DynamoDB) -> Iterator[Importer]:
         # A busy machine must fail no test.
         table.ATTEMPT_SECONDS = 60.0
         with pytest.MonkeyPatch.context() as environment:
-            environment.setenv("IMPORT_BUCKET", "imports")
             environment.setattr(imports, "_MAX_ITEMS", MAX_ITEMS)
             caller = Caller("ann", frozenset(), Origin("api", "request-1", 1_798_761_600_000))
             document = imports.start_import(caller, None, None)

@@ -104,7 +104,7 @@ class Experiment:
 
     def _read_names(self) -> list[str]:
         """The names of the user's resources, as the table has them, in the order of their IDs."""
-        dynamodb = boto3.client(  # type: ignore[call-overload]
+        dynamodb: Any = boto3.client(
             "dynamodb",
             region_name="us-east-1",
             endpoint_url=self.engine.services,
