@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import boto3
 from botocore.config import Config
@@ -12,8 +12,8 @@ from records.imports import MAX_LINE_BYTES, File, Part, fail_import, find_job, r
 from serverless_api import read_setting
 
 _config = Config(connect_timeout=2, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 4})
-_s3 = boto3.client("s3", config=_config)
-_sqs = boto3.client("sqs", config=_config)
+_s3: Any = boto3.client("s3", config=_config)
+_sqs: Any = boto3.client("sqs", config=_config)
 _bucket = read_setting("IMPORT_BUCKET")
 _queue = read_setting("PARTS_QUEUE")
 

@@ -33,8 +33,8 @@ _MESSAGES = 10
 _SECONDS_FOR_THE_REST = 15.0
 
 _config = Config(connect_timeout=2, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 4})
-_s3 = boto3.client("s3", config=_config)
-_sqs = boto3.client("sqs", config=_config)
+_s3: Any = boto3.client("s3", config=_config)
+_sqs: Any = boto3.client("sqs", config=_config)
 _bucket = read_setting("IMPORT_BUCKET")
 _parts_queue = read_setting("PARTS_QUEUE")
 _files_queue = read_setting("FILES_QUEUE")

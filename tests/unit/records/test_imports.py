@@ -192,6 +192,26 @@ def test_two_functions_with_the_same_part_write_it_once(importer: Importer, dyna
     assert (importer.read()["state"], importer.read()["created"]) == ("completed", LINES)
 
 
+def test_a_part_goes_on_only_from_where_it_was_read(importer: Importer, monkeypatch: pytest.MonkeyPatch) -> None:
+    transact: Callable[..., None] = importer.table.transact
+    calls = 0
+
+    def transact_late(*arguments: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            # Another function does the rest, and everything that it has created goes.
+            importer.run(make_lines())
+            for item in list(importer.table.query_items("user#ann", "resource#", None, LINES)):
+                importer.table.delete_item({"pk": item["pk"], "sk": item["sk"]}, "attribute_exists(#pk)")
+        transact(*arguments)
+
+    monkeypatch.setattr(importer.table, "transact", transact_late)
+    importer.run(make_lines())
+    assert importer.list_names() == []
+    assert importer.read()["created"] == LINES
+
+
 def test_a_resource_that_its_owner_deleted_does_not_come_back(importer: Importer) -> None:
     importer.run(make_lines(3))
     (newest, *_) = importer.collection.list(importer.caller, 1).items
