@@ -33,7 +33,7 @@ def read_lines(part: Part) -> Lines | None:
         answer = _s3.get_object(Bucket=_bucket, Key=part.key, Range=f"bytes={part.start}-{last}")
     except ClientError as error:
         # The import was deleted.
-        if error.response["Error"]["Code"] == "NoSuchKey":
+        if error.response.get("Error", {}).get("Code") == "NoSuchKey":
             return None
         raise
     file = read_file(part.key, answer["Metadata"])

@@ -100,9 +100,9 @@ def split_file(cursor: Cursor) -> None:
     try:
         answer = _s3.get_object(Bucket=_bucket, Key=cursor.key, Range=f"bytes={cursor.offset}-")
     except ClientError as error:
-        if error.response["Error"]["Code"] == "NoSuchKey":
+        if error.response.get("Error", {}).get("Code") == "NoSuchKey":
             return
-        if error.response["Error"]["Code"] != "InvalidRange":
+        if error.response.get("Error", {}).get("Code") != "InvalidRange":
             raise
         # An empty file has no first byte.
         answer = _s3.get_object(Bucket=_bucket, Key=cursor.key)
