@@ -111,7 +111,9 @@ def test_a_cancelled_import_is_gone_with_its_file(importer: Importer, aws: Any) 
     assert importer.client.delete(location).status_code == 204
     assert importer.client.get(location).status_code == 404
     assert importer.client.delete(location).status_code == 404
-    keys = [entry["Key"] for entry in aws("s3").list_objects_v2(Bucket="records-imports-importbucket").get("Contents", ())]
+    keys = [
+        entry["Key"] for entry in aws("s3").list_objects_v2(Bucket="records-imports-importbucket").get("Contents", ())
+    ]
     assert not [key for key in keys if key.endswith(location.rpartition("/")[2])]
 
 
