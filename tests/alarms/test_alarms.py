@@ -46,7 +46,7 @@ BACKGROUND = {
     "Records/Imports/SplitImport": "Records/RecordsFailed",
     "Records/Imports/ImportResources": "Records/RecordsFailed",
     "Records/Erasure/EraseUser": "Records/RecordsFailed",
-    "Records/Erasure/VerifyErasure": "Records/Erasure/VerificationFailed",
+    "Records/Erasure/VerifyErasure": "Records/Erasure/ErasureNotVerified",
 }
 """The alarm of each function that serves no route."""
 STREAMING = {"Streaming/AuthorizeToken", "Streaming/ExportData"}

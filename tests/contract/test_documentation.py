@@ -74,15 +74,13 @@ def test_each_metric_of_the_functions_is_explained_and_no_other():
 
 def test_each_alarm_has_its_paragraph_and_names_it():
     kinds = ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm")
-    alarms = {
-        name: alarm
-        for template in list_templates()
-        for kind in kinds
-        for name, alarm in find_resources(kind, template).items()
-    }
+    alarms = [
+        alarm for template in list_templates() for kind in kinds for alarm in find_resources(kind, template).items()
+    ]
+    assert len(dict(alarms)) == len(alarms), "two alarms have one name, and so one paragraph"
     sections = dict(re.findall(r"^## ([^\n]+)\n\n(.+?)(?=\n## |\Z)", ALARMS, re.MULTILINE | re.DOTALL))
     named = {"Budget"}
-    for name, alarm in alarms.items():
+    for name, alarm in alarms:
         (heading,) = re.findall(r'\(docs/operations, "(.+)"\)$', alarm["Properties"]["AlarmDescription"])
         named.add(heading)
         assert f"`{name}`" in sections[heading]

@@ -94,7 +94,10 @@ def test_a_number_that_the_table_does_not_have_is_the_callers_fault(call, number
 
     answer = call(store)
     assert answer["statusCode"] == (204 if is_storable else 400)
-    assert is_storable or "38 digits" in answer["body"]
+    if not is_storable:
+        (detail,) = json.loads(answer["body"])["details"]
+        assert detail["field"] == "body"
+        assert "38 digits" in detail["problem"]
 
 
 def test_a_failure_leaves_a_line_that_cloudwatch_keeps_whole(call, capsys):

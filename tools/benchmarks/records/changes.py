@@ -24,7 +24,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from local_engine.template import ACCOUNT_ID, REGION
 from local_engine.testing import EngineProcess, poll, processes_below
 from tools.audit_check import check_local
-from tools.benchmarks.records.erasure import read_function, run_stack
+from tools.benchmarks.function_processes import read_function
+from tools.benchmarks.records.erasure import run_stack
 
 CLIENTS = 16
 USERS = ("first", "second", "third", "fourth")

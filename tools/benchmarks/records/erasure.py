@@ -6,15 +6,16 @@ python -m tools.benchmarks.records.erasure --items 100000
 import argparse
 import json
 import os
+import platform
 import random
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from itertools import batched
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -25,6 +26,7 @@ from botocore.config import Config
 from local_engine.issuer import AUDIENCE, issuer_url
 from local_engine.testing import EngineProcess, free_port, poll, processes_below
 from records.partitions import Partition
+from tools.benchmarks.function_processes import read_function
 from tools.profiles import ROOT
 
 SCOPES = ("read:resources", "write:resources", "erase:self")
@@ -35,7 +37,9 @@ _LONGEST_SECONDS = 1800
 
 @contextmanager
 def run_stack() -> Iterator[EngineProcess]:
-    """Serve the stack in the local engine for the block."""
+    """Serve the stack in the local engine for the block, in which an experiment kills functions."""
+    if platform.system() != "Linux":
+        sys.exit("The experiments run on Linux, because they find the functions to kill in /proc.")
     port = free_port(count=8)
     parameters = ("--parameters", f"Issuer={issuer_url(port)}", f"Audience={AUDIENCE}")
     with EngineProcess(ROOT / "template.yaml", *parameters, port=port) as engine:
@@ -234,15 +238,6 @@ def _start(client: httpx.Client) -> httpx.Response:
     while (answer := client.post("/api/v1/erasures")).status_code == 503:
         time.sleep(0.5)
     return answer.raise_for_status()
-
-
-def read_function(process: int) -> str:
-    """Return the name of the function that a process runs, or an empty string."""
-    try:
-        variables = Path(f"/proc/{process}/environ").read_bytes().split(b"\0")
-    except OSError:
-        return ""
-    return next((entry.decode() for entry in variables if entry.startswith(b"AWS_LAMBDA_FUNCTION_NAME=")), "")
 
 
 def _written_at(item: Mapping[str, Any]) -> int:

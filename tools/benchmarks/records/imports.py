@@ -11,16 +11,15 @@ import signal
 import statistics
 import threading
 import time
-from pathlib import Path
 from typing import Any
 
 import boto3
 import httpx
 from botocore.config import Config
 
-from local_engine.issuer import AUDIENCE, issuer_url
-from local_engine.testing import EngineProcess, free_port, poll, processes_below
-from tools.profiles import ROOT
+from local_engine.testing import EngineProcess, poll, processes_below
+from tools.benchmarks.function_processes import read_function, read_memory
+from tools.benchmarks.records.erasure import run_stack
 
 SCOPES = ("read:resources", "write:resources")
 USER, READER = "importer", "reader"
@@ -95,9 +94,9 @@ class Experiment:
         chance = random.Random(1)
         while not self._over.wait(chance.uniform(0.5, 2.5)):
             for process in processes_below(self.engine.process.pid):
-                function = _read_function(process)
+                function = read_function(process)
                 if function.endswith("SplitImport"):
-                    self._splitter_memory = max(self._splitter_memory, _read_memory(process))
+                    self._splitter_memory = max(self._splitter_memory, read_memory(process))
                 if function.endswith(_BACKGROUND) and self._killed < self.kills and chance.random() < 0.5:
                     os.kill(process, signal.SIGKILL)
                     self._killed += 1
@@ -137,33 +136,13 @@ def _measure(client: httpx.Client) -> float:
     return time.perf_counter() - started
 
 
-def _read_function(process: int) -> str:
-    """Return the name of the function that a process runs, or an empty string."""
-    try:
-        variables = Path(f"/proc/{process}/environ").read_bytes().split(b"\0")
-    except OSError:
-        return ""
-    return next((entry.decode() for entry in variables if entry.startswith(b"AWS_LAMBDA_FUNCTION_NAME=")), "")
-
-
-def _read_memory(process: int) -> int:
-    """Return the most memory that a process has had, in KB; 0 if it is gone."""
-    try:
-        status = Path(f"/proc/{process}/status").read_text(encoding="utf-8")
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")), 0)
-
-
 def main() -> None:
     """Run the experiment and print what was seen."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--lines", type=int, default=100_000)
     parser.add_argument("--kills", type=int, default=10)
     options = parser.parse_args()
-    port = free_port(count=8)
-    parameters = ("--parameters", f"Issuer={issuer_url(port)}", f"Audience={AUDIENCE}")
-    with EngineProcess(ROOT / "template.yaml", *parameters, port=port) as engine:
+    with run_stack() as engine:
         print(json.dumps(Experiment(engine, options.lines, options.kills).run()))
 
 

@@ -10,7 +10,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from serverless_api.environment import settings
-from serverless_api.http.errors import APIError, BadRequest, ContentTooLarge, ServiceUnavailable
+from serverless_api.http.errors import APIError, BadRequest, ContentTooLarge, Problem, ServiceUnavailable
 from serverless_api.http.gateway_event import is_gateway_event, to_http_api_event
 from serverless_api.http.identity import identify_caller
 from serverless_api.http.request import Request, read_correlation_id
@@ -122,7 +122,8 @@ def _to_api_error(error: BaseException) -> APIError:
         case ItemTooLarge():
             return ContentTooLarge("The content is larger than the 400 KB that can be stored")
         case NumberNotStorable():
-            return BadRequest("A number has more than 38 digits, or is too large or too small to be stored")
+            problem = "has a number with more than 38 digits, or one that is too large or too small to be stored"
+            return BadRequest("The request is not valid", [Problem("body", problem)])
         case TableUnavailable():
             unavailable = ServiceUnavailable(retry_after=error.retry_after)
             logger.exception(unavailable.message)
