@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
+from pathlib import PurePosixPath
 from typing import Any
 
 from local_engine.template import ParametersRefused, Stack, load_template
@@ -62,17 +63,13 @@ def allows(permissions: Permissions, action: str, resource: str) -> bool:
 
 
 @cache
-def list_functions() -> tuple[str, ...]:
+def list_functions(template: str = "template.yaml", prefix: str = "") -> tuple[str, ...]:
     """The logical IDs of all functions; those of a nested application as `Application/Function`."""
-    applications = {
-        f"{name}/": application["Properties"]["Location"]
-        for name, application in find_resources("AWS::Serverless::Application").items()
-    }
-    return tuple(
-        f"{prefix}{name}"
-        for prefix, template in {"": "template.yaml", **applications}.items()
-        for name in find_resources("AWS::Serverless::Function", template)
-    )
+    names = [f"{prefix}{name}" for name in find_resources("AWS::Serverless::Function", template)]
+    for name, application in find_resources("AWS::Serverless::Application", template).items():
+        location = PurePosixPath(template).parent / application["Properties"]["Location"]
+        names += list_functions(str(location), f"{prefix}{name}/")
+    return tuple(names)
 
 
 @cache
