@@ -140,10 +140,10 @@ def test_a_commit_is_checked_with_tools_that_are_installed_by_the_projects_own_l
 
 PAGE = (ROOT / "docs/operations/continuous-integration.md").read_text(encoding="utf-8")
 # Actions of properties that the stack does not use: functions in a VPC, streams to other services, a custom domain of
-# the user pool, customer-managed keys (AWS managed keys allow the account's principals by themselves), and what
-# CloudFormation's own account reads or writes.
+# the user pool, metadata tables of a bucket, customer-managed keys (AWS managed keys allow the account's principals by
+# themselves), and what CloudFormation's own account reads or writes.
 UNUSED = re.compile(
-    r"(billing|cloudfront|ec2|elasticfilesystem|firehose|kinesis|kms|s3files):|s3:(REST|GetObjectMetadata)"
+    r"(billing|cloudfront|ec2|elasticfilesystem|firehose|kinesis|kms|s3files|s3tables):|s3:(REST|GetObjectMetadata)"
 )
 
 

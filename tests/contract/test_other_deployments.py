@@ -79,12 +79,15 @@ PLACES = {
 # Principals that are the same in all partitions («AWS service principals», IAM User Guide; CDK's region-info).
 PRINCIPALS = {
     f"{service}.amazonaws.com"
-    for service in ("budgets", "cloudwatch", "events", "lambda", "scheduler", "secretsmanager")
-}
-PRINCIPALS |= {"apigateway.amazonaws.com"}
+    for service in (
+        "apigateway", "budgets", "cloudwatch", "events", "lambda", "s3", "scheduler", "secretsmanager",
+    )
+}  # fmt: skip
+# In a statement that denies something to everyone.
+EVERYONE = "*"
 # What the evaluator makes of attributes, which AWS gives in the partition.
 ATTRIBUTE = re.compile(
-    r"arn:aws:[a-z0-9-]+:[a-z0-9-]*:123456789012:|https://sqs\.us-east-1\.amazonaws\.com/123456789012/"
+    r"arn:aws:(?:s3:::|[a-z0-9-]+:[a-z0-9-]*:123456789012:)|https://sqs\.us-east-1\.amazonaws\.com/123456789012/"
 )
 HOST = re.compile(r"[a-z0-9.-]*amazon(?:aws|cognito)[a-z0-9.-]*")
 
@@ -123,7 +126,7 @@ def test_a_stack_names_only_what_its_partition_has(partition: str, parameters: d
     arns = {arn for _, text in texts for arn in re.findall(r"arn:[\w-]+:", text)}
     assert arns == {f"arn:{partition}:"}
     principals = {text for key, text in texts if key in ("Service", "Principal")}
-    assert principals - PRINCIPALS == {f"codedeploy.{region}.{place.domain}"}
+    assert principals - PRINCIPALS - {EVERYONE} == {f"codedeploy.{region}.{place.domain}"}
     hosts = {host for _, text in texts if text not in principals for host in HOST.findall(text)}
     consoles = {host for host in hosts if ".console." in host}
     domains = {host for host in hosts if "amazoncognito" in host}

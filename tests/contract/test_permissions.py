@@ -75,8 +75,9 @@ def _actions(request: Request) -> set[str]:
 
 @contextmanager
 def _record(monkeypatch: pytest.MonkeyPatch, **environment: str) -> Iterator[tuple[RecordingGateway, DynamoDB]]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, ENVIRONMENT[name])
+    # Some settings are read when a request needs them.
+    for name, value in {**ENVIRONMENT, **environment}.items():
+        monkeypatch.setenv(name, value)
     with DynamoDB() as dynamodb, httpx.Client(base_url=dynamodb.url, trust_env=False) as forward:
 
         def answer(request: Request) -> Reply:

@@ -112,11 +112,12 @@ def test_nothing_beside_the_routes_own_resources_grows(resources):
             assert resources[name] == resource
 
 
+@pytest.mark.timeout(600)
 def test_it_lints(text, tmp_path):
     shutil.copytree(ROOT / "models", tmp_path / "models")
     shutil.copytree(ROOT / "stacks", tmp_path / "stacks")
     path = tmp_path / "template.yaml"
     path.write_text(text, encoding="utf-8")
     command = [Path(sys.executable).with_name("cfn-lint"), path]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=570)
     assert done.returncode == 0, done.stdout
