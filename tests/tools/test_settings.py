@@ -50,7 +50,8 @@ def refuse(*settings: str, **environment: str) -> str:
 def test_a_wrong_port(target, port):
     settings = ["FUNCTION=ListResources"] if target == "debug" else []
     said = refuse(target, f"PORT={port}", *settings)
-    assert said == f"--port: {port!r} is not a port number; choose one from 1 to 65535."
+    sentence = f"--port: {port!r} is not a port number; choose one from 1 to 65535."
+    assert said == f"{sentence} See: local-engine {'run' if target == 'debug' else target} --help"
 
 
 @pytest.mark.parametrize(
