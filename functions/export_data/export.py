@@ -5,14 +5,17 @@
 
 Whoever gets no line with `end` has lost the rest, and continues with `?from=` and the `at` of the last whole line. The
 same goes for an `end` with `"complete": false`: the response has reached the size or the time that it may have. Counts
-and checksum are those of the lines before, in this response.
+and checksum are those of the lines before, in this response. `withheld` names the sections whose scope the caller's
+token does not have.
 """
 
 import hashlib
+import time
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from sections import SECTIONS, Entry, Section
-from serverless_api import BadRequest, Caller, Problem, current_deadline, dump_json
+from serverless_api import BadRequest, Caller, Problem, TableUnavailable, current_deadline, dump_json
 
 MAX_BYTES = 202_000_000
 """Size after which a response ends, with room for another page below Lambda's limit of 200 MB (209,715,200)."""
@@ -20,8 +23,10 @@ FIRST_PAGE = 1
 """How many items the first page has: the caller waits for it."""
 GROWTH = 8
 """How many times more each further page has."""
-LARGEST_PAGE = 1000
+LARGEST_PAGE = 512
 """How many items a page has at most. Pages of large items end at about a megabyte."""
+PAUSE_SECONDS = 1.0
+"""Time before a page that the table did not give is asked for again, with fewer items."""
 RESERVE_SECONDS = 5.0
 """Time before the deadline at which a response ends."""
 
@@ -36,8 +41,9 @@ def export(caller: Caller, after: str | None) -> Iterator[bytes]:
     Raises:
         BadRequest: `after` is no `at` of an export.
     """
-    remaining, position = _find_start(after)
-    counts = dict.fromkeys((section.name for section in SECTIONS), 0)
+    sections = [section for section in SECTIONS if caller.has_scope(section.scope)]
+    remaining, position = _find_start(sections, after)
+    counts = dict.fromkeys((section.name for section in sections), 0)
     digest = hashlib.sha256()
     size, is_complete = 0, True
     for section, page in _read_pages(caller, remaining, position):
@@ -50,18 +56,20 @@ def export(caller: Caller, after: str | None) -> Iterator[bytes]:
         if size > MAX_BYTES or current_deadline().remaining < RESERVE_SECONDS:
             is_complete = False
             break
-    end = {"complete": is_complete, "counts": counts, "checksum": f"sha256:{digest.hexdigest()}"}
+    end: dict[str, Any] = {"complete": is_complete, "counts": counts, "checksum": f"sha256:{digest.hexdigest()}"}
+    if withheld := [section.name for section in SECTIONS if section not in sections]:
+        end["withheld"] = withheld
     yield f"{dump_json({'end': end})}\n".encode()
 
 
-def _find_start(after: str | None) -> tuple[Sequence[Section], str | None]:
+def _find_start(sections: Sequence[Section], after: str | None) -> tuple[Sequence[Section], str | None]:
     """Return the sections from the first one that has something to export on, and the position in it."""
     if after is None:
-        return SECTIONS, None
+        return sections, None
     name, _, position = after.partition(".")
-    for index, section in enumerate(SECTIONS):
+    for index, section in enumerate(sections):
         if section.name == name and position:
-            return SECTIONS[index:], position
+            return sections[index:], position
     raise _bad_start()
 
 
@@ -70,7 +78,17 @@ def _read_pages(
 ) -> Iterator[tuple[Section, Sequence[Entry]]]:
     limit = FIRST_PAGE
     for section in sections:
-        while page := _list(section, caller, limit, position):
+        while True:
+            try:
+                page = _list(section, caller, limit, position)
+            except TableUnavailable:
+                if limit == 1:
+                    raise
+                limit = max(limit // GROWTH, 1)
+                time.sleep(PAUSE_SECONDS)
+                continue
+            if not page:
+                break
             yield section, page
             position = page[-1][0]
             limit = min(limit * GROWTH, LARGEST_PAGE)

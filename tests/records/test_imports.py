@@ -117,6 +117,14 @@ def test_a_cancelled_import_is_gone_with_its_file(importer: Importer, aws: Any) 
     assert not [key for key in keys if key.endswith(location.rpartition("/")[2])]
 
 
+def test_the_key_of_a_deleted_import_starts_no_other(importer: Importer) -> None:
+    key = {"Idempotency-Key": "deleted"}
+    location = importer.start(make_lines(3), **key).headers["location"]
+    assert importer.client.delete(location).status_code == 204
+    again = importer.start(make_lines(3), **key)
+    assert (again.status_code, again.json()["error"]) == (409, "The import of this Idempotency-Key has been deleted")
+
+
 def test_a_file_that_arrives_after_its_import_is_deleted_goes(importer: Importer, aws: Any) -> None:
     started = importer.client.post(IMPORTS, params={"upload": "true"})
     upload, import_id = started.json()["upload"], started.json()["id"]

@@ -16,7 +16,7 @@ type Lines = list[dict[str, Any]]
 
 @pytest.fixture(scope="module")
 def client(local_engine: EngineProcess) -> Iterator[httpx.Client]:
-    scopes = ("read:resources", "write:resources", "read:audit")
+    scopes = ("read:resources", "write:resources", "read:audit", "erase:self")
     headers = {"Authorization": f"Bearer {local_engine.mint_token(*scopes, subject='exporter')}"}
     with local_engine.client(headers=headers) as client:
         yield client
@@ -89,6 +89,18 @@ def test_a_receipt_is_in_the_export_of_an_erased_user(local_engine: EngineProces
         response = client.get(export_url).raise_for_status()
     lines, _ = read_lines(response)
     assert [line["erasure"]["id"] for line in lines if "erasure" in line] == [receipt["id"]]
+
+
+def test_a_section_whose_scope_the_token_lacks_is_withheld(
+    local_engine: EngineProcess, export_url: str, stored: Lines
+) -> None:
+    token = local_engine.mint_token("read:resources", subject="exporter")
+    with local_engine.client(headers={"Authorization": f"Bearer {token}"}) as client:
+        lines, end = read_lines(client.get(export_url).raise_for_status())
+        assert drop_positions(lines) == [line for line in stored if "auditEntry" not in line]
+        assert end["withheld"] == ["auditEntries", "erasures"]
+        refused = client.get(export_url, params={"from": "auditEntries.AAAA"})
+    assert (refused.status_code, refused.json()["details"][0]["field"]) == (400, "from")
 
 
 @pytest.mark.needs_linux("reads the function's memory in /proc/<pid>/status")

@@ -21,6 +21,7 @@ from serverless_api import (
     BadRequest,
     Caller,
     Collection,
+    Conflict,
     DependencyUnavailable,
     NotFound,
     Origin,
@@ -116,7 +117,7 @@ def start_import(caller: Caller, content: bytes | None, key: str | None) -> dict
         The import as the API shows it, with a URL for the upload if there is no content.
 
     Raises:
-        Conflict: a request with this key is still running.
+        Conflict: a request with this key is still running, or its import is deleted.
         UnprocessableContent: the key was used with another file.
         ServiceUnavailable: the bucket does not take the file.
     """
@@ -143,6 +144,8 @@ def start_import(caller: Caller, content: bytes | None, key: str | None) -> dict
             make_item=lambda: job,
             remembered=["sk", "startedAt", "updatedAt"],
         )
+        if table.get_item({"pk": job["pk"], "sk": job["sk"]}) is None:
+            raise Conflict("The import of this Idempotency-Key has been deleted")
     document = _to_document(job, [])
     file = make_file_key(caller.subject, document["id"])
     headers = {OWNER_HEADER: base64.urlsafe_b64encode(caller.subject.encode()).decode(), "if-none-match": "*"}

@@ -53,6 +53,7 @@ __all__ = [
     "SettingError",
     "SharedCircuit",
     "StreamedResponse",
+    "TableUnavailable",
     "Unauthorized",
     "UnprocessableContent",
     "UnsupportedMediaType",
@@ -110,6 +111,7 @@ if TYPE_CHECKING:
     from serverless_api.storage.fetch import AnswerTooLarge, AnswerUnreadable, fetch_json
     from serverless_api.storage.json_text import InvalidJSON, JSONText, dump_json, parse_json
     from serverless_api.storage.shared_circuit import SharedCircuit
+    from serverless_api.storage.table import TableUnavailable
     from serverless_api.telemetry.observability import (
         Dependency,
         Metric,
@@ -145,6 +147,7 @@ else:
         "storage.fetch": "AnswerTooLarge AnswerUnreadable fetch_json",
         "storage.json_text": "InvalidJSON JSONText dump_json parse_json",
         "storage.shared_circuit": "SharedCircuit",
+        "storage.table": "TableUnavailable",
         "telemetry.observability": "Dependency Metric count find_correlation_id logger measure report_event",
         "telemetry.pseudonyms": "pseudonymize",
         "telemetry.tracing": "HTTPCall",

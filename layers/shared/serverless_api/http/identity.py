@@ -63,18 +63,23 @@ class Caller:
         """The value of `pk` of everything that the caller owns."""
         return f"user#{self.subject}"
 
-    def require_scope(self, scope: str) -> None:
-        """Check that the caller's token has a scope.
+    def has_scope(self, scope: str) -> bool:
+        """Return whether the caller's token has a scope.
 
         Args:
             scope: the scope as `<action>:<noun>`. Cognito's spelling `<noun>/<action>` counts as well, because its
                 scopes always start with the name of a resource server.
+        """
+        action, _, noun = scope.partition(":")
+        return not self.scopes.isdisjoint((scope, f"{noun}/{action}"))
+
+    def require_scope(self, scope: str) -> None:
+        """Check that the caller's token has a scope, as `has_scope` does.
 
         Raises:
             Forbidden: the token has neither spelling.
         """
-        action, _, noun = scope.partition(":")
-        if self.scopes.isdisjoint((scope, f"{noun}/{action}")):
+        if not self.has_scope(scope):
             raise Forbidden("Insufficient permissions", [Problem("scope", f"{scope} is missing")])
 
 
