@@ -24,7 +24,7 @@ def test_many_requests_with_one_key_create_one_item(user: User, route: Route) ->
     assert created
     assert {answer.status for answer in answers} <= {route.success, 409}
     assert all(answer.headers["retry-after"] for answer in answers if answer.status == 409)
-    assert len({(answer.body, answer.headers["etag"], answer.headers["location"]) for answer in created}) == 1
+    assert len({(answer.body, answer.headers.get("etag"), answer.headers["location"]) for answer in created}) == 1
     if route.page:
         assert read_items(user.send("GET", path).json()) == [created[0].json()]
     again = user.send("POST", path, headers={"Idempotency-Key": "one"}, body=route.body)

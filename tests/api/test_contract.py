@@ -5,7 +5,7 @@ from jsonschema import Draft202012Validator
 from tests.api.conftest import Server, User
 from tests.support.bodies import make_other_body
 from tests.support.cases import ROUTES, each, takes
-from tests.support.items import call, create, find_path, read_items, read_state
+from tests.support.items import call, create, find_path, find_source, read_items, read_state, wait_for_items
 from tests.support.stack import Route, find_route, list_creators, list_routes, load_template
 
 ORIGIN = load_template()["Parameters"]["AllowedOrigin"]["Default"]
@@ -33,7 +33,7 @@ def test_a_created_item_is_at_its_location_and_on_the_newest_page(user: User, ro
     assert {name: created.json()[name] for name in route.body} == route.body
     if find_route(f"GET {route.path}/{{id}}"):
         read = user.send("GET", location)
-        assert (read.body, read.headers["etag"]) == (created.body, created.headers["etag"])
+        assert (read.body, read.headers.get("etag")) == (created.body, created.headers.get("etag"))
     assert read_state(route, user.send, path) == [created.json()] * bool(route.page)
 
 
@@ -118,9 +118,11 @@ def test_a_repeated_request_is_carried_out_once(user: User, route: Route) -> Non
 
 @takes("nextToken")
 def test_pages_hold_every_item_once_newest_first(user: User, route: Route) -> None:
-    creator = find_route(f"POST {route.path}")
+    creator = find_source(route)
     path = find_path(creator, user.send)
     own = [user.send("POST", path, body=creator.body).json()["id"] for _ in range(5)]
+    path = path if creator.path == route.path else route.fill()
+    wait_for_items(user.send, path, 5)
     seen, sizes, query = [], [], {"limit": "2"}
     while query:
         page = user.send("GET", path, query=query).json()
@@ -134,7 +136,7 @@ def test_pages_hold_every_item_once_newest_first(user: User, route: Route) -> No
 def test_every_fault_is_named(user: User, route: Route) -> None:
     answer = call(route, user.send, body={"x": 1})
     assert answer.status == 400
-    assert answer.problems.keys() == {*route.model["required"], "x"}
+    assert answer.problems.keys() == {*route.model.get("required", ()), "x"}
     assert answer.json()["requestId"]
 
 

@@ -1,9 +1,11 @@
 """Requests full of marked texts, so that a test can look for the marks where they must not be."""
 
 import base64
+import json
 import secrets
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from tests.support.fault_proxy import Fault, FaultProxy, always, no_faults
 from tests.support.gateway import ENVIRONMENT, Answer
 from tests.support.items import find_path
 from tests.support.stack import SUCCESS, Route, list_creators, list_routes, list_scopes
+from tests.support.tables import create_tables
 
 SUBJECT = "mallory"
 FAULTS = (Fault.THROTTLED, Fault.ERROR, Fault.UNAVAILABLE, Fault.RESET_AFTER, Fault.TRUNCATED)
@@ -64,6 +67,12 @@ class Caller:
     def make_body(self, route: Route) -> Any:
         """The fixture's body with a canary in every text and object that the model leaves free."""
         body = route.body
+        if body is not None and route.model is None:
+            # Lines of JSON: a good one, and one with an unknown property.
+            longest = max(body, key=lambda name: len(str(body[name])))
+            good = {**body, longest: self._canaries.plant("a line")}
+            bad = {**body, self._canaries.plant("a key"): self._canaries.plant("its value")}
+            return f"{json.dumps(good)}\n{json.dumps(bad)}\n"
         for place in list_places(route):
             if place.is_free_text or place.is_free_object:
                 canary = self._canaries.plant(f"the body at {place.path}")
@@ -167,9 +176,10 @@ def call_with_faults(caller: Caller, proxy: FaultProxy) -> None:
     proxy.plan = no_faults
 
 
-def call_without_a_table(caller: Caller, endpoint: str, table: str) -> None:
+def call_without_tables(caller: Caller, endpoint: str, tables: Iterable[str]) -> None:
     client = connect(endpoint)
-    client.delete_table(TableName=table)
+    for table in tables:
+        client.delete_table(TableName=table)
     client.close()
     for route in list_routes():
         caller.send(route, 500, route.fill())
@@ -210,7 +220,16 @@ def get_tokens_as_a_machine(client: httpx.Client, canaries: Canaries, project: P
                 canaries.add("a machine's token", answer.json()["access_token"])
 
 
-def connect(endpoint: str) -> Any:
-    """A client of the AWS services' DynamoDB."""
+def connect(endpoint: str, service: str = "dynamodb") -> Any:
+    """A client of one of the AWS services."""
     session = boto3.Session(aws_access_key_id="local", aws_secret_access_key="local")
-    return session.client("dynamodb", region_name=ENVIRONMENT["AWS_REGION"], endpoint_url=endpoint)
+    return session.client(service, region_name=ENVIRONMENT["AWS_REGION"], endpoint_url=endpoint)
+
+
+def create_storage(endpoint: str, name: str) -> dict[str, str]:
+    """Create tables and a bucket whose names start alike, and return the environment variables that name them."""
+    with closing(connect(endpoint)) as client:
+        tables = create_tables(client, name)
+    with closing(connect(endpoint, "s3")) as client:
+        client.create_bucket(Bucket=f"{name}-files")
+    return {**tables, "IMPORT_BUCKET": f"{name}-files"}

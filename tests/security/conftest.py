@@ -1,15 +1,15 @@
 """The API under attack: through the gateway over real HTTP, and at its functions alone."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from typing import Any
 
-import boto3
 import httpx
 import pytest
 
 from local_engine.testing import EngineProcess
+from tests.security.canaries import connect
 from tests.security.doors import FunctionsDoor, GatewayDoor
 from tests.security.tokens import Forge
 from tests.support.gateway import ENVIRONMENT, Gateway, import_functions
@@ -60,16 +60,28 @@ def services(engine: EngineProcess) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def table(services: str) -> Iterator[Any]:
-    """A client of the API's own table."""
-    session = boto3.Session(aws_access_key_id="local", aws_secret_access_key="local")
-    with closing(session.client("dynamodb", region_name=ENVIRONMENT["AWS_REGION"], endpoint_url=services)) as client:
+    """A client of the API's own tables."""
+    with closing(connect(services)) as client:
         yield client
 
 
+@pytest.fixture(scope="session")
+def settings(services: str) -> Iterator[Mapping[str, str]]:
+    """The environment variables with which a function works on what the engine's functions work on."""
+    with closing(connect(services, "secretsmanager")) as client:
+        key = client.get_secret_value(SecretId="PseudonymKey")["SecretString"]
+    # A function reads these when it is called.
+    tables = {"AUDIT_TABLE": "Records-AuditTable", "ERASURE_LEDGER": "Records-Erasure-ErasureLedger"}
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in tables.items():
+            environment.setenv(name, value)
+        yield {"AWS_ENDPOINT_URL": services, "TABLE_NAME": "Table", "PSEUDONYM_KEY": key, **tables}
+
+
 @pytest.fixture(scope="module")
-def functions(services: str) -> Iterator[Gateway]:
-    """The functions on the engine's own table, with nothing in front of them."""
-    with import_functions({"AWS_ENDPOINT_URL": services, "TABLE_NAME": "Table"}) as handlers:
+def functions(settings: Mapping[str, str]) -> Iterator[Gateway]:
+    """The functions on the engine's own tables, with nothing in front of them."""
+    with import_functions(settings) as handlers:
         yield Gateway(handlers)
 
 

@@ -13,8 +13,8 @@ from tests.security.canaries import (
     Canaries,
     call_everything,
     call_with_faults,
-    call_without_a_table,
-    connect,
+    call_without_tables,
+    create_storage,
     get_tokens_as_a_machine,
     send_bad_tokens,
 )
@@ -23,7 +23,7 @@ from tests.security.tokens import Forge
 from tests.support.fault_proxy import FaultProxy
 from tests.support.gateway import Gateway, import_functions
 from tests.support.programs import prepare_engine
-from tests.support.tables import create_table
+from tests.support.tables import TABLES
 from tests.support.templates import load_variant, write_variant
 
 FAILURES = {400, 404, 500, 503}
@@ -47,7 +47,8 @@ def test_the_engine_writes_nothing_that_was_sent_in_confidence(services: Service
             call_everything(caller, canaries)
             send_bad_tokens(client, forge, canaries)
             get_tokens_as_a_machine(client, canaries, template.parent)
-            call_without_a_table(caller, services.endpoint, "Table")
+            tables = ("Table", "Records-AuditTable", "Records-Erasure-ErasureLedger")
+            call_without_tables(caller, services.endpoint, tables)
             call_with_faults(caller, proxy)
             client.get(f"/{in_a_path}")
     assert caller.statuses.keys() >= FAILURES
@@ -72,11 +73,10 @@ def test_functions_write_nothing_that_was_sent_in_confidence(
         "AWS_SECRET_ACCESS_KEY": canaries.plant("the secret access key"),
         "AWS_SESSION_TOKEN": canaries.plant("the session token"),
         "POWERTOOLS_LOG_LEVEL": "DEBUG",
-        "TABLE_NAME": "raw",
+        **(storage := create_storage(services.endpoint, "raw")),
     }
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
-    create_table(connect(services.endpoint), "raw")
     with (
         FaultProxy(services.endpoint) as proxy,
         import_functions({**settings, "AWS_ENDPOINT_URL": proxy.url}) as functions,
@@ -85,7 +85,7 @@ def test_functions_write_nothing_that_was_sent_in_confidence(
         capsys.readouterr()
         caller = Caller(FunctionsDoor(Gateway(functions)), Forge(1), canaries)
         call_everything(caller, canaries)
-        call_without_a_table(caller, services.endpoint, "raw")
+        call_without_tables(caller, services.endpoint, [storage[variable] for variable in TABLES])
         call_with_faults(caller, proxy)
     printed = capsys.readouterr()
     written = printed.out + printed.err + caplog.text

@@ -9,14 +9,13 @@ from dataclasses import dataclass
 import pytest
 
 from local_engine.services import Services, start_services
-from tests.security.canaries import SUBJECT, Caller, Canaries, call_everything, connect
+from tests.security.canaries import SUBJECT, Caller, Canaries, call_everything, create_storage
 from tests.security.doors import FunctionsDoor, GatewayDoor
 from tests.security.tokens import Forge
 from tests.support.gateway import Gateway, import_functions
 from tests.support.http_server import Reply, Request, Server, make_reply
 from tests.support.programs import prepare_engine
 from tests.support.stack import SUCCESS, find_route
-from tests.support.tables import create_table
 from tests.support.templates import write_variant
 from tests.support.xray_daemon import Daemon, sample
 
@@ -115,7 +114,6 @@ def test_functions_write_nothing_of_the_enrichment(
     caplog.set_level(logging.DEBUG)
     canaries = downstream.canaries
     sample(monkeypatch, "Root=1-67a1b2c3-0123456789abcdef01234567;Parent=53995c3f42cd8ad8;Sampled=1")
-    create_table(connect(services.endpoint), "enriched")
     with Daemon() as daemon:
         settings = {
             "AWS_ACCESS_KEY_ID": "key",
@@ -124,7 +122,7 @@ def test_functions_write_nothing_of_the_enrichment(
             "AWS_XRAY_DAEMON_ADDRESS": daemon.address,
             "ENRICHMENT_URL": downstream.url,
             "POWERTOOLS_LOG_LEVEL": "DEBUG",
-            "TABLE_NAME": "enriched",
+            **create_storage(services.endpoint, "enriched"),
         }
         for name, value in settings.items():
             monkeypatch.setenv(name, value)

@@ -13,11 +13,12 @@ from tests.security.tokens import Forge
 from tests.support.http_server import Server
 from tests.support.items import create
 from tests.support.permissions import translate_stack
-from tests.support.stack import ROOT, SUCCESS, Route, list_creators
+from tests.support.stack import ROOT, SUCCESS, Route, find_route
 
 EXPORT = Route(
     "GET", "/api/v1/export", "ExportData", ROOT / "functions/export_data", ("read:resources", "resources/read")
 )
+CREATE = find_route("POST /api/v1/resources")
 
 
 @pytest.fixture(scope="module")
@@ -69,28 +70,39 @@ def test_an_export_holds_what_its_caller_has_and_nothing_else(
     client: httpx.Client, url: str, forge: Forge, gateway: GatewayDoor, form: str
 ) -> None:
     subject = SUBJECTS[form]
-    (creator,) = list_creators()
-    created = [create(creator, partial(gateway.send, owner)).json() for owner in (subject, SUBJECT)]
-    *lines, end = map(json.loads, export(client, url, f"Bearer {forge.mint(subject)}").text.splitlines())
-    assert created[0] in [line["resource"] for line in lines]
-    assert created[1] not in [line["resource"] for line in lines]
-    assert end["end"]["counts"]["resources"] == len(lines)
+    created = [create(CREATE, partial(gateway.send, owner)).json() for owner in (subject, SUBJECT)]
+    exported = export(client, url, f"Bearer {forge.mint(subject)}").text
+    *lines, end = map(json.loads, exported.splitlines())
+    resources = [line["resource"] for line in lines if "resource" in line]
+    assert created[0] in resources
+    assert created[1]["id"] not in exported
+    counts = end["end"]["counts"]
+    assert (counts["resources"], sum(counts.values())) == (len(resources), len(lines))
 
 
 def test_a_position_of_anothers_export_leads_nowhere_else(
     client: httpx.Client, url: str, forge: Forge, gateway: GatewayDoor, attacker: str
 ) -> None:
-    (creator,) = list_creators()
-    create(creator, partial(gateway.send, SUBJECT))
+    create(CREATE, partial(gateway.send, SUBJECT))
     first, *_ = map(json.loads, export(client, url, f"Bearer {forge.mint()}").text.splitlines())
     path = f"{EXPORT.path}?from={first['at']}"
     (end,) = map(json.loads, export(client, url, f"Bearer {forge.mint(attacker)}", path=path).text.splitlines())
-    assert end["end"]["counts"]["resources"] == 0
+    assert set(end["end"]["counts"].values()) == {0}
 
 
-@pytest.mark.parametrize(
-    "position", ["", "x", "resources", "resources.", "resources.x", "others.x", "resources.\x00", "x" * 2000]
-)
+POSITIONS = {
+    "nothing": "",
+    "one letter": "x",
+    "a section alone": "resources",
+    "a section and a dot": "resources.",
+    "a section without its position": "resources.x",
+    "an unknown section": "others.x",
+    "NUL": "resources.\x00",
+    "2,000 characters": "x" * 2000,
+}
+
+
+@pytest.mark.parametrize("position", POSITIONS.values(), ids=POSITIONS)
 def test_a_position_that_no_export_has_is_refused(client: httpx.Client, url: str, forge: Forge, position: str) -> None:
     answer = client.get(
         url + EXPORT.path, params={"from": position}, headers={"Authorization": f"Bearer {forge.mint()}"}

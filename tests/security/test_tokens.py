@@ -1,7 +1,7 @@
 """Tokens that must not be accepted: at the gateway, and at a function under `sam local`, which asks the issuer."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -124,15 +124,10 @@ def list_values(authorization: Authorization, forge: Forge, route: Route) -> lis
 
 
 @pytest.fixture(scope="module")
-def sam_local(services: str, forge: Forge) -> Iterator[Gateway]:
+def sam_local(settings: Mapping[str, str], forge: Forge) -> Iterator[Gateway]:
     """The functions as `sam local` starts them: without an authorizer, with an issuer to ask."""
-    settings = {
-        "AWS_SAM_LOCAL": "true",
-        "TOKEN_INTROSPECTION_URL": f"{forge.issuer}/oauth2/introspect",
-        "AWS_ENDPOINT_URL": services,
-        "TABLE_NAME": "Table",
-    }
-    with import_functions(settings) as handlers:
+    asks = {"AWS_SAM_LOCAL": "true", "TOKEN_INTROSPECTION_URL": f"{forge.issuer}/oauth2/introspect"}
+    with import_functions({**settings, **asks}) as handlers:
         yield Gateway(handlers)
 
 

@@ -12,13 +12,12 @@ from tests.security.canaries import (
     Canaries,
     call_everything,
     call_with_faults,
-    connect,
+    create_storage,
 )
 from tests.security.doors import FunctionsDoor
 from tests.security.tokens import Forge
 from tests.support.fault_proxy import Fault, FaultProxy
 from tests.support.gateway import Gateway, import_functions
-from tests.support.tables import create_table
 from tests.support.xray_daemon import Daemon, sample
 
 
@@ -32,7 +31,6 @@ def services() -> Iterator[Services]:
 def test_traces_hold_nothing_that_was_sent_in_confidence(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
     canaries = Canaries()
     sample(monkeypatch, "Root=1-67a1b2c3-0123456789abcdef01234567;Parent=53995c3f42cd8ad8;Sampled=1")
-    create_table(connect(services.endpoint), "traced")
     with Daemon() as daemon, FaultProxy(services.endpoint) as proxy:
         settings = {
             "AWS_ACCESS_KEY_ID": "key",
@@ -40,7 +38,7 @@ def test_traces_hold_nothing_that_was_sent_in_confidence(services: Services, mon
             "AWS_SESSION_TOKEN": canaries.plant("the session token"),
             "AWS_ENDPOINT_URL": proxy.url,
             "AWS_XRAY_DAEMON_ADDRESS": daemon.address,
-            "TABLE_NAME": "traced",
+            **create_storage(services.endpoint, "traced"),
         }
         for name, value in settings.items():
             monkeypatch.setenv(name, value)

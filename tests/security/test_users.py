@@ -12,11 +12,13 @@ from urllib.parse import quote
 
 import pytest
 
+from local_engine.testing import poll
+from serverless_api.telemetry.pseudonyms import make_pseudonym
 from tests.security.doors import Door
 from tests.support.bodies import make_other_body
 from tests.support.cases import combine, each, takes
 from tests.support.gateway import Answer
-from tests.support.items import call, create, find_path, read_state
+from tests.support.items import call, create, find_path, find_source, read_state
 from tests.support.stack import SUCCESS, Route, list_creators, select_routes
 
 _numbers = itertools.count(1)
@@ -36,7 +38,7 @@ class Victim:
         send: sends the victim's requests.
         path: of the collection.
         created: the answer that the item was created with.
-        keys: of everything in the victim's partition of the table.
+        keys: of everything in the victim's partitions of the table and the ledger.
     """
 
     subject: str
@@ -75,20 +77,27 @@ class Victim:
 
 
 @pytest.fixture
-def victim(door: Door, route: Route, table: Any) -> Victim:
+def victim(door: Door, route: Route, table: Any, settings: Mapping[str, str]) -> Victim:
     """The owner of an item of the kind that the test's route is about."""
-    creator = route.creator or next(creator for creator in list_creators() if creator.path == route.path)
+    creator = route.creator or find_source(route)
     subject = f"Victim-{next(_numbers)}-jos\u00e9"
     send = partial(door.send, subject)
     path = find_path(creator, send)
     created = send("POST", path, headers={"Idempotency-Key": KEY}, body=creator.body)
     assert created.status == creator.success
-    items = table.query(
-        TableName="Table",
-        KeyConditionExpression="pk = :pk",
-        ExpressionAttributeValues={":pk": {"S": f"user#{subject}"}},
-    )["Items"]
-    keys = tuple({name: item[name]["S"] for name in ("pk", "sk")} for item in items)
+    partitions = {
+        "TABLE_NAME": f"user#{subject}",
+        "ERASURE_LEDGER": make_pseudonym(settings["PSEUDONYM_KEY"], subject),
+    }
+    keys = tuple(
+        {name: item[name]["S"] for name in ("pk", "sk")}
+        for variable, partition in partitions.items()
+        for item in table.query(
+            TableName=settings[variable],
+            KeyConditionExpression="pk = :pk",
+            ExpressionAttributeValues={":pk": {"S": partition}},
+        )["Items"]
+    )
     return Victim(subject, send, creator, path, created, keys)
 
 
@@ -122,7 +131,16 @@ def test_anothers_etag_on_ones_own_item(door: Door, victim: Victim, attacker: st
 @takes("nextToken")
 def test_anothers_next_token(door: Door, victim: Victim, attacker: str, route: Route) -> None:
     create(victim.creator, victim.send)
-    token = victim.send("GET", victim.path, query={"limit": "1"}).json()["nextToken"]
+    path = victim.path if victim.creator.path == route.path else route.fill()
+    pages: list[dict[str, Any]] = []
+
+    def has_more() -> bool:
+        # A list of changes follows the changes.
+        pages.append(victim.send("GET", path, query={"limit": "1"}).json())
+        return "nextToken" in pages[-1]
+
+    poll(has_more, "the victim has no second page")
+    token = pages[-1]["nextToken"]
     send = partial(door.send, attacker)
     for _ in range(2):
         page = call(route, send, query={"nextToken": token}).json()
@@ -211,8 +229,8 @@ def test_anothers_item_by_its_id_in_upper_case(door: Door, victim: Victim, attac
 
 
 def find_other_key(victim: Victim) -> str:
-    """The sort key of something else in the victim's partition."""
-    return next(key["sk"] for key in victim.keys if key != victim.key)
+    """The sort key of something else in the victim's partition, or its own if there is nothing else."""
+    return next((key["sk"] for key in victim.keys if key != victim.key), victim.key["sk"])
 
 
 INJECTED_IDS: dict[str, Callable[[Victim], str]] = {

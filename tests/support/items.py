@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from tests.support.stack import Route
+from local_engine.testing import poll
+from tests.support.stack import Route, find_route, list_creators
 
 type Send = Callable[..., Any]
 """Sends a request of one user: method, path, and by name `query`, `headers` and `body`; returns an answer with
@@ -30,6 +31,16 @@ def create(creator: Route, send: Send) -> Any:
 def call(route: Route, send: Send, path: str | None = None, **options: Any) -> Any:
     """The answer to a request with the fixture's body, by default about a new item."""
     return send(route.method, path or find_path(route, send), **{"body": route.body, **options})
+
+
+def find_source(route: Route) -> Route:
+    """The route that fills a collection: the one that creates its items, or one whose changes it lists."""
+    return find_route(f"POST {route.path}") or next(creator for creator in list_creators() if creator.page)
+
+
+def wait_for_items(send: Send, path: str, count: int) -> None:
+    """Wait until a page has this many items: a list of changes follows the changes."""
+    poll(lambda: len(read_items(send("GET", path).json())) == count, f"{path} does not list {count} items")
 
 
 def read_items(page: Any) -> list[Any]:

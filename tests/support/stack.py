@@ -52,6 +52,11 @@ class Route:
         return content["application/json"]["schema"] if "application/json" in content else None
 
     @property
+    def needs_body(self) -> bool:
+        """Whether a request without a body is refused."""
+        return bool(self.operation.get("requestBody", {}).get("required"))
+
+    @property
     def answer_model(self) -> dict[str, Any] | None:
         """The schema of the answer's body on success; None for an answer without a body."""
         content = self.operation["responses"][str(self.success)].get("content", {})

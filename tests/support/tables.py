@@ -13,3 +13,11 @@ def create_table(client: Any, name: str) -> None:
     ((_, table),) = find_resources("AWS::DynamoDB::Table").items()
     taken = ("AttributeDefinitions", "KeySchema", "BillingMode")
     client.create_table(TableName=name, **{key: table["Properties"][key] for key in taken})
+
+
+def create_tables(client: Any, start: str) -> dict[str, str]:
+    """Create the tables with names that start alike, and return the environment variables that name them."""
+    names = {variable: f"{start}-{variable}" for variable in TABLES}
+    for name in names.values():
+        create_table(client, name)
+    return names
