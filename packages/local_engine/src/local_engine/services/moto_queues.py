@@ -27,7 +27,7 @@ _SOURCE = "DeadLetterQueueSourceArn"
 def install_queue_order() -> None:
     """Replace the methods that receive messages. The process must serve one request to SQS at a time."""
     SQSBackend.receive_message = receive_messages  # type: ignore[assignment,method-assign]
-    SQSResponse.receive_message = _receive_with_sources  # type: ignore[method-assign]
+    SQSResponse.receive_message = _receive_with_sources  # type: ignore[assignment,method-assign]
 
 
 def read_wait(body: bytes) -> tuple[float, bytes]:
@@ -100,7 +100,7 @@ def _receive_with_sources(response: SQSResponse) -> ActionResult:
     if wanted & {_SOURCE, "All"}:
         queue = response.sqs_backend.get_queue(response._get_queue_name())  # noqa: SLF001
         sources = {message.id: message.system_attributes.get(_SOURCE) for message in queue._messages}  # noqa: SLF001
-        for message in answer.result.get("Messages", ()):  # type: ignore[union-attr]
+        for message in answer.result.get("Messages", ()):  # type: ignore[attr-defined]
             if source := sources.get(message["MessageId"]):
                 message.setdefault("Attributes", {})[_SOURCE] = source
     return answer
