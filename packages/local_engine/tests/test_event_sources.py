@@ -172,14 +172,16 @@ def test_failed_messages_go_to_the_dead_letter_queue_and_no_others(consumers: Co
         Entries=[{"Id": str(number), "MessageBody": json.dumps(order)} for number, order in enumerate(entries)],
     )
     poisons = {order["n"] for order in entries if "do" in order}
-    dead: set[str] = set()
-    consumers.wait(
-        lambda: (
-            dead.update(json.loads(entry["Body"])["n"] for entry in consumers.receive("DeadJobs")) or dead >= poisons
-        )
-    )
+    dead: dict[str, str] = {}
+
+    def receive_dead() -> bool:
+        for entry in consumers.receive("DeadJobs"):
+            dead[json.loads(entry["Body"])["n"]] = entry["Attributes"]["DeadLetterQueueSourceArn"].rpartition(":")[2]
+        return dead.keys() >= poisons
+
+    consumers.wait(receive_dead)
     consumers.wait(lambda: consumers.is_empty("Jobs"))
-    assert dead == poisons
+    assert dead == dict.fromkeys(poisons, "Jobs")
     done = [name for name in consumers.done("jobs") if name.startswith("part-")]
     assert sorted(done) == sorted(order["n"] for order in entries if "do" not in order)
 

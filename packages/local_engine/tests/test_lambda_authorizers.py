@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -192,3 +193,50 @@ def test_http_api_authorizer_with_payload_format_1(http: httpx.Client) -> None:
     assert (event["resource"], event["path"], event["httpMethod"]) == ("/old/{id}", "/old/5", "GET")
     assert event["pathParameters"] == {"id": "5"}
     assert "authorizer" not in event["requestContext"]
+
+
+STAGE_VARIABLES = """
+Transform: AWS::Serverless-2016-10-31
+Resources:
+  Rest:
+    Type: AWS::Serverless::Api
+    Properties:
+      StageName: v1
+      Variables: {check: !Ref Authorizer}
+      Auth:
+        Authorizers:
+          Named: {FunctionArn: !Sub 'arn:aws:lambda:us-east-1:123456789012:function:${!stageVariables.check}'}
+          Lost: {FunctionArn: !Sub 'arn:aws:lambda:us-east-1:123456789012:function:${!stageVariables.lost}'}
+  Authorizer:
+    Type: AWS::Serverless::Function
+    Properties:
+      Runtime: python3.13
+      Handler: index.handler
+      InlineCode: |
+        def handler(event, context):
+            effect = "Allow" if event.get("authorizationToken") == "ok" else "Deny"
+            statement = {"Effect": effect, "Action": "execute-api:Invoke", "Resource": "*"}
+            return {"principalId": "ann", "policyDocument": {"Version": "2012-10-17", "Statement": [statement]}}
+  Shown:
+    Type: AWS::Serverless::Function
+    Properties:
+      Runtime: python3.13
+      Handler: index.handler
+      InlineCode: |
+        def handler(event, context):
+            return {"statusCode": 200, "body": event["requestContext"]["authorizer"]["principalId"]}
+      Events:
+        Named: {Type: Api, Properties: {RestApiId: !Ref Rest, Path: /named, Method: get, Auth: {Authorizer: Named}}}
+        Lost: {Type: Api, Properties: {RestApiId: !Ref Rest, Path: /lost, Method: get, Auth: {Authorizer: Lost}}}
+"""
+
+
+def test_a_stage_variable_names_the_authorizer_of_a_rest_api(tmp_path: Path) -> None:
+    template = tmp_path / "template.yaml"
+    template.write_text(STAGE_VARIABLES)
+    with EngineProcess(template) as engine, engine.client("Rest") as client:
+        assert client.get("/named", headers={"Authorization": "ok"}).text == "ann"
+        assert client.get("/named", headers={"Authorization": "no"}).status_code == 403
+        lost = client.get("/lost", headers={"Authorization": "ok"})
+        assert lost.status_code == 501
+        assert "Authorizer Lost uses a stage variable that stage v1 does not have: 'lost'." in lost.json()["message"]

@@ -313,6 +313,13 @@ def test_a_document_with_an_issuer_that_is_no_text_is_described(issuer: Any) -> 
     assert serve(template) != "no sentence"
 
 
+@pytest.mark.parametrize("value", [True, "x", ["x"], None])
+def test_globals_of_a_wrong_form_have_a_sentence(value: Any) -> None:
+    template = copy.deepcopy(TEMPLATE)
+    template["Globals"]["Function"] = value
+    assert serve(template) != "no sentence"
+
+
 @settings(max_examples=150, suppress_health_check=list(HealthCheck))
 @given(st.lists(mutations, min_size=1, max_size=3))
 @example([])

@@ -452,6 +452,28 @@ def test_a_message_goes_to_the_dead_letter_queue_of_a_fifo_queue_and_lets_the_ne
     assert (first["Body"], second["Body"], lost["Body"]) == ("bad", "good", "bad")
 
 
+def test_a_dead_letter_names_the_queue_that_it_comes_from(services: Services) -> None:
+    queues, dead = _create_queue(services, "dead", VisibilityTimeout="0")
+    arn = queues.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    policy = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 1})
+    _, url = _create_queue(services, "failing", RedrivePolicy=policy, VisibilityTimeout="0")
+
+    def receive(source: str, **names: list[str]) -> dict[str, str]:
+        (message,) = queues.receive_message(QueueUrl=source, WaitTimeSeconds=5, **names)["Messages"]
+        attributes: dict[str, str] = message.get("Attributes", {})
+        return attributes
+
+    queues.send_message(QueueUrl=url, MessageBody="bad")
+    assert "DeadLetterQueueSourceArn" not in receive(url, MessageSystemAttributeNames=["All"])
+    assert "Messages" not in queues.receive_message(QueueUrl=url)
+    source = {"DeadLetterQueueSourceArn": arn.replace(":dead", ":failing")}
+    assert receive(dead, MessageSystemAttributeNames=["DeadLetterQueueSourceArn"]) == source
+    assert receive(dead, AttributeNames=["DeadLetterQueueSourceArn"]) == source
+    assert source.items() <= receive(dead, MessageSystemAttributeNames=["All"]).items()
+    assert receive(dead, MessageSystemAttributeNames=["SentTimestamp"]).keys() == {"SentTimestamp"}
+    assert not receive(dead)
+
+
 def test_many_long_polls_hold_up_nobody(services: Services) -> None:
     queues, url = _create_queue(services, "polled")
     with ThreadPoolExecutor(31) as pool:

@@ -35,6 +35,8 @@ Resources:
         Empty: {Type: HttpApi, Properties: {ApiId: !Ref Api, Path: /empty, Method: get, Auth: {Authorizer: Empty}}}
         Busy: {Type: HttpApi, Properties: {ApiId: !Ref Busy, Path: /busy, Method: get}}
         Rest: {Type: Api, Properties: {Path: /rest, Method: get}}
+        Paged: {Type: HttpApi, Properties: {ApiId: !Ref Paged, Path: /paged, Method: get}}
+        Listed: {Type: HttpApi, Properties: {ApiId: !Ref Listed, Path: /listed, Method: get}}
   Api:
     Type: AWS::Serverless::HttpApi
     Properties:
@@ -44,6 +46,17 @@ Resources:
           Empty: {IdentitySource: $request.header.Authorization, JwtConfiguration: {issuer: 'https://x.example', audience: []}}
   Busy: {Type: AWS::Serverless::HttpApi, Properties: {DefaultRouteSettings: {ThrottlingBurstLimit: many}}}
   Silent: {Type: AWS::Serverless::HttpApi}
+  Paged: {Type: AWS::Serverless::HttpApi, Properties: {CorsConfiguration: {AllowOrigins: [!ImportValue page]}}}
+  Listed: {Type: AWS::Serverless::HttpApi, Properties: {CorsConfiguration: {AllowOrigins: !Split [',', 'https://a.b,https://c.d']}}}
+  Mine: {Type: AWS::ApiGateway::RestApi, Properties: {Name: mine}}
+  MineDeployed: {Type: AWS::ApiGateway::Deployment, Properties: {RestApiId: !Ref Mine, StageName: v1}}
+  TheirsDeployed: {Type: AWS::ApiGateway::Deployment, Properties: {RestApiId: !ImportValue api, StageName: v1}}
+  MyMethod:
+    Type: AWS::ApiGateway::Method
+    Properties: {HttpMethod: GET, ResourceId: !GetAtt Mine.RootResourceId, RestApiId: !Ref Mine, Integration: &mock {Type: MOCK, RequestTemplates: {application/json: '{"statusCode": 200}'}, IntegrationResponses: [{StatusCode: 200}]}}
+  TheirMethod:
+    Type: AWS::ApiGateway::Method
+    Properties: {HttpMethod: GET, ResourceId: !ImportValue root, RestApiId: !ImportValue api, Integration: *mock}
   Imports:
     Type: AWS::Serverless::Function
     Properties:
@@ -54,6 +67,11 @@ Resources:
     Properties:
       Timeout: abc
       Events: {Get: {Type: HttpApi, Properties: {ApiId: !Ref Api, Path: /slow, Method: get}}}
+  Regional:
+    Type: AWS::Serverless::Function
+    Properties:
+      Environment: {Variables: {AWS_REGION: eu-west-1}}
+      Events: {Get: {Type: HttpApi, Properties: {ApiId: !Ref Api, Path: /regional, Method: get}}}
   Node:
     Type: AWS::Serverless::Function
     Properties:
@@ -126,6 +144,7 @@ def test_what_can_be_served_is_served(engine: EngineProcess, client: httpx.Clien
         ("/imports", "Function Imports is not run: Fn::ImportValue needs 'elsewhere' of another stack"),
         ("/slow", "its Timeout is 'abc'"),
         ("/node", "its Runtime is nodejs24.x"),
+        ("/regional", "its environment variable AWS_REGION is reserved, and Lambda rejects it."),
         ("/remote", "its CodeUri is s3://bucket/key"),
         ("/place", "The identity source of authorizer Place is 'Authorization'"),
         ("/empty", "Authorizer Empty accepts no audience"),
@@ -142,6 +161,19 @@ def test_an_api_with_wrong_settings_answers_501(engine: EngineProcess) -> None:
     response = httpx.get(f"{ports[1]}/busy", trust_env=False)
     assert response.status_code == 501
     assert "ThrottlingBurstLimit is 'many'" in response.json()["message"]
+
+
+@pytest.mark.parametrize("api", ["Paged", "Listed"])
+def test_an_api_whose_cors_configuration_is_wrong_is_served_without_it(engine: EngineProcess, api: str) -> None:
+    with engine.client(api) as client:
+        response = client.get(f"/{api.lower()}", headers={"Origin": "https://a.b"})
+    assert response.status_code == 200
+    assert "access-control-allow-origin" not in response.headers
+
+
+def test_methods_of_other_stacks_apis_leave_the_own_api_as_it_is(engine: EngineProcess) -> None:
+    with engine.client("Mine") as client:
+        assert client.get("/").status_code == 200
 
 
 def test_an_api_without_routes_answers_404(engine: EngineProcess) -> None:
@@ -162,6 +194,9 @@ def test_an_api_without_routes_answers_404(engine: EngineProcess) -> None:
         "the macro Mine is not run",
         "Imports is not run: ",
         "Busy is not run: ",
+        "Paged is run in part: its CORS configuration is left out: Fn::ImportValue needs 'page' of another stack",
+        "Listed is run in part: its CORS configuration is left out: .* is not a mapping",
+        "TheirMethod is not run: its API is not in this template.",
     ],
 )
 def test_each_part_that_is_not_run_has_a_line(engine: EngineProcess, line: str) -> None:

@@ -48,7 +48,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def local_engine_settings(pytestconfig: pytest.Config) -> dict[str, Any]:
     """Return the arguments of `EngineProcess`, from the options and the configuration file.
 
-    Override it to compute them; `arguments` are the further arguments of `local-engine run`.
+    Override it in the top `conftest.py` to compute them; `arguments` are the further arguments of `local-engine run`.
     """
     given = [*pytestconfig.getini("local_engine_parameters"), *pytestconfig.option.local_engine_parameter]
     pairs = [text.partition("=") for text in given]

@@ -20,7 +20,7 @@ from local_engine.gateway.identity_sources import IdentitySources
 from local_engine.gateway.issuer_keys import KnownKeys
 from local_engine.gateway.jwt_authorizer import JwtAuthorizer, JwtSchemeAuthorizer
 from local_engine.gateway.lambda_authorizer import LambdaAuthorizer, LambdaSettings
-from local_engine.gateway.routes import FUNCTION_NAME
+from local_engine.gateway.routes import FUNCTION_NAME, substitute_stage_variables
 from local_engine.observer import Observer
 from local_engine.template.errors import TemplateError
 from local_engine.template.intrinsics import REFUSAL
@@ -188,10 +188,11 @@ class _Factory:
     def _create_lambda(
         self, name: str, kind: str, scheme: Mapping[str, Any], settings: Mapping[str, Any]
     ) -> Authorizer:
-        function = FUNCTION_NAME.search(str(settings.get("authorizerUri")))
+        uri = self._read_uri(name, settings)
+        function = FUNCTION_NAME.search(uri)
         pool = self._functions.get(function[1]) if function else None
         if function is None or pool is None:
-            called = function[1] if function else settings.get("authorizerUri")
+            called = function[1] if function else uri
             unknown = f"Authorizer {name} invokes {called}, which is not a function of the template."
             raise TemplateError(self._stack.refused_functions.get(str(called), unknown))
         payload = "1.0" if self._is_rest else str(settings.get("authorizerPayloadFormatVersion"))
@@ -220,6 +221,17 @@ class _Factory:
             function[2],
             self._observer,
         )
+
+    def _read_uri(self, name: str, settings: Mapping[str, Any]) -> str:
+        uri = str(settings.get("authorizerUri"))
+        if not self._is_rest:
+            return uri
+        try:
+            return substitute_stage_variables(uri, self._api.stage_variables)
+        except KeyError as error:
+            raise TemplateError(
+                f"Authorizer {name} uses a stage variable that stage {self._api.stage} does not have: {error}."
+            ) from None
 
     def _read_sources(self, name: str, scheme: Mapping[str, Any], settings: Mapping[str, Any]) -> IdentitySources:
         # The header of the scheme is the source of a token.

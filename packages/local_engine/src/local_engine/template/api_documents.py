@@ -1,10 +1,12 @@
 """Checks that an OpenAPI document has the form that the gateway and the API page read."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from local_engine.template.errors import TemplateError
+from local_engine.template.intrinsics import REFUSAL
 
+_CORS = "x-amazon-apigateway-cors"
 _CORS_LISTS = ("allowHeaders", "allowMethods", "allowOrigins", "exposeHeaders")
 
 
@@ -27,7 +29,25 @@ def check_document(document: dict[str, Any]) -> None:
     for path, item in _check_mapping(document.get("paths"), "paths"):
         for method, operation in _check_mapping(item, path):
             _check_operation(method, path, operation)
-    _check_cors(document.get("x-amazon-apigateway-cors"))
+
+
+def read_cors(document: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the CORS configuration of an HTTP API.
+
+    Raises:
+        TemplateError: it has a wrong form, or a part of it cannot be evaluated.
+    """
+    cors: dict[str, Any] | None = document.get(_CORS)
+    _check_mapping(cors, _CORS)
+    for name, value in (cors or {}).items():
+        entries = value if isinstance(value, list) else [value]
+        for entry in ({name: value}, *entries):
+            if isinstance(entry, dict) and REFUSAL in entry:
+                raise TemplateError(entry[REFUSAL])
+        if name in _CORS_LISTS and not isinstance(value, str):
+            for entry in _check_list(value, name):
+                _check_text(entry, name)
+    return cors
 
 
 def _check_operation(method: str, path: str, operation: Any) -> None:
@@ -39,15 +59,6 @@ def _check_operation(method: str, path: str, operation: Any) -> None:
         _check_mapping(operation.get("responses"), f"responses of {method} {path}")
     elif isinstance(operation, list):
         raise TemplateError(f"{method} {path} in its document is not a mapping.")
-
-
-def _check_cors(cors: Any) -> None:
-    _check_mapping(cors, "x-amazon-apigateway-cors")
-    for name in _CORS_LISTS:
-        value = (cors or {}).get(name)
-        if not isinstance(value, str):
-            for entry in _check_list(value, name):
-                _check_text(entry, name)
 
 
 def _check_parameters(parameters: Any, place: str) -> None:

@@ -56,6 +56,7 @@ def localize_paths(template: dict[str, Any], path: Path, sources: list[Path]) ->
     shared = template.get("Globals")
     shared = shared if isinstance(shared, dict) else {}
     function = shared.get("Function")
+    function = function if isinstance(function, dict) else {}
     for logical_id, resource in template["Resources"].items():
         kind, properties = resource["Type"], resource["Properties"]
         if code := _CODE_PROPERTIES.get(kind):
@@ -69,10 +70,10 @@ def localize_paths(template: dict[str, Any], path: Path, sources: list[Path]) ->
         if kind in ("AWS::Serverless::Api", "AWS::Serverless::HttpApi") and isinstance(uri, str) and "://" not in uri:
             del properties["DefinitionUri"]
             properties["DefinitionBody"] = _parse_file((path.parent / uri).resolve(), sources)
-        declared = properties.keys() | (function.keys() if isinstance(function, dict) else set())
+        declared = properties.keys() | function.keys()
         if kind == "AWS::Serverless::Function" and not {"CodeUri", "InlineCode", "ImageUri", "PackageType"} & declared:
             properties["CodeUri"] = "."
-        is_image = "Image" in (properties.get("PackageType"), (function or {}).get("PackageType"))
+        is_image = "Image" in (properties.get("PackageType"), function.get("PackageType"))
         if kind == "AWS::Serverless::Function" and is_image and "ImageUri" not in declared:
             # `sam build` makes the image and names it. SAM's translator asks for a name.
             properties["ImageUri"] = _UNBUILT_IMAGE

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from local_engine.template.api_documents import check_document
+from local_engine.template.api_documents import check_document, read_cors
 from local_engine.template.errors import TemplateError
 from local_engine.template.intrinsics import REFUSAL
 from local_engine.template.settings import is_true, read_mapping, read_throttling
@@ -24,6 +24,11 @@ def read_http_api(logical_id: str, api: Resource, resources: Mapping[str, Resour
     if REFUSAL in document:
         raise TemplateError(document[REFUSAL])
     check_document(document)
+    cors, cors_refusal = None, ""
+    try:
+        cors = read_cors(document)
+    except TemplateError as error:
+        cors_refusal = f"its CORS configuration is left out: {error}"
     refusal = ""
     default: Mapping[str, Any] = {}
     routes: Mapping[str, Any] = {}
@@ -35,7 +40,7 @@ def read_http_api(logical_id: str, api: Resource, resources: Mapping[str, Resour
             (
                 resource.properties
                 for resource in resources.values()
-                if resource.type == "AWS::ApiGatewayV2::Stage" and resource.properties.get("ApiId") == api.reference
+                if resource.type == "AWS::ApiGatewayV2::Stage" and resource.find("ApiId") == api.reference
             ),
             {},
         )
@@ -53,7 +58,8 @@ def read_http_api(logical_id: str, api: Resource, resources: Mapping[str, Resour
         id=str(api.reference),
         stage=stage,
         document=document,
-        cors=document.get("x-amazon-apigateway-cors"),
+        cors=cors,
+        cors_refusal=cors_refusal,
         throttling=throttling,
         route_throttling=route_throttling,
         detailed_metrics=is_true(default.get("DetailedMetricsEnabled")),

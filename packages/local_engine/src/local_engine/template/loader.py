@@ -2,7 +2,7 @@
 
 import hashlib
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,31 @@ from local_engine.template.nested_template import NestedTemplate
 from local_engine.template.notices import SERVED_TYPES, describe_unserved
 from local_engine.template.rest_apis import REST_API, read_rest_api
 from local_engine.template.settings import read_integer, read_mapping
-from local_engine.template.stack import Api, CodeFolder, Function, Resource, Stack
+from local_engine.template.stack import Api, CodeFolder, Function, HttpApi, Resource, RestApi, Stack
 from local_engine.template.value_functions import write_text
 
 _LONGEST_TIMEOUT = 900
+# "Defined runtime environment variables", Lambda Developer Guide.
+_RESERVED_VARIABLES = {
+    "_HANDLER",
+    "_X_AMZN_TRACE_ID",
+    "AWS_ACCESS_KEY",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_DEFAULT_REGION",
+    "AWS_EXECUTION_ENV",
+    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+    "AWS_LAMBDA_FUNCTION_NAME",
+    "AWS_LAMBDA_FUNCTION_VERSION",
+    "AWS_LAMBDA_INITIALIZATION_TYPE",
+    "AWS_LAMBDA_LOG_GROUP_NAME",
+    "AWS_LAMBDA_LOG_STREAM_NAME",
+    "AWS_LAMBDA_RUNTIME_API",
+    "AWS_REGION",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "LAMBDA_RUNTIME_DIR",
+    "LAMBDA_TASK_ROOT",
+}
 
 
 def load_template(path: Path, parameters: Mapping[str, str]) -> Stack:
@@ -68,16 +89,27 @@ def _load(path: Path, parameters: Mapping[str, str], sources: list[Path]) -> Sta
     rest_apis = stack.read_parts(REST_API, read=lambda name, api: read_rest_api(name, api, resources))
     urls = stack.read_parts(FUNCTION_URL, read=lambda name, url: read_function_url(name, url, resources))
     apis: tuple[Api, ...] = (*http_apis.values(), *rest_apis.values(), *urls.values())
-    for logical_id in rest_apis:
-        if "MinimumCompressionSize" in resources[logical_id].properties:
-            stack.refuse(f"Compression of {logical_id}", "responses are sent as they are.")
+    _add_notices(stack, apis, template.refused)
+    return replace(stack, functions=functions, refused_functions=refused_functions, apis=apis)
+
+
+def _add_notices(stack: Stack, apis: Sequence[Api], refused: Container[str]) -> None:
+    """Add a sentence for each part that is not served, except functions and what the reader has refused."""
     for api in apis:
+        if isinstance(api, RestApi) and "MinimumCompressionSize" in stack.resources[api.logical_id].properties:
+            stack.refuse(f"Compression of {api.logical_id}", "responses are sent as they are.")
+        if isinstance(api, HttpApi) and api.cors_refusal:
+            stack.refuse(api.logical_id, api.cors_refusal, is_partial=True)
         if api.refusal:
             stack.refuse(api.logical_id, api.refusal)
-    for logical_id, resource in resources.items():
-        if logical_id not in template.refused and (reason := describe_unserved(resource)):
+    rest_ids = {resource.reference for resource in stack.resources.values() if resource.type == REST_API}
+    for logical_id, resource in stack.resources.items():
+        if logical_id in refused:
+            continue
+        if resource.type == "AWS::ApiGateway::Method" and resource.find("RestApiId") not in rest_ids:
+            stack.refuse(logical_id, "its API is not in this template.")
+        elif reason := describe_unserved(resource):
             stack.refuse(logical_id, reason, is_partial=resource.type in SERVED_TYPES)
-    return replace(stack, functions=functions, refused_functions=refused_functions, apis=apis)
 
 
 def _read_functions(stack: Stack, refused: Mapping[str, str]) -> tuple[dict[str, Function], dict[str, str]]:
@@ -150,6 +182,8 @@ def _find_role(properties: Mapping[str, Any]) -> str:
 def _read_environment(properties: Mapping[str, Any]) -> dict[str, str]:
     variables = read_mapping(read_mapping(properties, "Environment"), "Variables")
     for name, value in variables.items():
+        if name in _RESERVED_VARIABLES:
+            raise TemplateError(f"its environment variable {name} is reserved, and Lambda rejects it.")
         if not name or "=" in name or "\0" in f"{name}{value}" or isinstance(value, dict | list):
             raise TemplateError(f"its environment variable {name} is not text.")
     return {name: write_text(value) for name, value in variables.items() if value is not None}

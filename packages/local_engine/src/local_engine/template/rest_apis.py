@@ -49,7 +49,7 @@ def _find_stages(api: Resource, resources: Mapping[str, Resource]) -> Iterator[M
     for resource_type in (_STAGE, _DEPLOYMENT):
         for resource in resources.values():
             properties = resource.properties
-            if resource.type != resource_type or properties.get("RestApiId") != api.reference:
+            if resource.type != resource_type or resource.find("RestApiId") != api.reference:
                 continue
             name = properties.get("StageName")
             # With Swagger 2.0, SAM makes its deployment create a second stage, `Stage`, which nobody asks for.

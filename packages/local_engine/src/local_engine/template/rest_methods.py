@@ -23,7 +23,7 @@ def compose_document(logical_id: str, resources: Mapping[str, Resource]) -> dict
         TemplateError: the API has no methods, or a part of one has a wrong form.
     """
     api = resources[logical_id].reference
-    own = {name: entry for name, entry in resources.items() if entry.properties.get("RestApiId") == api}
+    own = {name: entry for name, entry in resources.items() if entry.find("RestApiId") == api}
     paths: dict[str, Any] = {}
     schemes: dict[str, Any] = {}
     for name, method in _of_type(own, "AWS::ApiGateway::Method"):

@@ -153,6 +153,8 @@ class HttpApi(Api):
     route_detailed_metrics: Mapping[str, bool]
     """By route key; overrides `detailed_metrics`."""
     stage_variables: Mapping[str, str] = field(default_factory=dict)
+    cors_refusal: str = ""
+    """Why the API is served without its CORS configuration; empty if it is served with it."""
 
 
 @dataclass(frozen=True, kw_only=True)
