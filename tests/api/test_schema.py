@@ -22,13 +22,18 @@ SETTINGS = """
 [checks.unsupported_method]
 enabled = false
 """
+# A body in lines of JSON is sent as the text that it is.
+HOOKS = """
+import schemathesis
+schemathesis.serializer.alias("application/x-ndjson", "text/plain")
+"""
 # Further statuses that a valid request may get, by a parameter of its operation: no schema says that a token comes from
-# another page, or that a key is new.
-ACCEPTABLE = {"nextToken": [400], "Idempotency-Key": [422]}
+# another page, that a key is new, or that there is either a body or an upload.
+ACCEPTABLE = {"nextToken": [400], "Idempotency-Key": [422], "upload": [400]}
 
 
-def write_settings(routes: tuple[Route, ...]) -> str:
-    tables = [SETTINGS]
+def write_settings(routes: tuple[Route, ...], hooks: Path) -> str:
+    tables = [f"hooks = {json.dumps(str(hooks))}", SETTINGS]
     for route in routes:
         statuses = [status for name, statuses in ACCEPTABLE.items() if route.takes(name) for status in statuses]
         expected = json.dumps(["2xx", *statuses, *([404] if route.path_parameters else [])])
@@ -51,8 +56,9 @@ def write_settings(routes: tuple[Route, ...]) -> str:
 def run(server: Server, tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.CompletedProcess[str], Path]:
     """A finished run, and its recording."""
     folder = tmp_path_factory.mktemp("schemathesis")
-    settings, recording = folder / "schemathesis.toml", folder / "recording.har"
-    settings.write_text(write_settings(list_routes()))
+    settings, hooks, recording = folder / "schemathesis.toml", folder / "hooks.py", folder / "recording.har"
+    hooks.write_text(HOOKS)
+    settings.write_text(write_settings(list_routes(), hooks))
     command = [
         str(Path(sys.executable).parent / "schemathesis"),
         f"--config-file={settings}",

@@ -20,13 +20,17 @@ def test_each_request_is_a_separate_trace(traces: str) -> None:
         with engine, Server(engine).connect("alice") as client:
             send = User(client).send
             for creator in list_creators():
-                create(creator, send)
-                expected.append("PutItem")
                 if creator.page:
+                    create(creator, send)
                     assert send("GET", find_path(creator, send)).status == 200
-                    expected.append("Query")
+                    expected += ["PutItem", "Query"]
         documents = daemon.take_all()
-    assert [document["aws"]["operation"] for document in documents] == (expected if traces == "on" else [])
+    if traces == "off":
+        assert documents == []
+        return
+    # What follows from a change is traced too, and works on other tables.
+    documents = [document for document in documents if document.get("aws", {}).get("table_name") == "Table"]
+    assert [document["aws"]["operation"] for document in documents] == expected
     for name in ("trace_id", "parent_id"):
         assert len({document[name] for document in documents}) == len(documents)
     assert all(document["http"] == {"response": {"status": 200}} for document in documents)

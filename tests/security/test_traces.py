@@ -49,10 +49,10 @@ def test_traces_hold_nothing_that_was_sent_in_confidence(services: Services, mon
             call_with_faults(caller, proxy)
             documents += daemon.take_all()
         met = proxy.met[Fault.TRUNCATED]
-    assert {document["namespace"] for document in documents} == {"aws"}
+    assert {document["namespace"] for document in documents} == {"aws", "remote"}
     assert {"fault", "error", "throttle"} <= {flag for document in documents for flag in document}
     assert met
     written = json.dumps(documents)
-    assert "traced" in written, "the search finds what is there"
+    assert "traced-ERASURE_LEDGER" in written, "the search finds what is there"
     assert canaries.find_in(written) == []
     assert SUBJECT not in written

@@ -417,7 +417,7 @@ def _call(operation: str, errors: list[RetryableError] | None = None, /, **argum
 
 def _attempt(operation: str, arguments: Mapping[str, Any], retries: int) -> dict[str, Any]:
     count_usage(Usage.TABLE_CALLS)
-    with TableCall(operation, retries) as subsegment:
+    with TableCall(operation, retries, arguments.get("TableName", settings.TABLE_NAME)) as subsegment:
         try:
             answer = _send(operation, arguments)
             subsegment.response = answer.response

@@ -84,6 +84,7 @@ class TableCall(Subsegment):
     Args:
         operation: an operation of the «Amazon DynamoDB API Reference», such as `GetItem`.
         retries: the number of earlier attempts, in the field that the X-Ray SDKs use.
+        table_name: the table; a transaction's items may lie in several.
 
     Example:
         >>> with TableCall("GetItem", retries=0) as subsegment:
@@ -91,23 +92,22 @@ class TableCall(Subsegment):
         ...     subsegment.response = answer.response
     """
 
-    __slots__ = ("_operation", "_retries")
-    _table = (
-        f'"name":"DynamoDB","namespace":"aws","aws":{{"region":{_quote(settings.REGION)}'
-        f',"table_name":{_quote(settings.TABLE_NAME)}'
-    )
+    __slots__ = ("_operation", "_retries", "_table_name")
+    _service = f'"name":"DynamoDB","namespace":"aws","aws":{{"region":{_quote(settings.REGION)}'
 
-    def __init__(self, operation: str, retries: int) -> None:
+    def __init__(self, operation: str, retries: int, table_name: str = settings.TABLE_NAME) -> None:
         super().__init__()
         self._operation = operation
         self._retries = retries
+        self._table_name = table_name
 
     def _describe(self) -> str:
         answer = ""
         if response := self.response:
             request_id = _quote(response.headers.get("x-amzn-RequestId", "")[:_LONGEST_VALUE])
             answer = f',"request_id":{request_id}}},"http":{{"response":{{"status":{response.status}}}'
-        return f'{self._table},"operation":"{self._operation}","retries":{self._retries}{answer}}}'
+        table = f'{self._service},"table_name":{_quote(self._table_name)}'
+        return f'{table},"operation":"{self._operation}","retries":{self._retries}{answer}}}'
 
 
 class HTTPCall(Subsegment):

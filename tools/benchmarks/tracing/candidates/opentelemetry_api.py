@@ -6,12 +6,13 @@ Replaces `serverless_api.telemetry.tracing`, which goes into the layer as `serve
 from opentelemetry import trace
 from opentelemetry.trace import Span, SpanContext, TraceFlags, Tracer, TracerProvider
 
+from serverless_api.environment import settings
 from serverless_api.telemetry import segments
 
 
 class SegmentSpan(Span):
-    def __init__(self, operation, retries):
-        self.subsegment = segments.TableCall(operation, retries)
+    def __init__(self, operation, retries, table_name):
+        self.subsegment = segments.TableCall(operation, retries, table_name)
         self.subsegment.__enter__()
 
     def get_span_context(self):
@@ -44,7 +45,7 @@ class SegmentSpan(Span):
 
 class SegmentTracer(Tracer):
     def start_span(self, name, context=None, kind=None, attributes=None, *_, **__):
-        return SegmentSpan(name, attributes["retries"])
+        return SegmentSpan(name, attributes["retries"], attributes["table_name"])
 
     def start_as_current_span(self, name, *_, **__):
         raise NotImplementedError
@@ -60,10 +61,10 @@ tracer = trace.get_tracer("serverless_api")
 
 
 class TableCall:
-    def __init__(self, operation, retries):
+    def __init__(self, operation, retries, table_name=settings.TABLE_NAME):
         self.response = None
         self.is_throttled = False
-        self._span = tracer.start_span(operation, attributes={"retries": retries})
+        self._span = tracer.start_span(operation, attributes={"retries": retries, "table_name": table_name})
 
     def __enter__(self):
         return self

@@ -11,17 +11,18 @@ def make_table_call(tracer, flush=None):
     """Return a replacement for `tracing.TableCall`, which calls `flush` after each recorded call."""
 
     class Span:
-        def __init__(self, operation, retries):
+        def __init__(self, operation, retries, table_name=settings.TABLE_NAME):
             self.response = None
             self.is_throttled = False
             self._operation = operation
             self._retries = retries
+            self._table_name = table_name
 
         def __enter__(self):
             attributes = {
                 "db.system.name": "aws.dynamodb",
                 "db.operation.name": self._operation,
-                "aws.dynamodb.table_names": [settings.TABLE_NAME],
+                "aws.dynamodb.table_names": [self._table_name],
                 "cloud.region": settings.REGION,
                 "http.request.resend_count": self._retries,
             }

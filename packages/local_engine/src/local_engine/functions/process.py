@@ -169,7 +169,7 @@ class Process(ABC):
             "requestId": request_id or str(uuid.uuid4()),
             "deadline": (time.time() + (_DEBUG_SECONDS if self._is_debugged else self._function.timeout)) * 1000,
             "arn": f"{self._function.arn}:{qualifier}" if qualifier else self._function.arn,
-            "traceId": _make_trace_header(),
+            "traceId": _make_trace_header(self._function.is_traced),
         }
 
     @property
@@ -344,10 +344,10 @@ def _developer_settings(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: environment[name] for name in (*_COVERAGE, X_RAY_DAEMON) if name in environment}
 
 
-def _make_trace_header() -> str:
-    """Return the tracing header of an invocation ("Tracing header"), sampled if an X-Ray daemon is set."""
+def _make_trace_header(is_traced: bool) -> str:
+    """Return the tracing header of an invocation ("Tracing header"), sampled if there is an X-Ray daemon for it."""
     parent = secrets.token_hex(8)
-    sampled = int(X_RAY_DAEMON in os.environ)
+    sampled = int(is_traced and X_RAY_DAEMON in os.environ)
     return f"Root=1-{int(time.time()):08x}-{secrets.token_hex(12)};Parent={parent};Sampled={sampled}"
 
 

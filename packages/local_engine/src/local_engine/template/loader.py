@@ -166,6 +166,7 @@ def _read_function(logical_id: str, resource: Resource, layers: Mapping[Any, Cod
         else read_integer(properties, "ReservedConcurrentExecutions", 0, least=0),
         log_group=str(read_mapping(properties, "LoggingConfig").get("LogGroup", f"/aws/lambda/{name}")),
         role=_find_role(properties),
+        is_traced=read_mapping(properties, "TracingConfig").get("Mode") == "Active",
     )
     _check_handler(function)
     return function

@@ -100,6 +100,8 @@ class Function:
     log_group: str
     role: str = ""
     """The name of its execution role; empty if the role cannot be evaluated."""
+    is_traced: bool = False
+    """Whether X-Ray traces its invocations by itself (`TracingConfig`)."""
 
     @property
     def arn(self) -> str:
