@@ -12,12 +12,10 @@ from typing import Any
 
 import httpx
 import pytest
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials
 from conftest import aws_client
 
 from local_engine.access.user_pools import read_user_pools
+from local_engine.command_line.exit_status import ExitStatus
 from local_engine.issuer import load_signing_key
 from local_engine.issuer.api_tokens import mint_pool_token
 from local_engine.template import load_template
@@ -101,9 +99,9 @@ class Trial:
         if "client" in step:
             headers["Authorization"] = f"Bearer {self.mint(step['client'])}"
         content = json.dumps(step["body"]) if "body" in step else step.get("text", "")
-        if "role" in step:
-            headers |= self.sign(method, base + path, step["role"])
-        answer = httpx.request(method, base + path, headers=headers, content=content, timeout=60, trust_env=False)
+        auth = self.engine.sign_as(step["role"]) if "role" in step else None
+        with httpx.Client(auth=auth, timeout=60, trust_env=False) as client:
+            answer = client.request(method, base + path, headers=headers, content=content)
         assert answer.status_code == step["status"], answer.text
         check(answer.text, step)
         for name, value in step.get("headers", {}).items():
@@ -115,13 +113,6 @@ class Trial:
         (pool,) = (pool for pool in read_user_pools(stack) if client in [entry.logical_id for entry in pool.clients])
         (found,) = (entry for entry in pool.clients if entry.logical_id == client)
         return mint_pool_token(load_signing_key(stack.project), pool.issuer, found.id, "ann", (), uses_id=True)
-
-    def sign(self, method: str, url: str, role: str) -> dict[str, str]:
-        keys = self.engine.role_credentials(role)
-        signed = AWSRequest(method, url)
-        credentials = Credentials(keys.access_key_id, keys.secret_access_key, keys.session_token)
-        SigV4Auth(credentials, "execute-api", "us-east-1").add_auth(signed)
-        return dict(signed.headers.items())
 
     def invoke(self, function: str, step: Mapping[str, Any]) -> None:
         functions = aws_client("lambda", f"{self.engine.url}/_local/lambda")
@@ -168,9 +159,9 @@ def test_template(name: str) -> None:
     if "stops" in expected:
         ended = run_engine("run", "--template", str(template), "--port", str(free_port()), *arguments)
         sentences = ended.stderr.replace(f"{template.parent}/", "").splitlines()
-        assert (ended.returncode, sentences) == (2, expected["stops"])
+        assert (ended.returncode, sentences) == (ExitStatus.TEMPLATE, expected["stops"])
         return
-    with EngineProcess(template, *arguments) as engine:
+    with EngineProcess(template, parameters=expected.get("parameters", {})) as engine:
         assert refused_lines(engine.lines) == expected.get("refused", [])
         trial = Trial(engine, template)
         for step in expected["steps"]:
