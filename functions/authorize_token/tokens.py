@@ -1,4 +1,6 @@
-"""Access tokens, verified by the rules of API Gateway's own JWT authorizer, so that both APIs accept the same ones.
+"""Access tokens, verified by the rules of API Gateway's own JWT authorizer.
+
+So both APIs accept the same ones, except that a `sub` that is not text is rejected here.
 
 Sources: RFC 7519 and RFC 7517; «Control access to HTTP APIs with JWT authorizers in API Gateway», Amazon API Gateway
 Developer Guide.

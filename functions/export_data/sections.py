@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import serverless_api
+import records
 from records.erasures import list_erasures
 from records.imports import list_imports
 from records.trail import list_entries
@@ -44,7 +44,7 @@ class Section:
 
 def find_collections() -> Iterator[tuple[str, Collection]]:
     """Yield the collection of every noun's package in the layer, with the package's name, which it has too."""
-    layer = Path(serverless_api.__file__).parents[1]
+    layer = Path(records.__file__).parents[1]
     for module in sorted(layer.glob("*/__init__.py")):
         # Only a package that names the class is loaded: others are libraries.
         if "Collection" in module.read_text(encoding="utf-8"):

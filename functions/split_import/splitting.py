@@ -56,10 +56,12 @@ class Splitter:
     Attributes:
         cursor: where the next part starts.
         lines: how many lines the next part has so far.
+        filled: how many of them could be an object: a file of empty lines has few parts.
     """
 
     cursor: Cursor
     lines: int = 0
+    filled: int = 0
 
     def find_parts(self, blocks: Iterable[bytes]) -> Iterator[tuple[Cursor, int]]:
         """Yield each part's start, and the offset of its end.
@@ -75,8 +77,10 @@ class Splitter:
                 if self.lines and after - self.cursor.offset > MAX_PART_BYTES:
                     yield self._cut(end)
                 self.lines += 1
+                # With its line break, an object takes three bytes at least.
+                self.filled += after - end > 2
                 end = after
-                if self.lines == MAX_LINES:
+                if self.filled == MAX_LINES:
                     yield self._cut(end)
                 at = block.find(b"\n", at + 1)
             position += len(block)
@@ -91,7 +95,7 @@ class Splitter:
     def _cut(self, end: int) -> tuple[Cursor, int]:
         part = self.cursor
         self.cursor = Cursor(part.key, part.number + 1, end, part.line + self.lines)
-        self.lines = 0
+        self.lines = self.filled = 0
         return part, end
 
 

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
@@ -185,6 +186,13 @@ def test_another_request_extends_an_erasure_that_runs(aws: Clients, user: ApiCli
     wait_for(user, second.headers["location"], "erased")
     third = user.send("POST", ERASURES)
     assert third.headers["location"] != first.headers["location"]
+
+
+def test_requests_at_the_same_time_start_one_erasure(user: ApiClient) -> None:
+    user.send("GET", f"{ERASURES}/{uuid4()}")
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda _: user.send("POST", ERASURES), range(6)))
+    assert len({answer.document["id"] for answer in answers if answer.status == 202}) == 1
 
 
 def test_what_is_left_after_the_backups_keeps_a_receipt_open(aws: Clients, user: ApiClient) -> None:

@@ -5,14 +5,16 @@ erasure is verified, it also has the user's `subject`, which leads to the user's
 the erasure, so that no request is accepted without being carried out (docs/decisions/erasure.md).
 """
 
+import hashlib
 import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
+from uuid import UUID
 
 from serverless_api import BadRequest, Caller, NotFound, Problem, pseudonymize, read_setting
-from serverless_api.http.collection import format_time, make_id
+from serverless_api.http.collection import format_time
 from serverless_api.storage import table
 
 type State = Literal["running", "erased", "verified"]
@@ -112,13 +114,17 @@ def start_erasure(caller: Caller) -> Erasure:
                 return to_erasure(failure.item)
     item = {
         "pk": user,
-        "sk": PREFIX + make_id(time.time_ns()),
+        "sk": PREFIX + _make_id(user, last),
         "subject": caller.subject,
         "state": "running",
         "erased": {},
         **requested,
     }
-    table.put_item(item, "attribute_not_exists(#pk)", table_name=ledger)
+    try:
+        table.put_item(item, "attribute_not_exists(#pk)", table_name=ledger)
+    except table.ConditionFailed:
+        # Another request of the user has started it at the same time.
+        return start_erasure(caller)
     return to_erasure(item)
 
 
@@ -221,6 +227,17 @@ def _update(erasure: Erasure, changes: table.Item, condition: str, removed: Sequ
         return to_erasure(table.update_item(key, changes, removed, condition, values, table_name=ledger))
     except table.ConditionFailed as failure:
         raise ErasureMovedOn from failure
+
+
+def _make_id(user: str, last: table.Item | None) -> str:
+    """Return the ID that follows a user's last erasure, a UUID of version 7 whose time counts up.
+
+    It is the same for all requests that see the same last erasure, so only one of them starts the next.
+    """
+    number = int(last["sk"].removeprefix(PREFIX).replace("-", "")[:12], 16) + 1 if last else 1
+    digest = int(hashlib.sha256(f"{user}/{number}".encode()).hexdigest(), 16)
+    bits = (number << 80) | (0x7 << 76) | (digest >> 64 & 0xFFF) << 64 | (0b10 << 62) | (digest & (1 << 62) - 1)
+    return str(UUID(int=bits))
 
 
 def _find_last(user: str) -> table.Item | None:
