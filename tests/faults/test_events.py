@@ -18,11 +18,17 @@ pytestmark = pytest.mark.timeout(1200)
 EVENTS = 20_000
 # All of them in `make test-faults`, and the first ones in `make test`.
 SENT = int(os.environ.get("FAULT_EVENTS", EVENTS))
+# As the engine names them.
+TABLES = {
+    "TABLE_NAME": "Table",
+    "AUDIT_TABLE": "Records-AuditTable",
+    "ERASURE_LEDGER": "Records-Erasure-ErasureLedger",
+}
 
 
 @pytest.fixture(scope="module")
 def outcomes(stand: Stand) -> Iterator[Mapping[str, Future[Outcome]]]:
-    environment = {"TABLE_NAME": "Table", "AWS_ENDPOINT_URL": stand.services.endpoint}
+    environment = {**TABLES, "AWS_ENDPOINT_URL": stand.services.endpoint}
     # A process for each route, because an environment belongs to one function.
     with ProcessPoolExecutor(2, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as processes:
         yield {route.key: processes.submit(send_events, route, SENT, SEED, environment) for route in list_routes()}

@@ -30,9 +30,9 @@ def aws() -> Iterator[str]:
 
 @pytest.fixture(scope="session", autouse=True)
 def credentials() -> Iterator[None]:
-    """Dummy credentials; a function reads them when it first calls AWS."""
+    """Dummy credentials, and the names of tables that functions read when they call AWS rather than when they start."""
     with pytest.MonkeyPatch.context() as environment:
-        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AUDIT_TABLE", "ERASURE_LEDGER"):
             environment.setenv(name, ENVIRONMENT[name])
         yield
 

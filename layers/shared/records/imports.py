@@ -7,7 +7,6 @@ is written after the import is deleted (docs/decisions/imports.md).
 """
 
 import base64
-import binascii
 import hashlib
 import math
 import os
@@ -234,7 +233,7 @@ def read_file(key: str, metadata: Mapping[str, str]) -> File | None:
     """
     try:
         owner = base64.b64decode(metadata.get("owner", ""), altchars=b"-_", validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:
         return None
     import_id = key.rpartition("/")[2]
     is_known = owner and _ID.fullmatch(import_id) and key == make_file_key(owner, import_id)

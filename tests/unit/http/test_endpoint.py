@@ -163,3 +163,24 @@ def test_the_deadline_stands_still_while_a_debugger_waits(call, monkeypatch):
         return Response(204)
 
     assert call(hang, Hurried())["statusCode"] == 503
+
+
+MOMENTS = {
+    **dict.fromkeys((0, 1_798_761_600_000, None), 204),
+    **dict.fromkeys((10**30, 253_402_300_800_000, -1, 1.5, "1798761600000", True), 400),
+}
+
+
+@pytest.mark.parametrize(("received", "status"), MOMENTS.items())
+def test_a_request_is_of_a_moment_that_can_be_shown(received, status):
+    with import_functions():
+        from serverless_api import Response, endpoint
+        from serverless_api.http.collection import format_time
+
+        @endpoint(scope="read:widgets")
+        def handler(request):
+            format_time(request.caller.origin.requested_at * 1_000_000)
+            return Response(204)
+
+        event = {**EVENT, "requestContext": {**EVENT["requestContext"], "timeEpoch": received}}
+        assert handler(event, CONTEXT)["statusCode"] == status

@@ -243,8 +243,8 @@ def test_a_part_that_has_too_little_time_goes_on_later(importer: Importer, monke
 def test_a_file_is_an_import_only_under_the_key_of_its_owner(importer: Importer) -> None:
     key = importer.imports.make_file_key("ann", importer.id)
     assert importer.imports.read_file(key, {"owner": "YW5u"}) == importer.file
-    others = [{"owner": "Ym9i"}, {"owner": "!"}, {"owner": "_w=="}, {}]
-    assert [importer.imports.read_file(key, metadata) for metadata in others] == [None] * 4
+    others = [{"owner": "Ym9i"}, {"owner": "!"}, {"owner": "é"}, {"owner": "_w=="}, {}]
+    assert [importer.imports.read_file(key, metadata) for metadata in others] == [None] * 5
     assert importer.imports.read_file(f"x{key}", {"owner": "YW5u"}) is None
 
 

@@ -256,7 +256,9 @@ def test_a_body_in_base64_is_read(api):
     assert (answer.status, answer.json()["name"]) == (201, "ümläut")
 
 
-@pytest.mark.parametrize("body", ["%%%", "YQ", "gA==", base64.b64encode(b'{"name": "\xff", "type": "A"}').decode()])
+@pytest.mark.parametrize(
+    "body", ["%%%", "é", "YQ", "gA==", base64.b64encode(b'{"name": "\xff", "type": "A"}').decode()]
+)
 def test_base64_that_holds_no_text_is_refused(api, body):
     event = api.make_event("POST", "/api/v1/resources", body="")
     event["body"], event["isBase64Encoded"] = body, True

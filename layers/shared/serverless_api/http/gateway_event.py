@@ -15,6 +15,9 @@ type Form = type | list["Form"] | dict[Any, "Form"]
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
+# RFC 3339, in which the API shows times, has no later year than 9999.
+_MAX_MOMENT = 253_402_300_799_999
+
 _EVENT: Form = {
     "routeKey": str,
     "headers": {str: str},
@@ -22,7 +25,10 @@ _EVENT: Form = {
     "queryStringParameters": {str: str},
     "requestContext": {
         "requestId": str,
+        "timeEpoch": int,
         "authorizer": {"jwt": {"claims": dict, "scopes": [str]}, "exp": str},
+        # Of REST APIs alone.
+        "requestTimeEpoch": int,
     },
     "body": str,
     "isBase64Encoded": bool,
@@ -81,6 +87,9 @@ def _has_form(value: object, form: Form) -> bool:
         return True
     if form is str:
         return is_text(value)
+    if form is int:
+        # Integers are moments, in milliseconds since 1970.
+        return type(value) is int and 0 <= value <= _MAX_MOMENT
     if isinstance(form, type):
         return isinstance(value, form)
     if isinstance(form, list):

@@ -4,7 +4,6 @@ Source: «Create AWS Lambda proxy integrations for HTTP APIs in API Gateway», A
 """
 
 import base64
-import binascii
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -117,7 +116,8 @@ class Request:
     def _decode_body(self) -> bytes:
         try:
             return base64.b64decode(self.event.get("body") or "", validate=True)
-        except binascii.Error as error:
+        # One that is not even ASCII is no `binascii.Error`.
+        except ValueError as error:
             raise BadRequest("The request is not valid", [Problem("body", "is not UTF-8 text")]) from error
 
     def read_idempotency_key(self) -> str | None:
