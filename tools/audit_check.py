@@ -25,6 +25,8 @@ from tools.profiles import OperationError
 
 _PAUSE_SECONDS = 5.0
 _READ = frozenset({"pk", "sk", "version", "updatedAt", "deletedAt", "before", "after", "expiresAt"})
+# Of an item that does not say when it was written, as one that another program made, any entry is missed.
+_UNKNOWN_TIME = "9999"
 _SORT_KEY = re.compile(r"([a-z][a-z ]*)#([0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f-]{21})")
 
 
@@ -131,7 +133,7 @@ class AuditCheck:
             match = _SORT_KEY.fullmatch(item["sk"])
             if match and item["pk"].startswith("user#") and "version" in item and "deletedAt" not in item:
                 owner = make_pseudonym(self._key, item["pk"].removeprefix("user#"))
-                yield Name(owner, *match.groups()), Version(item["version"], item["updatedAt"])
+                yield Name(owner, *match.groups()), Version(item["version"], item.get("updatedAt", _UNKNOWN_TIME))
 
     def _read_chains(self, subject: str | None) -> Mapping[Name, Sequence[Link]]:
         chains: dict[Name, list[Link]] = defaultdict(list)

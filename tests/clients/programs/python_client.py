@@ -7,10 +7,14 @@ describes: the stub reads the status from `X-Correlation-Id`.
 import json
 import sys
 from collections.abc import Iterator
+from io import BytesIO
 from typing import Any
 from uuid import UUID
 
 from resources_client import AuthenticatedClient
+from resources_client.api.audit import list_audit_entries
+from resources_client.api.erasures import get_erasure, start_erasure
+from resources_client.api.imports import cancel_import, get_import, start_import
 from resources_client.api.resources import (
     create_resource,
     delete_resource,
@@ -19,17 +23,21 @@ from resources_client.api.resources import (
     update_resource,
 )
 from resources_client.models import (
+    AuditPage,
+    Erasure,
+    ErasureInput,
     Error,
     GatewayError,
+    Import,
     Resource,
     ResourceInput,
     ResourceInputMetadata,
     ResourceInputType,
     ResourcePage,
 )
-from resources_client.types import Response
+from resources_client.types import File, Response
 
-type Body = Error | GatewayError | Resource | ResourcePage | None
+type Body = AuditPage | Erasure | Error | GatewayError | Import | Resource | ResourcePage | None
 type Call = tuple[str, Response[Any]]
 
 UNKNOWN = UUID("019ab0c1-7a3e-7c55-9d1f-3f2b8c6d4e10")
@@ -39,6 +47,17 @@ LONG = "x" * 10_240
 def make_body(name: str = "First", metadata: dict[str, Any] | None = None) -> ResourceInput:
     values = ResourceInputMetadata.from_dict(metadata or {"colour": "blue", "weight": 12.5})
     return ResourceInput(name=name, type_=ResourceInputType.A, metadata=values)
+
+
+def make_file(name: str = "First") -> File:
+    return File(payload=BytesIO(json.dumps({"name": name, "type": "A"}).encode()))
+
+
+class Option(ErasureInput):
+    """An option, though an erasure has none."""
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"only": "resources"}
 
 
 def call_every_operation(client: AuthenticatedClient, correlation_id: str) -> Iterator[Call]:
@@ -52,6 +71,12 @@ def call_every_operation(client: AuthenticatedClient, correlation_id: str) -> It
         update_resource.sync_detailed(UNKNOWN, client=client, body=body, x_correlation_id=correlation_id),
     )
     yield "deleteResource", delete_resource.sync_detailed(UNKNOWN, client=client, x_correlation_id=correlation_id)
+    yield "listAuditEntries", list_audit_entries.sync_detailed(client=client, limit=2, x_correlation_id=correlation_id)
+    yield "startImport", start_import.sync_detailed(client=client, body=make_file(), x_correlation_id=correlation_id)
+    yield "getImport", get_import.sync_detailed(UNKNOWN, client=client, x_correlation_id=correlation_id)
+    yield "cancelImport", cancel_import.sync_detailed(UNKNOWN, client=client, x_correlation_id=correlation_id)
+    yield "startErasure", start_erasure.sync_detailed(client=client, x_correlation_id=correlation_id)
+    yield "getErasure", get_erasure.sync_detailed(UNKNOWN, client=client, x_correlation_id=correlation_id)
 
 
 def call_live(url: str, tokens: dict[str, str]) -> Iterator[Call]:
@@ -90,11 +115,37 @@ def call_live(url: str, tokens: dict[str, str]) -> Iterator[Call]:
             "deleteResource",
             delete_resource.sync_detailed(resource.id, client=client, if_none_match=if_none_match),
         )
+    yield from call_records(client)
     # Nothing is found, nobody is known, no scope suffices, the headers are too long.
     yield from call_every_operation(client, "missing")
     yield from call_every_operation(connect(url, "garbage"), "unknown")
     yield from call_every_operation(connect(url, tokens["none"]), "forbidden")
     yield from call_every_operation(client, LONG)
+
+
+def call_records(client: AuthenticatedClient) -> Iterator[Call]:
+    trail = list_audit_entries.sync_detailed(client=client, limit=1)
+    assert isinstance(trail.parsed, AuditPage)
+    yield "listAuditEntries", trail
+    yield "listAuditEntries", list_audit_entries.sync_detailed(client=client, limit=0)
+    started = start_import.sync_detailed(client=client, body=make_file(), idempotency_key="file")
+    assert isinstance(started.parsed, Import)
+    yield "startImport", started
+    yield "startImport", start_import.sync_detailed(client=client, body=make_file("x"), idempotency_key="file")
+    yield "startImport", start_import.sync_detailed(client=client, body=make_file(), upload=True)
+    read = get_import.sync_detailed(started.parsed.id, client=client)
+    assert isinstance(read.parsed, Import)
+    assert read.parsed.id == started.parsed.id
+    yield "getImport", read
+    yield "cancelImport", cancel_import.sync_detailed(started.parsed.id, client=client)
+    erasure = start_erasure.sync_detailed(client=client, body=ErasureInput())
+    assert isinstance(erasure.parsed, Erasure)
+    yield "startErasure", erasure
+    yield "startErasure", start_erasure.sync_detailed(client=client, body=Option())
+    receipt = get_erasure.sync_detailed(erasure.parsed.id, client=client)
+    assert isinstance(receipt.parsed, Erasure)
+    assert receipt.parsed.requested_at == erasure.parsed.requested_at
+    yield "getErasure", receipt
 
 
 def connect(url: str, token: str) -> AuthenticatedClient:

@@ -8,6 +8,9 @@ import type { components, paths } from "./schema.js";
 
 type Resource = components["schemas"]["Resource"];
 type ResourceInput = components["schemas"]["ResourceInput"];
+type Erasure = components["schemas"]["Erasure"];
+type ErasureInput = components["schemas"]["ErasureInput"];
+type Import = components["schemas"]["Import"];
 type Failure = components["schemas"]["Error"] | components["schemas"]["GatewayError"];
 type Answer = { operation: string; status: number; body: unknown };
 type Request = { url: string; tokens?: { all: string; none: string }; statuses?: number[] };
@@ -25,6 +28,16 @@ type Client = ReturnType<typeof connect>;
 function makeBody(name = "First", metadata: ResourceInput["metadata"] = { colour: "blue", weight: 12.5 }): ResourceInput {
   return { name, type: "A", ...(metadata === undefined ? {} : { metadata }) };
 }
+
+function makeLine(name = "First"): string {
+  return JSON.stringify(makeBody(name));
+}
+
+// The client writes a body as JSON, unless it is told otherwise.
+const AS_LINES = {
+  bodySerializer: (body: unknown) => String(body),
+  headers: { "Content-Type": "application/x-ndjson" },
+};
 
 // Records an answer; its error has the type that the document gives to the operation's errors.
 function note(
@@ -48,6 +61,12 @@ async function callEveryOperation(client: Client, correlationId: string): Promis
   note("getResource", await client.GET("/api/v1/resources/{id}", { params: item }));
   note("updateResource", await client.PUT("/api/v1/resources/{id}", { params: item, body: makeBody() }));
   note("deleteResource", await client.DELETE("/api/v1/resources/{id}", { params: item }));
+  note("listAuditEntries", await client.GET("/api/v1/audit", { params: { query: { limit: 2 }, header } }));
+  note("startImport", await client.POST("/api/v1/imports", { params: { header }, body: makeLine(), ...AS_LINES }));
+  note("getImport", await client.GET("/api/v1/imports/{id}", { params: item }));
+  note("cancelImport", await client.DELETE("/api/v1/imports/{id}", { params: item }));
+  note("startErasure", await client.POST("/api/v1/erasures", { params: { header } }));
+  note("getErasure", await client.GET("/api/v1/erasures/{id}", { params: item }));
 }
 
 async function callLive(url: string, tokens: { all: string; none: string }): Promise<void> {
@@ -86,11 +105,40 @@ async function callLive(url: string, tokens: { all: string; none: string }): Pro
   for (const tags of ["other", "*", '"other"']) {
     note("deleteResource", await client.DELETE("/api/v1/resources/{id}", { params: { path, header: { "If-None-Match": tags } } }));
   }
+  await callRecords(client);
   // Nothing is found, nobody is known, no scope suffices, the headers are too long.
   await callEveryOperation(client, "missing");
   await callEveryOperation(connect(url, "garbage"), "unknown");
   await callEveryOperation(connect(url, tokens.none), "forbidden");
   await callEveryOperation(client, LONG);
+}
+
+async function callRecords(client: Client): Promise<void> {
+  for (const limit of [1, 0]) {
+    note("listAuditEntries", await client.GET("/api/v1/audit", { params: { query: { limit } } }));
+  }
+  const start = (body: string, header: { "Idempotency-Key"?: string } = {}, upload = false) =>
+    client.POST("/api/v1/imports", { params: { header, query: { upload } }, body, ...AS_LINES });
+  const key = { "Idempotency-Key": "file" };
+  const started = await start(makeLine(), key);
+  note("startImport", started);
+  note("startImport", await start(makeLine("x"), key));
+  note("startImport", await start(makeLine(), {}, true));
+  const found: Import | undefined = started.data;
+  if (found === undefined) {
+    throw new Error("the import did not start");
+  }
+  note("getImport", await client.GET("/api/v1/imports/{id}", { params: { path: { id: found.id } } }));
+  note("cancelImport", await client.DELETE("/api/v1/imports/{id}", { params: { path: { id: found.id } } }));
+  const erasure = await client.POST("/api/v1/erasures", { body: {} });
+  note("startErasure", erasure);
+  // The type allows no option.
+  note("startErasure", await client.POST("/api/v1/erasures", { body: { only: "resources" } as unknown as ErasureInput }));
+  const receipt: Erasure | undefined = erasure.data;
+  if (receipt === undefined) {
+    throw new Error("the erasure did not start");
+  }
+  note("getErasure", await client.GET("/api/v1/erasures/{id}", { params: { path: { id: receipt.id } } }));
 }
 
 let input = "";
