@@ -280,7 +280,7 @@ def test_each_alarm_is_on_the_page_once_and_quiet_ones_give_no_reason(
     assert sorted(names) == sorted(f"OK{alarm['name']}" for alarm in data["alarms"])
     expect(page.get_by_text("All 2 alarms are quiet.")).to_be_visible()
     expect(
-        page.get_by_role("article", name="Requests", exact=True).locator("polyline, .empty").first
+        page.get_by_role("article", name="Requests", exact=True).locator("polyline, circle, .empty").first
     ).to_be_in_viewport()
     assert "Threshold Crossed" not in page.locator("main").inner_text()
     data["alarms"][0] |= {"state": "INSUFFICIENT_DATA", "reason": "Unchecked: Initial alarm creation"}

@@ -16,7 +16,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from local_engine.services.aws_services import Services
-from local_engine.services.services_client import ServicesError
 from local_engine.services.stack_resources import create_resources, seed_tables
 from local_engine.template import load_template
 
@@ -171,15 +170,23 @@ def test_a_table_of_a_template_has_its_vector_index(services: Services, dynamodb
     assert found == {"Item": {name: value for name, value in item.items() if name != "vector"}, "Score": 0}
 
 
-def test_a_template_with_a_wrong_index_is_refused_in_a_sentence(services: Services, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("right", "wrong", "reason"),
+    [
+        ("BillingMode: PAY_PER_REQUEST", "BillingMode: PROVISIONED", "only supported for PAY_PER_REQUEST tables"),
+        ("!Ref Dimensions", "many", "'many'"),
+    ],
+)
+def test_a_table_with_a_wrong_index_is_left_out_with_a_sentence(
+    services: Services, tmp_path: Path, right: str, wrong: str, reason: str
+) -> None:
     template = tmp_path / "template.yaml"
-    template.write_text(TEMPLATE.replace("BillingMode: PAY_PER_REQUEST", "BillingMode: PROVISIONED"))
-    with pytest.raises(ServicesError, match="PROVISIONED"):
-        create_resources(load_template(template, {}), services.endpoint)
-    template.write_text(TEMPLATE.replace("!Ref Dimensions", "many"))
+    template.write_text(TEMPLATE.replace(right, wrong).replace("Notes:", "Wrong:"))
     stack = load_template(template, {})
     create_resources(stack, services.endpoint)
-    assert any("Notes" in notice and "many" in notice for notice in stack.notices)
+    (notice,) = [notice for notice in stack.notices if notice.startswith("Wrong is not run: ")]
+    assert reason in notice
+    assert "Wrong" not in aws_client("dynamodb", services.endpoint).list_tables()["TableNames"]
 
 
 def test_a_search_returns_the_owners_items_by_their_angle(dynamodb: Any, table: str) -> None:
