@@ -17,7 +17,7 @@ from tests.recipes.changes import Cost
 from tests.support.gateway import ENVIRONMENT
 from tests.support.programs import prepare_engine
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1500)
 
 MOST_FILES = {"endpoint": 4, "noun": 14}
 MOST_LINES = {"endpoint": 120, "noun": 300}
@@ -28,10 +28,12 @@ TESTS = (
     "tests/contract", "tests/api", "tests/security", "tests/unit/test_orders.py", "tests/unit/test_cost.py",
     "tests/unit/test_smoke.py", "tests/unit/test_version_verification.py",
 )  # fmt: skip
-NAMES = "(contract or unit or order or types or not resource)"
-# Slow tests whose subject neither recipe changes: what is built, workflows, traces, the enrichment and the rotation.
+NAMES = "(contract or unit or order or types or not (resource or audit or import or erasure))"
+# Slow tests whose subject neither recipe changes: what is built, workflows, partitions, parts that are left out, traces,
+# the enrichment and the rotation.
 FILES_LEFT_OUT = (
-    "contract/test_build", "contract/test_cold_start", "contract/test_continuous_integration", "api/test_traces",
+    "contract/test_build", "contract/test_cold_start", "contract/test_continuous_integration", "contract/test_leave_out",
+    "contract/test_other_deployments", "api/test_traces",
 )  # fmt: skip
 NAMES_LEFT_OUT = ("test_it_lints", "enriching", "rotation", "simulated", "plot", "one_byte", "the_code_of_a_function")
 
@@ -46,7 +48,7 @@ def run(project: Path, *command: str) -> subprocess.CompletedProcess[str]:
         env=environment | {"PYTHONPATH": paths},
         capture_output=True,
         text=True,
-        timeout=500,
+        timeout=1400,
         check=False,
     )
 
