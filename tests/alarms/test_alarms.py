@@ -30,7 +30,7 @@ from tests.support.fault_proxy import Fault, always
 from tests.support.metric_references import list_references
 from tests.support.permissions import list_functions, translate_stack
 from tests.support.resources import RESOURCES
-from tests.support.stack import ROOT, find_route, list_routes
+from tests.support.stack import ROOT, find_fixture, find_route, list_routes
 from tests.support.stand import Stand, start_stand
 from tests.support.templates import write_variant
 
@@ -259,16 +259,11 @@ def invoke_functions(stand: Stand) -> Iterator[None]:
     """Invoke every background function of the stack repeatedly, with its event."""
     with ExitStack() as running:
         for logical_id in BACKGROUND:
-            event = (ROOT / "events" / f"{write_snake_case(logical_id)}.json").read_bytes()
+            event = find_fixture(logical_id).read_bytes()
             client = running.enter_context(make_client(stand, "lambda"))
             name = translate_stack(ColdStart="warm").functions[logical_id].name
             running.enter_context(send_repeatedly(partial(client.invoke, FunctionName=name, Payload=event)))
         yield
-
-
-def write_snake_case(logical_id: str) -> str:
-    """Return the name of a function's folder and fixture."""
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", logical_id.rpartition("/")[2]).lower()
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.deployment import Deployment, build_template
-from tests.deploy.emulator import COMMAND, Emulator
+from tests.deploy.emulator import ENVIRONMENT, Emulator
 from tests.support.http_server import Server
 from tests.support.roll_out_aws import RollOut
 
@@ -27,7 +27,7 @@ def codedeploy(roll_out: RollOut) -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def emulator(tmp_path_factory: pytest.TempPathFactory, codedeploy: Server) -> Iterator[Emulator]:
-    if not COMMAND.exists():
+    if not (ENVIRONMENT / "ministack").exists():
         pytest.fail("The emulator is not installed; `make test-deploy` installs it and runs these tests.")
     with Emulator(tmp_path_factory.mktemp("emulator"), {"CODEDEPLOY": codedeploy.url}) as emulator:
         _running.append(emulator)

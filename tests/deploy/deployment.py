@@ -19,7 +19,7 @@ from samtranslator.yaml_helper import yaml_parse
 from local_engine.template import translate
 from tests.deploy.emulator import Emulator
 from tests.support.permissions import list_functions
-from tests.support.stack import ROOT
+from tests.support.stack import ROOT, find_fixture
 
 # The emulator rejects change sets with these types.
 _NOT_EMULATED = {
@@ -69,9 +69,15 @@ def _leave_out(template: dict[str, Any]) -> dict[str, Any]:
         if not is_emulated(resource["Type"], resource.get("Properties", {})):
             del template["Resources"][name]
             missing.append(name)
-        elif resource["Type"] == "AWS::CloudWatch::Alarm":
-            # When the emulator updates a stack, it has forgotten the ARNs of its alarms.
-            missing.append(name)
+    for properties in (
+        template.get("Globals", {}).get("Function", {}),
+        *(resource.get("Properties", {}) for resource in template["Resources"].values()),
+    ):
+        variables = properties.get("Environment", {}).get("Variables", {})
+        for name, value in variables.items():
+            # The emulator starts no process with a mapping's numbers, which are text in AWS.
+            if isinstance(value, dict) and "Fn::FindInMap" in value:
+                variables[name] = {"Fn::Join": ["", [value]]}
     # A role, the dashboard, an output and a nested application refer to removed resources.
     text = re.sub(rf"\$\{{({'|'.join(missing)})(\.\w+)?\}}", "not-emulated", json.dumps(template))
     text = re.sub(rf'\{{"Fn::GetAtt": \["({"|".join(missing)})", "\w+"\]\}}', '"not-emulated"', text)
@@ -170,8 +176,11 @@ class Deployment:
         self._complete()
 
     def _complete(self) -> None:
-        """Set the roles' permissions boundaries: the emulator enforces them, but ignores them in templates."""
+        """Set what the emulator enforces but ignores in templates, and remove what it takes too literally."""
         self.__dict__.pop("resources", None)
+        # It speaks plain HTTP, which the policy of the bucket denies to everybody.
+        bucket = self.find("Records/Imports/ImportBucket")
+        self.emulator.client("s3").delete_bucket_policy(Bucket=bucket)
         iam = self.emulator.client("iam")
         boundaries = {name: entry for name, entry in self.resources.items() if name.endswith("Boundary")}
         for function in list_functions():
@@ -215,6 +224,13 @@ class Deployment:
         """Return the sort keys of all items in the stack's table."""
         answer = self.emulator.client("dynamodb").scan(TableName=self.find("Table"))
         return {item["sk"]["S"] for item in answer["Items"]}
+
+
+def load_event(function: str, subject: str) -> dict[str, Any]:
+    """Return the fixture of a route's function as a request of a user."""
+    event: dict[str, Any] = json.loads(find_fixture(function).read_text())
+    event["requestContext"]["authorizer"]["jwt"]["claims"]["sub"] = subject
+    return event
 
 
 def invoke_function(emulator: Emulator, name: str, event: dict[str, Any]) -> Any:

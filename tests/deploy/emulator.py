@@ -17,7 +17,7 @@ from botocore.config import Config
 from local_engine.testing import free_port
 from tests.support.stack import ROOT
 
-COMMAND = ROOT / ".venv-deploy/bin/ministack"
+ENVIRONMENT = ROOT / ".venv-deploy/bin"
 REGION = "us-east-1"
 START_SECONDS = 60
 STOP_SECONDS = 20
@@ -71,7 +71,12 @@ class Emulator:
         }
         with self.log.open("wb") as output:
             self._process = subprocess.Popen(
-                [COMMAND], cwd=self._directory, env=environment, stdout=output, stderr=output, start_new_session=True
+                [ENVIRONMENT / "python", "-P", Path(__file__).with_name("emulator_program.py")],
+                cwd=self._directory,
+                env=environment,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
             )
         try:
             self._wait_until_it_answers()

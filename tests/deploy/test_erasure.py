@@ -4,24 +4,19 @@ import json
 from typing import Any
 
 from local_engine.testing import poll
-from tests.deploy.deployment import Deployment
-from tests.support.stack import ROOT
+from tests.deploy.deployment import Deployment, load_event
 
 
 def test_a_user_is_erased_with_the_account(deployment: Deployment) -> None:
     def connect(service: str) -> Any:
         return deployment.emulator.client(service)
 
-    # The emulator speaks plain HTTP, which the bucket's policy denies to everybody.
-    connect("s3").delete_bucket_policy(Bucket=deployment.find("Records/Imports/ImportBucket"))
     pool = deployment.find("Identity/UserPool")
     created = connect("cognito-idp").admin_create_user(UserPoolId=pool, Username="ann@example.com")["User"]
     (subject,) = [entry["Value"] for entry in created["Attributes"] if entry["Name"] == "sub"]
 
     def call(function: str, **path: str) -> dict[str, Any]:
-        folder = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in function)[1:]
-        event = json.loads((ROOT / f"events/{folder}.json").read_text())
-        event["requestContext"]["authorizer"]["jwt"]["claims"]["sub"] = subject
+        event = load_event(function, subject)
         event["requestContext"]["timeEpoch"] = 1_798_761_600_000 + (function == "StartErasure")
         event["pathParameters"] = path
         answer = deployment.invoke(function, event)

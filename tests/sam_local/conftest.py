@@ -51,7 +51,7 @@ class SamLocal:
             claims=claims,
         )
 
-    def invoke(self, function: str, event: Path) -> dict[str, object]:
+    def invoke(self, function: str, event: Path) -> Any:
         command = [*SAM, "local", "invoke", function, "--event", str(event), "--env-vars", str(self.env_vars)]
         command += ["--template", str(self.build), *self.options]
         answer = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, env=_environment())

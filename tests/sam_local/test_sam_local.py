@@ -1,5 +1,6 @@
 """`sam build && sam local start-api` and `sam local invoke`, with introspection in place of the authorizer."""
 
+import json
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
@@ -13,7 +14,8 @@ from tests.support.cases import ROUTES, each
 from tests.support.gateway import Answer
 from tests.support.items import call, create, find_path, read_items, read_state
 from tests.support.matrix import find_claims, list_cells
-from tests.support.stack import Route, list_creators, list_routes
+from tests.support.permissions import list_functions, translate_stack
+from tests.support.stack import Route, find_fixture, list_creators, list_routes
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -85,7 +87,7 @@ def test_a_created_item_is_the_users_own(client: httpx.Client, sam_local: SamLoc
 
 
 @pytest.fixture(scope="module")
-def invocations(sam_local: SamLocal) -> Iterator[dict[str, Future[dict[str, object]]]]:
+def invocations(sam_local: SamLocal) -> Iterator[dict[str, Future[Any]]]:
     """An invocation of each route's function with its fixture, several at once, because each waits for a container."""
     with ThreadPoolExecutor(3) as threads:
         yield {
@@ -94,8 +96,40 @@ def invocations(sam_local: SamLocal) -> Iterator[dict[str, Future[dict[str, obje
         }
 
 
+BATCH = {"batchItemFailures": []}
+BACKGROUND = {
+    function: BATCH if "Records" in json.loads(find_fixture(function).read_text()) else None
+    for function in list_functions()
+    if function.startswith("Records/")
+}
+"""What the functions of nested applications, and of theirs, answer to their fixtures."""
+
+
+@pytest.fixture(scope="module")
+def background_invocations(sam_local: SamLocal) -> Iterator[dict[str, Future[Any]]]:
+    with ThreadPoolExecutor(3) as threads:
+        yield {name: threads.submit(sam_local.invoke, name, find_fixture(name)) for name in BACKGROUND}
+
+
+@pytest.mark.parametrize("function", BACKGROUND)
+def test_invoke_runs_the_function_of_a_nested_application(
+    background_invocations: dict[str, Future[Any]], function: str
+) -> None:
+    assert background_invocations[function].result() == BACKGROUND[function]
+
+
+def test_containers_know_the_names_of_what_the_backend_has() -> None:
+    given = json.loads((ROOT / "tools/sam_local.json").read_text())["Parameters"]
+    functions = translate_stack(Issuer="http://127.0.0.1:3000/_local/issuer", Audience="local").functions.values()
+    names = {name: value for function in functions for name, value in function.environment.items()}
+    shared = given.keys() - {"AWS_ENDPOINT_URL", "TOKEN_INTROSPECTION_URL"}
+    assert {name: names[name] for name in shared} == {name: given[name] for name in shared}
+    # `sam local` does not resolve what a nested application puts out, and names what it has by logical IDs.
+    assert {name for name in names if name.endswith(("_TABLE", "_LEDGER", "_QUEUE", "_BUCKET", "_BUS"))} <= given.keys()
+
+
 @ROUTES
-def test_invoke_answers_the_fixture(invocations: dict[str, Future[dict[str, object]]], route: Route) -> None:
+def test_invoke_answers_the_fixture(invocations: dict[str, Future[Any]], route: Route) -> None:
     answer = invocations[route.key].result()
     # The example data has the items that the fixtures of some nouns name.
     seeded = (ROOT / "examples/resources.json").read_text()

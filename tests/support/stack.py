@@ -210,6 +210,12 @@ def find_route(key: str) -> Route | None:
     return next((route for route in list_routes() if route.key == key), None)
 
 
+def find_fixture(function: str) -> Path:
+    """The event fixture of a function, by the logical ID."""
+    name = re.sub(r"(?<!^)(?=[A-Z])", "_", function.rpartition("/")[2]).lower()
+    return ROOT / "events" / f"{name}.json"
+
+
 def select_routes(predicate: Callable[[Route], object]) -> tuple[Route, ...]:
     return tuple(route for route in list_routes() if predicate(route))
 
