@@ -107,7 +107,7 @@ def test_a_fault_of_the_table_triggers_its_alarms(stand: Stand, fault: Fault) ->
 
 def test_a_defect_triggers_the_alarms_of_every_route(stand: Stand) -> None:
     wait_until(stand, "OK", set(read_alarms(stand)))
-    with lost_table(stand), send_requests(stand.url, clients=5):
+    with lost_tables(stand), send_requests(stand.url, clients=5):
         wait_until(stand, "ALARM", DEFECTS)
         poll(lambda: all(is_contributor(stand, route.key) for route in list_routes()), "a route is no contributor")
     wait_until(stand, "OK", set(read_alarms(stand)))
@@ -198,7 +198,7 @@ def test_each_metric_on_the_dashboard_is_written_in_a_run_with_faults(stand: Sta
             wait_until(stand, "OK", operations("CircuitOpened"))
     user = ApiClient(stand.url, "user")
     assert user.send("POST", RESOURCES, {}).status == 400
-    with lost_table(stand):
+    with lost_tables(stand):
         assert user.send("GET", RESOURCES).status == 500
         assert export(stand) == 500
     with stand.engine.client() as client:
@@ -244,14 +244,20 @@ def make_client(stand: Stand, service: str) -> Iterator[Any]:
 
 
 @contextmanager
-def lost_table(stand: Stand) -> Iterator[None]:
-    """Delete the table, which no code expects, and create a new one after the block."""
-    with make_client(stand, "dynamodb") as dynamodb:
-        dynamodb.delete_table(TableName="Table")
-    yield
+def lost_tables(stand: Stand) -> Iterator[None]:
+    """Delete the tables, which no code expects, and create new ones after the block."""
     stack = translate_stack()
     tables = {name: item for name, item in stack.resources.items() if item.type == "AWS::DynamoDB::Table"}
-    create_resources(replace(stack, resources=tables), stand.services.endpoint)
+    with make_client(stand, "dynamodb") as dynamodb:
+        for name, table in tables.items():
+            dynamodb.delete_table(TableName=table.properties.get("TableName", name))
+    try:
+        yield
+    finally:
+        create_resources(replace(stack, resources=tables), stand.services.endpoint)
+        # What was on its way to a table.
+        with make_client(stand, "sqs") as sqs:
+            sqs.purge_queue(QueueUrl=sqs.get_queue_url(QueueName="Records-DeadMessages")["QueueUrl"])
 
 
 @contextmanager

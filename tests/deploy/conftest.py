@@ -13,6 +13,16 @@ from tests.support.roll_out_aws import RollOut
 _running: list[Emulator] = []
 
 
+# A test that builds or deploys waits for minutes on a busy machine.
+_TEST_SECONDS = 1200
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if isinstance(item, pytest.Function) and "emulator" in item.fixturenames:
+            item.add_marker(pytest.mark.timeout(_TEST_SECONDS))
+
+
 @pytest.fixture(scope="session")
 def roll_out() -> RollOut:
     """A deployment of CodeDeploy, which the emulator does not have."""

@@ -1,26 +1,39 @@
-"""Runs ministack with the attributes of unchanged resources kept when a nested application is updated.
+"""Runs ministack with nested applications that are created and updated as AWS does it.
 
-Run by the Python of the emulator's environment. Without this, `Fn::GetAtt` fails in every nested application that has
-new parameters, which AWS updates.
+Run by the Python of the emulator's environment. Without this, functions of nested applications get the text of
+`{{resolve:…}}` in place of the secret, and an update of a nested application loses the attributes of its unchanged
+resources, so that `Fn::GetAtt` fails.
 """
 
 from typing import Any
 
 from ministack.app import main  # pyright: ignore[reportMissingImports]
 from ministack.services.cloudformation import _stacks, provisioners  # pyright: ignore[reportMissingImports]
+from ministack.services.cloudformation.engine import (  # pyright: ignore[reportMissingImports]
+    _resolve_dynamic_references,
+)
 
-_update_resource = provisioners._update_resource
+type Properties = dict[str, Any]
+type Provisioned = tuple[str, dict[str, Any]]
+
+_provision_resource, _update_resource = provisioners._provision_resource, provisioners._update_resource
+
+
+def _provision_nested_resource(kind: str, logical_id: str, properties: Properties, stack: str) -> Provisioned:
+    resolved, _ = _resolve_dynamic_references(properties)
+    return _provision_resource(kind, logical_id, resolved, stack)
 
 
 def _update_nested_resource(
-    kind: str, physical_id: str, old: dict[str, Any], new: dict[str, Any], stack: str, logical_id: str
-) -> tuple[str, dict[str, Any]]:
-    """Update a resource; the emulator's own call for a nested application lacks the last argument."""
+    kind: str, physical_id: str, old: Properties, new: Properties, stack: str, logical_id: str
+) -> Provisioned:
+    (old, new), _ = _resolve_dynamic_references([old, new])
     attributes = _stacks[stack]["_resources"][logical_id]["Attributes"]
     return _update_resource(kind, physical_id, old, new, stack, logical_id, attributes)
 
 
 if __name__ == "__main__":
-    # The updates of the root's resources have imported the original.
+    # The root's resources are created and updated with the originals, which their module has imported.
+    provisioners._provision_resource = _provision_nested_resource
     provisioners._update_resource = _update_nested_resource
     main()

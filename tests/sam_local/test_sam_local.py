@@ -131,7 +131,14 @@ def test_containers_know_the_names_of_what_the_backend_has() -> None:
 @ROUTES
 def test_invoke_answers_the_fixture(invocations: dict[str, Future[Any]], route: Route) -> None:
     answer = invocations[route.key].result()
-    # The example data has the items that the fixtures of some nouns name.
-    seeded = (ROOT / "examples/resources.json").read_text()
-    is_there = all(value in seeded for value in route.path_parameters.values())
-    assert answer["statusCode"] == (route.success if is_there else 404), answer
+    assert answer["statusCode"] == (route.success if is_seeded(route) else 404), answer
+
+
+def is_seeded(route: Route) -> bool:
+    """Whether the example data has what the route's fixture names: they have items of some nouns."""
+    if route.creator is None:
+        return True
+    collection = route.creator.path.rpartition("/")[2]
+    seed = json.loads((ROOT / "examples/resources.json").read_text())
+    keys = [request["PutRequest"]["Item"]["sk"]["S"].partition("#") for items in seed.values() for request in items]
+    return any(collection.startswith(noun) and key in route.path_parameters.values() for noun, _, key in keys)
