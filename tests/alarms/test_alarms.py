@@ -109,8 +109,22 @@ def test_a_defect_triggers_the_alarms_of_every_route(stand: Stand) -> None:
     wait_until(stand, "OK", set(read_alarms(stand)))
     with lost_tables(stand), send_requests(stand.url, clients=5):
         wait_until(stand, "ALARM", DEFECTS)
-        poll(lambda: all(is_contributor(stand, route.key) for route in list_routes()), "a route is no contributor")
+        wait_for_contributors(stand, {route.key for route in list_routes()})
     wait_until(stand, "OK", set(read_alarms(stand)))
+
+
+def wait_for_contributors(stand: Stand, routes: set[str]) -> None:
+    """Wait until the alarm on failing routes has named each of the routes."""
+    left = set(routes)
+
+    def is_reached() -> bool:
+        left.difference_update(route for route in left.copy() if is_contributor(stand, route))
+        return not left
+
+    try:
+        poll(is_reached, "")
+    except AssertionError:
+        raise AssertionError(f"no contributors: {', '.join(sorted(left))}") from None
 
 
 def is_contributor(stand: Stand, route: str) -> bool:
