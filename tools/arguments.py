@@ -1,8 +1,12 @@
 """Command-line options that select an API: one that `make run` serves, or a deployed stack's."""
 
 import argparse
+import sys
+from collections.abc import Callable
 
-from tools.profiles import read_profile
+from botocore.exceptions import BotoCoreError, ClientError
+
+from tools.profiles import OperationError, read_profile
 from tools.stack import DeployedStack
 from tools.targets import Target, find_deployed, find_local
 
@@ -34,3 +38,30 @@ def find_stack(options: argparse.Namespace) -> DeployedStack:
     stack = DeployedStack(profile.stack, profile.region) if profile else DeployedStack(options.stack)
     stack.check_credentials()
     return stack
+
+
+def add_services(parser: argparse.ArgumentParser) -> None:
+    """Add `--services`, which goes with `--url`."""
+    parser.add_argument("--services", help="address of the AWS services that `make run` prints, with --url")
+
+
+def read_services(options: argparse.Namespace) -> str:
+    """Return the address of the local AWS services.
+
+    Raises:
+        OperationError: it is not given.
+    """
+    if not options.services:
+        raise OperationError("Set SERVICES= to the address of the AWS services that `make run` prints.")
+    return str(options.services)
+
+
+def report_failure(action: Callable[[], int]) -> int:
+    """Run a tool and return its exit status: 2 after a sentence if something that it needs has failed."""
+    try:
+        return action()
+    except OperationError as error:
+        print(error, file=sys.stderr)
+    except (BotoCoreError, ClientError) as error:
+        print(f"AWS failed: {error}", file=sys.stderr)
+    return 2

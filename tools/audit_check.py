@@ -6,7 +6,6 @@ made, and it ends with the resource's version in the table or with the deletion.
 
 import argparse
 import re
-import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,10 +15,9 @@ from typing import Any, NamedTuple
 
 import boto3
 from boto3.dynamodb.types import TypeDeserializer
-from botocore.exceptions import BotoCoreError, ClientError
 
 from serverless_api.telemetry.pseudonyms import make_pseudonym
-from tools.arguments import add_target, find_stack
+from tools.arguments import add_services, add_target, find_stack, read_services, report_failure
 from tools.command_parser import CommandParser
 from tools.profiles import OperationError
 
@@ -165,20 +163,17 @@ def main() -> int:
     """Check the trail; return 1 if it has gaps, and 2 if nothing could be checked."""
     parser = CommandParser(prog="make audit-check", description=__doc__)
     add_target(parser)
-    parser.add_argument("--services", help="address of the AWS services that `make run` prints, with --url")
+    add_services(parser)
     parser.add_argument("--sub", help="the only user to check, by the tokens' sub")
     parser.add_argument("--id", help="the only resource to check")
     parser.add_argument("--patience", type=float, default=30, help="seconds for which entries may still arrive")
     options = parser.parse_args()
-    try:
-        check = _connect(options)
-        gaps = check.run(options.sub, options.id, options.patience)
-    except OperationError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except (BotoCoreError, ClientError) as error:
-        print(f"AWS failed: {error}", file=sys.stderr)
-        return 2
+    return report_failure(lambda: _check(options))
+
+
+def _check(options: argparse.Namespace) -> int:
+    check = _connect(options)
+    gaps = check.run(options.sub, options.id, options.patience)
     for name, problems in sorted(gaps.items()):
         for problem in problems:
             print(f"{name.noun} {name.id} of {name.owner}: {problem}")
@@ -194,9 +189,7 @@ def _connect(options: argparse.Namespace) -> AuditCheck:
             raise OperationError(f"The stack {stack.name} has no output {min(missing)}; was it deployed from here?")
         key = stack.read_secret(outputs["PseudonymKeyArn"])
         return AuditCheck(stack.make_client("dynamodb"), outputs["AuditTableName"], outputs["TableName"], key)
-    if not options.services:
-        raise OperationError("Set SERVICES= to the address of the AWS services that `make run` prints.")
-    return check_local(options.services)
+    return check_local(read_services(options))
 
 
 def check_local(services: str) -> AuditCheck:

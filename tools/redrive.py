@@ -3,7 +3,6 @@
 import argparse
 import base64
 import json
-import sys
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -12,9 +11,8 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from tools.arguments import add_target, find_stack
+from tools.arguments import add_services, add_target, find_stack, read_services, report_failure
 from tools.command_parser import CommandParser
-from tools.profiles import OperationError
 
 type Clients = Callable[[str], Any]
 
@@ -156,20 +154,18 @@ def main() -> int:
     """Send the letters again; return 1 if some are left, and 2 if nothing could be done."""
     parser = CommandParser(prog="make redrive", description=__doc__)
     add_target(parser)
-    parser.add_argument("--services", help="address of the AWS services that `make run` prints, with --url")
-    try:
-        clients, queues = _find_queues(parser.parse_args())
-        total = 0
-        for queue in queues:
-            sent, left = Redrive(clients).run(queue)
-            total += left
-            print(f"{queue.rpartition('/')[2]}: {sent} sent again, {left} left")
-    except OperationError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except (BotoCoreError, ClientError) as error:
-        print(f"AWS failed: {error}", file=sys.stderr)
-        return 2
+    add_services(parser)
+    options = parser.parse_args()
+    return report_failure(lambda: _redrive(options))
+
+
+def _redrive(options: argparse.Namespace) -> int:
+    clients, queues = _find_queues(options)
+    total = 0
+    for queue in queues:
+        sent, left = Redrive(clients).run(queue)
+        total += left
+        print(f"{queue.rpartition('/')[2]}: {sent} sent again, {left} left")
     return 1 if total else 0
 
 
@@ -178,11 +174,10 @@ def _find_queues(options: argparse.Namespace) -> tuple[Clients, list[str]]:
         stack = find_stack(options)
         urls = stack.read_outputs().get("DeadLetterQueueUrls", "")
         return stack.make_client, list(filter(None, urls.split(",")))
-    if not options.services:
-        raise OperationError("Set SERVICES= to the address of the AWS services that `make run` prints.")
+    services = read_services(options)
 
     def make_client(service: str) -> Any:
-        endpoint = f"{options.url.rstrip('/')}/_local/lambda" if service == "lambda" else options.services
+        endpoint = f"{options.url.rstrip('/')}/_local/lambda" if service == "lambda" else services
         keys = {"aws_access_key_id": "local", "aws_secret_access_key": "local", "region_name": "us-east-1"}
         return boto3.client(service, endpoint_url=endpoint, **keys)  # type: ignore[call-overload]
 

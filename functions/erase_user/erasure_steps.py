@@ -11,10 +11,8 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from itertools import batched
 
-import boto3
-from botocore.config import Config
-
 from records import accounts, erasures, import_files
+from records.clients import make_client
 from records.erasures import Erasure, ErasureMovedOn, format_moment
 from records.events import make_erasure_event, publish_events
 from records.partitions import Partition, Receipt, ReceiptClosed
@@ -33,12 +31,11 @@ class EventNotTaken(Exception):
     """The bus took no event; the step is repeated."""
 
 
-_config = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 4})
-_dynamodb = boto3.client("dynamodb", config=_config)
-_s3 = boto3.client("s3", config=_config)
-_sqs = boto3.client("sqs", config=_config)
-_cognito = boto3.client("cognito-idp", config=_config)
-_scheduler = boto3.client("scheduler", config=_config)
+_dynamodb = make_client("dynamodb", read_seconds=5)
+_s3 = make_client("s3", read_seconds=5)
+_sqs = make_client("sqs", read_seconds=5)
+_cognito = make_client("cognito-idp", read_seconds=5)
+_scheduler = make_client("scheduler", read_seconds=5)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,10 @@
     {"at": "resources.AZqw…", "resource": {"id": …}}
     {"end": {"complete": true, "counts": {"resources": 1}, "checksum": "sha256:…"}}
 
-Whoever gets no line with `end` has lost the rest, and continues with `?from=` and the `at` of the last whole line. The
-same goes for an `end` with `"complete": false`: the response has reached the size or the time that it may have. Counts
-and checksum are those of the lines before, in this response. `withheld` names the sections whose scope the caller's
-token does not have.
+A client that gets no line with `end` has lost the rest, and continues with `?from=` and the `at` of the last whole
+line. The same goes for an `end` with `"complete": false`: the response has reached the size or the time that it may
+have. Counts and checksum are those of the lines before, in this response. `withheld` names the sections whose scope the
+caller's token does not have.
 """
 
 import hashlib

@@ -2,18 +2,16 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from records.clients import make_client
 from records.imports import MAX_LINE_BYTES, File, Part, fail_import, find_job, read_file
 from serverless_api import read_setting
 
-_config = Config(connect_timeout=2, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 4})
-_s3: Any = boto3.client("s3", config=_config)
-_sqs: Any = boto3.client("sqs", config=_config)
+_s3 = make_client("s3")
+_sqs = make_client("sqs")
 _bucket = read_setting("IMPORT_BUCKET")
 _queue = read_setting("PARTS_QUEUE")
 
@@ -26,7 +24,7 @@ class Lines(NamedTuple):
 
 
 def read_lines(part: Part) -> Lines | None:
-    """Return the lines of a part, or None if there is nothing to import (any more)."""
+    """Return the lines of a part, or None if there is nothing to import."""
     # A longer part is one line, which is faulty.
     last = min(part.end, part.start + MAX_LINE_BYTES + 1) - 1
     try:

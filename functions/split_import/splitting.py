@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NamedTuple
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from records.clients import make_client
 from records.imports import MAX_LINE_BYTES, Part, begin_import, end_split, fail_import, find_job, read_file
 from serverless_api import InvalidJSON, current_deadline, logger, parse_json, read_setting
 
@@ -32,9 +31,8 @@ _BLOCK_BYTES = 256 * 1024
 _MESSAGES = 10
 _SECONDS_FOR_THE_REST = 15.0
 
-_config = Config(connect_timeout=2, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 4})
-_s3: Any = boto3.client("s3", config=_config)
-_sqs: Any = boto3.client("sqs", config=_config)
+_s3 = make_client("s3")
+_sqs = make_client("sqs")
 _bucket = read_setting("IMPORT_BUCKET")
 _parts_queue = read_setting("PARTS_QUEUE")
 _files_queue = read_setting("FILES_QUEUE")
@@ -161,7 +159,7 @@ def _find_reason(start: bytes, size: int) -> str:
     if not lines:
         return "The file has no lines" if size <= len(start) else "The file starts with nothing but blank lines"
     examined = lines[:EXAMINED_LINES]
-    # Lines that look like objects are worth a word each.
+    # Lines that look like objects get a sentence each.
     alike = sum(line.lstrip().startswith(b"{") for line in examined)
     if 2 * alike >= len(examined) or any(map(_is_object, examined)):
         return ""

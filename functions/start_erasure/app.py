@@ -6,7 +6,7 @@ from serverless_api import Request, Response, endpoint
 
 @endpoint(scope="erase:self")
 def handler(request: Request) -> Response:
-    # Whoever sends options expects less than everything to be erased.
+    # A client that sends options expects less than everything to be erased.
     if request.event.get("body"):
         request.read_body("ErasureInput")
     erasure = start_erasure(request.caller)

@@ -5,20 +5,17 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import boto3
-from botocore.config import Config
-
 from records import accounts, erasures, import_files
+from records.clients import make_client
 from records.partitions import Partition
 from serverless_api import logger, read_setting, settings
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-_config = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 4})
-_dynamodb = boto3.client("dynamodb", config=_config)
-_s3 = boto3.client("s3", config=_config)
-_cognito = boto3.client("cognito-idp", config=_config)
+_dynamodb = make_client("dynamodb", read_seconds=5)
+_s3 = make_client("s3", read_seconds=5)
+_cognito = make_client("cognito-idp", read_seconds=5)
 
 
 class NotErased(Exception):

@@ -32,7 +32,14 @@ schemathesis.serializer.alias("application/x-ndjson", "text/plain")
 ACCEPTABLE = {"nextToken": [400], "Idempotency-Key": [422], "upload": [400]}
 
 
-def write_settings(routes: tuple[Route, ...], hooks: Path) -> str:
+def write_settings(routes: tuple[Route, ...], hooks: Path, eraser: str) -> str:
+    """Return the settings of a run.
+
+    Args:
+        routes: the routes to send requests to.
+        hooks: the file of hooks.
+        eraser: the `Authorization` of a user who has nothing, for the routes that would erase what others create.
+    """
     tables = [f"hooks = {json.dumps(str(hooks))}", SETTINGS]
     for route in routes:
         statuses = [status for name, statuses in ACCEPTABLE.items() if route.takes(name) for status in statuses]
@@ -46,7 +53,8 @@ def write_settings(routes: tuple[Route, ...], hooks: Path) -> str:
         values = "".join(f"{json.dumps(name)} = {json.dumps(value)}\n" for name, value in fixed.items())
         tables.append(
             f'[[operations]]\ninclude-name = "{route.key}"\n'
-            f"[operations.parameters]\n{values}"
+            + (f"headers = {{Authorization = {json.dumps(eraser)}}}\n" if route.scopes[0].startswith("erase:") else "")
+            + f"[operations.parameters]\n{values}"
             f"[operations.checks.positive_data_acceptance]\nexpected-statuses = {expected}\n"
         )
     return "\n".join(tables)
@@ -58,7 +66,8 @@ def run(server: Server, tmp_path_factory: pytest.TempPathFactory) -> tuple[subpr
     folder = tmp_path_factory.mktemp("schemathesis")
     settings, hooks, recording = folder / "schemathesis.toml", folder / "hooks.py", folder / "recording.har"
     hooks.write_text(HOOKS)
-    settings.write_text(write_settings(list_routes(), hooks))
+    eraser = server.authorize("schemathesis-eraser")["Authorization"]
+    settings.write_text(write_settings(list_routes(), hooks, eraser))
     command = [
         str(Path(sys.executable).parent / "schemathesis"),
         f"--config-file={settings}",

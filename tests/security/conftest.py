@@ -29,7 +29,7 @@ def elsewhere() -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def engine() -> Iterator[EngineProcess]:
-    """An engine of the attackers' own, so that their traffic is in nobody's metrics."""
+    """The attackers' own engine, so that their traffic is in no other test's metrics."""
     with prepare_engine() as engine:
         yield engine
 

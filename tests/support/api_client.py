@@ -97,7 +97,7 @@ def make_next_token() -> str:
 
 def _call(route: Route, client: ApiClient) -> Answer:
     path = route.path.format(**dict.fromkeys(route.path_parameters, make_id()))
-    # The tokens of pages of items are the items' IDs; other pages have tokens of their own.
+    # The tokens of pages of items are the items' IDs; other pages have their own tokens.
     has_items = any(other.path == route.path + "/{id}" for other in list_routes())
     query = f"?nextToken={make_next_token()}" if route.takes("nextToken") and has_items else ""
     headers = {"Idempotency-Key": make_id()} if route.takes("Idempotency-Key") else {}

@@ -1,7 +1,7 @@
 """Changes of resources, read from the records of the table's stream.
 
-A record is a change, whatever the noun, if its item is one of a `Collection`. Technical items, such as idempotency keys
-and circuits, are none, and neither is the end of a deletion's mark.
+A record is a change if its item belongs to a `Collection` of any noun. Technical items, such as idempotency keys and
+circuits, are not changes, and neither is the removal of a deletion's mark.
 """
 
 import re
@@ -10,13 +10,12 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from serverless_api import Origin
+from serverless_api.http.collection import ITEM_ID, RESERVED
+from serverless_api.http.identity import PARTITION_PREFIX
 
-_ID = r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
-_SORT_KEY = re.compile(rf"(?P<noun>[a-z][a-z ]*)#(?P<id>{_ID})")
-_OWNER = "user#"
+_SORT_KEY = re.compile(rf"(?P<noun>[a-z][a-z ]*)#(?P<id>{ITEM_ID.pattern})")
 ERASURE_DOOR = "erasure"
 UNKNOWN_DOOR = "unknown"
-TECHNICAL = frozenset({"pk", "sk", "createdAt", "updatedAt", "version", "writer", "deletedAt", "expiresAt"})
 
 
 class Change(NamedTuple):
@@ -61,7 +60,7 @@ def read_change(record: Mapping[str, Any]) -> Change | None:
     keys = change["Keys"]
     found = _SORT_KEY.fullmatch(keys["sk"]["S"])
     owner = keys["pk"]["S"]
-    if not found or not owner.startswith(_OWNER):
+    if not found or not owner.startswith(PARTITION_PREFIX):
         return None
     old, new = (_read_image(change.get(name)) for name in ("OldImage", "NewImage"))
     image: Mapping[str, Any] = change.get("NewImage") or {}
@@ -77,11 +76,11 @@ def read_change(record: Mapping[str, Any]) -> Change | None:
     before, after = (entry["version"]["S"] if entry else None for entry in (old, new))
     if before == after:
         return None
-    names = (old.keys() | new.keys()) - TECHNICAL
+    names = (old.keys() | new.keys()) - RESERVED
     return Change(
         noun=found["noun"],
         id=found["id"],
-        owner=owner.removeprefix(_OWNER),
+        owner=owner.removeprefix(PARTITION_PREFIX),
         action=action,
         before=before,
         after=after,

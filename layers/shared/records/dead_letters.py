@@ -10,15 +10,11 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-import boto3
-from botocore.config import Config
-
-from records.changes import TECHNICAL
+from records.clients import make_client
 from serverless_api import logger, pseudonymize
+from serverless_api.http.collection import RESERVED
 
-_client = boto3.client(
-    "sqs", config=Config(connect_timeout=2, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 3})
-)
+_client = make_client("sqs", attempts=3)
 
 
 def set_aside(record: Mapping[str, Any], function_arn: str, error: Exception) -> None:
@@ -47,6 +43,6 @@ def redact_record(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def _redact_image(image: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        name: value if name in TECHNICAL else {"S": pseudonymize(json.dumps(value, sort_keys=True))}
+        name: value if name in RESERVED else {"S": pseudonymize(json.dumps(value, sort_keys=True))}
         for name, value in image.items()
     }

@@ -1,12 +1,11 @@
 """Erasures of users: the ledger of who asked for one, and the receipts.
 
-The ledger is a table of its own. An erasure's item has `pk` = the user's pseudonym and `sk` = `erasure#<id>`. Until the
+The ledger is a separate table. An erasure's item has `pk` = the user's pseudonym and `sk` = `erasure#<id>`. Until the
 erasure is verified, it also has the user's `subject`, which leads to the user's partition. The ledger's stream starts
 the erasure, so that no request is accepted without being carried out (docs/decisions/erasure.md).
 """
 
 import hashlib
-import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,14 +13,13 @@ from typing import Any, Literal
 from uuid import UUID
 
 from serverless_api import BadRequest, Caller, NotFound, Problem, pseudonymize, read_setting
-from serverless_api.http.collection import format_time
+from serverless_api.http.collection import ITEM_ID, format_time
 from serverless_api.storage import table
 
 type State = Literal["running", "erased", "verified"]
 
 NOUN = "erasure"
 PREFIX = f"{NOUN}#"
-_ID = re.compile(r"[0-9a-f-]{36}")
 _RUNS = "#state = :running AND #requestedAt = :requestedAt"
 # A later request moves the time of an erasure that still runs, instead of starting another one beside it.
 _RUNS_FOR_EARLIER = "#state = :running AND #requestedAt < :requestedAt"
@@ -136,7 +134,7 @@ def get_erasure(caller: Caller, erasure_id: str) -> Erasure:
     """
     erasure_id = erasure_id.lower()
     key = {"pk": pseudonymize(caller.subject), "sk": PREFIX + erasure_id}
-    item = table.get_item(key, table_name=read_setting("ERASURE_LEDGER")) if _ID.fullmatch(erasure_id) else None
+    item = table.get_item(key, table_name=read_setting("ERASURE_LEDGER")) if ITEM_ID.fullmatch(erasure_id) else None
     if item is None:
         raise NotFound(f"There is no such {NOUN}")
     return to_erasure(item)
@@ -153,7 +151,7 @@ def list_erasures(caller: Caller, limit: int, after: str | None = None) -> list[
     Raises:
         BadRequest: `after` is no ID.
     """
-    if after is not None and not _ID.fullmatch(after):
+    if after is not None and not ITEM_ID.fullmatch(after):
         raise BadRequest("The request is not valid", [Problem("after", "must be the ID of an erasure")])
     before, ledger = None if after is None else PREFIX + after, read_setting("ERASURE_LEDGER")
     found = table.query_items(pseudonymize(caller.subject), PREFIX, before, limit, table_name=ledger)

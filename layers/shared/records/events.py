@@ -11,11 +11,10 @@ import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from records.changes import Change
+from records.clients import make_client
 from serverless_api import Metric, RetryPolicy, count, logger
 
 SOURCE = "records"
@@ -28,9 +27,7 @@ MAX_ENTRIES = 10
 FAILED_ENTRIES = Metric("FailedEntries")
 
 _policy = RetryPolicy(retries=3, base=0.2, cap=2.0)
-_client = boto3.client(
-    "events", config=Config(connect_timeout=2, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 1})
-)
+_client = make_client("events", attempts=1)
 
 
 class Event(NamedTuple):

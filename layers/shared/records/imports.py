@@ -2,15 +2,14 @@
 
 An import is an item of its owner's partition, `import#job#<id>`. Its file is the bucket's object `<pseudonym>/<id>`.
 The file is split into parts, and each part is written in transactions of up to 97 lines. Each transaction also moves
-the part's own item, `import part#<id>#<number>`, so that a line is written once, whatever runs twice or is killed. None
-is written after the import is deleted (docs/decisions/imports.md).
+the part's own item, `import part#<id>#<number>`, so that a line is written once, even if a function runs twice or is
+killed. No line is written after the import is deleted (docs/decisions/imports.md).
 """
 
 import base64
 import hashlib
 import math
 import os
-import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,7 +31,8 @@ from serverless_api import (
     parse_json,
     pseudonymize,
 )
-from serverless_api.http.collection import create_once, format_time, make_id, make_version
+from serverless_api.http.collection import ITEM_ID, create_once, format_time, make_id, make_version
+from serverless_api.http.identity import PARTITION_PREFIX
 from serverless_api.http.request import read_document
 from serverless_api.storage import table
 from serverless_api.storage.objects import Bucket, ObjectExists
@@ -67,7 +67,6 @@ _TRANSACTION_SECONDS = 15.0
 
 _NOUN = "import"
 _JOB, _PART, _FAULTS = "import#job#", "import part#", "import faults#"
-_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 _bucket = Bucket(os.environ.get("IMPORT_BUCKET", ""))
 
@@ -135,7 +134,7 @@ def start_import(caller: Caller, content: bytes | None, key: str | None) -> dict
         table.put_item(job, "attribute_not_exists(#pk)")
     else:
         digest = None if content is None else hashlib.sha256(content).hexdigest()
-        job |= create_once(
+        first = create_once(
             _NOUN,
             key,
             digest,
@@ -143,8 +142,9 @@ def start_import(caller: Caller, content: bytes | None, key: str | None) -> dict
             make_item=lambda: job,
             remembered=["sk", "startedAt", "updatedAt"],
         )
-        if table.get_item({"pk": job["pk"], "sk": job["sk"]}) is None:
+        if first["sk"] != job["sk"] and table.get_item({"pk": job["pk"], "sk": first["sk"]}) is None:
             raise Conflict("The import of this Idempotency-Key has been deleted")
+        job |= first
     document = _to_document(job, [])
     file = make_file_key(caller.subject, document["id"])
     headers = {OWNER_HEADER: base64.urlsafe_b64encode(caller.subject.encode()).decode(), "if-none-match": "*"}
@@ -184,7 +184,7 @@ def list_imports(caller: Caller, limit: int, after: str | None = None) -> list[d
     Raises:
         BadRequest: `after` is no ID.
     """
-    if after is not None and not _ID.fullmatch(after):
+    if after is not None and not ITEM_ID.fullmatch(after):
         raise BadRequest("The request is not valid", [Problem("after", "must be the ID of an import")])
     before = None if after is None else _JOB + after
     return [_show(caller, job) for job in table.query_items(caller.partition, _JOB, before, limit)]
@@ -207,7 +207,7 @@ def delete_import(caller: Caller, import_id: str) -> None:
         NotFound: the caller has no import with this ID.
     """
     import_id = import_id.lower()
-    if not _ID.fullmatch(import_id):
+    if not ITEM_ID.fullmatch(import_id):
         raise _not_found()
     try:
         table.delete_item(_make_job_key(File(caller.subject, import_id)), "attribute_exists(#pk)")
@@ -236,13 +236,13 @@ def read_file(key: str, metadata: Mapping[str, str]) -> File | None:
     except ValueError:
         return None
     import_id = key.rpartition("/")[2]
-    is_known = owner and _ID.fullmatch(import_id) and key == make_file_key(owner, import_id)
+    is_known = owner and ITEM_ID.fullmatch(import_id) and key == make_file_key(owner, import_id)
     return File(owner, import_id) if is_known else None
 
 
 def find_job(file: File) -> table.Item | None:
-    """Return the import of a file, or None if there is none (any more)."""
-    return table.get_item(_make_job_key(file)) if _ID.fullmatch(file.import_id) else None
+    """Return the import of a file, or None if it does not exist."""
+    return table.get_item(_make_job_key(file)) if ITEM_ID.fullmatch(file.import_id) else None
 
 
 def begin_import(file: File, etag: str) -> bool:
@@ -465,7 +465,7 @@ def _make_caller(file: File, job: table.Item) -> Caller:
 
 
 def _make_job_key(file: File) -> table.Item:
-    return {"pk": Caller(file.owner, frozenset()).partition, "sk": _JOB + file.import_id}
+    return {"pk": PARTITION_PREFIX + file.owner, "sk": _JOB + file.import_id}
 
 
 def _to_document(job: table.Item, faults: Sequence[Any]) -> dict[str, Any]:

@@ -107,7 +107,7 @@ class Partition:
     def delete(self, items: Mapping[str, str], receipt: Receipt | None = None) -> Counter[str]:
         """Delete items of one page, given by `find_items`, and count them on the receipt.
 
-        Each is counted once, whatever runs twice or is killed. One that a later request has written since stays.
+        Each is counted once, even if a step runs twice or is killed. An item that a later request has written stays.
 
         Returns:
             The number of deleted items by kind.

@@ -1,4 +1,4 @@
-"""The audit trail: one entry for every committed change of a resource, in a table of its own.
+"""The audit trail: one entry for every committed change of a resource, in a separate table.
 
 An entry has `pk` = the owner's pseudonym, and its `sk` follows from the change: a change that arrives again is the
 entry that is there. Entries of a resource form a chain, because `before` of each is `after` of the one before it

@@ -1,4 +1,4 @@
-"""The pytest plugin, as a team uses it: pytest runs in a project of its own."""
+"""The pytest plugin, as a team uses it: pytest runs in its own project."""
 
 import os
 import re

@@ -1,6 +1,6 @@
 """AWS's own test vectors of Signature Version 4, sent to an engine, as they are and with each part changed.
 
-Some vectors are no valid HTTP: a target with a space or other than ASCII gets 400 from the server.
+Some vectors are not valid HTTP: the server answers 400 to a target with a space or with non-ASCII characters.
 """
 
 import json

@@ -30,9 +30,11 @@ from serverless_api.telemetry.observability import Metric, count
 MAX_PAGE_CHARACTERS = 1_400_000
 """A Lambda response is at most 6 MB; a page that would exceed this ends before its limit."""
 
-_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+ITEM_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+"""The form of every ID: a UUID of version 7, in lower case."""
 _NOUN = re.compile("[a-z][a-z ]*")
-_RESERVED = frozenset({"pk", "sk", "id", "createdAt", "updatedAt", "version", "writer", "deletedAt", "expiresAt"})
+RESERVED = frozenset({"pk", "sk", "id", "createdAt", "updatedAt", "version", "writer", "deletedAt", "expiresAt"})
+"""Names of attributes that no model may name: the house's own."""
 _EXISTS = "attribute_exists(#pk) AND attribute_not_exists(#deletedAt)"
 
 
@@ -150,7 +152,7 @@ class Collection:
         label = (plural or f"{noun}s").title().replace(" ", "")
         self._retrieved = Metric(f"{label}Retrieved")
         self._changed = Metric(f"{label}Changed")
-        self.fields = _read_fields(model, reserved=_RESERVED.union(self.derived))
+        self.fields = _read_fields(model, reserved=RESERVED.union(self.derived))
         self._stored = (*self.fields.items(), *((name, False) for name in self.derived))
         self._names = tuple(name for name, _ in self._stored)
         self._written = (*self._names, "updatedAt", "version", "writer")
@@ -346,7 +348,7 @@ class Collection:
     def _make_key(self, caller: Caller, item_id: str) -> table.Item:
         # A UUID may have either case (RFC 9562, section 4); sort keys have lower case.
         item_id = item_id.lower()
-        if not _ID.fullmatch(item_id):
+        if not ITEM_ID.fullmatch(item_id):
             raise self._not_found()
         return {"pk": caller.partition, "sk": self.prefix + item_id}
 
@@ -483,6 +485,6 @@ def _read_token(token: str) -> str:
         item_id = _format_id(base64.b64decode(token + "==", altchars=b"-_", validate=True).hex())
     except ValueError:
         item_id = ""
-    if not _ID.fullmatch(item_id):
+    if not ITEM_ID.fullmatch(item_id):
         raise BadRequest("The request is not valid", [Problem("nextToken", "must be the nextToken of another page")])
     return item_id

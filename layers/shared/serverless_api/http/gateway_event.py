@@ -53,8 +53,8 @@ def is_gateway_event(event: object) -> bool:
 def to_http_api_event(event: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return an event of the gateway's shape as an HTTP API would send it.
 
-    What a Lambda authorizer has found, by name, stands in for a token's claims. API Gateway uses it for minutes, so its
-    `exp` says until when it holds.
+    The context of a Lambda authorizer replaces the token's claims. API Gateway caches it for minutes, so its `exp` says
+    until when it is valid.
 
     >>> to_http_api_event({"httpMethod": "GET", "resource": "/widgets"})["routeKey"]
     'GET /widgets'

@@ -18,6 +18,8 @@ from serverless_api.http.gateway_event import is_text
 MAX_SUBJECT_LENGTH = 255
 # In addition to `scope` (RFC 8693, section 4.2): `scp` of Okta and Microsoft Entra, `permissions` of Auth0.
 _LIST_CLAIMS = ("scp", "permissions")
+PARTITION_PREFIX = "user#"
+"""The start of the `pk` of everything that a user owns; the subject follows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ class Caller:
     @property
     def partition(self) -> str:
         """The value of `pk` of everything that the caller owns."""
-        return f"user#{self.subject}"
+        return PARTITION_PREFIX + self.subject
 
     def has_scope(self, scope: str) -> bool:
         """Return whether the caller's token has a scope.

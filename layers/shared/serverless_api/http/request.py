@@ -98,7 +98,7 @@ class Request:
         return read_document(self._decode_body() if self.event.get("isBase64Encoded") else body, model)
 
     def read_content(self, media_types: Sequence[str]) -> bytes:
-        """Return the body as it is, or an empty one.
+        """Return the body unchanged; empty if there is none.
 
         Args:
             media_types: the accepted media types, in lower case; all are based on JSON.

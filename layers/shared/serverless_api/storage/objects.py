@@ -65,7 +65,7 @@ class Bucket:
             headers: further headers, named in lower case, such as those of the object's metadata.
 
         Raises:
-            ObjectExists: there is an object with this key; it stays as it is.
+            ObjectExists: an object with this key exists; it is not changed.
             DependencyUnavailable: S3 is down, busy or out of time.
             BucketError: S3 rejected the request.
         """
@@ -81,7 +81,7 @@ class Bucket:
         self._send("DELETE", key, b"", {})
 
     def presign_put(self, key: str, headers: Mapping[str, str], seconds: int) -> str:
-        """Return a URL with which anybody may write an object, without keys of their own.
+        """Return a URL that lets anybody write an object without keys.
 
         Args:
             key: the object's key.

@@ -7,7 +7,7 @@ def test_orders_need_a_token(api, token):
     assert api.get("/orders", headers=headers).status_code == 200
 ```
 
-The engine starts at the first test that uses a fixture, once a session and worker, each on ports of its own. A fixture
+The engine starts at the first test that uses a fixture, once a session and worker, each on its own ports. A fixture
 of the same name in a `conftest.py` replaces one of these; `api`, `token` and `deliveries` ask only for `local_engine`.
 """
 

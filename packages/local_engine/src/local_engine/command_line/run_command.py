@@ -244,7 +244,7 @@ async def _serve(options: argparse.Namespace, console: Console) -> None:
 
 
 def _has_mock_methods(stack: Stack) -> bool:
-    """Return whether the gateway itself answers a method, other than the preflights of methods that nothing serves."""
+    """Return whether the gateway itself answers a method, except preflights of methods that are not served."""
     apis = (api for api in stack.apis if isinstance(api, RestApi))
     return any(method.is_mock and method.method != "OPTIONS" for api in apis for method in read_methods(api))
 

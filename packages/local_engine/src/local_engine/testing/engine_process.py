@@ -45,7 +45,7 @@ class InvocationError(Exception):
 
 
 class EngineProcess:
-    """`local-engine run` in a process of its own, in the folder of the template. It runs within a `with` block."""
+    """`local-engine run` in its own process, in the folder of the template. It runs within a `with` block."""
 
     def __init__(
         self,

@@ -43,7 +43,7 @@ def serve(create: Callable[[str], Any]) -> Iterator[str]:
 def free_port(count: int = 1) -> int:
     """Return a free port below the range that systems take for outgoing connections.
 
-    Workers of pytest-xdist take theirs from ranges of their own.
+    Workers of pytest-xdist take theirs from their own ranges.
 
     Args:
         count: how many ports must be free, from this one on.
