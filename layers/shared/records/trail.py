@@ -31,7 +31,7 @@ class Entry:
     Attributes:
         position: its place in the owner's trail; positions sort by time.
         time: when the change was made, RFC 3339.
-        actor: who made it, a pseudonym.
+        actor: who made it: the user's pseudonym, or the ARN of an IAM role or user.
         action: `created`, `updated` or `deleted`.
         noun: what was changed, such as `resource`.
         id: the resource's ID.
@@ -91,7 +91,7 @@ def append_change(change: Change, retention_days: int) -> None:
     item = {
         "pk": pseudonymize(change.owner),
         "sk": f"{PREFIX}{change.time}#{change.noun}#{change.id}#{versions}",
-        "actor": pseudonymize(change.origin.actor or change.owner),
+        "actor": change.origin.actor or pseudonymize(change.owner),
         "action": change.action,
         "before": change.before,
         "after": change.after,

@@ -63,6 +63,7 @@ __all__ = [
     "endpoint",
     "fetch_json",
     "find_correlation_id",
+    "internal_endpoint",
     "invocation_deadline",
     "logger",
     "measure",
@@ -98,6 +99,7 @@ if TYPE_CHECKING:
         UnsupportedMediaType,
     )
     from serverless_api.http.identity import Caller, Origin
+    from serverless_api.http.internal import internal_endpoint
     from serverless_api.http.preconditions import Preconditions
     from serverless_api.http.request import Request
     from serverless_api.http.response import Response
@@ -134,6 +136,7 @@ else:
             " ServiceUnavailable Unauthorized UnprocessableContent UnsupportedMediaType"
         ),
         "http.identity": "Caller Origin",
+        "http.internal": "internal_endpoint",
         "http.preconditions": "Preconditions",
         "http.request": "Request",
         "http.response": "Response",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from serverless_api.environment import settings
 from serverless_api.http.errors import APIError, BadRequest, ContentTooLarge, Problem, ServiceUnavailable
 from serverless_api.http.gateway_event import is_gateway_event, to_http_api_event
-from serverless_api.http.identity import identify_caller
+from serverless_api.http.identity import Caller, identify_caller
 from serverless_api.http.request import Request, read_correlation_id
 from serverless_api.http.response import Response, make_error_response
 from serverless_api.http.warm_up import answer_warm_up, is_warm_up
@@ -41,26 +41,34 @@ def endpoint(scope: str) -> Callable[[Callable[[Request], Response]], Handler]:
         ...     return Response(200, {"hello": request.caller.subject})
     """
 
-    def decorate(function: Callable[[Request], Response]) -> Handler:
-        @wraps(function)
-        def handler(event: Mapping[str, Any], context: "LambdaContext") -> dict[str, Any]:
-            if is_warm_up(event):
-                is_cold_start()
-                return answer_warm_up()
-            exchange = Exchange(event, context)
-            try:
-                with invocation_deadline(context):
-                    response = function(exchange.admit(scope))
-                    if not isinstance(response, Response):
-                        raise wrong_return(function, response, Response)
-            except (Exception, DeadlineExceeded) as error:
-                response = exchange.explain(error)
-            exchange.report(response.status)
-            return response.to_event(exchange.headers)
+    return lambda function: make_handler(function, lambda exchange: exchange.admit(scope))
 
-        return handler
 
-    return decorate
+def make_handler(function: Callable[[Request], Response], admit: "Callable[[Exchange], Request]") -> Handler:
+    """Return the handler of a route.
+
+    Args:
+        function: answers the requests that are admitted.
+        admit: returns the request of an exchange, or raises what its caller is told.
+    """
+
+    @wraps(function)
+    def handler(event: Mapping[str, Any], context: "LambdaContext") -> dict[str, Any]:
+        if is_warm_up(event):
+            is_cold_start()
+            return answer_warm_up()
+        exchange = Exchange(event, context)
+        try:
+            with invocation_deadline(context):
+                response = function(admit(exchange))
+                if not isinstance(response, Response):
+                    raise wrong_return(function, response, Response)
+        except (Exception, DeadlineExceeded) as error:
+            response = exchange.explain(error)
+        exchange.report(response.status)
+        return response.to_event(exchange.headers)
+
+    return handler
 
 
 class Exchange:
@@ -94,11 +102,20 @@ class Exchange:
             Unauthorized: nobody has verified who the caller is.
             Forbidden: the caller's token does not have the scope.
         """
+        request = self.identify(identify_caller)
+        request.caller.require_scope(scope)
+        return request
+
+    def identify(self, identify: Callable[[Mapping[str, Any]], Caller]) -> Request:
+        """Return the request of the caller whom `identify` finds in the event, and name the caller in the log.
+
+        Raises:
+            BadRequest: the event is not an HTTP request.
+        """
         if not self._is_known_form:
             raise BadRequest("The event is not an HTTP request of API Gateway")
-        caller = identify_caller(self._event)
+        caller = identify(self._event)
         name_caller(caller.subject)
-        caller.require_scope(scope)
         return Request(self._event, self.request_id, caller)
 
     def explain(self, error: BaseException) -> Response:
@@ -106,6 +123,11 @@ class Exchange:
         if _comes_from_debugger(error):
             raise error
         return make_error_response(_to_api_error(error), self.request_id)
+
+    @property
+    def is_read(self) -> bool:
+        """Whether the request's method is GET."""
+        return self._route.startswith("GET ")
 
     def report(self, status: int) -> None:
         """Write the request's metrics and its summary."""

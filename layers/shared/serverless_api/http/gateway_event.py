@@ -29,6 +29,7 @@ _EVENT: Form = {
         "authorizer": {"jwt": {"claims": dict, "scopes": [str]}, "exp": str},
         # Of REST APIs alone.
         "requestTimeEpoch": int,
+        "identity": {"userArn": str},
     },
     "body": str,
     "isBase64Encoded": bool,

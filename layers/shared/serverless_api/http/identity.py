@@ -30,7 +30,7 @@ class Origin:
         door: the way in, such as `api` for the HTTP API.
         request_id: the ID of the request, or of the job that writes on its behalf.
         requested_at: when the gateway received the request, in milliseconds since 1970.
-        actor: who writes on the owner's behalf; empty for the owner.
+        actor: the ARN of the IAM role or user that writes on the owner's behalf; empty for the owner.
     """
 
     door: str = "api"
@@ -109,7 +109,7 @@ def identify_caller(event: Mapping[str, Any]) -> Caller:
         scopes += scope.split(" ")
     for name in _LIST_CLAIMS:
         scopes += _read_list(claims.get(name))
-    return Caller(subject, frozenset(filter(None, scopes)), _find_origin(event.get("requestContext") or {}))
+    return Caller(subject, frozenset(filter(None, scopes)), find_origin(event))
 
 
 def _has_expired(expires: str | None) -> bool:
@@ -117,10 +117,12 @@ def _has_expired(expires: str | None) -> bool:
     return expires is not None and not (expires.isdecimal() and int(expires) > time.time())
 
 
-def _find_origin(gateway: Mapping[str, Any]) -> Origin:
+def find_origin(event: Mapping[str, Any], door: str = "api", actor: str = "") -> Origin:
+    """Return the origin of what a gateway event's request writes."""
+    gateway = event.get("requestContext") or {}
     received = gateway.get("timeEpoch")
     requested_at = received if isinstance(received, int) else time.time_ns() // 1_000_000
-    return Origin(request_id=str(gateway.get("requestId") or ""), requested_at=requested_at)
+    return Origin(door, str(gateway.get("requestId") or ""), requested_at, actor)
 
 
 def _read_list(claim: object) -> list[str]:
