@@ -40,7 +40,6 @@ def endpoint(scope: str) -> Callable[[Callable[[Request], Response]], Handler]:
         ... def handler(request: Request) -> Response:
         ...     return Response(200, {"hello": request.caller.subject})
     """
-
     return lambda function: make_handler(function, lambda exchange: exchange.admit(scope))
 
 
