@@ -29,8 +29,8 @@ TESTS = (
     "tests/unit/test_smoke.py", "tests/unit/test_version_verification.py",
 )  # fmt: skip
 NAMES = "(contract or unit or order or types or not (resource or audit or import or erasure))"
-# Slow tests whose subject neither recipe changes: what is built and published, workflows, partitions, regions, parts that
-# are left out, traces, pages in a browser, the enrichment and the rotation.
+# Slow tests whose subject neither recipe changes: what is built and published, workflows, partitions, regions, parts
+# that are left out, traces, pages in a browser, the enrichment and the rotation.
 FILES_LEFT_OUT = (
     "contract/test_build", "contract/test_cold_start", "contract/test_continuous_integration",
     "contract/test_data_residency", "contract/test_leave_out", "contract/test_other_deployments",
