@@ -69,7 +69,7 @@ check: .venv/dev
 .PHONY: test
 test: .venv/dev .venv-deploy/done .venv-scan/done .venv-clients/done
 	@# More processes than CI has cores, because many tests wait: for containers, alarms and the end of deadlines.
-	FAULT_EVENTS=5000 $(python) -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder --cov --cov-fail-under=95 --durations=10
+	FAULT_EVENTS=2000 $(python) -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder --cov --cov-fail-under=95 --durations=10
 
 ## test-deploy: deploy the stack into an AWS emulator and test it there
 .PHONY: test-deploy

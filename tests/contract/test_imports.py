@@ -4,6 +4,7 @@ import ast
 import operator
 import re
 import sys
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -34,6 +35,7 @@ def by_path(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
+@cache
 def find_imports(path: Path) -> set[str]:
     """Every module or name that a file imports, anywhere in it, as `a.b`; except imports for the type checker."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -50,12 +52,13 @@ def find_imports(path: Path) -> set[str]:
     return found
 
 
+@cache
 def find_locked(folder: Path) -> set[str]:
     """The packages that a function brings itself."""
     lock = folder / "requirements.txt"
-    locked = (
-        set(re.findall("^([a-z0-9-]+)==", lock.read_text(encoding="utf-8"), re.MULTILINE)) if lock.exists() else set()
-    )
+    if not lock.exists():
+        return set()
+    locked = set(re.findall("^([a-z0-9-]+)==", lock.read_text(encoding="utf-8"), re.MULTILINE))
     return {
         name for name, brought_by in packages_distributions().items() if locked & {dist.lower() for dist in brought_by}
     }
@@ -65,6 +68,7 @@ def find_packages(path: Path) -> set[str]:
     return {name.partition(".")[0] for name in find_imports(path)} - sys.stdlib_module_names
 
 
+@cache
 def read_public_names() -> set[str]:
     with import_functions():
         import serverless_api

@@ -27,6 +27,14 @@ def find_references(value, kind):
     return set(re.findall(rf'"\$ref": "#/components/{kind}/(\w+)"', json.dumps(value)))
 
 
+def test_sam_local_tells_the_apis_of_the_stacks_apart():
+    kinds = ("AWS::Serverless::HttpApi", "AWS::Serverless::Api")
+    names = [name for template in list_templates() for kind in kinds for name in find_resources(kind, template)]
+    # It merges APIs with the same logical ID: one API's authorizer would then judge the other's requests.
+    assert len(names) == len(set(names))
+    assert len(names) >= 2
+
+
 @ROUTES
 def test_a_route_accepts_both_spellings_of_its_functions_scope(route):
     tree = ast.parse((route.folder / "app.py").read_text(encoding="utf-8"))

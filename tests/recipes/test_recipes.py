@@ -29,11 +29,13 @@ TESTS = (
     "tests/unit/test_smoke.py", "tests/unit/test_version_verification.py",
 )  # fmt: skip
 NAMES = "(contract or unit or order or types or not (resource or audit or import or erasure))"
-# Slow tests whose subject neither recipe changes: what is built, workflows, partitions, parts that are left out,
-# traces, the enrichment and the rotation.
+# Slow tests whose subject neither recipe changes: what is built and published, workflows, partitions, regions, parts
+# that are left out, traces, pages in a browser, the enrichment and the rotation.
 FILES_LEFT_OUT = (
     "contract/test_build", "contract/test_cold_start", "contract/test_continuous_integration",
-    "contract/test_leave_out", "contract/test_other_deployments", "api/test_traces",
+    "contract/test_data_residency", "contract/test_leave_out", "contract/test_other_deployments",
+    "contract/test_published_versions", "api/test_browser", "api/test_browser_cache", "api/test_dashboard",
+    "api/test_traces",
 )  # fmt: skip
 NAMES_LEFT_OUT = ("test_it_lints", "enriching", "rotation", "simulated", "plot", "one_byte", "the_code_of_a_function")
 

@@ -57,7 +57,10 @@ def test_a_result_is_used_for_five_minutes_and_never_past_the_tokens_expiry(
     client: httpx.Client, url: str, forge: Forge
 ) -> None:
     (authorizer,) = (
-        translate_stack().resources["Streaming/Api"].properties["Body"]["components"]["securitySchemes"].values()
+        translate_stack()
+        .resources["Streaming/StreamingApi"]
+        .properties["Body"]["components"]["securitySchemes"]
+        .values()
     )
     assert authorizer["x-amazon-apigateway-authorizer"]["authorizerResultTtlInSeconds"] == 300
     token = forge.mint(expires=2)
