@@ -60,8 +60,11 @@ def find_departures(resources):
         for (owner, key), page in PROPERTIES_ELSEWHERE.items():
             if kind == owner and key in set(walk_keys(properties)):
                 found.append(f"{name}: {key} ({page})")
-        types = properties.get("EndpointConfiguration", {}).get("Types")
-        if kind in REGIONAL_ENDPOINTS and types not in (["REGIONAL"], ["PRIVATE"]):
+        types = properties.get("EndpointConfiguration", {}).get("Types", ["EDGE"])
+        choices = {
+            choice for entry in types for choice in (entry["Fn::If"][1:] if isinstance(entry, dict) else [entry])
+        }
+        if kind in REGIONAL_ENDPOINTS and not choices <= {"REGIONAL", "PRIVATE"}:
             found.append(f"{name}: EndpointConfiguration (API endpoint types for REST APIs)")
         found += [f"{name}: region {text!r}" for text in walk_texts(properties) if REGION.search(text)]
         found += [f"{name}: model {text!r}" for text in walk_texts(properties) if INFERENCE_PROFILE.search(text)]

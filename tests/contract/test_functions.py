@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from tests.support.internal import list_internal_routes
 from tests.support.permissions import find_translated, list_functions, translate_stack
 from tests.support.stack import ROOT, find_resources, list_routes, list_templates, load_template
 from tests.support.templates import load_variant
@@ -12,7 +13,9 @@ from tests.support.templates import load_variant
 TEMPLATE = load_template()
 WHOLE = {"ColdStart": "warm"}
 ROUTED = {route.function for route in list_routes()}
-SERVING = ROUTED | {"Streaming/AuthorizeToken", "Streaming/ExportData"}
+STREAMING = {"Streaming/AuthorizeToken", "Streaming/ExportData"}
+INTERNAL = {route.function for route in list_internal_routes()}
+SERVING = ROUTED | STREAMING | INTERNAL
 """Functions whose failures a gateway answers with 5xx, which alarms watch."""
 # Properties that every routed function has in common. Background functions may differ.
 SHARED = {"Runtime", "MemorySize", "Timeout", "Tracing", "Architectures", "Layers", "Handler", "LoggingConfig"}
@@ -148,13 +151,16 @@ def test_an_alarm_watches_the_api_that_streams():
         "5XXError",
         [{"Name": "ApiName", "Value": "local-streaming"}],
     )
-    (variables,) = {
-        read_function(name)["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"] for name in SERVING - ROUTED
-    }
+    (variables,) = {read_function(name)["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"] for name in STREAMING}
     assert (function["MetricName"], function["Dimensions"]) == (
         "ServerErrors",
         [{"Name": "service", "Value": variables}],
     )
+
+
+def test_an_alarm_watches_the_internal_api():
+    alarm = translate_stack().resources["Internal/InternalFailed"].properties
+    assert (alarm["MetricName"], alarm["Dimensions"]) == ("5XXError", [{"Name": "ApiName", "Value": "local-internal"}])
 
 
 @pytest.mark.parametrize("kind", ["AWS::DynamoDB::Table", "AWS::Cognito::UserPool"])

@@ -41,13 +41,15 @@ def leave_out(text: str, blocks: Sequence[str]) -> str:
     return text
 
 
-EXPORT, RECORDS = read_blocks("The export"), read_blocks("Audit trail, events, imports and erasure")
+EXPORT, INTERNAL = read_blocks("The export"), read_blocks("The internal API")
+RECORDS = read_blocks("Audit trail, events, imports and erasure")
 
 
 @pytest.mark.parametrize(
     ("blocks", "nouns"),
     [
         pytest.param(EXPORT, {"resources", "audit", "imports", "erasures"}, id="export"),
+        pytest.param(INTERNAL, {"resources", "audit", "imports", "erasures"}, id="internal API"),
         pytest.param(
             ["StartImport", "GetImport", "CancelImport"], {"resources", "audit", "erasures"}, id="imports' routes"
         ),

@@ -173,7 +173,7 @@ def test_a_function_has_a_role_that_only_lambda_can_assume(function: str) -> Non
 def test_every_role_has_a_boundary_except_those_of_codedeploy_and_api_gateway() -> None:
     roles = find_translated("AWS::IAM::Role", **ALL_FUNCTIONS)
     unbounded = {name for name, role in roles.items() if "PermissionsBoundary" not in role}
-    assert unbounded == {"RollOutRole", "Streaming/GatewayLogRole"}
+    assert unbounded == {"RollOutRole", "Streaming/GatewayLogRole", "Internal/GatewayLogRole"}
 
 
 def test_an_export_reads_tables_and_the_authorizer_reaches_nothing() -> None:
@@ -183,6 +183,14 @@ def test_an_export_reads_tables_and_the_authorizer_reaches_nothing() -> None:
     }
     assert read_role("Streaming/ExportData").resources == {"dynamodb:Query": tables}
     assert not read_role("Streaming/AuthorizeToken").resources
+
+
+def test_a_function_of_the_internal_api_may_do_what_its_twin_of_the_other_api_may() -> None:
+    twins = {"List": "ListResources"} | {verb: f"{verb}Resource" for verb in ("Create", "Get", "Update", "Delete")}
+    for url in ("", "https://enrichment.example.com/"):
+        for verb, twin in twins.items():
+            own = f"Internal/{twin.replace('Resource', 'UserResource')}"
+            assert read_role(own, EnrichmentUrl=url).resources == read_role(twin, EnrichmentUrl=url).resources, verb
 
 
 @pytest.mark.parametrize("schedule", ["Identity/RotateClientSecretRetirement", "Readiness/WarmFunctionsSchedule"])

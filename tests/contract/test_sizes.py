@@ -9,6 +9,8 @@ from tests.support.stack import ROOT, list_routes, list_templates, load_template
 TEMPLATE_LINES = 600
 ROUTES = 5
 """The number of routes that `TEMPLATE_LINES` allows for. Each further route adds 30 lines."""
+INTERNAL_LINES = 10
+"""The block of the internal API, its output and its alarm."""
 NESTED_LINES = 400
 FUNCTION_LINES = 16
 PARAMETERS = 12
@@ -35,7 +37,8 @@ def find_blocks(path):
 @pytest.mark.parametrize("template", list_templates())
 def test_a_template_reads_in_one_sitting(template):
     further_routes = max(len(list_routes()) - ROUTES, 0)
-    most = TEMPLATE_LINES + 30 * further_routes if template == "template.yaml" else NESTED_LINES
+    root = TEMPLATE_LINES + 30 * further_routes + INTERNAL_LINES
+    most = root if template == "template.yaml" else NESTED_LINES
     assert count_lines(ROOT / template) <= most
 
 

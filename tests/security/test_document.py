@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import pytest
 
 from tests.support.bodies import list_possible_attacks
+from tests.support.internal import list_internal_routes
 from tests.support.stack import ROOT, list_routes
 
 ROW = re.compile(r"\| (?P<attack>[^|]+) \| (?P<answer>[^|]+) \| `(?P<test>test_[^`]+)` \|")
@@ -41,8 +42,8 @@ def _generalize(name: str) -> str:
     name = name.replace("test_streaming.py::test_token[", "test_tokens.py::test_token[")
     test, bracket, parameters = name.partition("[")
     parameters = parameters.removesuffix("]")
-    for part in ("gateway", "functions", *(route.key for route in list_routes())):
-        parameters = re.sub(rf"^{re.escape(part)}(-|$)", "", parameters)
+    for part in ("gateway", "functions", *(route.key for route in (*list_routes(), *list_internal_routes()))):
+        parameters = re.sub(rf"^{re.escape(part)}(-|$)|-{re.escape(part)}$", "", parameters)
     return f"{test}[{parameters}]" if bracket and parameters else test
 
 

@@ -101,19 +101,23 @@ class Exchange:
             Unauthorized: nobody has verified who the caller is.
             Forbidden: the caller's token does not have the scope.
         """
-        request = self.identify(identify_caller)
-        request.caller.require_scope(scope)
+        caller = identify_caller(self.read_event())
+        request = self.make_request(caller)
+        caller.require_scope(scope)
         return request
 
-    def identify(self, identify: Callable[[Mapping[str, Any]], Caller]) -> Request:
-        """Return the request of the caller whom `identify` finds in the event, and name the caller in the log.
+    def read_event(self) -> Mapping[str, Any]:
+        """Return the event in the form of an HTTP API.
 
         Raises:
-            BadRequest: the event is not an HTTP request.
+            BadRequest: it is not an HTTP request.
         """
         if not self._is_known_form:
             raise BadRequest("The event is not an HTTP request of API Gateway")
-        caller = identify(self._event)
+        return self._event
+
+    def make_request(self, caller: Caller) -> Request:
+        """Return the request of a caller, whom the log names from now on."""
         name_caller(caller.subject)
         return Request(self._event, self.request_id, caller)
 

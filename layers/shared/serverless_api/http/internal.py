@@ -34,7 +34,7 @@ def _admit(exchange: Exchange) -> Request:
     if exchange.is_read:
         # The gateway may keep the response, and give it to other requests.
         exchange.headers.clear()
-    return exchange.identify(identify_owner)
+    return exchange.make_request(identify_owner(exchange.read_event()))
 
 
 def identify_owner(event: Mapping[str, Any]) -> Caller:
