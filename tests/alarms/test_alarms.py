@@ -27,6 +27,7 @@ from tests.alarms.states import read_alarms, wait_until
 from tests.alarms.traffic import send_requests
 from tests.support.api_client import ApiClient
 from tests.support.fault_proxy import Fault, always
+from tests.support.internal import EVERYTHING, InternalClient, list_internal_routes, make_principal
 from tests.support.metric_references import list_references
 from tests.support.permissions import list_functions, translate_stack
 from tests.support.resources import RESOURCES
@@ -49,8 +50,9 @@ BACKGROUND = {
     "Records/Erasure/VerifyErasure": "Records/Erasure/ErasureNotVerified",
 }
 """The alarm of each function that serves no route."""
+INTERNAL = {route.function for route in list_internal_routes()}
 STREAMING = {"Streaming/AuthorizeToken", "Streaming/ExportData"}
-STREAMING_FAILED = "Streaming/StreamingFailed"
+REST_APIS_FAILED = {"Streaming/StreamingFailed", "Internal/InternalFailed"}
 
 
 def operations(*names: str) -> set[str]:
@@ -81,9 +83,9 @@ DEFECTS = {"FunctionsDegraded", "Operations/RouteFailures"}
 def test_each_alarm_is_exercised_here() -> None:
     declared = translate_stack(ColdStart="warm").resources
     alarms = {name for name, resource in declared.items() if resource.type in KINDS}
-    unusual = {DEAD_LETTERS, STREAMING_FAILED}
+    unusual = {DEAD_LETTERS, *REST_APIS_FAILED}
     assert alarms == set().union(*FAULTS.values(), LOST_BUS, LOST_MESSAGE, unusual, BACKGROUND.values())
-    assert set(list_functions()) == ROUTED | STREAMING | BACKGROUND.keys()
+    assert set(list_functions()) == ROUTED | STREAMING | INTERNAL | BACKGROUND.keys()
 
 
 def test_no_alarm_is_triggered_without_a_fault(stand: Stand) -> None:
@@ -134,11 +136,13 @@ def is_contributor(stand: Stand, route: str) -> bool:
     return bool(re.search(rf"{method}\W+{re.escape(path)}(?![\w/{{])", reason))
 
 
-def test_a_table_that_gives_no_answers_triggers_the_alarm_of_exports(stand: Stand) -> None:
-    wait_until(stand, "OK", {STREAMING_FAILED})
-    with stand.faults(always(Fault.RESET_BEFORE)), send_repeatedly(partial(export, stand)):
-        wait_until(stand, "ALARM", {STREAMING_FAILED})
-    wait_until(stand, "OK", {STREAMING_FAILED})
+def test_a_table_that_gives_no_answers_triggers_the_alarms_of_the_rest_apis(stand: Stand) -> None:
+    wait_until(stand, "OK", REST_APIS_FAILED)
+    internal = InternalClient(stand.engine, make_principal("internal-alarms", EVERYTHING))
+    read = partial(internal.send, "GET", "/users/ann/resources")
+    with stand.faults(always(Fault.RESET_BEFORE)), send_repeatedly(partial(export, stand)), send_repeatedly(read):
+        wait_until(stand, "ALARM", REST_APIS_FAILED)
+    wait_until(stand, "OK", REST_APIS_FAILED)
 
 
 def test_a_function_that_crashes_at_import_triggers_the_alarms_of_its_route() -> None:

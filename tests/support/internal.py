@@ -73,7 +73,10 @@ class Principal:
             request.headers["X-Amz-Security-Token"] = self.key.session_token
         canonical = signer.canonical_request(request)
         signature = signer.signature(signer.string_to_sign(request, canonical), request)
-        signer._inject_signature_to_request(request, signature)
+        request.headers["Authorization"] = (
+            f"AWS4-HMAC-SHA256 Credential={signer.scope(request)}, "
+            f"SignedHeaders={signer.signed_headers(signer.headers_to_sign(request))}, Signature={signature}"
+        )
         return httpx.Request(method, url, content=content, headers=dict(request.headers))
 
 
