@@ -55,6 +55,12 @@ dashboard: .venv/run
 machine-client: .venv/dev
 	@$(python) examples/machine_client/machine_client.py
 
+## internal-client: call the internal API of the server at PORT as a service inside AWS does, with a local key
+.PHONY: internal-client
+internal-client: .venv/dev
+	@keys="$$($(local) credentials --principal internal-client --policy examples/internal_client/policy.json --format env)" && eval "$$keys" && \
+		INTERNAL_URL="$${INTERNAL_URL:-http://127.0.0.1:$$((PORT + 2))/v1}" AWS_REGION=us-east-1 SUBJECT="$$SUB" $(python) examples/internal_client/internal_client.py
+
 ## check: a developer's fast loop: style, types, unit, contract and API tests
 .PHONY: check
 changed = $(shell git status --porcelain 2>/dev/null || echo unknown)
@@ -216,6 +222,7 @@ lock: .venv/dev
 	$(pin) functions/rotate_client_secret/requirements.in --constraint $(locked)/run.txt --output-file functions/rotate_client_secret/requirements.txt
 	$(pin) functions/authorize_token/requirements.in --constraint $(locked)/run.txt --output-file functions/authorize_token/requirements.txt
 	$(pin) examples/machine_client/requirements.in --constraint $(locked)/dev.txt --output-file examples/machine_client/requirements.txt
+	$(pin) examples/internal_client/requirements.in --constraint $(locked)/dev.txt --output-file examples/internal_client/requirements.txt
 	@# dev.txt adds to run.txt, so each pin of the environment stands once.
 	$(pin) $(locked)/dev.in --constraint $(locked)/run.txt --output-file $(locked)/dev.txt \
 		$$(sed -n 's/^\([a-z0-9-]*\)==.*/--no-emit-package \1/p' $(locked)/run.txt)

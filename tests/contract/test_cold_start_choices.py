@@ -4,7 +4,7 @@ import pytest
 
 from tests.support.permissions import find_refusals, find_translated, list_names, read_role, translate_stack
 from tests.support.stack import list_routes, load_template
-from tests.support.templates import load_variant, read_settings
+from tests.support.templates import read_settings
 
 pytestmark = pytest.mark.slow
 
@@ -113,14 +113,14 @@ def test_warming_invokes_the_functions_every_five_minutes():
 def test_concurrency_can_be_reserved_for_each_function_of_a_stage():
     reserved = {
         name: function.reserved_concurrency
-        for name, function in load_variant("ReservedConcurrency", "7").functions.items()
+        for name, function in translate_stack(ReservedConcurrency="7").functions.items()
     }
     assert all(reserved[function] == 7 for function in FUNCTIONS)
 
 
 def test_provisioned_environments_are_not_reserved():
     # Lambda refuses to provision more environments than are reserved.
-    stack = load_variant("ReservedConcurrency", "1", ColdStart="provisioned")
+    stack = translate_stack(ReservedConcurrency="1", ColdStart="provisioned")
     assert not [function for function in stack.functions.values() if function.reserved_concurrency is not None]
 
 

@@ -8,10 +8,9 @@ import pytest
 from tests.support.internal import list_internal_routes
 from tests.support.permissions import find_translated, list_functions, translate_stack
 from tests.support.stack import ROOT, find_resources, list_routes, list_templates, load_template
-from tests.support.templates import load_variant
 
 TEMPLATE = load_template()
-WHOLE = {"ColdStart": "warm"}
+WHOLE = {"ColdStart": "warm", "CacheSize": '"0.5"'}
 ROUTED = {route.function for route in list_routes()}
 STREAMING = {"Streaming/AuthorizeToken", "Streaming/ExportData"}
 INTERNAL = {route.function for route in list_internal_routes()}
@@ -34,7 +33,7 @@ def test_a_function_runs_as_all_do(name):
     assert function["Runtime"] == f"python{ROOT.joinpath('.python-version').read_text().strip()}"
     assert (function["Handler"], function["MemorySize"]) == ("app.handler", 1769)
     # The gateway waits 30 seconds for the function of a route.
-    assert function["Timeout"] == 29 or name not in ROUTED
+    assert function["Timeout"] == 29 or name not in ROUTED | INTERNAL
     assert function["Architectures"] == ["arm64"]
     assert read_function(name, Architecture="x86_64")["Architectures"] == ["x86_64"]
     assert len(function["Layers"]) == 1
@@ -67,7 +66,7 @@ def test_a_function_logs_json_into_the_stacks_one_group(name):
 @pytest.mark.parametrize(("level", "passed"), [("DEBUG", "DEBUG"), ("INFO", "INFO"), ("ERROR", "INFO")])
 @functions
 def test_lambda_lets_every_line_pass_that_the_functions_write(name, level, passed):
-    function = load_variant("LogLevel", level, **WHOLE).resources[name].properties
+    function = translate_stack(LogLevel=level, **WHOLE).resources[name].properties
     # Some requests of a route are sampled at level DEBUG.
     expected = passed if name not in ROUTED | {"VerifyVersions"} else "DEBUG"
     assert function["LoggingConfig"]["ApplicationLogLevel"] == expected
@@ -99,7 +98,7 @@ def test_what_is_erased_is_gone_everywhere_within_thirty_days(stage):
 @pytest.mark.parametrize(("traces", "mode"), [("on", "Active"), ("off", "PassThrough")])
 @functions
 def test_traces_are_one_setting(name, traces, mode):
-    function = load_variant("Traces", f'"{traces}"', **WHOLE).resources[name].properties
+    function = translate_stack(Traces=f'"{traces}"', **WHOLE).resources[name].properties
     assert function["TracingConfig"] == {"Mode": mode}
     assert name not in ROUTED or function["Environment"]["Variables"]["TRACES"] == traces
 
@@ -263,7 +262,7 @@ def test_user_pool_outputs_are_there_only_with_the_pool():
 
 @pytest.mark.parametrize(("named", "caller"), [("hashed", "-"), ("plain", "$context.authorizer.claims.sub")])
 def test_access_logs_are_lines_of_json(named, caller):
-    stage = load_variant("CallerInLogs", named).resources["ApiApiGatewayDefaultStage"]
+    stage = translate_stack(CallerInLogs=named).resources["ApiApiGatewayDefaultStage"]
     text = stage.properties["AccessLogSettings"]["Format"]
     assert "\n" not in text.strip()
     line = json.loads(text)
@@ -273,5 +272,5 @@ def test_access_logs_are_lines_of_json(named, caller):
     # The gateway cannot hash.
     assert line["caller"] == caller
     assert "uthorization" not in text
-    group = load_variant("CallerInLogs", named).resources["AccessLogGroup"].properties["LogGroupName"]
+    group = translate_stack(CallerInLogs=named).resources["AccessLogGroup"].properties["LogGroupName"]
     assert stage.properties["AccessLogSettings"]["DestinationArn"].endswith(f":log-group:{group}:*")

@@ -35,12 +35,14 @@ from tests.support.tables import TABLES, create_table
 
 FUNCTIONS = {route.key: route.function for route in list_routes()}
 # With these parameters each function of the template is in the stack.
-ALL_FUNCTIONS = {"ColdStart": "warm"}
+ALL_FUNCTIONS = {"ColdStart": "warm", "CacheSize": '"0.5"'}
 STACK_NAME = "local"
-# The functions of one stack with their versions, deployment groups of one application, streams of a log group or table.
+# The functions of one stack with their versions, deployment groups of one application, streams of a log group or table,
+# the reads of the internal API.
 PARTS_OF_ONE = re.compile(
     rf"arn:aws:(lambda:[^*]*:function:{STACK_NAME}-|codedeploy:[^*]*:deploymentgroup:\w+/|logs:[^*]*:log-group:\w+:"
-    rf"|dynamodb:[^*]*:table/[\w-]+/stream/|s3:::[\w-]+/|scheduler:[^*]*:schedule/[\w-]+/|iam::\d+:role/{STACK_NAME}-)\*"
+    rf"|dynamodb:[^*]*:table/[\w-]+/stream/|s3:::[\w-]+/|execute-api:[^*]*:Internal-InternalApi/v1/GET/users/"
+    rf"|scheduler:[^*]*:schedule/[\w-]+/|iam::\d+:role/{STACK_NAME}-)\*"
 )
 TOO_LARGE = Refusal("ValidationException", message="Item size has exceeded the maximum allowed size")
 

@@ -16,7 +16,7 @@ from samtranslator.yaml_helper import yaml_parse
 from tests.support.parameters import PARAMETERS, choose_other, give
 from tests.support.permissions import translate_stack
 from tests.support.stack import list_routes
-from tests.support.templates import load_variant, read_settings
+from tests.support.templates import read_settings
 
 pytestmark = pytest.mark.slow
 
@@ -158,12 +158,12 @@ def test_every_setting_is_tried():
 
 @pytest.mark.parametrize(("setting", "value"), OTHER_SETTINGS.items())
 def test_a_setting_publishes_the_functions_that_it_changes_and_no_others(setting, value):
-    check_published(read_versions(translate_stack()), read_versions(load_variant(setting, value)))
+    check_published(read_versions(translate_stack()), read_versions(translate_stack(**{setting: value})))
 
 
 def test_a_layers_description_is_never_too_long():
     longest = {"EnrichmentUrl": "https://" + "a" * (PARAMETERS["EnrichmentUrl"]["MaxLength"] - 8)}
-    stack = load_variant(
-        "CallerInLogs", "hashed", **longest, Stage="staging", Architecture="x86_64", ColdStart="provisioned"
+    stack = translate_stack(
+        CallerInLogs="hashed", **longest, Stage="staging", Architecture="x86_64", ColdStart="provisioned"
     )
     assert len(find_layer(stack)["Description"]) + len("DEBUG") - len("INFO") <= 256

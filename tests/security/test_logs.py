@@ -22,9 +22,10 @@ from tests.security.doors import FunctionsDoor, GatewayDoor
 from tests.security.tokens import Forge
 from tests.support.fault_proxy import FaultProxy
 from tests.support.gateway import Gateway, import_functions
+from tests.support.permissions import translate_stack
 from tests.support.programs import prepare_engine
 from tests.support.tables import TABLES
-from tests.support.templates import load_variant, write_variant
+from tests.support.templates import write_variant
 
 FAILURES = {400, 404, 500, 503}
 
@@ -118,6 +119,6 @@ ACCESS_LOG = {
 
 
 def test_the_access_log_names_nothing_that_is_sent_in_confidence() -> None:
-    stage = load_variant("CallerInLogs", "plain").resources["ApiApiGatewayDefaultStage"]
+    stage = translate_stack(CallerInLogs="plain").resources["ApiApiGatewayDefaultStage"]
     written = re.findall(r"\$context\.([\w.]+)", stage.properties["AccessLogSettings"]["Format"])
     assert set(written) <= ACCESS_LOG

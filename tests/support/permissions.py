@@ -10,6 +10,8 @@ from typing import Any
 
 from local_engine.template import ParametersRefused, Stack, load_template
 from tests.support.stack import ROOT, find_resources
+from tests.support.stack import load_template as load_yaml
+from tests.support.templates import write_variant
 
 type Permissions = Mapping[str, frozenset[str]]
 """The resources of each action."""
@@ -73,8 +75,14 @@ def list_functions(template: str = "template.yaml", prefix: str = "") -> tuple[s
 
 
 @cache
-def translate_stack(**parameters: str) -> Stack:
-    return load_template(ROOT / "template.yaml", parameters)
+def translate_stack(**values: str) -> Stack:
+    """The stack with values of parameters, and of settings in every stage."""
+    parameters = {name: value for name, value in values.items() if name in load_yaml()["Parameters"]}
+    settings = {name: value for name, value in values.items() if name not in parameters}
+    if not settings:
+        return load_template(ROOT / "template.yaml", parameters)
+    with write_variant(**settings) as template:
+        return load_template(template, parameters)
 
 
 def find_translated(kind: str, **parameters: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from local_engine.template import Stack, load_template, translate
+from local_engine.template import translate
 from tests.support import stack
 
 type Template = dict[str, Any]
@@ -53,10 +53,3 @@ def write_variant(**settings: str) -> Iterator[Path]:
                 text = row.sub(f"    {setting}: {{dev: {value}, staging: {value}, prod: {value}}}", text)
             Path(folder, name).write_text(text, encoding="utf-8")
         yield Path(folder, "template.yaml")
-
-
-@cache
-def load_variant(setting: str, value: str, **parameters: str) -> Stack:
-    """The stack with another value of a setting in every stage."""
-    with write_variant(**{setting: value}) as template:
-        return load_template(template, parameters)

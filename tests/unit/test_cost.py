@@ -18,7 +18,7 @@ from tests.support.metric_references import list_references
 from tests.support.permissions import translate_stack
 from tests.support.programs import run_tool
 from tests.support.stack import list_routes
-from tests.support.templates import load_variant, write_variant
+from tests.support.templates import write_variant
 from tools.benchmarks.cost.bill import make_bill
 from tools.benchmarks.cost.cold_starts import make_demand
 from tools.benchmarks.cost.comparisons import Calculator, find_root
@@ -250,7 +250,7 @@ def test_every_choice_of_cold_start_is_read_from_the_template():
 def test_alarms_are_charged_by_the_metrics_that_they_watch():
     """Amazon CloudWatch pricing, "Alarms": a Metrics Insights query alarm is charged for each metric it analyzes."""
     stack = read_stack({})
-    alarms = [entry.properties for entry in load_variant("LogLevel", "INFO").resources.values() if entry.type == ALARM]
+    alarms = [entry.properties for entry in translate_stack(LogLevel="INFO").resources.values() if entry.type == ALARM]
     queries = [alarm for alarm in alarms if "SELECT" in json.dumps(alarm)]
     assert len(queries) == 1
     assert (_count_metrics(queries[0]), _count_queries(queries[0])) == (0, 1)

@@ -17,7 +17,7 @@ from local_engine.observer import Observer
 from local_engine.services.services_client import ServicesError
 from local_engine.services.stack_resources import find_changes
 from local_engine.template.errors import TemplateError
-from local_engine.template.function_urls import localize_function_urls
+from local_engine.template.function_urls import localize_urls
 from local_engine.template.loader import load_template
 from local_engine.template.stack import Api, Stack
 
@@ -143,7 +143,7 @@ class Engine:
             self._edit_times = times
             try:
                 stack = await asyncio.to_thread(load_template, old.path, old.given)
-                stack = localize_function_urls(stack, self._ports)
+                stack = localize_urls(stack, self._ports)
                 if len(stack.apis) != len(old.apis):
                     raise TemplateError("The number of APIs has changed. Start the engine again.")
                 await asyncio.to_thread(self._create_resources, find_changes(old, stack))

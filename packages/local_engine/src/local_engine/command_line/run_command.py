@@ -74,7 +74,7 @@ from local_engine.services.destinations import send_record
 from local_engine.services.host_names import LocalNamesOnly, is_loopback_name
 from local_engine.services.stack_resources import create_resources, find_table_names, seed_tables
 from local_engine.template.errors import TemplateError
-from local_engine.template.function_urls import localize_function_urls
+from local_engine.template.function_urls import localize_urls
 from local_engine.template.loader import load_template
 from local_engine.template.stack import Api, Function, FunctionUrl, HttpApi, RestApi, Stack
 
@@ -158,7 +158,7 @@ async def _serve(options: argparse.Namespace, console: Console) -> None:
         _check_debugging(stack, options)
         # Without an API, the port is that of the Invoke API.
         ports = range(options.port, options.port + max(1, len(stack.apis)))
-        stack = localize_function_urls(stack, ports)
+        stack = localize_urls(stack, ports)
         sockets = [_listen(port) for port in ports]
         for listener in sockets:
             cleanup.callback(listener.close)

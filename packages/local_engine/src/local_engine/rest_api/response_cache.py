@@ -29,7 +29,7 @@ MAX_BYTES = 64 * 1024 * 1024
 _INVALIDATE = "execute-api:InvalidateCache"
 _PARAMETER = re.compile(r"method\.request\.(multivalue)?(?P<place>querystring|header|path)\.(?P<name>.+)")
 _FAIL, _WARN = "FAIL_WITH_403", "SUCCEED_WITH_RESPONSE_HEADER"
-_STRATEGIES = (_FAIL, _WARN, "SUCCEED_WITHOUT_RESPONSE_HEADER")
+STRATEGIES = (_FAIL, _WARN, "SUCCEED_WITHOUT_RESPONSE_HEADER")
 _WARNING = (b"warning", b'199 - "Cache-Control is ignored: execute-api:InvalidateCache is not allowed"')
 _NO_AGE = re.compile(r"(?:^|[\s,])max-age=0(?:$|[\s,])")
 
@@ -66,10 +66,8 @@ def read_caching(api: RestApi, method: Method) -> MethodCaching | None:
         return None
     ttl = read_integer(settings, "CacheTtlInSeconds", 300, least=0, most=3600)
     strategy = str(settings.get("UnauthorizedCacheControlHeaderStrategy") or _WARN)
-    if strategy not in _STRATEGIES:
-        raise TemplateError(
-            f"its UnauthorizedCacheControlHeaderStrategy is {strategy}; {', '.join(_STRATEGIES)} exist."
-        )
+    if strategy not in STRATEGIES:
+        raise TemplateError(f"its UnauthorizedCacheControlHeaderStrategy is {strategy}; {', '.join(STRATEGIES)} exist.")
     written = method.integration.get("cacheKeyParameters") or []
     found = [_PARAMETER.fullmatch(str(entry)) for entry in (written if isinstance(written, list) else [written])]
     if None in found:
@@ -90,6 +88,8 @@ class ResponseCache:
     """The kept responses of a stage, the least recently used first."""
 
     def __init__(self) -> None:
+        self.strategies: dict[tuple[str, str], str] = {}
+        """What requests to refresh without the permission get, by path and method, if it was changed."""
         self._entries: OrderedDict[Hashable, tuple[float, Response]] = OrderedDict()
         self._size = 0
 

@@ -264,6 +264,9 @@ class _Stage:
     async def _answer_cached(
         self, request: MethodRequest, event: bytes, record: RequestRecord, caching: MethodCaching
     ) -> Response:
+        method = request.method
+        if strategy := self.cache.strategies.get((method.path, method.method)):
+            caching = replace(caching, strategy=strategy)
         key = make_key(request, caching, decodes_body=self._decodes_body(request))
         is_ignored = False
         kept = self.cache.find(key)

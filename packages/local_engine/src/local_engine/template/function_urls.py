@@ -3,14 +3,16 @@
 Source: "Control access to Lambda function URLs" (AWS Lambda Developer Guide).
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from local_engine.template.errors import TemplateError
 from local_engine.template.intrinsics import ACCOUNT_ID, REGION, function_url_host
 from local_engine.template.settings import is_true, read_mapping
-from local_engine.template.stack import FunctionUrl, Resource, Stack
+from local_engine.template.stack import Api, FunctionUrl, Resource, Stack
 
 FUNCTION_URL = "AWS::Lambda::Url"
 _PERMISSION = "AWS::Lambda::Permission"
@@ -101,27 +103,32 @@ def _read_statements(arn: str, resources: Mapping[str, Resource]) -> Iterator[di
         }
 
 
-def localize_function_urls(stack: Stack, ports: Sequence[int]) -> Stack:
-    """Return a stack whose functions' variables hold the local addresses of its function URLs.
+def localize_urls(stack: Stack, ports: Sequence[int]) -> Stack:
+    """Return a stack whose functions' variables hold the local addresses of its APIs and function URLs.
 
     Args:
         stack: the stack.
         ports: one for each of its APIs.
     """
-    replacements = [
-        (function_url_host(api.logical_id), f"127.0.0.1:{port}")
-        for api, port in zip(stack.apis, ports, strict=False)
-        if isinstance(api, FunctionUrl)
-    ]
+    replacements = [(_find_host(api), f"127.0.0.1:{port}") for api, port in zip(stack.apis, ports, strict=False)]
     if not replacements:
         return stack
 
     def localize(text: str) -> str:
         for host, local in replacements:
-            text = text.replace(f"https://{host}", f"http://{local}").replace(host, local)
+            text = re.sub(rf"(?<![\w.-])(https://)?{re.escape(host)}", partial(_point_at, local), text)
         return text
 
     return replace(stack, functions=_localize_variables(stack, localize))
+
+
+def _point_at(local: str, found: re.Match[str]) -> str:
+    return f"http://{local}" if found[1] else local
+
+
+def _find_host(api: Api) -> str:
+    is_url = isinstance(api, FunctionUrl)
+    return function_url_host(api.logical_id) if is_url else f"{api.id}.execute-api.{REGION}.amazonaws.com"
 
 
 def _localize_variables(stack: Stack, localize: Callable[[str], str]) -> dict[str, Any]:

@@ -34,6 +34,8 @@ _PSEUDO_PARAMETERS = {
 }
 # The property that names a resource.
 _NAME_PROPERTIES = {
+    "AWS::ApiGateway::Stage": "StageName",
+    "AWS::ApiGatewayV2::Stage": "StageName",
     "AWS::CloudWatch::Alarm": "AlarmName",
     "AWS::CloudWatch::CompositeAlarm": "AlarmName",
     "AWS::CloudWatch::Dashboard": "DashboardName",
