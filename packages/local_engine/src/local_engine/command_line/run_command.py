@@ -35,7 +35,7 @@ from local_engine.command_line.arguments import (
     read_parameters,
 )
 from local_engine.command_line.exit_status import ArgumentError, MissingToolError, PortError
-from local_engine.command_line.start_summary import choose_token_settings, show_start
+from local_engine.command_line.start_summary import show_start
 from local_engine.console import Console
 from local_engine.delivery_log import DELIVERIES_PATH, DeliveryLog
 from local_engine.engine import AsgiApplication, Engine, Gateway
@@ -60,7 +60,7 @@ from local_engine.issuer.access_tokens import (
     load_signing_key,
     user_pool_url,
 )
-from local_engine.issuer.api_tokens import mint_api_token
+from local_engine.issuer.api_tokens import choose_token_settings, mint_api_token
 from local_engine.issuer.machine_client import keep_machine_client
 from local_engine.issuer.openid_provider import create_issuer, create_pool_issuer
 from local_engine.observer import Observer, Observers
@@ -373,7 +373,7 @@ def _create_local_application(
         # By issuer, or by ARN for Cognito authorizers.
         token_paths = {issuer: ISSUER_PATH}
         token_paths |= {name: f"{USER_POOLS_PATH}/{pool.id}" for pool in pools for name in (pool.issuer, pool.arn)}
-        settings = choose_token_settings(api, pools, port)
+        settings = choose_token_settings(api.document, pools, port)
 
         def mint_token(subject: str, scopes: Sequence[str]) -> str:
             return mint_api_token(load_signing_key(project), settings, subject, scopes)
