@@ -41,7 +41,7 @@ class _Definition:
     """Moto's rule or schedule."""
 
     def continues_as(self, later: "_Definition") -> bool:
-        """Return whether the interval goes on. It does for a rule that PutRule replaces, not for an updated schedule."""
+        """Return whether the interval goes on, as a rule's does after PutRule, and not that of an updated schedule."""
         return self == later and (self.is_rule or self.resource is later.resource)
 
 
