@@ -149,6 +149,14 @@ async def _serve(options: argparse.Namespace, console: Console) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with contextlib.AsyncExitStack() as cleanup:
+        endpoint = options.services
+        if endpoint is None:
+            # They start while this process reads the template.
+            services = start_services(model=options.model)
+            cleanup.callback(services.stop)
+            reporting = asyncio.create_task(_report_end(services, console))
+            cleanup.callback(reporting.cancel)
+            endpoint = services.endpoint
         stack = load_template(options.template, read_parameters(options))
         if not stack.functions and not _has_mock_methods(stack):
             reasons = "".join(f"\n{reason}" for reason in _list_reasons(stack))
@@ -162,13 +170,6 @@ async def _serve(options: argparse.Namespace, console: Console) -> None:
         sockets = [_listen(port) for port in ports]
         for listener in sockets:
             cleanup.callback(listener.close)
-        endpoint = options.services
-        if endpoint is None:
-            services = start_services(model=options.model)
-            cleanup.callback(services.stop)
-            reporting = asyncio.create_task(_report_end(services, console))
-            cleanup.callback(reporting.cancel)
-            endpoint = services.endpoint
         lifeline, held_end = os.pipe()
         cleanup.callback(os.close, lifeline)
         cleanup.callback(os.close, held_end)
