@@ -40,6 +40,10 @@ class _Definition:
     resource: Any = field(compare=False)
     """Moto's rule or schedule."""
 
+    def continues_as(self, later: "_Definition") -> bool:
+        """Return whether the interval goes on, as a rule's does after PutRule, and not that of an updated schedule."""
+        return self == later and (self.is_rule or self.resource is later.resource)
+
 
 @dataclass
 class _Progress:
@@ -108,13 +112,10 @@ class ScheduleRunner:
             del self._progress[arn]
         for arn, definition in found.items():
             known = self._progress.get(arn)
-            if known is not None and known.definition == definition and definition.is_rule:
-                # PutRule replaces the rule, and its interval goes on.
-                known.definition = definition
-            elif (
-                known is None or known.definition != definition or known.definition.resource is not definition.resource
-            ):
+            if known is None or not known.definition.continues_as(definition):
                 self._progress[arn] = _Progress(definition, self._find_first(definition, now))
+            else:
+                known.definition = definition
 
     def _find_first(self, definition: _Definition, now: datetime) -> datetime | None:
         try:
