@@ -166,11 +166,11 @@ def _list_definitions() -> Iterator[_Definition]:
         for rule in list(bus.rules.values()):
             if rule.scheduled_expression and rule.state != "DISABLED":
                 yield _Definition(rule.arn, rule.scheduled_expression, "UTC", None, None, True, rule)
-    # Moto imports a service with its first call.
-    models = sys.modules.get("moto.scheduler.models")
-    if models is None:
+    # Moto imports a service with its first call, and a module that is being imported has no backends yet.
+    backends = getattr(sys.modules.get("moto.scheduler.models"), "scheduler_backends", None)
+    if backends is None:
         return
-    for group in list(models.scheduler_backends[ACCOUNT_ID][REGION].schedule_groups.values()):
+    for group in list(backends[ACCOUNT_ID][REGION].schedule_groups.values()):
         for schedule in list(group.schedules.values()):
             if schedule.state != "DISABLED":
                 yield _Definition(
