@@ -36,8 +36,8 @@ BUDGET = 20
 """Retries that one process may make while nothing succeeds."""
 
 
-# A call fails if its four attempts do: 0.01 % of calls at 10 %, 0.81 % at 30 %. A request makes 1.3 calls on average, so
-# that about 0.3 and 21 of the requests fail.
+# A call fails if its four attempts do: 0.01 % of calls at 10 %, 0.81 % at 30 %. A request makes 1.3 calls on average,
+# so about 0.3 and 21 of the requests fail.
 @pytest.mark.parametrize(("rate", "least_right"), [(0.1, 0.999), (0.3, 0.98)])
 def test_faults_now_and_then(stand: Stand, report: Report, rate: float, least_right: float) -> None:
     stand.proxy.forget()
