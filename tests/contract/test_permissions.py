@@ -230,6 +230,18 @@ def test_a_boundary_lets_pass_what_the_function_states(function: str) -> None:
             assert allows(role.boundary, action, named), f"the boundary denies {action} on {resource}"
 
 
+def test_every_boundary_of_tables_lets_dynamodb_use_its_key() -> None:
+    for name, policy in find_translated("AWS::IAM::ManagedPolicy", **ALL_FUNCTIONS).items():
+        statements = [statement for statement in policy["PolicyDocument"]["Statement"] if isinstance(statement, dict)]
+        actions = {action for each in statements for action in _as_list(each["Action"])}
+        conditions = [each["Condition"] for each in statements if "kms:Decrypt" in _as_list(each["Action"])]
+        via_dynamodb = [{"StringEquals": {"kms:ViaService": f"dynamodb.{REGION}.amazonaws.com"}}]
+        uses_tables = any(action.startswith("dynamodb:") for action in actions)
+        assert conditions == (via_dynamodb if uses_tables else []), name
+        if actions & {"dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"}:
+            assert actions >= {"kms:Encrypt", "kms:GenerateDataKey", "kms:ReEncryptFrom", "kms:ReEncryptTo"}, name
+
+
 @pytest.mark.parametrize("function", list_functions())
 def test_a_failed_event_goes_to_the_dead_letter_queue_alone(function: str) -> None:
     sent = read_role(function, **ALL_FUNCTIONS).own.get("sqs:SendMessage", frozenset())

@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from records.changes import Change
 from records.clients import make_client
-from serverless_api import Metric, RetryPolicy, count, logger
+from serverless_api import DeadlineExceeded, Metric, RetryPolicy, count, current_deadline, logger
 
 SOURCE = "records"
 SCHEMA_VERSION = 1
@@ -26,6 +26,7 @@ MAX_ENTRIES = 10
 
 FAILED_ENTRIES = Metric("FailedEntries")
 
+_CALL_SECONDS = 5.0
 _policy = RetryPolicy(retries=3, base=0.2, cap=2.0)
 _client = make_client("events", attempts=1)
 
@@ -72,17 +73,17 @@ def make_erasure_event(owner: str, erasure_id: str, time: str) -> Event:
 
 
 def publish_events(events: Sequence[Event]) -> frozenset[int]:
-    """Put events on the bus, and repeat alone those that fail.
+    """Put events on the bus, and repeat alone those that fail, as long as the invocation has time for another call.
 
     Returns:
-        The indexes of the events that failed each time.
+        The indexes of the events that are not on the bus.
     """
     left = list(range(len(events)))
     for attempt in range(_policy.retries + 1):
         if attempt:
             _policy.sleep(_policy.backoff(attempt - 1))
         left = [index for part in itertools.batched(left, MAX_ENTRIES, strict=False) for index in _put(events, part)]
-        if not left:
+        if not left or _is_late():
             break
     return frozenset(left)
 
@@ -91,13 +92,20 @@ def _make_event(kind: str, time: str, detail: dict[str, Any]) -> Event:
     return Event(kind, time, {"schemaVersion": SCHEMA_VERSION, "occurredAt": time, **detail})
 
 
+def _is_late() -> bool:
+    return current_deadline().remaining < _CALL_SECONDS
+
+
 def _put(events: Sequence[Event], indexes: Sequence[int]) -> list[int]:
     """Put some of the events in one call, and return the indexes of those that failed."""
     entries = [_make_entry(events[index]) for index in indexes]
     try:
-        results = _client.put_events(Entries=entries)["Entries"]
-    except (BotoCoreError, ClientError) as error:
-        reasons = [str(error)] * len(entries)
+        if _is_late():
+            raise DeadlineExceeded("No time is left")
+        with current_deadline().shorten(_CALL_SECONDS).enforce():
+            results = _client.put_events(Entries=entries)["Entries"]
+    except (BotoCoreError, ClientError, DeadlineExceeded) as error:
+        reasons = [str(error) or "The bus does not answer"] * len(entries)
     else:
         reasons = [result.get("ErrorCode", "") for result in results]
     failed = [index for index, reason in zip(indexes, reasons, strict=True) if reason]
