@@ -8,7 +8,7 @@ EventBridge keeps no order. `sequence` orders the events of one resource, and wi
 import itertools
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -28,7 +28,7 @@ FAILED_ENTRIES = Metric("FailedEntries")
 
 _CALL_SECONDS = 5.0
 _policy = RetryPolicy(retries=3, base=0.2, cap=2.0)
-_client = make_client("events", attempts=1)
+_client = make_client("events", read_seconds=_CALL_SECONDS, attempts=1)
 
 
 class Event(NamedTuple):
@@ -98,21 +98,24 @@ def _is_late() -> bool:
 
 def _put(events: Sequence[Event], indexes: Sequence[int]) -> list[int]:
     """Put some of the events in one call, and return the indexes of those that failed."""
-    entries = [_make_entry(events[index]) for index in indexes]
-    try:
-        if _is_late():
-            raise DeadlineExceeded("No time is left")
-        with current_deadline().shorten(_CALL_SECONDS).enforce():
-            results = _client.put_events(Entries=entries)["Entries"]
-    except (BotoCoreError, ClientError, DeadlineExceeded) as error:
-        reasons = [str(error) or "The bus does not answer"] * len(entries)
-    else:
-        reasons = [result.get("ErrorCode", "") for result in results]
+    reasons = _call([_make_entry(events[index]) for index in indexes])
     failed = [index for index, reason in zip(indexes, reasons, strict=True) if reason]
     if failed:
         count(FAILED_ENTRIES, len(failed))
         logger.warning("Events were not taken by the bus", failed=len(failed), reasons=sorted(set(reasons) - {""}))
     return failed
+
+
+def _call(entries: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Put entries, and return for each why the bus did not take it; an empty text if it did."""
+    if _is_late():
+        return ["No time is left"] * len(entries)
+    try:
+        with current_deadline().shorten(_CALL_SECONDS).enforce():
+            results = _client.put_events(Entries=entries)["Entries"]
+    except (BotoCoreError, ClientError, DeadlineExceeded) as error:
+        return [str(error) or "The bus does not answer"] * len(entries)
+    return [result.get("ErrorCode", "") for result in results]
 
 
 def _make_entry(event: Event) -> dict[str, Any]:
