@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from moto import mock_aws
-from moto.core import patch_client
+from moto.core.models import patch_client
 
 from tests.support.functions import import_function
 from tests.support.gateway import import_functions
