@@ -236,9 +236,9 @@ def test_every_boundary_of_tables_lets_dynamodb_use_its_key() -> None:
         statements = [statement for statement in policy["PolicyDocument"]["Statement"] if isinstance(statement, dict)]
         actions = {action for each in statements for action in as_list(each["Action"])}
         conditions = [each["Condition"] for each in statements if "kms:Decrypt" in as_list(each["Action"])]
-        via_dynamodb = [{"StringEquals": {"kms:ViaService": f"dynamodb.{REGION}.amazonaws.com"}}]
+        via_dynamodb = {"StringEquals": {"kms:ViaService": f"dynamodb.{REGION}.amazonaws.com"}}
         uses_tables = any(action.startswith("dynamodb:") for action in actions)
-        assert conditions == (via_dynamodb if uses_tables else []), name
+        assert (via_dynamodb in conditions) == uses_tables, name
         if actions & {"dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"}:
             assert actions >= {"kms:Encrypt", "kms:GenerateDataKey", "kms:ReEncryptFrom", "kms:ReEncryptTo"}, name
 
