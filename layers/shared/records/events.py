@@ -26,7 +26,7 @@ MAX_ENTRIES = 10
 
 FAILED_ENTRIES = Metric("FailedEntries")
 
-_CALL_SECONDS = 5.0
+_CALL_SECONDS = 10.0
 _policy = RetryPolicy(retries=3, base=0.2, cap=2.0)
 _client = make_client("events", read_seconds=_CALL_SECONDS, attempts=1)
 
