@@ -11,10 +11,11 @@ from tools.stack import DeployedStack
 from tools.targets import Target, find_deployed, find_local
 
 
-def add_target(parser: argparse.ArgumentParser) -> None:
-    """Add the options, of which exactly one must be given."""
+def add_target(parser: argparse.ArgumentParser, *, takes_url: bool = True) -> None:
+    """Add the options, of which exactly one must be given. Without `takes_url`, all select a deployed stack."""
     where = parser.add_mutually_exclusive_group(required=True)
-    where.add_argument("--url", help="URL of an API that `make run` serves")
+    if takes_url:
+        where.add_argument("--url", help="URL of an API that `make run` serves")
     where.add_argument("--stage", help="profile in samconfig.toml whose stack is deployed")
     where.add_argument("--stack", help="name of a deployed stack in the environment's region")
 
@@ -34,7 +35,7 @@ def find_stack(options: argparse.Namespace) -> DeployedStack:
     Raises:
         OperationError: the stage is missing, or AWS rejects the credentials.
     """
-    profile = read_profile(options.stage) if options.stage else None
+    profile = read_profile(options.stage) if options.stage is not None else None
     stack = DeployedStack(profile.stack, profile.region) if profile else DeployedStack(options.stack)
     stack.check_credentials()
     return stack

@@ -13,13 +13,12 @@ from datetime import UTC, datetime, timedelta
 from math import ceil
 from typing import Any, NamedTuple
 
-import boto3
 from boto3.dynamodb.types import TypeDeserializer
 
 from serverless_api.telemetry.pseudonyms import make_pseudonym
 from tools.arguments import add_services, add_target, find_stack, read_services, report_failure
 from tools.command_parser import CommandParser
-from tools.profiles import OperationError
+from tools.stack import connect_local
 
 _PAUSE_SECONDS = 5.0
 _READ = frozenset({"pk", "sk", "version", "updatedAt", "deletedAt", "before", "after", "expiresAt"})
@@ -184,9 +183,7 @@ def _check(options: argparse.Namespace) -> int:
 def _connect(options: argparse.Namespace) -> AuditCheck:
     if not options.url:
         stack = find_stack(options)
-        outputs = stack.read_outputs()
-        if missing := {"AuditTableName", "TableName", "PseudonymKeyArn"} - outputs.keys():
-            raise OperationError(f"The stack {stack.name} has no output {min(missing)}; was it deployed from here?")
+        outputs = stack.require_outputs("AuditTableName", "TableName", "PseudonymKeyArn")
         key = stack.read_secret(outputs["PseudonymKeyArn"])
         return AuditCheck(stack.make_client("dynamodb"), outputs["AuditTableName"], outputs["TableName"], key)
     return check_local(read_services(options))
@@ -194,10 +191,9 @@ def _connect(options: argparse.Namespace) -> AuditCheck:
 
 def check_local(services: str) -> AuditCheck:
     """Return the check of the stack that `make run` serves, by the URL of its AWS services."""
-    session = boto3.Session("local", "local", region_name="us-east-1")
-    secrets = session.client("secretsmanager", endpoint_url=services)
+    secrets = connect_local("secretsmanager", services)
     key = secrets.get_secret_value(SecretId="PseudonymKey")["SecretString"]
-    return AuditCheck(session.client("dynamodb", endpoint_url=services), "Records-AuditTable", "Table", key)
+    return AuditCheck(connect_local("dynamodb", services), "Records-AuditTable", "Table", key)
 
 
 if __name__ == "__main__":

@@ -1,17 +1,15 @@
 """`make reapply-erasures`: erases again, in a restored copy of the table, everyone whom the ledger names."""
 
-import sys
+import argparse
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
-
-from botocore.exceptions import BotoCoreError, ClientError
 
 from records.partitions import Partition
 from serverless_api.telemetry.pseudonyms import make_pseudonym
+from tools.arguments import add_target, find_stack, report_failure
 from tools.command_parser import CommandParser
-from tools.profiles import OperationError, read_profile
-from tools.stack import DeployedStack
+from tools.profiles import OperationError
 
 
 def reapply_erasures(client: Any, ledger: str, table: str, key: str) -> tuple[int, Counter[str]]:
@@ -66,38 +64,25 @@ def _scan(client: Any, table: str, attributes: str) -> Iterator[Mapping[str, Any
         yield from page["Items"]
 
 
-def main(arguments: Sequence[str], connect: Callable[[str, str | None], DeployedStack] = DeployedStack) -> int:
+def main() -> int:
     """Run the tool and return the exit status: 0, or 2 after an error message."""
-    parser = CommandParser(prog="python -m tools.reapply_erasures", description=__doc__, allow_abbrev=False)
-    where = parser.add_mutually_exclusive_group(required=True)
-    where.add_argument("--stage", help="profile in samconfig.toml whose stack is deployed")
-    where.add_argument("--stack", help="name of a deployed stack in the environment's region")
+    parser = CommandParser(prog="make reapply-erasures", description=__doc__, allow_abbrev=False)
+    add_target(parser, takes_url=False)
     parser.add_argument("--table", required=True, help="the restored copy of the table")
-    options = parser.parse_args(arguments)
-    try:
-        if not options.table:
-            raise OperationError("Set TABLE= to the restored copy of the table.")
-        profile = read_profile(options.stage) if options.stage is not None else None
-        stack = connect(profile.stack, profile.region) if profile else connect(options.stack, None)
-        stack.check_credentials()
-        outputs = stack.read_outputs()
-        if missing := {"ErasureLedgerName", "PseudonymKeyArn"} - outputs.keys():
-            raise OperationError(
-                f"The stack {stack.name} has no output {min(missing)}; was it deployed from this template?"
-            )
-        key = stack.read_secret(outputs["PseudonymKeyArn"])
-        users, deleted = reapply_erasures(
-            stack.make_client("dynamodb"), outputs["ErasureLedgerName"], options.table, key
-        )
-    except (BotoCoreError, ClientError) as error:
-        print(f"DynamoDB failed: {error}", file=sys.stderr)
-        return 2
-    except OperationError as error:
-        print(error, file=sys.stderr)
-        return 2
+    options = parser.parse_args()
+    return report_failure(lambda: _reapply(options))
+
+
+def _reapply(options: argparse.Namespace) -> int:
+    if not options.table:
+        raise OperationError("Set TABLE= to the restored copy of the table.")
+    stack = find_stack(options)
+    outputs = stack.require_outputs("ErasureLedgerName", "PseudonymKeyArn")
+    key = stack.read_secret(outputs["PseudonymKeyArn"])
+    users, deleted = reapply_erasures(stack.make_client("dynamodb"), outputs["ErasureLedgerName"], options.table, key)
     print(f"{options.table}: {deleted.total()} items of {users} erased users are deleted.")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    raise SystemExit(main())

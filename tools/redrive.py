@@ -5,14 +5,15 @@ import base64
 import json
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tools.arguments import add_services, add_target, find_stack, read_services, report_failure
 from tools.command_parser import CommandParser
+from tools.stack import connect_local
 
 type Clients = Callable[[str], Any]
 
@@ -45,27 +46,34 @@ class Redrive:
             How many letters were sent and are deleted, and how many are left.
         """
         started = time.time()
-        seen: set[str] = set()
-        sent = left = 0
-        while messages := self._receive(queue, started, seen):
-            for message in messages:
-                seen.add(message["MessageId"])
-                try:
-                    self._send(message)
-                except LetterLeft as reason:
-                    left += 1
-                    show(f"{message['MessageId']} is left: {reason}")
-                    # Others may look at it at once.
-                    self._sqs.change_message_visibility(
-                        QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0
-                    )
-                else:
-                    sent += 1
-                    self._sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
-        return sent, left
+        sent = 0
+        left: set[str] = set()
+        # Until the end, so that SQS hands out all others.
+        hidden: dict[str, str] = {}
+        try:
+            while messages := self._receive(queue):
+                for message in messages:
+                    name = message["MessageId"]
+                    hidden[name] = message["ReceiptHandle"]
+                    if name in left or int(message["Attributes"]["SentTimestamp"]) > started * 1000:
+                        continue
+                    try:
+                        self._send(message)
+                    except LetterLeft as reason:
+                        left.add(name)
+                        show(f"{name} is left: {reason}")
+                    else:
+                        sent += 1
+                        self._sqs.delete_message(QueueUrl=queue, ReceiptHandle=hidden.pop(name))
+        finally:
+            for receipt in hidden.values():
+                # One whose time is over is visible again.
+                with suppress(ClientError):
+                    self._sqs.change_message_visibility(QueueUrl=queue, ReceiptHandle=receipt, VisibilityTimeout=0)
+        return sent, len(left)
 
-    def _receive(self, queue: str, started: float, seen: set[str]) -> list[dict[str, Any]]:
-        """Return letters from before the start that were not seen yet; none at the end."""
+    def _receive(self, queue: str) -> list[dict[str, Any]]:
+        """Return letters that are visible; none at the end."""
         answer = self._sqs.receive_message(
             QueueUrl=queue,
             MaxNumberOfMessages=_BATCH,
@@ -74,11 +82,7 @@ class Redrive:
             MessageSystemAttributeNames=["SentTimestamp", "DeadLetterQueueSourceArn"],
             MessageAttributeNames=["TARGET_ARN"],
         )
-        return [
-            message
-            for message in answer.get("Messages", ())
-            if message["MessageId"] not in seen and int(message["Attributes"]["SentTimestamp"]) <= started * 1000
-        ]
+        return list(answer.get("Messages", ()))
 
     def _send(self, message: Mapping[str, Any]) -> None:
         try:
@@ -172,14 +176,12 @@ def _redrive(options: argparse.Namespace) -> int:
 def _find_queues(options: argparse.Namespace) -> tuple[Clients, list[str]]:
     if not options.url:
         stack = find_stack(options)
-        urls = stack.read_outputs().get("DeadLetterQueueUrls", "")
-        return stack.make_client, list(filter(None, urls.split(",")))
+        return stack.make_client, stack.require_outputs("DeadLetterQueueUrls")["DeadLetterQueueUrls"].split(",")
     services = read_services(options)
 
     def make_client(service: str) -> Any:
         endpoint = f"{options.url.rstrip('/')}/_local/lambda" if service == "lambda" else services
-        keys = {"aws_access_key_id": "local", "aws_secret_access_key": "local", "region_name": "us-east-1"}
-        return boto3.client(service, endpoint_url=endpoint, **keys)  # type: ignore[call-overload]
+        return connect_local(service, endpoint)
 
     listed = make_client("sqs").list_queues().get("QueueUrls", [])
     return make_client, [queue for queue in listed if "Dead" in queue.rpartition("/")[2]]

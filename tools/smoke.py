@@ -102,6 +102,12 @@ def _try_without_token(session: httpx.Client, check: Check) -> Step:
     return Step(check.route, time.perf_counter() - started, status, problem)
 
 
+def find_path(event: Event) -> str:
+    """Return the path of the request that an event describes, with the query string."""
+    query = event.get("rawQueryString", "")
+    return str(event["rawPath"]) + (f"?{query}" if query else "")
+
+
 def _send(session: httpx.Client, event: Event) -> Answer:
     """Send the request that an event describes."""
     headers = {
@@ -109,10 +115,8 @@ def _send(session: httpx.Client, event: Event) -> Answer:
         for name, value in event["headers"].items()
         if name not in _TRAVEL_HEADERS and not name.startswith("x-forwarded-")
     }
-    query = event.get("rawQueryString", "")
-    target = event["rawPath"] + (f"?{query}" if query else "")
     response = session.request(
-        event["requestContext"]["http"]["method"], target, headers=headers, content=event.get("body")
+        event["requestContext"]["http"]["method"], find_path(event), headers=headers, content=event.get("body")
     )
     return Answer(response.status_code, dict(response.headers), response.text)
 

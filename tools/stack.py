@@ -1,4 +1,4 @@
-"""A deployed CloudFormation stack."""
+"""A deployed CloudFormation stack, and clients of the services that `make run` emulates."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,6 +7,12 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tools.profiles import OperationError
+
+
+def connect_local(service: str, endpoint: str) -> Any:
+    """Return a boto3 client of a service that `make run` emulates at a URL."""
+    session = boto3.Session("local", "local", region_name="us-east-1")
+    return session.client(service, endpoint_url=endpoint)  # type: ignore[call-overload]
 
 
 class DeployedStack:
@@ -38,6 +44,19 @@ class DeployedStack:
         (stack,) = self._call("cloudformation", "describe_stacks", StackName=self.name)["Stacks"]
         parameters = {entry["ParameterKey"]: entry.get("ParameterValue", "") for entry in stack.get("Parameters", [])}
         return parameters | {entry["OutputKey"]: entry["OutputValue"] for entry in stack.get("Outputs", [])}
+
+    def require_outputs(self, *names: str) -> Mapping[str, str]:
+        """Return what `read_outputs` does.
+
+        Raises:
+            OperationError: a name has no output, the stack does not exist, or AWS does not answer.
+        """
+        outputs = self.read_outputs()
+        if missing := set(names) - outputs.keys():
+            raise OperationError(
+                f"The stack {self.name} has no output {min(missing)}; was it deployed from this template?"
+            )
+        return outputs
 
     def make_client(self, service: str) -> Any:
         """Return a boto3 client of a service in the stack's region."""

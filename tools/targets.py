@@ -93,9 +93,7 @@ def find_deployed(stack: DeployedStack, environment: Mapping[str, str] = os.envi
     Raises:
         OperationError: an output, a secret or a client is missing.
     """
-    outputs = stack.read_outputs()
-    if "ApiUrl" not in outputs:
-        raise OperationError(f"The stack {stack.name} has no output ApiUrl; was it deployed from this template?")
+    outputs = stack.require_outputs("ApiUrl")
     client_id, secret = environment.get("SMOKE_CLIENT_ID", ""), environment.get("SMOKE_CLIENT_SECRET", "")
     if "MachineClientSecretArn" in outputs and not client_id:
         return Target(outputs["ApiUrl"], _read_machine_client(stack, outputs))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.utilities.batch import EventType
 
-from records.changes import ERASURE_DOOR, UNKNOWN_DOOR, Change, find_mark, read_change
+from records.changes import ERASURE_DOOR, UNKNOWN_DOOR, UNREADABLE, Change, find_mark, read_change
 from records.dead_letters import set_aside
 from records.erasures import find_erasure
 from records.trail import append_change, remove_mark
@@ -36,7 +36,7 @@ def _record(stream_record: "DynamoDBRecord", function_arn: str) -> None:
     record = stream_record.raw_event
     try:
         change, mark = read_change(record), find_mark(record)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except UNREADABLE as error:
         set_aside(record, function_arn, error)
         return
     if change:

@@ -3,10 +3,10 @@
 The same file always has the same parts, so a file that is split twice, after a kill, is imported once.
 """
 
+import itertools
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
@@ -30,6 +30,8 @@ EXAMINED_LINES = 100
 _BLOCK_BYTES = 256 * 1024
 _MESSAGES = 10
 _SECONDS_FOR_THE_REST = 15.0
+# HeadObject has no body, and so no code of its own.
+_MISSING = ("NoSuchKey", "404")
 
 _s3 = make_client("s3")
 _sqs = make_client("sqs")
@@ -100,14 +102,11 @@ class Splitter:
 def split_file(cursor: Cursor) -> None:
     """Put the parts of a file into the queue, from the cursor on; with too little time, first some and the cursor."""
     try:
-        answer = _s3.get_object(Bucket=_bucket, Key=cursor.key, Range=f"bytes={cursor.offset}-")
+        answer, blocks = _open_file(cursor)
     except ClientError as error:
-        if error.response.get("Error", {}).get("Code") == "NoSuchKey":
+        if error.response.get("Error", {}).get("Code") in _MISSING:
             return
-        if error.response.get("Error", {}).get("Code") != "InvalidRange":
-            raise
-        # An empty file has no first byte.
-        answer = _s3.get_object(Bucket=_bucket, Key=cursor.key)
+        raise
     file, etag = read_file(cursor.key, answer["Metadata"]), answer["ETag"]
     job = find_job(file) if file else None
     if file is None or job is None:
@@ -117,16 +116,27 @@ def split_file(cursor: Cursor) -> None:
     if "parts" in job or not begin_import(file, etag):
         return
     size = cursor.offset + answer["ContentLength"]
-    blocks = iter(answer["Body"].iter_chunks(_BLOCK_BYTES))
-    start = b"" if cursor.number else b"".join(islice(blocks, MAX_LINE_BYTES // _BLOCK_BYTES))
+    start = b"" if cursor.number else b"".join(itertools.islice(blocks, MAX_LINE_BYTES // _BLOCK_BYTES))
     if reason := "" if cursor.number else _find_reason(start, size):
         fail_import(file, reason)
         return
     splitter = Splitter(cursor)
-    if _send_parts(splitter, _chain(start, blocks), etag):
+    if _send_parts(splitter, itertools.chain([start], blocks), etag):
         end_split(file, splitter.cursor.number, splitter.cursor.line - 1)
     else:
         _sqs.send_message(QueueUrl=_files_queue, MessageBody=json.dumps({"cursor": splitter.cursor}))
+
+
+def _open_file(cursor: Cursor) -> tuple[Mapping[str, Any], Iterator[bytes]]:
+    """Return S3's answer about a file, and the file's blocks from the cursor on."""
+    try:
+        answer = _s3.get_object(Bucket=_bucket, Key=cursor.key, Range=f"bytes={cursor.offset}-")
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") != "InvalidRange":
+            raise
+        # Nothing follows: the file is empty, or all of its parts are sent.
+        return _s3.head_object(Bucket=_bucket, Key=cursor.key), iter(())
+    return answer, answer["Body"].iter_chunks(_BLOCK_BYTES)
 
 
 def _send_parts(splitter: Splitter, blocks: Iterable[bytes], etag: str) -> bool:
@@ -171,8 +181,3 @@ def _is_object(line: bytes) -> bool:
         return isinstance(parse_json(line.decode()), dict)
     except (InvalidJSON, UnicodeDecodeError):
         return False
-
-
-def _chain(start: bytes, blocks: Iterable[bytes]) -> Iterator[Any]:
-    yield start
-    yield from blocks

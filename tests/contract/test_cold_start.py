@@ -176,6 +176,12 @@ def test_a_background_function_pays_only_for_what_it_imports(build, opt, house, 
     assert len(modules) < len(house)
 
 
+def test_the_audit_trail_is_recorded_without_the_sdk(build, opt):
+    (folder,) = build.rglob("RecordChanges")
+    modules = start(folder, opt, **read_variables())["modules"]
+    assert not [name for name in modules if name.startswith(("boto3", "botocore.client", "botocore.session"))]
+
+
 @pytest.mark.parametrize("function", ROUTES)
 def test_hooks_for_snapshots_are_there_where_there_are_snapshots(build, opt, function):
     modules = start(build / function, opt, AWS_LAMBDA_INITIALIZATION_TYPE="snap-start")["modules"]

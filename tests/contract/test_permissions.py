@@ -24,6 +24,7 @@ from tests.support.permissions import (
     MANAGED_POLICIES,
     TRACE_ACTIONS,
     allows,
+    as_list,
     find_translated,
     list_functions,
     read_role,
@@ -238,6 +239,18 @@ def test_a_boundary_lets_pass_what_the_function_states(function: str) -> None:
             # The reader names a role without the stack, whose name is the start of its name in AWS.
             named = resource.replace(":role/", f":role/{STACK_NAME}-")
             assert allows(role.boundary, action, named), f"the boundary denies {action} on {resource}"
+
+
+def test_every_boundary_of_tables_lets_dynamodb_use_its_key() -> None:
+    for name, policy in find_translated("AWS::IAM::ManagedPolicy", **ALL_FUNCTIONS).items():
+        statements = [statement for statement in policy["PolicyDocument"]["Statement"] if isinstance(statement, dict)]
+        actions = {action for each in statements for action in as_list(each["Action"])}
+        conditions = [each["Condition"] for each in statements if "kms:Decrypt" in as_list(each["Action"])]
+        via_dynamodb = {"StringEquals": {"kms:ViaService": f"dynamodb.{REGION}.amazonaws.com"}}
+        uses_tables = any(action.startswith("dynamodb:") for action in actions)
+        assert (via_dynamodb in conditions) == uses_tables, name
+        if actions & {"dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"}:
+            assert actions >= {"kms:Encrypt", "kms:GenerateDataKey", "kms:ReEncryptFrom", "kms:ReEncryptTo"}, name
 
 
 @pytest.mark.parametrize("function", list_functions())

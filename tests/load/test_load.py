@@ -20,6 +20,7 @@ from starlette.routing import Route
 from local_engine.issuer import CLIENT_ID
 from local_engine.testing import EngineProcess, free_port, run_engine, serve
 from tests.support.programs import PYTHONPATH, prepare_engine
+from tests.support.resources import RESOURCES
 from tests.support.stack import ROOT, list_routes
 
 PROFILE = """
@@ -87,19 +88,25 @@ def count_resources(engine: EngineProcess) -> int:
 
 
 def test_a_run_reports_every_route_and_leaves_nothing_behind(engine: EngineProcess, tmp_path: Path) -> None:
-    done = load(engine.url, PROFILE, tmp_path)
+    done = load(engine.url, PROFILE.replace("[mix]", "[mix]\nothers = 1"), tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"5 s of 7 .*requests .*/s .*0 errors .*p50 \d+ ms", done.stdout), "no progress"
     report = (tmp_path / "profile.md").read_text()
     rows = {route: (int(requests), int(errors)) for route, requests, errors in ROW.findall(report)}
-    for route in list_routes():
-        requests, errors = rows[route.key]
+    named = [route for route in list_routes() if route.path.startswith(RESOURCES)]
+    reads = [route for route in list_routes() if route.method == "GET" and not route.path_parameters]
+    measured = {route.key for route in (*named, *reads)}
+    for route in measured:
+        requests, errors = rows[route]
         assert requests > 0
         assert errors == 0
     # At most the requested rate; a slow machine may manage less.
     assert 0 < rows["20 requests/s, 6 s"][0] <= 6 * 20 + 20
     assert rows["2 users, 1 s"][0] > 0
-    assert rows["all"][0] == sum(rows[route.key][0] for route in list_routes())
+    assert rows["all"][0] == sum(rows[route][0] for route in measured)
+    unmeasured = ", ".join(f"`{route.key}`" for route in list_routes() if route.key not in measured)
+    for shown in (done.stdout, report):
+        assert re.findall(r"^No request was sent to (.+)\.$", shown, re.MULTILINE) == [unmeasured][: bool(unmeasured)]
     assert re.search(r"^\| engine \| 1, 1 \| [\d.]+ ", report, re.MULTILINE)
     assert re.search(r"^\| functions \| [1-9]", report, re.MULTILINE)
     assert re.search(r"^\| AWS services \| 1, 1 \| [\d.]+ ", report, re.MULTILINE)

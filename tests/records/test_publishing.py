@@ -1,6 +1,8 @@
 """Events are put in batches, those that fail are repeated alone, and what still fails is reported."""
 
+import importlib
 import json
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -117,6 +119,29 @@ def test_what_fails_each_time_is_reported(bridge: EventBridge, publish: Any, cap
     assert bridge.calls == [list_ids(*range(9)), *[list_ids(3, 7)] * 3]
     metrics = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"FailedEntries"' in line]
     assert [metric["FailedEntries"] for metric in metrics] == [[8.0]]
+
+
+@pytest.mark.parametrize("is_late", [False, True], ids=["in time", "no time left"])
+def test_what_a_bus_that_hangs_does_not_take_is_reported_and_counted(
+    bridge: EventBridge, publish: Any, capsys: Any, monkeypatch: pytest.MonkeyPatch, is_late: bool
+) -> None:
+    answered = threading.Event()
+
+    def hang(entries: list[dict[str, Any]]) -> Reply:
+        answered.wait(60)
+        return take(entries)
+
+    bridge.answer = hang
+    monkeypatch.setattr(importlib.import_module("records.events"), "_CALL_SECONDS", 0.6)
+    monkeypatch.setattr(Context, "get_remaining_time_in_millis", lambda _: 1_000 if is_late else 3_000)
+    try:
+        assert publish([make_record(number) for number in range(38)]) == [str(number) for number in range(38)]
+    finally:
+        answered.set()
+    # One call that hangs leaves time for another.
+    assert bridge.calls[:2] == ([] if is_late else [list_ids(*range(10)), list_ids(*range(10, 20))])
+    (metric,) = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"FailedEntries"' in line]
+    assert metric["FailedEntries"] >= [38.0]
 
 
 def test_a_record_that_was_set_aside_gives_the_same_event(bridge: EventBridge, publish: Any) -> None:

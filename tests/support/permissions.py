@@ -138,15 +138,15 @@ def _read_permissions(documents: list[Any]) -> Permissions:
             assert statement["Condition"]["StringEquals"].keys() == {"kms:ViaService"}
             continue
         assert statement.keys() == {"Effect", "Action", "Resource"}, "the tests know no other element of a policy"
-        for action in _as_list(statement["Action"]):
+        for action in as_list(statement["Action"]):
             found[action].update(_flatten(statement["Resource"]))
     return {action: frozenset(resources) for action, resources in found.items()}
 
 
-def _as_list(value: Any) -> list[Any]:
+def as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
 def _flatten(value: Any) -> Iterator[str]:
-    for entry in _as_list(value):
+    for entry in as_list(value):
         yield from entry if isinstance(entry, list) else [entry]

@@ -5,7 +5,7 @@ import pytest
 from local_engine.issuer import CLIENT_ID
 from local_engine.testing import EngineProcess, free_port
 from tests.support.programs import prepare_engine, run_tool
-from tests.support.stack import list_routes
+from tests.support.stack import Route, list_routes
 
 ROUTES = list_routes()
 
@@ -18,6 +18,15 @@ def read_resources(engine: EngineProcess) -> list[str]:
     return [resource["id"] for resource in page.raise_for_status().json()["resources"]]
 
 
+def find_status(route: Route) -> int:
+    """The status that the smoke test expects: it creates nothing that no route could delete (docs/add-a-noun.md)."""
+    creator = route if route.method == "POST" else route.creator
+    is_deletable = any(other.method == "DELETE" and other.creator == creator for other in ROUTES)
+    if creator is None or creator.body is None or is_deletable:
+        return route.success
+    return 400 if route is creator else 404
+
+
 def test_every_route_is_tried_with_and_without_a_token(engine):
     before = read_resources(engine)
     done = run_tool("smoke", "--url", engine.url)
@@ -27,7 +36,7 @@ def test_every_route_is_tried_with_and_without_a_token(engine):
         (refused,) = [line for line in without.splitlines() if f"  {route.key} " in line]
         (answered,) = [line for line in with_token.splitlines() if f"  {route.key} " in line]
         assert refused.split()[2] == "401"
-        assert answered.split()[2] == str(route.success)
+        assert answered.split()[2] == str(find_status(route))
         assert answered.endswith(" ms")
     assert read_resources(engine) == before
 

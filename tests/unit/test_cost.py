@@ -6,6 +6,7 @@ The price files name the pages. Their examples are for US East (N. Virginia).
 import json
 import math
 import random
+import re
 import tomllib
 from bisect import bisect_right
 from dataclasses import replace
@@ -35,10 +36,10 @@ from tools.benchmarks.cost.formulas import (
     scale_to_memory,
 )
 from tools.benchmarks.cost.prices import DIRECTORY, load_prices
-from tools.benchmarks.cost.records import RECORDS, compare_write_units
+from tools.benchmarks.cost.records import RECORDS, compare_write_units, count_export
 from tools.benchmarks.cost.stack import COLD_START_CHOICES, _count_metrics, _count_queries, read_stack
 from tools.benchmarks.cost.traffic import load_profile
-from tools.benchmarks.cost.usage import count_usage, sum_by_meter
+from tools.benchmarks.cost.usage import Usage, count_usage, sum_by_meter
 from tools.benchmarks.machine import ROOT, BenchmarkError
 from tools.benchmarks.tune.measurements import Size, Terms, recommend
 from tools.benchmarks.tune.power_tuning import list_fixtures, make_input
@@ -374,6 +375,27 @@ def test_the_stack_has_two_functions_behind_its_stream_and_keeps_the_trail():
     stack = read_stack({})
     assert (stack.stream_functions, stack.audit_days) == (2, 30)
     assert stack.queue_functions >= 1
+
+
+def test_an_export_is_streamed_in_responses_that_end_where_the_function_ends_them():
+    assumptions, profile = load_assumptions(), load_profile(PROFILES[0])
+    (limit,) = re.findall(
+        r"^MAX_BYTES = ([\d_]+)$", (ROOT / "functions/export_data/export.py").read_text(), re.MULTILINE
+    )
+    assert assumptions.export_response == int(limit)
+    usage = Usage()
+    items = math.ceil(2.5 * int(limit) / (profile.item_bytes + assumptions.audit_entry))
+    count_export(usage, read_stack({}), profile, assumptions, items)
+    used = sum_by_meter(usage)
+    # Responses of 202, 202 and 101 MB.
+    assert used["lambda.requests"] == 3
+    assert used["rest_api.requests"] == 20 + 20 + 10
+    assert used["lambda.streamed"] * 1024**3 == pytest.approx(2.5 * int(limit) - 3 * 6 * 1024**2, abs=2_000)
+    assert used["dynamodb.reads"] == pytest.approx(2.5 * int(limit) / 4096, abs=3)
+    seconds = used["lambda.streamed"] * 1024 / 2
+    assert sum(value for name, value in used.items() if name.startswith("lambda.duration")) == pytest.approx(
+        count_gigabyte_seconds(1, seconds, 1769), rel=0.001
+    )
 
 
 def test_items_and_entries_have_the_sizes_that_are_assumed():

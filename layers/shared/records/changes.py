@@ -6,16 +6,18 @@ circuits, are not changes, and neither is the removal of a deletion's mark.
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from serverless_api import Origin
-from serverless_api.http.collection import ITEM_ID, RESERVED
+from serverless_api.http.collection import ITEM_ID, RESERVED, format_time
 from serverless_api.http.identity import PARTITION_PREFIX
 
 _SORT_KEY = re.compile(rf"(?P<noun>[a-z][a-z ]*)#(?P<id>{ITEM_ID.pattern})")
 ERASURE_DOOR = "erasure"
 UNKNOWN_DOOR = "unknown"
+
+UNREADABLE = (KeyError, TypeError, ValueError, AttributeError)
+"""What reading a record may raise if its item was not written by this code."""
 
 
 class Change(NamedTuple):
@@ -71,7 +73,7 @@ def read_change(record: Mapping[str, Any]) -> Change | None:
     else:
         action = "deleted"
         # A record's own time is in whole seconds, and would be before an update of the same second.
-        recorded = max(_format_time(change["ApproximateCreationDateTime"]), old["updatedAt"]["S"])
+        recorded = max(format_time(int(change["ApproximateCreationDateTime"]) * 1_000_000_000), old["updatedAt"]["S"])
         time = image["deletedAt"]["S"] if image else recorded
     before, after = (entry["version"]["S"] if entry else None for entry in (old, new))
     if before == after:
@@ -113,7 +115,3 @@ def _read_origin(image: Mapping[str, Any]) -> Origin:
         requested_at=int(writer["at"]["N"]),
         actor=writer.get("actor", {}).get("S", ""),
     )
-
-
-def _format_time(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -8,13 +8,11 @@ Developer Guide). A record that is set aside here holds up no other one, and can
 import json
 import os
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
-from records.clients import make_client
 from serverless_api import logger, pseudonymize
 from serverless_api.http.collection import RESERVED
-
-_client = make_client("sqs", attempts=3)
 
 
 def set_aside(record: Mapping[str, Any], function_arn: str, error: Exception) -> None:
@@ -31,7 +29,14 @@ def set_aside(record: Mapping[str, Any], function_arn: str, error: Exception) ->
         "Records": [redact_record(record)],
     }
     logger.error("A record is set aside", sequence=record["dynamodb"]["SequenceNumber"], exc_info=error)
-    _client.send_message(QueueUrl=os.environ["DEAD_LETTERS"], MessageBody=json.dumps(body))
+    _connect().send_message(QueueUrl=os.environ["DEAD_LETTERS"], MessageBody=json.dumps(body))
+
+
+@cache
+def _connect() -> Any:
+    from records.clients import make_client  # noqa: PLC0415 - few environments ever set a record aside
+
+    return make_client("sqs", attempts=3)
 
 
 def redact_record(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,14 +8,14 @@ EventBridge keeps no order. `sequence` orders the events of one resource, and wi
 import itertools
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from records.changes import Change
 from records.clients import make_client
-from serverless_api import Metric, RetryPolicy, count, logger
+from serverless_api import DeadlineExceeded, Metric, RetryPolicy, count, current_deadline, logger
 
 SOURCE = "records"
 SCHEMA_VERSION = 1
@@ -26,8 +26,9 @@ MAX_ENTRIES = 10
 
 FAILED_ENTRIES = Metric("FailedEntries")
 
+_CALL_SECONDS = 10.0
 _policy = RetryPolicy(retries=3, base=0.2, cap=2.0)
-_client = make_client("events", attempts=1)
+_client = make_client("events", read_seconds=_CALL_SECONDS, attempts=1)
 
 
 class Event(NamedTuple):
@@ -72,17 +73,17 @@ def make_erasure_event(owner: str, erasure_id: str, time: str) -> Event:
 
 
 def publish_events(events: Sequence[Event]) -> frozenset[int]:
-    """Put events on the bus, and repeat alone those that fail.
+    """Put events on the bus, and repeat alone those that fail, as long as the invocation has time for another call.
 
     Returns:
-        The indexes of the events that failed each time.
+        The indexes of the events that are not on the bus.
     """
     left = list(range(len(events)))
     for attempt in range(_policy.retries + 1):
         if attempt:
             _policy.sleep(_policy.backoff(attempt - 1))
         left = [index for part in itertools.batched(left, MAX_ENTRIES, strict=False) for index in _put(events, part)]
-        if not left:
+        if not left or _is_late():
             break
     return frozenset(left)
 
@@ -91,20 +92,30 @@ def _make_event(kind: str, time: str, detail: dict[str, Any]) -> Event:
     return Event(kind, time, {"schemaVersion": SCHEMA_VERSION, "occurredAt": time, **detail})
 
 
+def _is_late() -> bool:
+    return current_deadline().remaining < _CALL_SECONDS
+
+
 def _put(events: Sequence[Event], indexes: Sequence[int]) -> list[int]:
     """Put some of the events in one call, and return the indexes of those that failed."""
-    entries = [_make_entry(events[index]) for index in indexes]
-    try:
-        results = _client.put_events(Entries=entries)["Entries"]
-    except (BotoCoreError, ClientError) as error:
-        reasons = [str(error)] * len(entries)
-    else:
-        reasons = [result.get("ErrorCode", "") for result in results]
+    reasons = _call([_make_entry(events[index]) for index in indexes])
     failed = [index for index, reason in zip(indexes, reasons, strict=True) if reason]
     if failed:
         count(FAILED_ENTRIES, len(failed))
         logger.warning("Events were not taken by the bus", failed=len(failed), reasons=sorted(set(reasons) - {""}))
     return failed
+
+
+def _call(entries: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Put entries, and return for each why the bus did not take it; an empty text if it did."""
+    if _is_late():
+        return ["No time is left"] * len(entries)
+    try:
+        with current_deadline().shorten(_CALL_SECONDS).enforce():
+            results = _client.put_events(Entries=entries)["Entries"]
+    except (BotoCoreError, ClientError, DeadlineExceeded) as error:
+        return [str(error) or "The bus does not answer"] * len(entries)
+    return [result.get("ErrorCode", "") for result in results]
 
 
 def _make_entry(event: Event) -> dict[str, Any]:

@@ -191,6 +191,8 @@ def list_imports(caller: Caller, limit: int, after: str | None = None) -> list[d
 
 
 def _show(caller: Caller, job: table.Item) -> dict[str, Any]:
+    if _is_completed(job) and not job["faulty"]:
+        return _to_document(job, [])
     faults: list[Any] = []
     prefix = f"{_FAULTS}{job['sk'].removeprefix(_JOB)}#"
     for item in table.query_items(caller.partition, prefix, None, MAX_FAULTS, ascending=True):
@@ -468,12 +470,15 @@ def _make_job_key(file: File) -> table.Item:
     return {"pk": PARTITION_PREFIX + file.owner, "sk": _JOB + file.import_id}
 
 
+def _is_completed(job: table.Item) -> bool:
+    return bool(job["state"] == "running" and job.get("parts") == job["partsDone"])
+
+
 def _to_document(job: table.Item, faults: Sequence[Any]) -> dict[str, Any]:
-    is_completed = job["state"] == "running" and job.get("parts") == job["partsDone"]
     shown: dict[str, Any] = {name: job[name] for name in ("reason", "lines") if name in job}
     return {
         "id": job["sk"].removeprefix(_JOB),
-        "state": "completed" if is_completed else job["state"],
+        "state": "completed" if _is_completed(job) else job["state"],
         **shown,
         "created": job["created"],
         "faulty": job["faulty"],

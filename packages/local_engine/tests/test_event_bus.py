@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from conftest import STACKS, aws_client
 
+from local_engine.services.destinations import send_record
 from local_engine.testing import EngineProcess, poll
 
 ACCOUNT = "123456789012"
@@ -128,3 +129,13 @@ def test_undeliverable_events_go_to_the_targets_dead_letter_queue(engine: Engine
     assert {entry["RULE_ARN"] for entry in attributes} == {f"arn:aws:events:us-east-1:{ACCOUNT}:rule/Nobody"}
     assert {entry["TARGET_ARN"].rpartition(":")[2] for entry in attributes} == {"absent"}
     assert all(entry["ERROR_CODE"] and entry["ERROR_MESSAGE"] for entry in attributes)
+
+
+def test_outcome_of_an_invocation_is_read_from_its_record(engine: EngineProcess) -> None:
+    bus = f"arn:aws:events:us-east-1:{ACCOUNT}:event-bus/default"
+    context = {"condition": "RetriesExhausted"}
+    record = {"requestContext": context, "requestPayload": {"condition": "Success"}, "responsePayload": {}}
+    send_record(bus, json.dumps(record), {}, engine.services, source="arn:aws:lambda:us-east-1:1:function:f")
+    event = json.loads(receive(engine, "Outcomes")["Body"])
+    assert event["detail-type"] == "Lambda Function Invocation Result - Failure"
+    assert event["detail"] == record

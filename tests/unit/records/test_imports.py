@@ -94,6 +94,13 @@ def test_good_lines_become_resources_in_their_order(importer: Importer) -> None:
     }
 
 
+def test_a_completed_import_without_faults_is_read_at_once(importer: Importer, dynamodb: DynamoDB) -> None:
+    importer.run(make_lines())
+    dynamodb.operations.clear()
+    importer.read()
+    assert dynamodb.operations == ["GetItem"]
+
+
 def test_each_item_names_the_import_as_its_writer(importer: Importer, table: Any) -> None:
     importer.run(make_lines(1))
     items = table.scan(TableName="resources")["Items"]

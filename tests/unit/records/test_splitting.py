@@ -1,13 +1,16 @@
 """Parts of a file: whole lines, every one once, within limits, at constant memory."""
 
+import json
 import tracemalloc
 from collections.abc import Iterator
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from moto import mock_aws
+from moto.core.models import patch_client
 
 from tests.support.functions import import_function
 from tests.support.gateway import import_functions
@@ -59,6 +62,45 @@ def test_the_parts_are_the_lines_of_the_file(splitting: Any, lines: list[int], e
         sum(len(line) > 1 for line in lines) <= 3 and (len(text) <= 60 or len(lines) == 1)
         for text, lines in zip(texts, found, strict=True)
     )
+
+
+@pytest.mark.parametrize("count", [0, 9, 10, 20, 23])
+def test_a_file_for_which_the_time_is_short_is_split_once(
+    splitting: Any, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    """Also if nothing follows the last batch that there was time for."""
+    ended: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(splitting, "MAX_LINES", 1)
+    late = SimpleNamespace(remaining=splitting._SECONDS_FOR_THE_REST - 1)
+    monkeypatch.setattr(splitting, "current_deadline", lambda: late)
+    monkeypatch.setattr(splitting, "read_file", lambda *_: "file")
+    monkeypatch.setattr(splitting, "find_job", lambda _: {})
+    monkeypatch.setattr(splitting, "begin_import", lambda *_: True)
+    monkeypatch.setattr(splitting, "end_split", lambda *arguments: ended.append(arguments))
+    monkeypatch.setattr(splitting, "fail_import", lambda *arguments: ended.append(arguments))
+    with mock_aws():
+        for client in (splitting._s3, splitting._sqs):
+            patch_client(client)
+        splitting._s3.create_bucket(Bucket=splitting._bucket)
+        splitting._s3.put_object(Bucket=splitting._bucket, Key="key", Body=b"{}\n" * count)
+        for name in ("_parts_queue", "_files_queue"):
+            monkeypatch.setattr(splitting, name, splitting._sqs.create_queue(QueueName=name)["QueueUrl"])
+        cursors: list[Any] = [["key"]]
+        while cursors:
+            (cursor,) = cursors
+            splitting.split_file(splitting.Cursor(*cursor))
+            cursors = [body["cursor"] for body in receive(splitting._sqs, splitting._files_queue)]
+        parts = receive(splitting._sqs, splitting._parts_queue)
+    assert [part[2:] for part in parts] == [[number, 3 * number, 3 * number + 3, number + 1] for number in range(count)]
+    assert ended == [("file", count, count) if count else ("file", "The file has no lines")]
+
+
+def receive(sqs: Any, queue: str) -> list[Any]:
+    """The bodies of all messages of a queue, in their order."""
+    bodies: list[Any] = []
+    while messages := sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages"):
+        bodies += [json.loads(message["Body"]) for message in messages]
+    return bodies
 
 
 def test_a_large_file_is_split_at_constant_memory(splitting: Any) -> None:

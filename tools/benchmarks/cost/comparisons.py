@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from tools.benchmarks.cost.bill import Bill, make_bill
 from tools.benchmarks.cost.durations import Assumptions, Durations
 from tools.benchmarks.cost.prices import Prices
-from tools.benchmarks.cost.records import count_erasure, count_import
+from tools.benchmarks.cost.records import count_erasure, count_export, count_import
 from tools.benchmarks.cost.stack import COLD_START_CHOICES, Stack, read_stack
 from tools.benchmarks.cost.traffic import Profile, scale_profile
 from tools.benchmarks.cost.usage import Usage, count_idle, count_usage
@@ -157,12 +157,13 @@ class Calculator:
         return standings
 
     def compare_jobs(self) -> list[Job]:
-        """Return what an import and an erasure cost, and a million changes after their requests, at list prices."""
+        """Return what an import, an erasure and an export cost, at list prices."""
         stack = self._stacks[COLD_START_CHOICES[0]]
         jobs = []
         for name, count_job, number in (
             ("an import of 100,000 lines", count_import, 100_000),
             ("an erasure of a user with 100,000 items", count_erasure, 100_000),
+            ("an export of a user with 100,000 items", count_export, 100_000),
         ):
             usage = Usage()
             count_job(usage, stack, self.profile, self.assumptions, number)

@@ -66,6 +66,7 @@ class Assumptions:
     audit_entry: int
     import_lines: int
     import_transaction: float
+    export_response: int
     operations: Mapping[str, str]
 
 

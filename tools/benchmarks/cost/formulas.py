@@ -10,6 +10,12 @@ FULL_PROCESSOR = 1769
 """MB of memory at which a function has one full vCPU ("Configure Lambda function memory", AWS Lambda)."""
 HTTP_API_INCREMENT = 512 * 1024
 """Maximum bytes of one metered HTTP API request."""
+STREAM_INCREMENT = 10 * 1024**2
+"""Maximum bytes of a streamed response that a REST API meters as one request."""
+UNMETERED_STREAM = 6 * 1024**2
+"""Bytes of a streamed response that Lambda sends at full speed and without a charge for them."""
+STREAM_RATE = 2 * 1024**2
+"""Bytes a second at which Lambda streams the rest ("Response streaming for Lambda functions", AWS Lambda)."""
 PROVISIONED_INCREMENT = 300
 """Provisioned concurrency is rounded up to this many seconds."""
 LEAST_SNAPSHOT = 3 * 3600
@@ -60,6 +66,16 @@ def count_snapshot_seconds(seconds: float) -> float:
 def count_metered_requests(size: float) -> int:
     """Return the metered requests of an HTTP API request with a size in bytes."""
     return max(1, math.ceil(size / HTTP_API_INCREMENT))
+
+
+def count_streamed_requests(size: float) -> int:
+    """Return the metered requests of a REST API response that is streamed, with a size in bytes."""
+    return max(1, math.ceil(size / STREAM_INCREMENT))
+
+
+def count_streamed_bytes(size: float) -> float:
+    """Return the metered bytes of a response that Lambda streams."""
+    return max(0.0, size - UNMETERED_STREAM)
 
 
 def count_read_units(size: float, *, consistent: bool, transactional: bool = False) -> float:

@@ -5,8 +5,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tools.benchmarks.cost.formulas import (
+    STREAM_RATE,
     count_billed_seconds,
     count_gigabyte_seconds,
+    count_read_units,
+    count_streamed_bytes,
+    count_streamed_requests,
     count_traces,
     count_write_units,
 )
@@ -137,3 +141,18 @@ def count_erasure(usage: "Usage", stack: "Stack", profile: Profile, assumptions:
     usage.add("dynamodb.reads", RECORDS, items * profile.item_bytes / 4096)
     _add_runs(usage, stack, assumptions, items / 1000, 1000 * assumptions.table_wait, seconds=items / 100)
     add_changes(usage, stack, assumptions, items, items / 100)
+
+
+def count_export(usage: "Usage", stack: "Stack", profile: Profile, assumptions: "Assumptions", items: int) -> None:
+    """Add an export of some items with an audit entry each, to a client that reads as fast as Lambda streams."""
+    size = items * (profile.item_bytes + assumptions.audit_entry)
+    while size > 0:
+        response = min(size, assumptions.export_response)
+        streamed = count_streamed_bytes(response)
+        usage.add("rest_api.requests", RECORDS, count_streamed_requests(response))
+        usage.add("lambda.streamed", RECORDS, streamed / _GIGABYTE)
+        usage.add("dynamodb.reads", RECORDS, count_read_units(response, consistent=True))
+        usage.add("transfer", RECORDS, response / _GIGABYTE)
+        seconds = assumptions.table_wait + streamed / STREAM_RATE
+        _add_runs(usage, stack, assumptions, 1, count_billed_seconds(seconds), seconds=seconds)
+        size -= response

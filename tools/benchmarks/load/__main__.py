@@ -4,7 +4,7 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -21,7 +21,8 @@ from tools.benchmarks.load.housekeeping import Housekeeping
 from tools.benchmarks.load.memory import find_engine
 from tools.benchmarks.load.plot import draw_plot
 from tools.benchmarks.load.profile import Profile, load_profile
-from tools.benchmarks.load.report import format_report, format_routes
+from tools.benchmarks.load.report import format_report, format_routes, format_unmeasured
+from tools.benchmarks.load.routes import read_routes
 from tools.benchmarks.load.run import Run, run_profile
 from tools.benchmarks.machine import ROOT, BenchmarkError, describe_system
 from tools.command_parser import CommandParser
@@ -52,7 +53,8 @@ def main() -> int:
 def _load(
     access: Access, profile: Profile, conditions: Mapping[str, str], options: argparse.Namespace, stop: Event
 ) -> int:
-    traffic = Traffic(profile.mix, access.token)
+    routes = read_routes()
+    traffic = Traffic(profile.mix, access.token, routes.reads)
     housekeeping = Housekeeping(access.url, traffic)
     housekeeping.check_access()
     engine = None if access.local_port is None else find_engine(access.local_port)
@@ -72,10 +74,11 @@ def _load(
         print(left, file=sys.stderr)
     if run.has_failed:
         print("More requests failed, or memory grew more, than the profile allows.", file=sys.stderr, flush=True)
-    print(f"\n{format_routes(run)}\n")
+    unmeasured = routes.list_unmeasured(run.measurements.routes)
+    print(f"\n{format_routes(run)}\n\n{format_unmeasured(unmeasured)}\n")
     for problem, count in run.measurements.problems.most_common():
         print(f"{count} times {problem}")
-    _write(run, conditions, options)
+    _write(run, conditions, unmeasured, options)
     return 1 if run.has_failed or left else 0
 
 
@@ -88,7 +91,7 @@ def _clean_up(housekeeping: Housekeeping, traffic: Traffic) -> str:
     return f"{left} resources named {traffic.mark!r} could not be deleted." if left else ""
 
 
-def _write(run: Run, conditions: Mapping[str, str], options: argparse.Namespace) -> None:
+def _write(run: Run, conditions: Mapping[str, str], unmeasured: Sequence[str], options: argparse.Namespace) -> None:
     name = run.profile.name
     command = f"make load PROFILE={os.path.relpath(options.profile, ROOT)}"
     if options.write:
@@ -97,7 +100,7 @@ def _write(run: Run, conditions: Mapping[str, str], options: argparse.Namespace)
     else:
         report, plot = options.output / f"{name}.md", options.output / f"{name}.svg"
     report.parent.mkdir(parents=True, exist_ok=True)
-    report.write_text(format_report(run, conditions, plot.name, command), encoding="utf-8")
+    report.write_text(format_report(run, conditions, unmeasured, plot.name, command), encoding="utf-8")
     plot.write_text(draw_plot(run), encoding="utf-8")
     print(f"Written to {report} and, as a plot, {plot.name} beside it.")
 

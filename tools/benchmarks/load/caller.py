@@ -4,12 +4,14 @@ import random
 import time
 import uuid
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import cycle
 
 import gevent
 from locust import FastHttpUser, task
 
-from tools.benchmarks.load.profile import OPERATIONS, Stage
+from tools.benchmarks.load.profile import OPERATIONS, OTHERS, Stage
+from tools.benchmarks.load.routes import Read
 
 ANSWER_SECONDS = 35
 """Timeout of a request; the gateway answers within 30 seconds."""
@@ -20,13 +22,15 @@ _STATUSES = {"list": 200, "get": 200, "create": 201, "update": 200, "delete": 20
 class Traffic:
     """State that a run's callers share: the mix, and the resources that they created."""
 
-    def __init__(self, mix: Mapping[str, int], token: str) -> None:
+    def __init__(self, mix: Mapping[str, int], token: str, reads: Sequence[Read]) -> None:
         self.headers = {"Authorization": f"Bearer {token}"}
         self.mark = f"load test {uuid.uuid4()}"
         """Name of every resource of this run."""
         self.resources: deque[str] = deque()
         """IDs of resources that no request uses at the moment."""
         self.stage = Stage(0, None, 1)
+        self.reads = cycle(reads)
+        """Requests to the other routes, without end; empty if the API has none."""
         self._mix = mix
         self._deck: list[str] = []
 
@@ -76,11 +80,14 @@ class Caller(FastHttpUser):
         """Send one request of the mix."""
         traffic = self.traffic
         operation = traffic.draw()
-        if operation == "list":
-            self._send(operation, "GET", RESOURCES)
+        read = next(traffic.reads, None) if operation == OTHERS else None
+        if read is not None:
+            self._send(read.route, read.status, "GET", read.path)
+        elif operation in ("list", OTHERS):
+            self._send_operation("list", "GET", RESOURCES)
         elif operation == "create":
             # No Idempotency-Key, because the item that it leaves in the table could not be deleted afterwards.
-            created = self._send(operation, "POST", RESOURCES, json=traffic.describe_resource())
+            created = self._send_operation(operation, "POST", RESOURCES, json=traffic.describe_resource())
             if created is not None:
                 traffic.resources.append(str(created["id"]))
         else:
@@ -90,25 +97,29 @@ class Caller(FastHttpUser):
         """Send a request about a resource that no other caller deletes meanwhile."""
         path = f"{RESOURCES}/{resource}"
         if operation == "delete":
-            self._send(operation, "DELETE", path)
+            self._send_operation(operation, "DELETE", path)
             return
         try:
             if operation == "get":
-                self._send(operation, "GET", path)
+                self._send_operation(operation, "GET", path)
             else:
-                self._send(operation, "PUT", path, json=self.traffic.describe_resource())
+                self._send_operation(operation, "PUT", path, json=self.traffic.describe_resource())
         finally:
             self.traffic.resources.append(resource)
 
-    def _send(
+    def _send_operation(
         self, operation: str, method: str, path: str, json: Mapping[str, object] | None = None
     ) -> Mapping[str, object] | None:
+        return self._send(OPERATIONS[operation], _STATUSES[operation], method, path, json)
+
+    def _send(
+        self, route: str, expected: int, method: str, path: str, json: Mapping[str, object] | None = None
+    ) -> Mapping[str, object] | None:
         """Send a request and return its JSON response; None if it failed or has no content."""
-        expected = _STATUSES[operation]
         with self.client.request(
             method,
             path,
-            name=OPERATIONS[operation],
+            name=route,
             json=json,
             headers=self.traffic.headers,
             allow_redirects=False,

@@ -15,6 +15,9 @@ OPERATIONS = {
     "delete": "DELETE /api/v1/resources/{id}",
 }
 """Routes by the names that a profile uses."""
+OTHERS = "others"
+"""Name in a profile of the other routes that only read and have no path parameter, one after the other."""
+_MIXED = (*OPERATIONS, OTHERS)
 MOST_USERS = 2000
 
 
@@ -47,7 +50,7 @@ class Profile:
     Attributes:
         name: name of its file.
         title: title in a report.
-        mix: relative frequency of each of `OPERATIONS`.
+        mix: relative frequency of each of `OPERATIONS`, and of `OTHERS` together.
         stages: the stages in order.
         resources: number of resources at the start.
         allowed_errors: share of requests that may fail, from 0 to 1.
@@ -110,8 +113,8 @@ def _read_profile(name: str, content: Mapping[str, object]) -> Profile:
 
 def _read_mix(content: object) -> Mapping[str, int]:
     if not isinstance(content, dict):
-        raise ValueError(f"it needs a [mix] of {', '.join(OPERATIONS)}")
-    _refuse_unknown(content, OPERATIONS, "mix.")
+        raise ValueError(f"it needs a [mix] of {', '.join(_MIXED)}")
+    _refuse_unknown(content, _MIXED, "mix.")
     mix = {name: int(_read_number(f"mix.{name}", entry, 0, 1000, whole=True)) for name, entry in content.items()}
     if not any(mix.values()):
         raise ValueError("mix has no request that comes more often than never")

@@ -1,6 +1,6 @@
 """A run's report in Markdown."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from string import Template
 
@@ -13,12 +13,13 @@ _LATENCY_HEAD = "requests | requests/s | errors | p50 ms | p90 ms | p99 ms | max
 _MOST_PROBLEMS = 10
 
 
-def format_report(run: Run, conditions: Mapping[str, str], plot: str, command: str) -> str:
+def format_report(run: Run, conditions: Mapping[str, str], unmeasured: Sequence[str], plot: str, command: str) -> str:
     """Return the report as a page.
 
     Args:
         run: the run.
         conditions: machine and date, by name.
+        unmeasured: the API's routes that got no request.
         plot: file name of the plot.
         command: command that produces the page.
     """
@@ -28,6 +29,7 @@ def format_report(run: Run, conditions: Mapping[str, str], plot: str, command: s
         verdict=_describe_verdict(run),
         routes=format_routes(run),
         stages=_format_stages(run),
+        unmeasured=format_unmeasured(unmeasured),
         problems=_format_problems(run),
         plot=plot,
         mix=", ".join(f"{name} {count}" for name, count in run.profile.mix.items()),
@@ -49,6 +51,11 @@ def format_routes(run: Run) -> str:
         [f"| route | {_LATENCY_HEAD} |", "|---|" + "---:|" * 7]
         + [f"| {name} | {_format_figures(figures, run.seconds)} |" for name, figures in rows]
     )
+
+
+def format_unmeasured(routes: Sequence[str]) -> str:
+    """Return a sentence about the routes that got no request; an empty string if there are none."""
+    return f"No request was sent to {', '.join(f'`{route}`' for route in routes)}." if routes else ""
 
 
 def _describe_verdict(run: Run) -> str:

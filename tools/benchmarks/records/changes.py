@@ -16,16 +16,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-import boto3
 import httpx
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local_engine.template import ACCOUNT_ID, REGION
 from local_engine.testing import EngineProcess, poll, processes_below
 from tools.audit_check import check_local
 from tools.benchmarks.function_processes import read_function
-from tools.benchmarks.records.erasure import run_stack
+from tools.benchmarks.records.erasure import connect, run_stack
 
 CLIENTS = 16
 USERS = ("first", "second", "third", "fourth")
@@ -181,7 +179,7 @@ class Experiment:
 
     def _subscribe(self) -> None:
         """Have every event of the bus sent to a queue."""
-        self._sqs, events = self._connect("sqs"), self._connect("events")
+        self._sqs, events = connect(self.engine, "sqs"), connect(self.engine, "events")
         self._queue = self._sqs.create_queue(QueueName=_QUEUE)["QueueUrl"]
         rule = {"EventBusName": "local-events"}
         events.put_rule(Name=_QUEUE, EventPattern='{"source": ["records"]}', **rule)
@@ -215,7 +213,7 @@ class Experiment:
         """Give the functions records of the stream again: late, in any order, and twice in one batch."""
         chance, records = random.Random(2), list[dict[str, Any]]()
         read = self._read_stream()
-        functions = self._connect("lambda")
+        functions = connect(self.engine, "lambda")
         while not self._stopped.wait(chance.uniform(0.2, 1)):
             records += read()
             batch = chance.sample(records, min(len(records), chance.randint(1, 30)))
@@ -228,7 +226,7 @@ class Experiment:
 
     def _read_stream(self) -> Callable[[], list[dict[str, Any]]]:
         """Return what reads the next records of the table's stream, as Lambda's events have them."""
-        streams = self._connect("dynamodbstreams")
+        streams = connect(self.engine, "dynamodbstreams")
         arn = streams.list_streams(TableName="Table")["Streams"][0]["StreamArn"]
         (shard,) = streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]
         start = {"StreamArn": arn, "ShardId": shard["ShardId"], "ShardIteratorType": "TRIM_HORIZON"}
@@ -244,17 +242,6 @@ class Experiment:
             return [record | {"eventSourceARN": arn} for record in answer["Records"]]
 
         return read
-
-    def _connect(self, service: str) -> Any:
-        make_client: Any = boto3.client
-        return make_client(
-            service,
-            region_name=REGION,
-            endpoint_url=f"{self.engine.url}/_local/lambda" if service == "lambda" else self.engine.services,
-            aws_access_key_id="local",
-            aws_secret_access_key="local",
-            config=Config(retries={"mode": "standard", "total_max_attempts": 4}, read_timeout=300),
-        )
 
 
 def main() -> None:

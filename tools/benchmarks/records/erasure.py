@@ -19,12 +19,10 @@ from itertools import batched
 from typing import Any
 from uuid import uuid4
 
-import boto3
 import httpx
-from botocore.config import Config
 
-from local_engine.issuer import AUDIENCE, issuer_url
-from local_engine.testing import EngineProcess, free_port, poll, processes_below
+from local_engine.issuer import AUDIENCE
+from local_engine.testing import EngineProcess, poll, processes_below
 from records.partitions import Partition
 from tools.benchmarks.function_processes import read_function
 from tools.profiles import ROOT
@@ -40,10 +38,13 @@ def run_stack() -> Iterator[EngineProcess]:
     """Serve the stack in the local engine for the block, in which an experiment kills functions."""
     if platform.system() != "Linux":
         sys.exit("The experiments run on Linux, because they find the functions to kill in /proc.")
-    port = free_port(count=8)
-    parameters = ("--parameters", f"Issuer={issuer_url(port)}", f"Audience={AUDIENCE}")
-    with EngineProcess(ROOT / "template.yaml", *parameters, port=port) as engine:
+    with EngineProcess(ROOT / "template.yaml", parameters={"Issuer": "{issuer}", "Audience": AUDIENCE}) as engine:
         yield engine
+
+
+def connect(engine: EngineProcess, service: str) -> Any:
+    """Return a client of one of the engine's services that repeats what a busy machine fails."""
+    return engine.aws_client(service, retries={"mode": "standard", "total_max_attempts": 4})
 
 
 class Experiment:
@@ -59,7 +60,7 @@ class Experiment:
     def __init__(self, engine: EngineProcess, items: int, kills: int, *, hastens: bool = False) -> None:
         self.engine, self.items, self.kills, self.hastens = engine, items, kills, hastens
         self.user, *self.others = (f"{name}-{uuid4()}" for name in ("erased", "other", "another"))
-        self.dynamodb = self._connect("dynamodb")
+        self.dynamodb = connect(engine, "dynamodb")
         self._written: dict[tuple[str, str], float] = {}
         self._failures: list[str] = []
         self._stopped = threading.Event()
@@ -170,7 +171,7 @@ class Experiment:
             ledger = self.dynamodb.scan(TableName="Records-Erasure-ErasureLedger")["Items"]
             (user,) = (item["pk"]["S"] for item in ledger if item["sk"]["S"] == f"erasure#{erasure_id}")
             step = {"user": user, "erasure": erasure_id, "before": before, "round": 2}
-            sqs = self._connect("sqs")
+            sqs = connect(self.engine, "sqs")
             url = sqs.get_queue_url(QueueName="Records-Erasure-ErasureQueue")["QueueUrl"]
             sqs.send_message(QueueUrl=url, MessageBody=json.dumps(step))
         return False
@@ -211,7 +212,7 @@ class Experiment:
 
     def _check_queues(self) -> None:
         """Check that no dead letter is left, and that nothing of the user waits in the queue of the erasure."""
-        sqs = self._connect("sqs")
+        sqs = connect(self.engine, "sqs")
         for url in sqs.list_queues()["QueueUrls"]:
             if "Erasure" in url:
                 messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
@@ -221,16 +222,6 @@ class Experiment:
     def _client(self, subject: str) -> httpx.Client:
         return self.engine.client(
             headers={"Authorization": f"Bearer {self.engine.mint_token(*SCOPES, subject=subject)}"}
-        )
-
-    def _connect(self, service: Any) -> Any:
-        return boto3.client(
-            service,
-            region_name="us-east-1",
-            endpoint_url=self.engine.services,
-            aws_access_key_id="local",
-            aws_secret_access_key="local",
-            config=Config(retries={"mode": "standard", "total_max_attempts": 4}, read_timeout=300),
         )
 
 

@@ -13,13 +13,11 @@ import threading
 import time
 from typing import Any
 
-import boto3
 import httpx
-from botocore.config import Config
 
 from local_engine.testing import EngineProcess, poll, processes_below
 from tools.benchmarks.function_processes import read_function, read_memory
-from tools.benchmarks.records.erasure import run_stack
+from tools.benchmarks.records.erasure import connect, run_stack
 
 SCOPES = ("read:resources", "write:resources")
 USER, READER = "importer", "reader"
@@ -103,19 +101,15 @@ class Experiment:
 
     def _read_names(self) -> list[str]:
         """The names of the user's resources, as the table has them, in the order of their IDs."""
-        dynamodb: Any = boto3.client(
-            "dynamodb",
-            region_name="us-east-1",
-            endpoint_url=self.engine.services,
-            aws_access_key_id="local",
-            aws_secret_access_key="local",
-            config=Config(retries={"mode": "standard", "total_max_attempts": 4}, read_timeout=300),
-        )
-        pages = dynamodb.get_paginator("query").paginate(
-            TableName="Table",
-            KeyConditionExpression="pk = :pk AND begins_with(sk, :sk)",
-            ExpressionAttributeValues={":pk": {"S": f"user#{USER}"}, ":sk": {"S": "resource#"}},
-            ConsistentRead=True,
+        pages = (
+            connect(self.engine, "dynamodb")
+            .get_paginator("query")
+            .paginate(
+                TableName="Table",
+                KeyConditionExpression="pk = :pk AND begins_with(sk, :sk)",
+                ExpressionAttributeValues={":pk": {"S": f"user#{USER}"}, ":sk": {"S": "resource#"}},
+                ConsistentRead=True,
+            )
         )
         return [item["name"]["S"] for page in pages for item in page["Items"]]
 

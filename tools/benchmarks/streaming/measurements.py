@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import boto3
 import httpx
 
 from local_engine.issuer import AUDIENCE
@@ -75,10 +74,11 @@ def measure(size: int, *, small: int = SMALL, flat_from: int = FLAT_FROM, rounds
     """
     parameters = {"Issuer": "{issuer}", "Audience": AUDIENCE}
     with EngineProcess(STACK, parameters=parameters) as engine, engine.client() as client:
+        dynamodb = engine.aws_client("dynamodb")
         stored = {
-            "small": _store(engine.services, "small", small, ITEM_BYTES),
-            "flat": _store(engine.services, "flat", flat_from, LARGE_ITEM_BYTES),
-            "large": _store(engine.services, "large", size, LARGE_ITEM_BYTES),
+            "small": _store(dynamodb, "small", small, ITEM_BYTES),
+            "flat": _store(dynamodb, "flat", flat_from, LARGE_ITEM_BYTES),
+            "large": _store(dynamodb, "large", size, LARGE_ITEM_BYTES),
         }
         stand = _Stand(engine, client, stored)
         stand.export("flat")  # the cold start
@@ -164,15 +164,8 @@ class _Stand:
         return self._engine.mint_token("read:resources", subject=user)
 
 
-def _store(services: str, user: str, size: int, item_bytes: int) -> list[str]:
+def _store(dynamodb: Any, user: str, size: int, item_bytes: int) -> list[str]:
     """Store a user's items, about so many bytes in all, and return their IDs as an export has them, newest first."""
-    client: Any = boto3.client(
-        "dynamodb",
-        region_name="us-east-1",
-        endpoint_url=services,
-        aws_access_key_id="local",
-        aws_secret_access_key="local",
-    )
     started = time.time_ns() // 1_000_000
     ids: list[str] = []
     requests: list[Any] = []
@@ -194,9 +187,8 @@ def _store(services: str, user: str, size: int, item_bytes: int) -> list[str]:
         }
         requests.append({"PutRequest": {"Item": {name: {"S": value} for name, value in item.items()}}})
         if len(requests) == BATCH:
-            client.batch_write_item(RequestItems={"Table": requests})
+            dynamodb.batch_write_item(RequestItems={"Table": requests})
             requests = []
     if requests:
-        client.batch_write_item(RequestItems={"Table": requests})
-    client.close()
+        dynamodb.batch_write_item(RequestItems={"Table": requests})
     return ids[::-1]

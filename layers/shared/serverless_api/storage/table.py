@@ -287,7 +287,7 @@ def query_items(
         left -= len(answer["Items"])
         if "LastEvaluatedKey" not in answer:
             return
-        most = MAX_QUERIED
+        most = MAX_QUERIED if answer.get("ScannedCount", 0) > len(answer["Items"]) else left
         start = _decode_item(answer["LastEvaluatedKey"])
 
 

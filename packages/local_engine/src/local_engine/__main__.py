@@ -46,6 +46,8 @@ def main() -> int:
     if sys.version_info < (3, 13):  # noqa: UP036
         print(f"The local engine needs Python 3.13; {sys.executable} is {sys.version.split()[0]}.", file=sys.stderr)
         return _WRONG_PYTHON
+    # Collections would take a tenth of the start, and what it makes stays until the end.
+    gc.disable()
     from local_engine.child_environment import isolate_process  # noqa: PLC0415 - an older Python cannot parse it
 
     isolate_process()
@@ -65,8 +67,6 @@ def main() -> int:
                 f"There is no command {command!r}; there are {', '.join(_COMMANDS)}. See: local-engine --help"
             )
         module, function = _COMMANDS[command]
-        # A tenth of the start would go into collections of what stays until the end.
-        gc.disable()
         run = getattr(import_module(module), function)
         gc.freeze()
         gc.enable()

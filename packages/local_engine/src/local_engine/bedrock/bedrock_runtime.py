@@ -18,7 +18,7 @@ from local_engine.bedrock.embedding_requests import invoke_embedding_model
 from local_engine.bedrock.event_stream_encoding import CONTENT_TYPE, encode_event, encode_exception
 from local_engine.bedrock.invocation_limits import InvocationLimits
 from local_engine.bedrock.local_model import LocalModel
-from local_engine.bedrock.model_catalog import check_text_model, find_embedding_model, find_text_model
+from local_engine.bedrock.model_catalog import find_embedding_model, find_text_model
 from local_engine.bedrock.text_bodies import TextBody, find_text_body
 
 CONTROL_PATH = "/_local/bedrock"
@@ -91,27 +91,21 @@ class BedrockRuntime:
         self._limits.admit(operation)
         started = time.monotonic()
         model_id = unquote(found["model"])
-        if operation.startswith("InvokeModel") and (text_model := find_text_model(model_id)):
-            form = find_text_body(text_model)
-            conversation = await asyncio.to_thread(lambda: form.read(body, self._find_model()))
-            if operation == "InvokeModel":
-                text, answer = await self._compute(conversation)
-                await _send_json(send, form.describe(text, answer))
-            else:
-                await self._stream(partial(self._write_chunks, form, conversation), receive, send)
-            return
+        text_model = find_text_model(model_id)
         if operation.startswith("InvokeModel"):
-            family = find_embedding_model(model_id)
-            if operation == "InvokeModelWithResponseStream":
+            is_streamed = operation == "InvokeModelWithResponseStream"
+            if text_model:
+                await self._invoke_text_model(text_model, body, receive, send, is_streamed=is_streamed)
+            elif is_streamed:
                 raise InvalidRequestError("The model is unsupported for streaming.")
-            embedded = await asyncio.to_thread(lambda: invoke_embedding_model(family, body, self._find_model()))
-            headers = {
-                "X-Amzn-Bedrock-Invocation-Latency": str(_milliseconds_since(started)),
-                "X-Amzn-Bedrock-Input-Token-Count": str(embedded.input_tokens),
-            }
-            await _send_json(send, embedded.body, headers=headers)
+            else:
+                await self._invoke_embedding_model(find_embedding_model(model_id), body, started, send)
             return
-        check_text_model(model_id)
+        if text_model is None:
+            raise InvalidRequestError(
+                "This action doesn't support the model that you provided. "
+                "Try again with a supported text or chat model."
+            )
         if operation == "CountTokens":
             await self._count_tokens(body, send)
             return
@@ -120,6 +114,25 @@ class BedrockRuntime:
             await self._converse(conversation, started, send)
         else:
             await self._stream(partial(self._write_events, conversation, started), receive, send)
+
+    async def _invoke_text_model(
+        self, model: str, body: bytes, receive: Receive, send: Send, *, is_streamed: bool
+    ) -> None:
+        form = find_text_body(model)
+        conversation = await asyncio.to_thread(lambda: form.read(body, self._find_model()))
+        if is_streamed:
+            await self._stream(partial(self._write_chunks, form, conversation), receive, send)
+            return
+        text, answer = await self._compute(conversation)
+        await _send_json(send, form.describe(text, answer))
+
+    async def _invoke_embedding_model(self, family: str, body: bytes, started: float, send: Send) -> None:
+        embedded = await asyncio.to_thread(lambda: invoke_embedding_model(family, body, self._find_model()))
+        headers = {
+            "X-Amzn-Bedrock-Invocation-Latency": str(_milliseconds_since(started)),
+            "X-Amzn-Bedrock-Input-Token-Count": str(embedded.input_tokens),
+        }
+        await _send_json(send, embedded.body, headers=headers)
 
     async def _compute(self, conversation: Conversation) -> tuple[str, Answer]:
         answer = Answer(conversation, self._find_model())
@@ -158,17 +171,13 @@ class BedrockRuntime:
         async def write(event_type: str, payload: dict[str, Any]) -> None:
             await send({"type": "http.response.body", "body": encode_event(event_type, payload), "more_body": True})
 
+        async def write_piece(piece: str) -> None:
+            await write("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": piece}})
+
         answer = Answer(conversation, self._find_model())
-        fault = self._limits.find_stream_fault("ConverseStream")
         await write("messageStart", {"role": "assistant"})
-        async with aclosing(self._pace(answer)) as pieces:
-            async for piece in pieces:
-                if fault and answer.output_tokens > fault[0]:
-                    name = fault[1].code[0].lower() + fault[1].code[1:]
-                    content = encode_exception(name, str(fault[1]))
-                    await send({"type": "http.response.body", "body": content, "more_body": True})
-                    return
-                await write("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": piece}})
+        if not await self._send_text("ConverseStream", answer, write_piece, send):
+            return
         await write("contentBlockStop", {"contentBlockIndex": 0})
         await write("messageStop", {"stopReason": answer.stop_reason})
         await write("metadata", {"usage": answer.usage, "metrics": {"latencyMs": _milliseconds_since(started)}})
@@ -178,20 +187,30 @@ class BedrockRuntime:
             payload = {"bytes": base64.b64encode(json.dumps(chunk).encode()).decode()}
             await send({"type": "http.response.body", "body": encode_event("chunk", payload), "more_body": True})
 
+        async def write_piece(piece: str) -> None:
+            await write(form.describe_piece(piece))
+
         answer = Answer(conversation, self._find_model())
-        fault = self._limits.find_stream_fault("InvokeModelWithResponseStream")
         for chunk in form.begin(conversation):
             await write(chunk)
+        if await self._send_text("InvokeModelWithResponseStream", answer, write_piece, send):
+            for chunk in form.finish(answer):
+                await write(chunk)
+
+    async def _send_text(
+        self, operation: str, answer: Answer, write_piece: Callable[[str], Awaitable[None]], send: Send
+    ) -> bool:
+        """Send an answer's text. Return False if a fault ended the stream."""
+        fault = self._limits.find_stream_fault(operation)
         async with aclosing(self._pace(answer)) as pieces:
             async for piece in pieces:
                 if fault and answer.output_tokens > fault[0]:
                     name = fault[1].code[0].lower() + fault[1].code[1:]
                     content = encode_exception(name, str(fault[1]))
                     await send({"type": "http.response.body", "body": content, "more_body": True})
-                    return
-                await write(form.describe_piece(piece))
-        for chunk in form.finish(answer):
-            await write(chunk)
+                    return False
+                await write_piece(piece)
+        return True
 
     async def _pace(self, answer: Answer) -> AsyncGenerator[str]:
         """Compute an answer in another thread, a piece at a time, as fast as the test wants."""

@@ -58,18 +58,6 @@ def find_embedding_model(model_id: str) -> str:
     return next(family for family in _EMBEDDING_MODELS if model.startswith(family))
 
 
-def check_text_model(model_id: str) -> None:
-    """Check that a model can converse.
-
-    Raises:
-        BedrockError: it cannot.
-    """
-    if _read_id(model_id).startswith(_EMBEDDING_MODELS):
-        raise InvalidRequestError(
-            "This action doesn't support the model that you provided. Try again with a supported text or chat model."
-        )
-
-
 def _read_id(model_id: str) -> str:
     arn = _ARN.fullmatch(model_id)
     found = _ID.fullmatch(arn["id"] if arn else model_id)

@@ -94,7 +94,7 @@ def _print_next_steps(stack: Stack, options: argparse.Namespace, services: Servi
     overrides: list[str] = []
     if "Architecture" in stack.parameters and platform.machine() in ("x86_64", "AMD64"):
         overrides = ["--parameter-overrides", "Architecture=x86_64"]
-    port = [] if options.port == 3000 else ["--port", str(options.port)]
+    port = [] if options.port == DEFAULT_PORT else ["--port", str(options.port)]
     print(f"AWS services   {services.endpoint}  (in a container: http://host.docker.internal:{options.services_port})")
     print(f"Issuer         http://127.0.0.1:{options.issuer_port}  (for tokens of {issuer_url(options.port)})")
     print("\nNow, in another terminal:\n")

@@ -35,7 +35,7 @@ from local_engine.command_line.arguments import (
     read_parameters,
 )
 from local_engine.command_line.exit_status import ArgumentError, MissingToolError, PortError
-from local_engine.command_line.start_summary import choose_token_settings, show_start
+from local_engine.command_line.start_summary import show_start
 from local_engine.console import Console
 from local_engine.delivery_log import DELIVERIES_PATH, DeliveryLog
 from local_engine.engine import AsgiApplication, Engine, Gateway
@@ -60,7 +60,7 @@ from local_engine.issuer.access_tokens import (
     load_signing_key,
     user_pool_url,
 )
-from local_engine.issuer.api_tokens import mint_api_token
+from local_engine.issuer.api_tokens import choose_token_settings, mint_api_token
 from local_engine.issuer.machine_client import keep_machine_client
 from local_engine.issuer.openid_provider import create_issuer, create_pool_issuer
 from local_engine.observer import Observer, Observers
@@ -149,6 +149,14 @@ async def _serve(options: argparse.Namespace, console: Console) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with contextlib.AsyncExitStack() as cleanup:
+        endpoint = options.services
+        if endpoint is None:
+            # They start while this process reads the template.
+            services = start_services(model=options.model)
+            cleanup.callback(services.stop)
+            reporting = asyncio.create_task(_report_end(services, console))
+            cleanup.callback(reporting.cancel)
+            endpoint = services.endpoint
         stack = load_template(options.template, read_parameters(options))
         if not stack.functions and not _has_mock_methods(stack):
             reasons = "".join(f"\n{reason}" for reason in _list_reasons(stack))
@@ -162,13 +170,6 @@ async def _serve(options: argparse.Namespace, console: Console) -> None:
         sockets = [_listen(port) for port in ports]
         for listener in sockets:
             cleanup.callback(listener.close)
-        endpoint = options.services
-        if endpoint is None:
-            services = start_services(model=options.model)
-            cleanup.callback(services.stop)
-            reporting = asyncio.create_task(_report_end(services, console))
-            cleanup.callback(reporting.cancel)
-            endpoint = services.endpoint
         lifeline, held_end = os.pipe()
         cleanup.callback(os.close, lifeline)
         cleanup.callback(os.close, held_end)
@@ -373,7 +374,7 @@ def _create_local_application(
         # By issuer, or by ARN for Cognito authorizers.
         token_paths = {issuer: ISSUER_PATH}
         token_paths |= {name: f"{USER_POOLS_PATH}/{pool.id}" for pool in pools for name in (pool.issuer, pool.arn)}
-        settings = choose_token_settings(api, pools, port)
+        settings = choose_token_settings(api.document, pools, port)
 
         def mint_token(subject: str, scopes: Sequence[str]) -> str:
             return mint_api_token(load_signing_key(project), settings, subject, scopes)

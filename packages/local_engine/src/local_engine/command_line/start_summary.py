@@ -1,14 +1,14 @@
 """What a started engine tells the user: the start page, routes, an example request, and what programs need."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 
-from local_engine.access.user_pools import UserPool, read_user_pools
+from local_engine.access.user_pools import read_user_pools
 from local_engine.console import Console
 from local_engine.engine import Engine, Gateway
 from local_engine.function_url.url_access import is_public
 from local_engine.gateway.routes import Route
-from local_engine.issuer.access_tokens import AUDIENCE, issuer_url, load_signing_key
-from local_engine.issuer.api_tokens import TokenSettings, find_token_settings, list_token_settings, mint_api_token
+from local_engine.issuer.access_tokens import load_signing_key
+from local_engine.issuer.api_tokens import find_token_settings, mint_api_token
 from local_engine.issuer.machine_client import describe_environment, find_machine_client
 from local_engine.page.local_pages import START_PATH
 from local_engine.template.stack import Api, FunctionUrl, HttpApi, RestApi, Stack
@@ -65,11 +65,6 @@ def _show_routes(console: Console, api: Api, gateway: Gateway, url: str, functio
             continue
         answerer = functions.get(route.function_name, "the gateway itself")
         console.show(f"  {name:<{width}}  {answerer}  ({_describe_access(api, route)})")
-
-
-def choose_token_settings(api: Api, pools: Sequence[UserPool], port: int) -> TokenSettings:
-    """Return what the API's first authorizer asks of a token, if the local issuer can sign one for any of them."""
-    return next(list_token_settings(api.document, pools), TokenSettings(issuer_url(port), AUDIENCE))
 
 
 def _describe_function_url(api: FunctionUrl, route: Route, url: str, functions: Mapping[str, str]) -> str:

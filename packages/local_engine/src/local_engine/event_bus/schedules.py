@@ -40,6 +40,10 @@ class _Definition:
     resource: Any = field(compare=False)
     """Moto's rule or schedule."""
 
+    def continues_as(self, later: "_Definition") -> bool:
+        """Return whether the interval goes on, as a rule's does after PutRule, and not that of an updated schedule."""
+        return self == later and (self.is_rule or self.resource is later.resource)
+
 
 @dataclass
 class _Progress:
@@ -108,13 +112,10 @@ class ScheduleRunner:
             del self._progress[arn]
         for arn, definition in found.items():
             known = self._progress.get(arn)
-            if known is not None and known.definition == definition and definition.is_rule:
-                # PutRule replaces the rule, and its interval goes on.
-                known.definition = definition
-            elif (
-                known is None or known.definition != definition or known.definition.resource is not definition.resource
-            ):
+            if known is None or not known.definition.continues_as(definition):
                 self._progress[arn] = _Progress(definition, self._find_first(definition, now))
+            else:
+                known.definition = definition
 
     def _find_first(self, definition: _Definition, now: datetime) -> datetime | None:
         try:
@@ -165,11 +166,11 @@ def _list_definitions() -> Iterator[_Definition]:
         for rule in list(bus.rules.values()):
             if rule.scheduled_expression and rule.state != "DISABLED":
                 yield _Definition(rule.arn, rule.scheduled_expression, "UTC", None, None, True, rule)
-    # Moto imports a service with its first call.
-    models = sys.modules.get("moto.scheduler.models")
-    if models is None:
+    # Moto imports a service with its first call, and a module that is being imported has no backends yet.
+    backends = getattr(sys.modules.get("moto.scheduler.models"), "scheduler_backends", None)
+    if backends is None:
         return
-    for group in list(models.scheduler_backends[ACCOUNT_ID][REGION].schedule_groups.values()):
+    for group in list(backends[ACCOUNT_ID][REGION].schedule_groups.values()):
         for schedule in list(group.schedules.values()):
             if schedule.state != "DISABLED":
                 yield _Definition(

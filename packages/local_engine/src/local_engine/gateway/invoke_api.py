@@ -92,6 +92,9 @@ class InvokeApi:
                 response, start = await self._stream(name, version, payload, request_id)
             else:
                 response, start = await self._invoke(name, version, kind, payload, request_id)
+        except ConcurrencyExceeded:
+            reason = "ReservedFunctionConcurrentInvocationLimitExceeded"
+            response = _Refusal(429, "TooManyRequestsException", "Rate Exceeded.", Type="User", Reason=reason).response
         except (_Refusal, Rejection) as refusal:
             response = refusal.response if isinstance(refusal, _Refusal) else Response(status_code=400)
         response.headers["x-amzn-requestid"] = request_id
@@ -157,9 +160,6 @@ class InvokeApi:
             self._observer.fault_found(pool.function.logical_id, str(error))
             headers["x-amz-function-error"] = "Unhandled"
             return Response(json.dumps(error.describe(request_id)), headers=headers), ""
-        except ConcurrencyExceeded as error:
-            reason = "ReservedFunctionConcurrentInvocationLimitExceeded"
-            raise _Refusal(429, "TooManyRequestsException", "Rate Exceeded.", Type="User", Reason=reason) from error
         return Response(result.payload, headers=headers), "cold" if result.cold else "warm"
 
     async def _stream(
@@ -168,11 +168,7 @@ class InvokeApi:
         """Return a response of InvokeWithResponseStream and how the function's process started."""
         pool = self._functions[function.name]
         events = self._write_events(pool, function, payload, request_id)
-        try:
-            start: Start = "cold" if await anext(events) == _COLD else "warm"
-        except ConcurrencyExceeded as error:
-            reason = "ReservedFunctionConcurrentInvocationLimitExceeded"
-            raise _Refusal(429, "TooManyRequestsException", "Rate Exceeded.", Type="User", Reason=reason) from error
+        start: Start = "cold" if await anext(events) == _COLD else "warm"
         headers = {"x-amz-executed-version": version, "content-type": CONTENT_TYPE}
         return StreamingResponse(events, headers=headers), start
 

@@ -8,7 +8,7 @@ import json
 import re
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,14 +85,24 @@ def fetch_token_settings(port: int) -> TokenSettings:
         pass
     finally:
         connection.close()
+    return _local_settings(port)
+
+
+def choose_token_settings(document: Mapping[str, Any], pools: Sequence[UserPool], port: int) -> TokenSettings:
+    """Return what the API's first authorizer asks for whose tokens the local issuer can sign; if none, what it gives.
+
+    Args:
+        document: the API's OpenAPI document.
+        pools: the template's user pools, which the local issuer stands in for.
+        port: the API's port, which is also the local issuer's.
+    """
+    names = (document.get("components") or {}).get("securitySchemes") or {}
+    found = (find_token_settings(document, name, pools) for name in names)
+    return next(filter(None, found), _local_settings(port))
+
+
+def _local_settings(port: int) -> TokenSettings:
     return TokenSettings(issuer_url(port), AUDIENCE)
-
-
-def list_token_settings(document: Mapping[str, Any], pools: Sequence[UserPool]) -> Iterator[TokenSettings]:
-    """Return what the API's authorizers ask of tokens that the local issuer can sign."""
-    for name in (document.get("components") or {}).get("securitySchemes") or {}:
-        if settings := find_token_settings(document, name, pools):
-            yield settings
 
 
 def mint_api_token(

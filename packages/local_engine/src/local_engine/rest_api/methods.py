@@ -5,16 +5,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from local_engine.gateway.routes import METHODS, Route, substitute_stage_variables
+from local_engine.gateway.routes import FUNCTION_NAME, METHODS, Route, substitute_stage_variables
 from local_engine.template.intrinsics import REFUSAL
 from local_engine.template.stack import RestApi
 
 ANY_METHOD = "x-amazon-apigateway-any-method"
 _INTEGRATION = "x-amazon-apigateway-integration"
-# An ARN, or the function's name alone.
-_FUNCTION = re.compile(
-    r"(?::function:|:path/[^/]+/functions/)([^:/]+)(?::([^:/]+))?/(invocations|response-streaming-invocations)$"
-)
+_FUNCTION_URI = re.compile(rf"{FUNCTION_NAME.pattern}/(invocations|response-streaming-invocations)$")
 _DEFAULT_TIMEOUT = 29.0
 _OTHER_INTEGRATIONS = {
     "aws": "integrates an AWS service, and the local engine serves only Lambda proxy and mock integrations.",
@@ -103,7 +100,7 @@ def _find_function(integration: Mapping[str, Any], api: RestApi) -> tuple[str, s
         uri = substitute_stage_variables(str(integration.get("uri")), api.stage_variables)
     except KeyError as error:
         raise _Unservable(f"uses a stage variable that stage {api.stage} does not have: {error}.") from None
-    found = _FUNCTION.search(uri)
+    found = _FUNCTION_URI.search(uri)
     if not found:
         raise _Unservable(_OTHER_INTEGRATIONS["aws"])
     verb = str(integration.get("httpMethod") or "POST").upper()

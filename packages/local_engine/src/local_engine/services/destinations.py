@@ -4,6 +4,7 @@ Sources: "Capturing records of Lambda asynchronous invocations", "Retain discard
 in Lambda" (AWS Lambda Developer Guide).
 """
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
@@ -36,7 +37,7 @@ def send_record(
         case "sns":
             publish_message(destination, body, endpoint, attributes)
         case "events" if source:
-            state = "Success" if '"condition": "Success"' in body else "Failure"
+            state = "Success" if json.loads(body)["requestContext"]["condition"] == "Success" else "Failure"
             entry = {
                 "EventBusName": parts[5].removeprefix("event-bus/"),
                 "Source": "lambda",

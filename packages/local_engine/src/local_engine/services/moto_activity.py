@@ -120,13 +120,13 @@ def _failed_conditions(
 
 
 def _describe_queues() -> list[dict[str, Any]]:
-    # Moto imports a service with its first call.
-    models = sys.modules.get("moto.sqs.models")
-    if models is None:
+    # Moto imports a service with its first call, and a module that is being imported has no backends yet.
+    backends = getattr(sys.modules.get("moto.sqs.models"), "sqs_backends", None)
+    if backends is None:
         return []
     now = time.time()
     described = []
-    for queue in list(models.sqs_backends[ACCOUNT_ID][REGION].queues.values()):
+    for queue in list(backends[ACCOUNT_ID][REGION].queues.values()):
         sent = [message.sent_timestamp for message in list(queue._messages) if message.sent_timestamp]  # noqa: SLF001
         described.append(
             {

@@ -97,10 +97,11 @@ def _receive_with_sources(response: SQSResponse) -> ActionResult:
     """Add `DeadLetterQueueSourceArn` to the messages that have it, which moto does not know ("ReceiveMessage")."""
     wanted = {*response._get_param("MessageSystemAttributeNames", []), *response._get_param("AttributeNames", [])}  # noqa: SLF001
     answer = _receive(response)
-    if wanted & {_SOURCE, "All"}:
+    messages = cast("dict[str, Any]", answer.result).get("Messages")
+    if messages and wanted & {_SOURCE, "All"}:
         queue = response.sqs_backend.get_queue(response._get_queue_name())  # noqa: SLF001
         sources = {message.id: message.system_attributes.get(_SOURCE) for message in queue._messages}  # noqa: SLF001
-        for message in cast("dict[str, Any]", answer.result).get("Messages", ()):
+        for message in messages:
             if source := sources.get(message["MessageId"]):
                 message.setdefault("Attributes", {})[_SOURCE] = source
     return answer

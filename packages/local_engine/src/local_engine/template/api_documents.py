@@ -5,6 +5,7 @@ from typing import Any
 
 from local_engine.template.errors import TemplateError
 from local_engine.template.intrinsics import REFUSAL
+from local_engine.template.swagger import OPERATIONS
 
 _CORS = "x-amazon-apigateway-cors"
 _CORS_LISTS = ("allowHeaders", "allowMethods", "allowOrigins", "exposeHeaders")
@@ -17,16 +18,16 @@ def check_document(document: dict[str, Any]) -> None:
         TemplateError: a part of it has a wrong form. The message names the part.
     """
     for name in ("info", "components", "paths"):
-        _check_mapping(document.get(name), name)
-    components: dict[str, Any] = document.get("components") or {}
+        _check_mapping(document.get(name, {}), name)
+    components: dict[str, Any] = document.get("components", {})
     for name in ("securitySchemes", "parameters"):
-        for key, entry in _check_mapping(components.get(name), f"components.{name}"):
+        for key, entry in _check_mapping(components.get(name, {}), f"components.{name}"):
             _check_mapping(entry, f"components.{name}.{key}")
             if name == "parameters":
                 _check_parameters([entry], f"components.{name}.{key}")
-    for tag in _check_list(document.get("tags"), "tags"):
+    for tag in _check_list(document.get("tags", []), "tags"):
         _check_mapping(tag, "tags")
-    for path, item in _check_mapping(document.get("paths"), "paths"):
+    for path, item in _check_mapping(document.get("paths", {}), "paths"):
         for method, operation in _check_mapping(item, path):
             _check_operation(method, path, operation)
 
@@ -38,8 +39,7 @@ def read_cors(document: Mapping[str, Any]) -> dict[str, Any] | None:
         TemplateError: it has a wrong form, or a part of it cannot be evaluated.
     """
     cors: dict[str, Any] | None = document.get(_CORS)
-    _check_mapping(cors, _CORS)
-    for name, value in (cors or {}).items():
+    for name, value in _check_mapping({} if cors is None else cors, _CORS):
         entries = value if isinstance(value, list) else [value]
         for entry in ({name: value}, *entries):
             if isinstance(entry, dict) and REFUSAL in entry:
@@ -53,12 +53,11 @@ def read_cors(document: Mapping[str, Any]) -> dict[str, Any] | None:
 def _check_operation(method: str, path: str, operation: Any) -> None:
     if method == "parameters":
         _check_parameters(operation, path)
-    elif isinstance(operation, dict):
-        _check_parameters(operation.get("parameters"), f"{method} {path}")
-        _check_security(operation.get("security"), f"{method} {path}")
-        _check_mapping(operation.get("responses"), f"responses of {method} {path}")
-    elif isinstance(operation, list):
-        raise TemplateError(f"{method} {path} in its document is not a mapping.")
+    elif method in OPERATIONS:
+        _check_mapping(operation, f"{method} {path}")
+        _check_parameters(operation.get("parameters", []), f"{method} {path}")
+        _check_security(operation.get("security", []), f"{method} {path}")
+        _check_mapping(operation.get("responses", {}), f"responses of {method} {path}")
 
 
 def _check_parameters(parameters: Any, place: str) -> None:
@@ -76,15 +75,15 @@ def _check_security(security: Any, place: str) -> None:
 
 
 def _check_mapping(value: Any, place: str) -> Iterator[tuple[str, Any]]:
-    if not isinstance(value, dict | None):
+    if not isinstance(value, dict):
         raise TemplateError(f"{place} in its document is not a mapping.")
-    return iter((value or {}).items())
+    return iter(value.items())
 
 
 def _check_list(value: Any, place: str) -> list[Any]:
-    if not isinstance(value, list | None):
+    if not isinstance(value, list):
         raise TemplateError(f"{place} in its document is not a list.")
-    return value or []
+    return value
 
 
 def _check_text(value: Any, place: str) -> None:

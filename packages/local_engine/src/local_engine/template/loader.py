@@ -102,7 +102,8 @@ def _add_notices(stack: Stack, apis: Sequence[Api], refused: Container[str]) -> 
             stack.refuse(api.logical_id, api.cors_refusal, is_partial=True)
         if api.refusal:
             stack.refuse(api.logical_id, api.refusal)
-    rest_ids = {resource.reference for resource in stack.resources.values() if resource.type == REST_API}
+    # A list, because a template may give a method a RestApiId of any form.
+    rest_ids = [resource.reference for resource in stack.resources.values() if resource.type == REST_API]
     for logical_id, resource in stack.resources.items():
         if logical_id in refused:
             continue
@@ -148,8 +149,9 @@ def _read_function(logical_id: str, resource: Resource, layers: Mapping[Any, Cod
     reserved = properties.get("ReservedConcurrentExecutions")
     used = properties.get("Layers") or []
     for layer in used if isinstance(used, list) else [used]:
-        if isinstance(layer, dict):
-            stack.refuse(f"A layer of {logical_id}", layer.get(REFUSAL, "it is not an ARN."))
+        if not isinstance(layer, str):
+            refusal = layer.get(REFUSAL) if isinstance(layer, dict) else None
+            stack.refuse(f"A layer of {logical_id}", refusal or "it is not an ARN.")
         elif layer not in layers:
             stack.refuse(f"Layer {layer} of {logical_id}", "it is not a local folder of this template.")
     function = Function(

@@ -52,6 +52,8 @@ def _find_stages(api: Resource, resources: Mapping[str, Resource]) -> Iterator[M
             if resource.type != resource_type or resource.find("RestApiId") != api.reference:
                 continue
             name = properties.get("StageName")
+            if isinstance(name, dict | list):
+                raise TemplateError(f"the StageName of its stage is {name!r}, which is not text.")
             # With Swagger 2.0, SAM makes its deployment create a second stage, `Stage`, which nobody asks for.
             if name is None or name in names or (resource_type == _DEPLOYMENT and names and name == "Stage"):
                 continue

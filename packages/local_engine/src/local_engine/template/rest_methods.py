@@ -75,11 +75,13 @@ def _find_path(resource_id: Any, own: Mapping[str, Resource]) -> str:
         entry.reference: (entry.properties.get("ParentId"), str(entry.properties.get("PathPart")))
         for _, entry in _of_type(own, "AWS::ApiGateway::Resource")
     }
-    # The root's ID is not that of a resource in the template.
-    while resource_id in parents:
+    while isinstance(resource_id, str):
+        if resource_id not in parents:
+            # The root's ID is not that of a resource in the template.
+            return "/" + "/".join(reversed(parts))
         resource_id, part = parents.pop(resource_id)
         parts.append(part)
-    return "/" + "/".join(reversed(parts))
+    raise TemplateError(f"the ID of a resource in its path is {resource_id!r}, which is not text.")
 
 
 def _compose_operation(method: Resource, own: Mapping[str, Resource], schemes: dict[str, Any]) -> dict[str, Any]:

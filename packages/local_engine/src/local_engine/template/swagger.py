@@ -8,7 +8,7 @@ from typing import Any
 
 from local_engine.template.errors import TemplateError
 
-_METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "x-amazon-apigateway-any-method")
+OPERATIONS = ("get", "put", "post", "delete", "options", "head", "patch", "x-amazon-apigateway-any-method")
 _DROPPED = ("swagger", "definitions", "securityDefinitions", "parameters", "responses", "consumes", "produces")
 _LOCATION = ("basePath", "host", "schemes")
 _REFERENCES = {
@@ -50,7 +50,7 @@ def _convert_document(document: Mapping[str, Any]) -> dict[str, Any]:
     converted["paths"] = {
         path: {
             name: _convert_operation(entry, types, bodies)
-            if name in _METHODS
+            if name in OPERATIONS
             else [_convert_parameter(parameter) for parameter in entry]
             if name == "parameters"
             else entry

@@ -80,6 +80,8 @@ class EngineProcess:
         self._arrived = threading.Condition()
         self._reader: threading.Thread
         self._token_settings: dict[int, TokenSettings] = {}
+        # By principal. They do not expire.
+        self._keys: dict[str, dict[str, str]] = {}
         self._own_client: httpx.Client | None = None
 
     def __enter__(self) -> Self:
@@ -191,13 +193,9 @@ class EngineProcess:
         Raises:
             EngineError: the keys cannot be issued.
         """
-        arguments = ["--template", str(self._template), "--principal", principal]
-        if self._parameters:
-            arguments += ["--parameters", *self._parameters]
-        printed = run_engine("credentials", *arguments)
-        if printed.returncode:
-            raise EngineError(printed.stderr.strip())
-        return _Signature(json.loads(printed.stdout), service)
+        if principal not in self._keys:
+            self._keys[principal] = self._issue_keys(principal)
+        return _Signature(self._keys[principal], service)
 
     def invoke(self, function: str, event: Any = None, *, is_asynchronous: bool = False) -> Any:
         """Invoke a function and return its result.
@@ -317,6 +315,16 @@ class EngineProcess:
             with self._arrived:
                 self.lines.append(line.rstrip("\n"))
                 self._arrived.notify_all()
+
+    def _issue_keys(self, principal: str) -> dict[str, str]:
+        arguments = ["--template", str(self._template), "--principal", principal]
+        if self._parameters:
+            arguments += ["--parameters", *self._parameters]
+        printed = run_engine("credentials", *arguments)
+        if printed.returncode:
+            raise EngineError(printed.stderr.strip())
+        keys: dict[str, str] = json.loads(printed.stdout)
+        return keys
 
     def _find_url(self, api: str) -> str:
         urls = self.urls
