@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 # A deleted resource's entry becomes the 404 that its readers get.
 ANSWERS = (200, 404)
 
-_credentials = botocore.session.get_session().get_credentials()
-_connections = URLLib3Session(timeout=(2, 5))
+_session = botocore.session.get_session()
+_connections = URLLib3Session(timeout=5)
 
 
 def handler(event: Mapping[str, Any], context: "LambdaContext") -> Mapping[str, Any]:
@@ -34,9 +34,10 @@ def handler(event: Mapping[str, Any], context: "LambdaContext") -> Mapping[str, 
 def refresh(record: "SQSRecord") -> None:
     """Read again, past the cache, what an event of the bus is about."""
     event = json.loads(record.body)
+    signer = SigV4Auth(_session.get_credentials(), "execute-api", os.environ["AWS_REGION"])  # type: ignore[arg-type]
     for path in list_paths(event["detail-type"], event["detail"]):
         request = AWSRequest("GET", os.environ["INTERNAL_URL"] + path, headers={"Cache-Control": "max-age=0"})
-        SigV4Auth(_credentials, "execute-api", os.environ["AWS_REGION"]).add_auth(request)
+        signer.add_auth(request)
         status = _connections.send(request.prepare()).status_code
         if status not in ANSWERS:
             raise RuntimeError(f"the internal API answered {status}")

@@ -8,6 +8,7 @@ from tests.support.stand import Stand, start_stand
 from tests.support.templates import write_variant
 
 MINUTE_SECONDS = 2
+CACHE = {"CacheSize": '"0.5"'}
 TIME_LAPSE = ("--minute", str(MINUTE_SECONDS))
 
 
@@ -23,6 +24,9 @@ def stand() -> Iterator[Stand]:
 
 @pytest.fixture(scope="module")
 def whole_stack() -> Iterator[Stand]:
-    """With the functions that exist only beside the stack's own user pool."""
-    with start_stand(*TIME_LAPSE, ColdStart="warm", Issuer="", Audience="") as stand:
+    """With the functions that exist only beside the stack's own user pool, or beside a cache."""
+    with (
+        write_variant(**CACHE) as template,
+        start_stand(*TIME_LAPSE, template=template, ColdStart="warm", Issuer="", Audience="") as stand,
+    ):
         yield stand

@@ -22,7 +22,7 @@ from botocore.config import Config
 
 from local_engine.services import create_resources
 from local_engine.testing import poll
-from tests.alarms.conftest import MINUTE_SECONDS, TIME_LAPSE
+from tests.alarms.conftest import CACHE, MINUTE_SECONDS, TIME_LAPSE
 from tests.alarms.states import read_alarms, wait_until
 from tests.alarms.traffic import send_requests
 from tests.support.api_client import ApiClient
@@ -48,6 +48,8 @@ BACKGROUND = {
     "Records/Imports/ImportResources": "Records/RecordsFailed",
     "Records/Erasure/EraseUser": "Records/RecordsFailed",
     "Records/Erasure/VerifyErasure": "Records/Erasure/ErasureNotVerified",
+    "Internal/Cache/RefreshCache": "Internal/Cache/RefreshFailed",
+    "Internal/Cache/RejectRefreshes": "Internal/Cache/RefreshFailed",
 }
 """The alarm of each function that serves no route."""
 INTERNAL = {route.function for route in list_internal_routes()}
@@ -75,13 +77,15 @@ MAY_FOLLOW = LOST_BUS | operations("ConcurrencyNearLimit", "CircuitOpened", "Slo
 MAY_FOLLOW |= {"Records/RecordsFailed", "Records/MessagesLate"}
 """Any of them can trigger these: requests pile up, slow ones end with a 503, and no service answers the functions."""
 DEAD_LETTERS = "Operations/DeadLettersWaiting"
+WHOLE = {"ColdStart": "warm", **CACHE}
+"""With these values, every function and alarm is in the stack."""
 WARMER = translate_stack(ColdStart="warm").functions["Readiness/WarmFunctions"].name
 DEFECTS = {"FunctionsDegraded", "Operations/RouteFailures"}
 """Alarms on a function that fails or answers 500."""
 
 
 def test_each_alarm_is_exercised_here() -> None:
-    declared = translate_stack(ColdStart="warm").resources
+    declared = translate_stack(**WHOLE).resources
     alarms = {name for name, resource in declared.items() if resource.type in KINDS}
     unusual = {DEAD_LETTERS, *REST_APIS_FAILED}
     assert alarms == set().union(*FAULTS.values(), LOST_BUS, LOST_MESSAGE, unusual, BACKGROUND.values())
@@ -291,7 +295,7 @@ def invoke_functions(stand: Stand) -> Iterator[None]:
         for logical_id in BACKGROUND:
             event = find_fixture(logical_id).read_bytes()
             client = running.enter_context(make_client(stand, "lambda"))
-            name = translate_stack(ColdStart="warm").functions[logical_id].name
+            name = translate_stack(**WHOLE).functions[logical_id].name
             running.enter_context(send_repeatedly(partial(client.invoke, FunctionName=name, Payload=event)))
         yield
 
