@@ -35,6 +35,7 @@ from tools.benchmarks.cost.formulas import (
     count_write_units,
     scale_to_memory,
 )
+from tools.benchmarks.cost.internal import count_hits, estimate_savings
 from tools.benchmarks.cost.prices import DIRECTORY, load_prices
 from tools.benchmarks.cost.records import RECORDS, compare_write_units, count_export
 from tools.benchmarks.cost.stack import COLD_START_CHOICES, _count_metrics, _count_queries, read_stack
@@ -410,6 +411,34 @@ def test_each_stage_costs_something_without_a_caller():
     for standing in calculator.compare_stages():
         assert standing.dollars > 3 + 0.40, "the dashboard and the secret"
     assert calculator.count().bill.total == calculator.count(read_stack({"Stage": "prod"})).bill.total
+
+
+def test_a_cache_answers_what_arrives_again_within_its_time():
+    """Simulated: an entry begins with a request that it can't answer, and ends after its time."""
+    profile = load_profile(ROOT / "tools/benchmarks/traffic/consumer_app.toml")
+    busy = replace(profile, users=400)
+    calculator = Calculator(busy, PRICES, DURATIONS, load_assumptions(), {})
+    route = busy.routes["GET /api/v1/resources"]
+    chance, hits, requests = random.Random(1), 0, 0
+    for day in ("MON", "SAT"):
+        for hour in range(24):
+            now = expires = 0.0
+            while (now := now + chance.expovariate(route.count_requests(day, hour) / busy.users / 3600)) < 8 * 3600:
+                # Weighted as the days of a week.
+                weight = 5 if day == "MON" else 2
+                requests += weight
+                hits += weight if now < expires else 0
+                expires = expires if now < expires else now + calculator.stack.page_cache
+    assert calculator.stack.page_cache == 15
+    assert count_hits(calculator, route) / route.count_month() == pytest.approx(hits / requests, rel=0.03)
+
+
+def test_the_internal_apis_gateway_saves_what_bad_bodies_cost_and_its_cache_seldom_pays():
+    for file in PROFILES:
+        savings = estimate_savings(Calculator(load_profile(file), PRICES, DURATIONS, load_assumptions(), {}))
+        assert 0 < savings.rejected < savings.invalid * 2e-6
+        assert savings.hits < 0.05
+        assert savings.saved < savings.cache == pytest.approx(14.6)
 
 
 def test_the_dashboard_shows_more_metrics_than_a_free_one():

@@ -175,10 +175,31 @@ def test_flush_empties_the_stage_alone(engine: EngineProcess, client: httpx.Clie
         aws_client("apigateway", f"{engine.url}/_local/apigateway").flush_stage_cache(restApiId="x", stageName="Prod")
 
 
-def test_a_web_page_cannot_flush(engine: EngineProcess) -> None:
-    url = f"{engine.url}/_local/apigateway/restapis/Api/stages/Prod/cache/data"
+def test_a_stage_that_is_changed_rejects_a_refresh_without_the_permission(
+    engine: EngineProcess, client: httpx.Client
+) -> None:
+    management = aws_client("apigateway", f"{engine.url}/_local/apigateway")
+
+    def set_strategy(value: str, path: str = "/~1plain/GET/caching/unauthorizedCacheControlHeaderStrategy") -> None:
+        operation = {"op": "replace", "path": path, "value": value}
+        management.update_stage(restApiId="Api", stageName="Prod", patchOperations=[operation])
+
+    set_strategy("FAIL_WITH_403")
+    assert client.get("/plain", headers=REFRESH).status_code == 403
+    set_strategy("SUCCEED_WITH_RESPONSE_HEADER")
+    assert client.get("/plain", headers=REFRESH).status_code == 200
+    for wrong in (("FAIL",), ("true", "/~1plain/GET/caching/enabled")):
+        with pytest.raises(ClientError, match="BadRequestException"):
+            set_strategy(*wrong)
+    with pytest.raises(ClientError, match="NotFoundException"):
+        management.update_stage(restApiId="x", stageName="Prod", patchOperations=[])
+
+
+def test_a_web_page_cannot_flush_or_change_a_stage(engine: EngineProcess) -> None:
+    url = f"{engine.url}/_local/apigateway/restapis/Api/stages/Prod"
     for headers in ({}, {"Authorization": "AWS4-HMAC-SHA256 x", "Origin": engine.url}):
-        assert httpx.delete(url, headers=headers).status_code == 403
+        assert httpx.delete(f"{url}/cache/data", headers=headers).status_code == 403
+        assert httpx.patch(url, headers=headers, json={"patchOperations": []}).status_code == 403
 
 
 def test_entries_are_bounded_in_count_and_bytes() -> None:

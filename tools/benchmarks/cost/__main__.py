@@ -8,6 +8,7 @@ from string import Template
 
 from tools.benchmarks.cost.comparisons import Calculator
 from tools.benchmarks.cost.durations import load_assumptions, load_durations
+from tools.benchmarks.cost.internal import estimate_savings
 from tools.benchmarks.cost.plot import draw_plot
 from tools.benchmarks.cost.prices import load_prices
 from tools.benchmarks.cost.records import compare_write_units
@@ -16,6 +17,7 @@ from tools.benchmarks.cost.report import (
     format_jobs,
     format_prices,
     format_report,
+    format_savings,
     format_stages,
     format_write_units,
     make_report,
@@ -74,10 +76,11 @@ def main() -> int:
         print("\n\n".join(format_report(report) for report in reports))
         print(f"\n{format_stages(calculators[0].compare_stages())}")
         print(f"\n{_format_units(calculators[0])}\n\n{format_jobs(calculators[0].compare_jobs())}")
+        print(f"\n{_format_savings(calculators)}")
     if arguments.plot:
         arguments.plot.write_text(draw_plot(reports), encoding="utf-8")
     if arguments.write:
-        _write_page(reports, calculators[0])
+        _write_page(reports, calculators)
     return 0
 
 
@@ -92,7 +95,8 @@ def _split_parameter(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _write_page(reports: list[Report], calculator: Calculator) -> None:
+def _write_page(reports: list[Report], calculators: list[Calculator]) -> None:
+    calculator = calculators[0]
     page = Template((Path(__file__).parent / "page.md").read_text(encoding="utf-8"))
     on_demand, arm = (calculator.prices.charge(f"lambda.duration.{entry}", 1) for entry in ("x86_64", "arm64"))
     standing = calculator.prices.charge("lambda.provisioned.arm64", 1)
@@ -106,6 +110,7 @@ def _write_page(reports: list[Report], calculator: Calculator) -> None:
         reports="\n\n".join(format_report(report) for report in reports),
         stages=format_stages(calculator.compare_stages()),
         units=_format_units(calculator),
+        savings=_format_savings(calculators),
         jobs=format_jobs(calculator.compare_jobs()),
         job_bytes=f"{calculator.profile.item_bytes:,}",
         writer=calculator.assumptions.writer_attribute,
@@ -119,6 +124,10 @@ def _write_page(reports: list[Report], calculator: Calculator) -> None:
     )
     PAGE.write_text(content, encoding="utf-8")
     PLOT.write_text(draw_plot(reports), encoding="utf-8")
+
+
+def _format_savings(calculators: list[Calculator]) -> str:
+    return format_savings({entry.profile.name: estimate_savings(entry) for entry in calculators})
 
 
 def _format_units(calculator: Calculator) -> str:

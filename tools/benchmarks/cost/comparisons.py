@@ -129,16 +129,16 @@ class Calculator:
         self,
         stack: Stack | None = None,
         *,
+        profile: Profile | None = None,
         factor: float = 1,
         api: str = "http_api",
         gateway_refuses: bool = True,
         free_tier: bool | None = None,
     ) -> Month:
-        """Return a month of a stack, by default of the one with the given parameters."""
-        chosen = stack or self._stacks[self.parameters.get("ColdStart", COLD_START_CHOICES[0])]
+        """Return a month of a stack, by default of the one with the given parameters and with the profile's traffic."""
         usage = count_usage(
-            chosen,
-            scale_profile(self.profile, factor),
+            stack or self.stack,
+            scale_profile(profile or self.profile, factor),
             self.durations,
             self.assumptions,
             api=api,
@@ -146,6 +146,11 @@ class Calculator:
         )
         is_free = self.free_tier if free_tier is None else free_tier
         return Month(usage, make_bill(usage, self.prices, free_tier=is_free))
+
+    @property
+    def stack(self) -> Stack:
+        """The stack with the given parameters."""
+        return self._stacks[self.parameters.get("ColdStart", COLD_START_CHOICES[0])]
 
     def compare_stages(self) -> list[Standing]:
         """Return what each stage's stack costs while nobody calls it, at list prices."""
@@ -230,8 +235,7 @@ class Calculator:
 
     def _count_without_refusals(self) -> Month:
         good = Profile(**{**vars(self.profile), "unauthorized": 0.0, "throttled": 0.0})
-        stack = self._stacks[self.parameters.get("ColdStart", COLD_START_CHOICES[0])]
-        usage = count_usage(stack, good, self.durations, self.assumptions)
+        usage = count_usage(self.stack, good, self.durations, self.assumptions)
         return Month(usage, make_bill(usage, self.prices, free_tier=False))
 
 

@@ -67,6 +67,7 @@ class Assumptions:
     import_lines: int
     import_transaction: float
     export_response: int
+    refresh: float
     operations: Mapping[str, str]
 
 

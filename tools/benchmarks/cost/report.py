@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tools.benchmarks.cost.comparisons import Alternative, Calculator, Choice, Job, Month, Standing
+from tools.benchmarks.cost.internal import InternalSavings, estimate_savings
 from tools.benchmarks.cost.prices import Prices
 from tools.benchmarks.cost.records import RECORDS, WriteUnits
 from tools.benchmarks.cost.traffic import Profile
@@ -163,6 +164,32 @@ def format_write_units(units: Mapping[int, Mapping[str, WriteUnits]]) -> str:
     return _format_table(head, rows, right=(1, 2, 3, 4, 5, 6))
 
 
+def format_savings(savings: Mapping[str, InternalSavings]) -> str:
+    """Return what the internal API's gateway saves, by profile."""
+    head = (
+        "profile",
+        "bad bodies",
+        "rejecting them saves $",
+        "reads that the cache answers",
+        "saves, less refreshing it, $",
+        "costs $",
+        "pays from hits",
+    )
+    rows = [
+        (
+            f"`{name}`",
+            f"{entry.invalid:,.0f}",
+            _dollars(entry.rejected),
+            f"{entry.hits:.2%}",
+            _dollars(entry.saved),
+            _dollars(entry.cache),
+            f"{entry.pays_from / 1e6:,.1f} million",
+        )
+        for name, entry in savings.items()
+    ]
+    return _format_table(head, rows, right=(1, 2, 3, 4, 5, 6))
+
+
 def format_jobs(jobs: Sequence[Job]) -> str:
     return _format_table(("job", "$ at list prices"), [(job.name, _dollars(job.dollars)) for job in jobs], right=(1,))
 
@@ -205,6 +232,7 @@ def to_document(report: Report, calculator: Calculator) -> dict[str, Any]:
         "apis": [asdict(entry) for entry in report.apis],
         "architectures": [asdict(entry) for entry in report.architectures],
         "refusals": [asdict(entry) for entry in report.refusals],
+        "internal": asdict(estimate_savings(calculator)),
     }
 
 

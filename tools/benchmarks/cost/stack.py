@@ -97,6 +97,8 @@ class Stack:
         stream_functions: functions that get each change from the table's stream.
         queue_functions: functions that get messages of a queue.
         audit_days: for which the audit trail keeps an entry.
+        page_cache: seconds for which the internal API's cache keeps a page; 0 without that API.
+        item_cache: the same for one item.
     """
 
     functions: Mapping[str, Function]
@@ -119,6 +121,8 @@ class Stack:
     stream_functions: int
     queue_functions: int
     audit_days: int
+    page_cache: float
+    item_cache: float
 
 
 def read_stack(parameters: Mapping[str, str], path: Path = ROOT / "template.yaml") -> Stack:
@@ -183,7 +187,18 @@ def read_stack(parameters: Mapping[str, str], path: Path = ROOT / "template.yaml
             ),
             default=0,
         ),
+        page_cache=_find_cache_seconds(template, "resources"),
+        item_cache=_find_cache_seconds(template, "{id}"),
     )
+
+
+def _find_cache_seconds(template: Template, last: str) -> float:
+    """Return how long the cache of a REST API keeps responses of a path with this last segment; 0 if there is none."""
+    for stage in _find(template, "AWS::ApiGateway::Stage").values():
+        for setting in stage.get("MethodSettings", ()):
+            if setting["ResourcePath"].rpartition("~1")[2] == last and "CacheTtlInSeconds" in setting:
+                return float(setting["CacheTtlInSeconds"])
+    return 0.0
 
 
 @cache

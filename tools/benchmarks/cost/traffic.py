@@ -102,11 +102,14 @@ def load_profile(file: Path) -> Profile:
 def scale_profile(profile: Profile, factor: float) -> Profile:
     """Return a profile with more or less of the same traffic."""
 
-    def scale(route: RouteTraffic) -> RouteTraffic:
-        days = {day: tuple(requests * factor for requests in getattr(route, day)) for day in ("weekday", "weekend")}
-        return RouteTraffic(**{**vars(route), **days})
+    routes = {name: scale_route(route, factor) for name, route in profile.routes.items()}
+    return Profile(**{**vars(profile), "routes": routes})
 
-    return Profile(**{**vars(profile), "routes": {name: scale(route) for name, route in profile.routes.items()}})
+
+def scale_route(route: RouteTraffic, factor: float, **changes: float) -> RouteTraffic:
+    """Return a route with more or less of the same traffic, and other values of its attributes."""
+    days = {day: tuple(requests * factor for requests in getattr(route, day)) for day in ("weekday", "weekend")}
+    return RouteTraffic(**{**vars(route), **days, **changes})
 
 
 def _read_profile(name: str, content: Mapping[str, object]) -> Profile:

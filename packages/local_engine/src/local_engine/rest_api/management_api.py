@@ -34,21 +34,23 @@ def create_management_api(caches: StageCaches) -> Router:
         caches: those of the stack as it is served, which may change.
     """
 
-    async def flush(request: Request) -> Response:
+    def find_cache(request: Request) -> ResponseCache | Response:
         if not request.headers.get("authorization", "").startswith(_SIGNATURE) or "origin" in request.headers:
             return _refuse(403, "MissingAuthenticationTokenException", "Missing Authentication Token")
         cache = caches.get(request.path_params["api"], {}).get(request.path_params["stage"])
-        if cache is None:
-            return _refuse(404, "NotFoundException", "Invalid stage identifier specified")
+        return cache or _refuse(404, "NotFoundException", "Invalid stage identifier specified")
+
+    async def flush(request: Request) -> Response:
+        cache = find_cache(request)
+        if isinstance(cache, Response):
+            return cache
         cache.flush()
         return Response(status_code=202)
 
     async def update(request: Request) -> Response:
-        if not request.headers.get("authorization", "").startswith(_SIGNATURE) or "origin" in request.headers:
-            return _refuse(403, "MissingAuthenticationTokenException", "Missing Authentication Token")
-        cache = caches.get(request.path_params["api"], {}).get(request.path_params["stage"])
-        if cache is None:
-            return _refuse(404, "NotFoundException", "Invalid stage identifier specified")
+        cache = find_cache(request)
+        if isinstance(cache, Response):
+            return cache
         try:
             strategies = dict(map(_read_operation, (await request.json())["patchOperations"]))
         except (ValueError, TypeError, LookupError, AttributeError):
