@@ -92,7 +92,8 @@ def _translate(template: dict[str, Any]) -> dict[str, Any]:
         for location in {"CodeUri", "ContentUri"} & resource.get("Properties", {}).keys():
             paths[name] = resource["Properties"][location]
             resource["Properties"][location] = f"s3://local-files/{name}"
-    defaults = {name: str(parameter.get("Default", "")) for name, parameter in template["Parameters"].items()}
+    # SAM writes values into policies. Without one, it leaves the reference.
+    defaults = {name: str(entry["Default"]) for name, entry in template["Parameters"].items() if "Default" in entry}
     translated = translate(template, defaults)
     for resource in translated["Resources"].values():
         properties = resource.get("Properties", {})

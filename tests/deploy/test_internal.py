@@ -1,4 +1,4 @@
-"""The internal API in the emulator, which verifies signatures and enforces policies, but neither validates nor caches."""
+"""The internal API in the emulator, which verifies signatures and policies, but neither validates nor caches."""
 
 import json
 
@@ -8,6 +8,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from local_engine.template import ACCOUNT_ID
 from tests.deploy.deployment import Deployment
 from tests.deploy.emulator import REGION
 from tests.support.internal import BODY, JSON, allow
@@ -20,7 +21,8 @@ def key(deployment: Deployment) -> Credentials:
     """Of a user who may use every route about one owner."""
     iam = deployment.emulator.client("iam")
     iam.create_user(UserName="service")
-    policy = json.dumps(allow(f"*/users/{OWNER}/*"))
+    # The emulator has another account than the engine.
+    policy = json.dumps(allow(f"*/users/{OWNER}/*")).replace(ACCOUNT_ID, "*")
     iam.put_user_policy(UserName="service", PolicyName="invoke", PolicyDocument=policy)
     made = iam.create_access_key(UserName="service")["AccessKey"]
     return Credentials(made["AccessKeyId"], made["SecretAccessKey"])
