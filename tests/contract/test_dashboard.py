@@ -22,9 +22,9 @@ PANELS = {reference.place for reference in REFERENCES} - STACK.resources.keys()
 # The metrics and dimensions of AWS that the dashboard and the alarms use.
 AWS = {
     # «Monitor CloudWatch metrics for HTTP APIs in API Gateway», and for REST APIs («Amazon API Gateway dimensions and
-    # metrics») `5XXError` by `ApiName`, Amazon API Gateway Developer Guide.
+    # metrics») by `ApiName`, Amazon API Gateway Developer Guide.
     "AWS/ApiGateway": (
-        {"4xx", "5xx", "5XXError", "Count", "DataProcessed", "IntegrationLatency", "Latency"},
+        {"4xx", "5xx", "4XXError", "5XXError", "Count", "DataProcessed", "IntegrationLatency", "Latency"},
         [{"ApiId"}, {"ApiId", "Stage"}, {"ApiId", "Method", "Resource", "Stage"}, {"ApiName"}],
     ),
     # «Types of metrics for Lambda functions» and «Viewing metrics», AWS Lambda Developer Guide.

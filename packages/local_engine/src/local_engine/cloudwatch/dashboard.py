@@ -14,7 +14,7 @@ from local_engine.template.stack import Resource
 
 DASHBOARD = "AWS::CloudWatch::Dashboard"
 PUBLISHED_METRICS = {
-    "AWS/ApiGateway": {"Count", "4xx", "5xx", "Latency", "IntegrationLatency", "DataProcessed"},
+    "AWS/ApiGateway": {"Count", "4xx", "5xx", "4XXError", "5XXError", "Latency", "IntegrationLatency", "DataProcessed"},
     "AWS/DynamoDB": {
         "ConditionalCheckFailedRequests",
         "ConsumedReadCapacityUnits",
