@@ -282,7 +282,7 @@ def lost_tables(stand: Stand) -> Iterator[None]:
     finally:
         create_resources(replace(stack, resources=tables), stand.services.endpoint)
         # What was on its way to a table.
-        delete_dead_messages(stand)
+        delete_messages(stand, "Records-DeadMessages")
 
 
 @contextmanager
