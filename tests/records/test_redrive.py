@@ -62,7 +62,7 @@ def test_a_batch_that_lambda_gave_up_is_read_from_the_stream_again(
     def list_numbers() -> list[str]:
         return [event["detail"]["sequence"] for event in bus.receive() if event["detail"]["owner"] == user.subject]
 
-    poll(lambda: sorted(list_numbers()) == [numbers[0], numbers[1], numbers[1]], "the event was not put again", 60)
+    poll(lambda: sorted(list_numbers()) == [numbers[0], numbers[1], numbers[1]], "the event was not put again", 240)
 
 
 def test_a_record_that_was_set_aside_is_published_when_it_can_be_read(bus: Bus, aws: Clients, redrive: Run) -> None:

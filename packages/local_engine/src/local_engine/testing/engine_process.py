@@ -222,18 +222,16 @@ class EngineProcess:
 
         Args:
             service: such as `dynamodb`, `sqs`, `events`, or `lambda` to invoke functions.
-            options: of botocore's `Config`.
+            options: of botocore's `Config`. Calls of `lambda` are made once, and wait as long as a function may run.
         """
         from botocore.config import Config  # noqa: PLC0415 - costs a quarter of a second
         from botocore.session import Session  # noqa: PLC0415 - as above
 
         nowhere = (None, None, os.devnull, None)
         files = {"config_file": nowhere, "credentials_file": nowhere, "profile": (None, None, None, None)}
-        settings: dict[str, Any] = {
-            "retries": {"total_max_attempts": 1},
-            "read_timeout": _LONGEST_TIMEOUT,
-            "proxies": {},
-        }
+        settings: dict[str, Any] = {"proxies": {}}
+        if service == "lambda":
+            settings |= {"retries": {"total_max_attempts": 1}, "read_timeout": _LONGEST_TIMEOUT}
         return Session(files).create_client(
             service,
             region_name=REGION,
