@@ -9,6 +9,7 @@ import pytest
 from conftest import STACKS, aws_client, copy_stack
 
 from local_engine.template import TemplateError, load_template
+from local_engine.template.function_urls import localize_urls
 from local_engine.testing import EngineProcess
 
 ARN = "arn:aws:lambda:us-east-1:123456789012:function:"
@@ -171,3 +172,37 @@ Resources:
 """)
     stack = load_template(tmp_path / "template.yaml", {})
     assert stack.resources["Part/Thing"].properties["Value"] == "hidden"
+
+
+def test_a_variable_with_an_apis_address_holds_the_local_one(tmp_path: Path) -> None:
+    # The first API's name ends the second one's, and a stage's reference is its name.
+    (tmp_path / "code").mkdir()
+    template = tmp_path / "template.yaml"
+    template.write_text("""
+Transform: AWS::Serverless-2016-10-31
+Resources:
+  Api: {Type: AWS::Serverless::HttpApi}
+  MyApi: {Type: AWS::Serverless::Api, Properties: {StageName: v1}}
+  Caller:
+    Type: AWS::Serverless::Function
+    Properties:
+      Runtime: python3.13
+      Handler: app.handler
+      CodeUri: code
+      Environment:
+        Variables:
+          URL: !Sub https://${MyApi}.execute-api.${AWS::Region}.${AWS::URLSuffix}/${MyApi.Stage}
+          HOST: !Sub ${Api}.execute-api.${AWS::Region}.amazonaws.com
+  Called:
+    Type: AWS::Serverless::Function
+    Properties:
+      Runtime: python3.13
+      Handler: app.handler
+      CodeUri: code
+      Events:
+        First: {Type: HttpApi, Properties: {ApiId: !Ref Api, Method: get, Path: /}}
+        Second: {Type: Api, Properties: {RestApiId: !Ref MyApi, Method: get, Path: /}}
+""")
+    stack = localize_urls(load_template(template, {}), [3001, 3002])
+    environment = stack.functions["Caller"].environment
+    assert (environment["URL"], environment["HOST"]) == ("http://127.0.0.1:3002/v1", "127.0.0.1:3001")
