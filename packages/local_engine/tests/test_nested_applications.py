@@ -177,6 +177,7 @@ Resources:
 def test_a_variable_with_an_apis_address_holds_the_local_one(tmp_path: Path) -> None:
     # The first API's name ends the second one's, and a stage's reference is its name.
     (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "app.py").write_text("def handler(event, context): pass\n")
     template = tmp_path / "template.yaml"
     template.write_text("""
 Transform: AWS::Serverless-2016-10-31
