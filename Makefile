@@ -6,11 +6,13 @@ PORT ?= 3000
 SUB ?= demo
 SCOPES ?= read:resources write:resources read:audit erase:self
 EXPIRES ?= 3600
+PRINCIPAL ?= internal-client
+POLICY ?= examples/internal_client/policy.json
 PROFILE ?= tools/benchmarks/load/profiles/steady.toml
 
 # Recipes read these from the environment, so that neither make nor the shell interprets a value's $, ` or quotes.
 # ARGS holds words for the shell.
-settings := PORT SUB SCOPES EXPIRES PROFILE ORIGIN URL STAGE STACK FUNCTION SERVICES TABLE
+settings := PORT SUB SCOPES EXPIRES PRINCIPAL POLICY PROFILE ORIGIN URL STAGE STACK FUNCTION SERVICES TABLE
 $(foreach setting,$(settings),$(eval override $(setting) := $$(value $(setting))))
 export $(settings)
 
@@ -55,10 +57,15 @@ dashboard: .venv/run
 machine-client: .venv/dev
 	@$(python) examples/machine_client/machine_client.py
 
+## credentials: print keys of a local principal for the internal API (PRINCIPAL=, POLICY= file with what it may do)
+.PHONY: credentials
+credentials: .venv/run
+	@$(local) credentials --principal="$$PRINCIPAL" --policy="$$POLICY" --format=env
+
 ## internal-client: call the internal API of the server at PORT as a service inside AWS does, with a local key
 .PHONY: internal-client
 internal-client: .venv/dev
-	@keys="$$($(local) credentials --principal internal-client --policy examples/internal_client/policy.json --format env)" && eval "$$keys" && \
+	@keys="$$($(MAKE) --silent credentials)" && eval "$$keys" && \
 		INTERNAL_URL="$${INTERNAL_URL:-http://127.0.0.1:$$((PORT + 2))/v1}" AWS_REGION=us-east-1 SUBJECT="$$SUB" $(python) examples/internal_client/internal_client.py
 
 ## check: a developer's fast loop: style, types, unit, contract and API tests

@@ -39,7 +39,8 @@ BODIES = {
 
 def ask_function(engine: EngineProcess, route: Route, content: bytes, headers: dict[str, str]) -> dict[str, Any]:
     """The function's own answer to the event of a request."""
-    event = {**route.load_event(), "body": content.decode(), "headers": headers}
+    repeated = {name: [value] for name, value in headers.items()}
+    event = {**route.load_event(), "body": content.decode(), "headers": headers, "multiValueHeaders": repeated}
     answer = invoke(engine, route, event)
     return {"status": answer["statusCode"], **json.loads(answer["body"])}
 

@@ -136,6 +136,7 @@ SPELLINGS = {
     "an escape of bytes that are no text": "%FF",
     "a bar": "a|b",
     "a colon": "a:b",
+    "a slash": "ann%2Fresources",
     "256 characters": "x" * 256,
 }
 
@@ -147,10 +148,25 @@ def test_an_owner_has_one_spelling_in_paths(caller: InternalClient, written: str
     assert [problem["field"] for problem in answer.json()["details"]] == ["subject"]
 
 
+def test_a_slash_at_the_end_leads_nowhere(caller: InternalClient) -> None:
+    path = caller.create(OWNER)
+    for method, target in (("GET", path), ("GET", f"/users/{OWNER}/resources"), ("POST", f"/users/{OWNER}/resources")):
+        answer = caller.send(method, f"{target}/", BODY if method == "POST" else None)
+        assert answer.status_code == 404, answer.text
+
+
+def test_a_repeated_header_is_refused(caller: InternalClient) -> None:
+    request = caller.sign("POST", f"/users/{OWNER}/resources", BODY)
+    request.headers = httpx.Headers(
+        [*request.headers.multi_items(), ("Idempotency-Key", "a"), ("Idempotency-Key", "b")]
+    )
+    answer = caller.http.send(request)
+    assert [problem["field"] for problem in answer.json()["details"]] == ["Idempotency-Key"]
+
+
 SUBJECTS = {
     "#": "a%23b",
     "the form of a key": "user%23ann",
-    "a slash": "a%2Fb",
     "a percent sign": "a%252Fb",
     "a letter with an accent": "%C3%A9",
     "255 characters": "x" * 255,

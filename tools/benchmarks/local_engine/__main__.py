@@ -20,6 +20,7 @@ from tools.benchmarks.local_engine.measurements import (
 )
 from tools.benchmarks.local_engine.servers import (
     ECHO_STACK,
+    REST_STACK,
     WORK_DIRECTORY,
     Backend,
     describe_container_engine,
@@ -42,6 +43,7 @@ class Case:
     """A stack and its measured request.
 
     Attributes:
+        stage: what the path starts with at the engine, and not at `sam local`, which has no stages.
         has_table: whether the stack has a table and an authorizer.
         counts: requests in a round, by number of clients and by server; enough for some seconds.
         least_ratios: `Measurement.least_ratio` by number of clients.
@@ -53,17 +55,13 @@ class Case:
     has_table: bool
     counts: Mapping[int, Mapping[str, int]]
     least_ratios: Mapping[int, float]
+    stage: str = ""
 
 
+ECHO_COUNTS = {1: {ENGINE: 400, SAM_LOCAL: 40}, 16: {ENGINE: 3000, SAM_LOCAL: 96}}
 CASES = (
-    Case(
-        name="echo",
-        template=ECHO_STACK,
-        path="/echo",
-        has_table=False,
-        counts={1: {ENGINE: 400, SAM_LOCAL: 40}, 16: {ENGINE: 3000, SAM_LOCAL: 96}},
-        least_ratios={16: 10},
-    ),
+    Case("echo", ECHO_STACK, "/echo", has_table=False, counts=ECHO_COUNTS, least_ratios={16: 10}),
+    Case("REST echo", REST_STACK, "/echo", has_table=False, counts=ECHO_COUNTS, least_ratios={16: 10}, stage="/live"),
     Case(
         name="list",
         template=ROOT / "template.yaml",
@@ -128,9 +126,12 @@ def _run_servers(case: Case, sam_port: int, backend: Backend) -> Iterator[dict[s
         run_engine(case.template, case.name, ports[ENGINE], backend, *arguments),
         run_sam_local(built, case.name, ports[SAM_LOCAL], backend),
     ):
+        stages = {ENGINE: case.stage, SAM_LOCAL: ""}
         issuers = {ENGINE: case.template, SAM_LOCAL: ECHO_STACK}  # the backend runs the latter
         yield {
-            server: Request(port, case.path, mint_token(port, USER, issuers[server]) if case.has_table else None)
+            server: Request(
+                port, stages[server] + case.path, mint_token(port, USER, issuers[server]) if case.has_table else None
+            )
             for server, port in ports.items()
         }
 

@@ -23,6 +23,7 @@ from tools.benchmarks.machine import ARCHITECTURE, ROOT, BenchmarkError, free_po
 
 WORK_DIRECTORY = ROOT / ".bench/local_engine"
 ECHO_STACK = Path(__file__).parent / "stack/template.yaml"
+REST_STACK = ECHO_STACK.with_name("rest.yaml")
 START_SECONDS = 90
 STOP_SECONDS = 30
 _SAM = [sys.executable, "-m", "samcli"]

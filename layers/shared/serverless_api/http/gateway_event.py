@@ -36,6 +36,8 @@ _EVENT: Form = {
     # Of REST APIs alone.
     "httpMethod": str,
     "resource": str,
+    "path": str,
+    "multiValueHeaders": {str: [str]},
     "multiValueQueryStringParameters": {str: [str]},
 }
 
@@ -65,17 +67,21 @@ def to_http_api_event(event: Mapping[str, Any]) -> Mapping[str, Any]:
     gateway = event.get("requestContext") or {}
     claims = gateway.get("authorizer")
     authorizer = {"jwt": {"claims": claims, "scopes": None, "expires": claims.get("exp")}} if claims else None
-    query = event.get("multiValueQueryStringParameters") or {}
     return {
         **event,
         "routeKey": f"{event['httpMethod']} {event.get('resource')}",
-        "queryStringParameters": {name: ",".join(values or ()) for name, values in query.items()},
+        "headers": _join_values(event.get("multiValueHeaders")) or event.get("headers"),
+        "queryStringParameters": _join_values(event.get("multiValueQueryStringParameters")),
         "requestContext": {
             **gateway,
             "timeEpoch": gateway.get("requestTimeEpoch"),
             "authorizer": authorizer,
         },
     }
+
+
+def _join_values(parameters: Mapping[str, list[str]] | None) -> dict[str, str]:
+    return {name: ",".join(values or ()) for name, values in (parameters or {}).items()}
 
 
 def is_text(value: object) -> TypeIs[str]:

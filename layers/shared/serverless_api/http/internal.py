@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from serverless_api.http.endpoint import Exchange, Handler, make_handler
-from serverless_api.http.errors import BadRequest, Problem, Unauthorized
+from serverless_api.http.errors import BadRequest, NotFound, Problem, Unauthorized
 from serverless_api.http.identity import MAX_SUBJECT_LENGTH, Caller, find_origin
 from serverless_api.http.request import Request
 from serverless_api.http.response import Response
@@ -42,17 +42,24 @@ def identify_owner(event: Mapping[str, Any]) -> Caller:
 
     Raises:
         Unauthorized: the gateway has verified no signature.
+        NotFound: the path ends with a slash.
         BadRequest: the path names no subject.
     """
     identity = (event.get("requestContext") or {}).get("identity") or {}
     principal = identity.get("userArn")
     if not principal:
         raise Unauthorized("A request signed with IAM credentials is required")
+    # The gateway ignores this slash, and policies do not: who may use all items would be let in to the list.
+    if (event.get("path") or "").endswith("/"):
+        raise NotFound("There is no such route")
     written = (event.get("pathParameters") or {}).get("subject") or ""
     subject = unquote(written)
-    # One owner has one path: by it, policies allow requests and the gateway keeps responses.
-    if not 0 < len(subject) <= MAX_SUBJECT_LENGTH or quote(subject, safe="") != written:
-        problem = f"must be 1 to {MAX_SUBJECT_LENGTH} characters, percent-encoded except letters, digits and -._~"
+    # One owner has one path: by it, policies allow requests and the gateway keeps responses. Policies are about the
+    # decoded path, so with a slash a subject would have another one's paths.
+    if not 0 < len(subject) <= MAX_SUBJECT_LENGTH or "/" in subject or quote(subject, safe="") != written:
+        problem = (
+            f"must be 1 to {MAX_SUBJECT_LENGTH} characters, percent-encoded except letters, digits and -._~, and no /"
+        )
         raise BadRequest("The request is not valid", [Problem("subject", problem)])
     return Caller(subject, frozenset(), find_origin(event, DOOR, _name_principal(principal)))
 
