@@ -84,7 +84,8 @@ def test_table_that_does_not_answer(stand: Stand, report: Report, fault: Fault, 
     assert [answer for answer in answers if not answer.is_unavailable] == []
     # More may start, because the requests before need not have met all processes of a function.
     assert after >= before
-    assert Counter(answer.status for answer in again) == Counter(
+    # A deletion whose first answer was lost with an old connection finds its aim reached.
+    assert Counter(404 if answer.status == 204 else answer.status for answer in again) == Counter(
         404 if route.creator else route.success for route in list_routes() for _ in range(PROCESSES)
     )
 

@@ -9,8 +9,7 @@ from axe_playwright_python.sync_playwright import Axe
 from conftest import STACKS
 from playwright.sync_api import Browser, Page, expect
 
-from local_engine.issuer import issuer_url
-from local_engine.testing import EngineProcess, free_port
+from local_engine.testing import EngineProcess
 
 PHONE = {"width": 375, "height": 740}
 LOOKS = [
@@ -26,10 +25,7 @@ SETTLED = """() => Promise.allSettled(
 
 @pytest.fixture(scope="module")
 def guarded() -> Iterator[str]:
-    port = free_port()
-    with EngineProcess(
-        STACKS / "guarded" / "template.yaml", "--parameters", f"Issuer={issuer_url(port)}", port=port
-    ) as engine:
+    with EngineProcess(STACKS / "guarded" / "template.yaml", parameters={"Issuer": "{issuer}"}) as engine:
         yield engine.url
 
 
