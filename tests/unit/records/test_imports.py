@@ -266,3 +266,44 @@ def test_a_failed_import_says_why_and_writes_nothing(importer: Importer) -> None
     assert (importer.read()["state"], importer.read()["reason"]) == ("failed", "The file is larger than 1 GB")
     assert importer.list_names() == []
     assert not importer.imports.fail_import(importer.file, "Another reason")
+
+
+class Bucket:
+    """S3 with some files, of which it refuses to delete one."""
+
+    def __init__(self, keys: list[str], refused: str = "") -> None:
+        self.keys = sorted(keys)
+        self._refused = refused
+
+    def get_paginator(self, operation: str) -> "Bucket":
+        assert operation == "list_objects_v2"
+        return self
+
+    def paginate(self, **options: str) -> Iterator[dict[str, Any]]:
+        assert options.keys() == {"Bucket", "Prefix"}
+        yield from ({"Contents": [{"Key": key}]} for key in self.keys if key.startswith(options["Prefix"]))
+        yield {}
+
+    def delete_objects(self, **options: Any) -> dict[str, Any]:
+        assert options.keys() == {"Bucket", "Delete"}
+        asked = {entry["Key"] for entry in options["Delete"]["Objects"]}
+        self.keys = [key for key in self.keys if key not in asked - {self._refused}]
+        return {"Errors": [{"Key": self._refused, "Code": "SlowDown"}]} if self._refused in asked else {}
+
+
+def test_files_of_requests_up_to_a_moment_are_found_and_deleted(importer: Importer) -> None:
+    files = importlib.import_module("records.import_files")
+    own, other = (importer.imports.make_file_key(subject, importer.id) for subject in ("ann", "bob"))
+    # A file without an import belongs to one that is erased.
+    stray = importer.imports.make_file_key("ann", "stray")
+    bucket = Bucket([own, stray, other])
+    assert list(files.find_files(bucket, "imports", "ann", 1_798_761_599_999)) == [stray]
+    assert list(files.find_files(bucket, "imports", "ann", 1_798_761_600_000)) == sorted([own, stray])
+    files.delete_files(bucket, "imports", [own, stray])
+    assert bucket.keys == [other]
+
+
+def test_a_file_that_is_not_deleted_is_an_error(importer: Importer) -> None:
+    files = importlib.import_module("records.import_files")
+    with pytest.raises(OSError, match="1 files are not deleted: SlowDown"):
+        files.delete_files(Bucket(["a", "b"], refused="b"), "imports", ["a", "b"])
