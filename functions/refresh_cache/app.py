@@ -45,7 +45,11 @@ def refresh(record: "SQSRecord") -> None:
 
 def list_paths(kind: str, detail: Mapping[str, Any]) -> Iterator[str]:
     """Yield the paths whose responses an event makes stale: the owner's first page, and the resource."""
-    page = f"/users/{quote(detail['owner'], safe='')}/resources"
+    owner = detail["owner"]
+    # The API refuses such a subject, so no response about it is kept.
+    if "/" in owner:
+        return
+    page = f"/users/{quote(owner, safe='')}/resources"
     yield page
     # An erasure is preceded by an event for each resource.
     if kind != "UserErased":

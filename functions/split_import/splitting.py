@@ -30,7 +30,7 @@ EXAMINED_LINES = 100
 _BLOCK_BYTES = 256 * 1024
 _MESSAGES = 10
 _SECONDS_FOR_THE_REST = 15.0
-# HeadObject has no body, and so no code of its own.
+# The answer of HeadObject has no body, so its error code is the status.
 _MISSING = ("NoSuchKey", "404")
 
 _s3 = make_client("s3")

@@ -194,6 +194,16 @@ def check_page(item: Item, answer: httpx.Response, limit: int) -> None:
         assert page["count"] == min(limit, ITEMS)
 
 
+@pytest.mark.parametrize("owner", ["a/b", ".", ".."])
+def test_events_of_every_owner_are_taken(engine: EngineProcess, owner: str) -> None:
+    event = json.loads(find_fixture("RefreshCache").read_text())
+    (record,) = event["Records"]
+    body = json.loads(record["body"])
+    body["detail"]["owner"] = owner
+    record["body"] = json.dumps(body)
+    assert engine.invoke("local-Internal-Cache-RefreshCache", event) == {"batchItemFailures": []}
+
+
 def test_without_its_setting_there_is_no_cache() -> None:
     stage = translate_stack(CacheSize='"0"').resources["Internal/InternalApiv1Stage"].properties
     assert stage["CacheClusterEnabled"] is False

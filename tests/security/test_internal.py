@@ -75,6 +75,12 @@ def moved(client: InternalClient, method: str, path: str, body: object) -> httpx
     return httpx.Request(method, url, content=request.content, headers=request.headers)
 
 
+def prepare(caller: InternalClient, route: Route) -> tuple[str, object]:
+    """Path and body of a request of a route, about an item that exists."""
+    path = caller.create(OWNER) if "{id}" in route.path else f"/users/{OWNER}/resources"
+    return path, BODY if route.method in ("POST", "PUT") else None
+
+
 LONG_AGO = (datetime.now(UTC) - timedelta(minutes=20)).strftime("%Y%m%dT%H%M%SZ")
 SIGNATURES: Mapping[str, tuple[Sign, str | int]] = {
     "unsigned": (unsigned, 403),
@@ -95,8 +101,7 @@ SIGNATURES: Mapping[str, tuple[Sign, str | int]] = {
 def test_signature(
     engine: EngineProcess, caller: InternalClient, route: Route, sign: Sign, expected: str | int
 ) -> None:
-    path = caller.create(OWNER) if "{id}" in route.path else f"/users/{OWNER}/resources"
-    body = BODY if route.method in ("POST", "PUT") else None
+    path, body = prepare(caller, route)
     answer = caller.http.send(sign(caller, route.method, path, body))
     if expected == SUCCESS:
         assert answer.status_code == SUCCESSES[route.method], answer.text
@@ -110,8 +115,7 @@ def test_signature(
 def test_a_principal_whose_policy_does_not_name_the_path(
     engine: EngineProcess, caller: InternalClient, stranger: InternalClient, route: Route
 ) -> None:
-    path = caller.create(OWNER) if "{id}" in route.path else f"/users/{OWNER}/resources"
-    body = BODY if route.method in ("POST", "PUT") else None
+    path, body = prepare(caller, route)
     answer = stranger.send(route.method, path, body)
     assert (answer.status_code, answer.json().keys()) == (403, {"error", "requestId"})
     assert "is not authorized to perform: execute-api:Invoke" in answer.json()["error"]

@@ -7,14 +7,8 @@ from typing import Any
 import pytest
 
 from tests.support.gateway import Context, import_functions
+from tests.unit.http.test_endpoint import EVENT
 
-EVENT = {
-    "routeKey": "GET /widgets",
-    "requestContext": {
-        "requestId": "request-1",
-        "authorizer": {"jwt": {"claims": {"sub": "alice", "scope": "read:widgets"}, "scopes": None}},
-    },
-}
 type Stream = Callable[..., Iterator[bytes]]
 
 

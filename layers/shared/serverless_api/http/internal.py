@@ -49,7 +49,7 @@ def identify_owner(event: Mapping[str, Any]) -> Caller:
     principal = identity.get("userArn")
     if not principal:
         raise Unauthorized("A request signed with IAM credentials is required")
-    # The gateway ignores this slash, and policies do not: who may use all items would be let in to the list.
+    # The gateway ignores this slash, but policies do not: one for all items would allow the list too.
     if (event.get("path") or "").endswith("/"):
         raise NotFound("There is no such route")
     written = (event.get("pathParameters") or {}).get("subject") or ""

@@ -62,21 +62,13 @@ class BedrockRuntime:
             return False
         return not any(name == b"authorization" and b"/s3/" in value for name, value in scope["headers"])
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
-        body = bytearray()
-        more = True
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
+    async def answer(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
+        """Answer a request whose body has been received."""
         try:
             if scope["path"] == CONTROL_PATH:
-                await self._control(scope["method"], bytes(body), send)
+                await self._control(scope["method"], body, send)
             else:
-                await self._invoke(scope, bytes(body), receive, send)
+                await self._invoke(scope, body, receive, send)
         except BedrockError as error:
             self._failed += 1
             headers = {"x-amzn-ErrorType": error.code}

@@ -73,9 +73,6 @@ class MotoApplication:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
         self._loop = asyncio.get_running_loop()
-        if self._bedrock.serves(scope):
-            await self._bedrock(scope, receive, send)
-            return
         body = bytearray()
         more = True
         while more:
@@ -84,6 +81,9 @@ class MotoApplication:
                 return
             body += message.get("body", b"")
             more = message.get("more_body", False)
+        if self._bedrock.serves(scope):
+            await self._bedrock.answer(scope, bytes(body), receive, send)
+            return
         status, headers, content = await self._answer(scope, bytes(body), receive)
         if headers is _JSON:
             headers = [*_JSON, (b"content-length", str(len(content)).encode())]
