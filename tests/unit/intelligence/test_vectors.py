@@ -10,7 +10,7 @@ from tests.support.gateway import ENVIRONMENT, import_functions
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
-MODELS = {"VECTOR_MODELS": "VectorsA=amazon.titan-embed-text-v2:0,VectorsB="}
+MODELS = ",".join(("VectorsA=amazon.titan-embed-text-v2:0", "VectorsB="))
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def house(dynamodb: DynamoDB) -> Iterator[Any]:
         import serverless_api
         from intelligence import vectors
 
-        patch.setenv("VECTOR_MODELS", MODELS["VECTOR_MODELS"])
+        patch.setenv("VECTOR_MODELS", MODELS)
         patch.setattr(vectors, "alice", serverless_api.Caller("alice", frozenset()), raising=False)
         patch.setattr(vectors, "resources", noun.resources, raising=False)
         yield vectors
@@ -129,6 +129,6 @@ def test_a_table_that_is_busy_has_the_message_come_again(house: Any, dynamodb: D
 def test_without_models_the_function_does_not_start(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from serverless_api import SettingError
 
-    monkeypatch.setenv("VECTOR_MODELS", "VectorsA=,VectorsB=")
+    monkeypatch.setenv("VECTOR_MODELS", "VectorsA=")
     with pytest.raises(SettingError, match="VECTOR_MODELS"):
         house.read_slots()
