@@ -1,6 +1,7 @@
 """Vectors follow their items, whatever happens between the embedding and the write."""
 
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -10,17 +11,17 @@ from tests.support.gateway import ENVIRONMENT, import_functions
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
-MODELS = ",".join(("VectorsA=amazon.titan-embed-text-v2:0", "VectorsB="))
+MODELS = "VectorsA=amazon.titan-embed-text-v2:0"
 
 
 @pytest.fixture
 def house(dynamodb: DynamoDB) -> Iterator[Any]:
     """The module of vectors in a fresh environment, with what its tests use."""
-    with import_functions({"AWS_ENDPOINT_URL": dynamodb.url, **MODELS}), pytest.MonkeyPatch.context() as patch:
+    with import_functions({"AWS_ENDPOINT_URL": dynamodb.url}), pytest.MonkeyPatch.context() as patch:
         import resources as noun
         import serverless_api
-        from intelligence import vectors
 
+        vectors: Any = import_module("intelligence.vectors")
         patch.setenv("VECTOR_MODELS", MODELS)
         patch.setattr(vectors, "alice", serverless_api.Caller("alice", frozenset()), raising=False)
         patch.setattr(vectors, "resources", noun.resources, raising=False)
