@@ -46,9 +46,7 @@ def add_index(dynamodb: Any) -> None:
     properties = load_template()["Resources"]["Table"]["Properties"]
     (index,) = [entry["Fn::If"][1] for entry in properties["VectorIndexes"]["Fn::If"][1] if "VectorsB" in str(entry)]
     attributes = [{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk", "noun", "type")]
-    dynamodb.update_table(
-        TableName="Table", AttributeDefinitions=attributes, VectorIndexUpdates=[{"Create": index}]
-    )
+    dynamodb.update_table(TableName="Table", AttributeDefinitions=attributes, VectorIndexUpdates=[{"Create": index}])
 
 
 class Searches(threading.Thread):
@@ -119,7 +117,9 @@ def test_a_new_model_takes_over_without_a_gap(engine: EngineProcess, template: P
 
 def test_make_reindex_finds_nothing_missing_where_all_is_embedded(engine: EngineProcess) -> None:
     command = [sys.executable, "-m", "tools.reindex", "--url", engine.url, "--services", engine.services]
-    done = subprocess.run([*command, "--patience", "1"], cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(
+        [*command, "--patience", "1"], cwd=ROOT, capture_output=True, text=True, check=False, timeout=300
+    )
     # The repository's own template, unlike the engine's, wants vectors of the first model.
     assert (done.returncode, done.stderr) in {(0, ""), (1, "")}
     assert done.stdout.splitlines()[-1].endswith("resources miss a vector")
