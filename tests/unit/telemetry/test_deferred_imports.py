@@ -1,8 +1,11 @@
 """What Powertools imports at once, and a function only on first use."""
 
 import json
+import os
 import subprocess
 import sys
+
+from tests.support.gateway import ENVIRONMENT
 
 PROGRAM = """
 import json, sys
@@ -20,5 +23,7 @@ print(json.dumps([before, logger.get_correlation_id(), "jmespath" in sys.modules
 
 
 def test_jmespath_is_loaded_for_the_function_that_uses_it() -> None:
-    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True, timeout=60)
+    environment = {**os.environ, **ENVIRONMENT}
+    command = [sys.executable, "-c", PROGRAM]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=60)
     assert json.loads(done.stdout) == [False, "the-id", True]
