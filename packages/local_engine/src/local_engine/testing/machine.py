@@ -60,17 +60,23 @@ def free_port(count: int = 1) -> int:
             return port
 
 
-def poll(is_met: Callable[[], bool], what: str, seconds: float = 60) -> None:
+def poll(is_met: Callable[[], bool], what: str, seconds: float = 60, pause: float = 0.02) -> None:
     """Wait until a condition is met.
 
+    Args:
+        is_met: the condition.
+        what: the message of the error.
+        seconds: how long to wait.
+        pause: seconds between two looks.
+
     Raises:
-        AssertionError: it is not met in time. The message is `what`.
+        AssertionError: it is not met in time.
     """
     deadline = time.monotonic() + seconds
     while not is_met():
         if time.monotonic() > deadline:
             raise AssertionError(what)
-        time.sleep(0.02)
+        time.sleep(pause)
 
 
 def processes_below(pid: int) -> Sequence[int]:
