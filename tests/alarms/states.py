@@ -23,7 +23,7 @@ def wait_until(stand: Stand, state: str, names: set[str], seconds: float = 120) 
         return not left
 
     try:
-        poll(is_reached, "", seconds, pause=0.2)
+        poll(is_reached, "", seconds)
     except AssertionError:
         alarms = read_alarms(stand)
         shown = "\n".join(f"{name} is {alarms[name]['state']}: {alarms[name]['reason']}" for name in sorted(left))

@@ -128,7 +128,7 @@ def wait_for_contributors(stand: Stand, routes: set[str]) -> None:
         return not left
 
     try:
-        poll(is_reached, "", pause=0.2)
+        poll(is_reached, "")
     except AssertionError:
         raise AssertionError(f"no contributors: {', '.join(sorted(left))}") from None
 

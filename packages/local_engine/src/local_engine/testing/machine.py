@@ -60,23 +60,19 @@ def free_port(count: int = 1) -> int:
             return port
 
 
-def poll(is_met: Callable[[], bool], what: str, seconds: float = 60, pause: float = 0.02) -> None:
+def poll(is_met: Callable[[], bool], what: str, seconds: float = 60) -> None:
     """Wait until a condition is met.
 
-    Args:
-        is_met: the condition.
-        what: the message of the error.
-        seconds: how long to wait.
-        pause: seconds between two looks.
-
     Raises:
-        AssertionError: it is not met in time.
+        AssertionError: it is not met in time. The message is `what`.
     """
-    deadline = time.monotonic() + seconds
+    started = time.monotonic()
     while not is_met():
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - started
+        if waited > seconds:
             raise AssertionError(what)
-        time.sleep(pause)
+        # What takes long is looked at less often, because each look may cost several processes some time.
+        time.sleep(min(max(0.02, waited / 10), 0.2))
 
 
 def processes_below(pid: int) -> Sequence[int]:
