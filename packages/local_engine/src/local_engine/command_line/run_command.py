@@ -1,7 +1,6 @@
 """`local-engine run`: reads the arguments, starts the AWS services, and then imports and starts everything else."""
 
 import argparse
-import asyncio
 from collections.abc import Sequence
 
 from local_engine.command_line.arguments import (
@@ -37,7 +36,7 @@ def run(arguments: Sequence[str]) -> None:
     with import_quickly():
         from local_engine.command_line.serving import serve  # noqa: PLC0415
 
-    asyncio.run(serve(options, services))
+    serve(options, services)
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:

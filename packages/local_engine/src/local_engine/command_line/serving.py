@@ -67,7 +67,7 @@ from local_engine.template.loader import load_template
 from local_engine.template.stack import Api, Function, FunctionUrl, HttpApi, RestApi, Stack
 
 
-async def serve(options: argparse.Namespace, services: Services | None) -> None:
+def serve(options: argparse.Namespace, services: Services | None) -> None:
     """Serve the APIs of a template until interrupted.
 
     Args:
@@ -80,6 +80,10 @@ async def serve(options: argparse.Namespace, services: Services | None) -> None:
         ServicesError: the services do not answer.
     """
     console = Console(is_verbose=options.verbose, summarize_metrics=summarize_record)
+    asyncio.run(_serve(options, services, console))
+
+
+async def _serve(options: argparse.Namespace, services: Services | None, console: Console) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

@@ -15,6 +15,8 @@ from local_engine.imports import import_quickly
 def main() -> None:
     """Serve until the parent ends."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    # botocore imports these two if they are installed, which takes long. Nothing here signs or connects.
+    sys.modules.update(dict.fromkeys(("awscrt", "OpenSSL")))  # type: ignore[arg-type]
     with import_quickly():
         from local_engine.services.moto_application import run_server  # noqa: PLC0415
 
