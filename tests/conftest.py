@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import gc
 import os
 import signal
 import sys
@@ -18,6 +19,15 @@ from tests.support.browser import CHROMIUM, open_browser
 from tests.support.missing import skip_or_fail
 
 pytest_plugins = ["local_engine.pytest_plugin"]
+
+# What is imported and collected stays until the end, so collections of garbage only slow the start down.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
+
 
 # A shell that starts the tests in the background has SIGINT ignored, which the servers that they start would inherit.
 signal.signal(signal.SIGINT, signal.default_int_handler)
