@@ -22,9 +22,11 @@ from serverless_api.http.errors import (
 )
 from serverless_api.http.identity import Caller
 from serverless_api.http.preconditions import ANY_VERSION, Preconditions
-from serverless_api.http.validation import ModelError, load_model
+from serverless_api.http.validation import ModelError, check_value, load_model
+from serverless_api.resilience.deadline import current_deadline
+from serverless_api.resilience.retry import RetryableError, RetryBudget, RetryPolicy
 from serverless_api.storage import idempotency, table
-from serverless_api.storage.json_text import JSONText, dump_json, parse_json
+from serverless_api.storage.json_text import JSONText, dump_json, merge_patch, parse_json
 from serverless_api.telemetry.observability import Metric, count
 
 MAX_PAGE_CHARACTERS = 1_400_000
@@ -36,6 +38,12 @@ _NOUN = re.compile("[a-z][a-z ]*")
 RESERVED = frozenset({"pk", "sk", "id", "createdAt", "updatedAt", "version", "writer", "deletedAt", "expiresAt"})
 """Names of attributes that no model may name: the house's own."""
 _EXISTS = "attribute_exists(#pk) AND attribute_not_exists(#deletedAt)"
+# Of several writers to one item, one succeeds in each round.
+_overtaken_policy = RetryPolicy(retries=10, base=0.05, cap=1.0)
+
+
+class _OvertakenError(RetryableError):
+    """Another write came between the read of an item and the write that builds on it."""
 
 
 class Entity:
@@ -254,6 +262,43 @@ class Collection:
             raise self._explain(failure, preconditions) from failure
         count(self._changed)
         return self._to_entity(updated)
+
+    def patch(
+        self, caller: Caller, item_id: str, patch: dict[str, Any], preconditions: Preconditions = ANY_VERSION
+    ) -> Entity:
+        """Merge a JSON Merge Patch (RFC 7396) into the fields of an item.
+
+        The write is conditional on the version that was read, and a patch that another write overtakes is merged again,
+        so concurrent patches of different fields are all kept.
+
+        Args:
+            caller: the owner.
+            item_id: the item's ID.
+            patch: the changes; null removes.
+            preconditions: the request's.
+
+        Raises:
+            BadRequest: the fields would violate the request model.
+            NotFound: the caller has no item with this ID.
+            PreconditionFailed: the item's version violates a precondition.
+            TableUnavailable: other writes overtook this one again and again.
+        """
+
+        def attempt() -> Entity:
+            current = self.get(caller, item_id, preconditions)
+            if preconditions.exclude(current.version):
+                raise self._precondition_failed(preconditions, current.version)
+            fields = merge_patch(current.fields, patch)
+            check_value(fields, self.model)
+            try:
+                return self.update(caller, item_id, fields, Preconditions(match=frozenset({current.version})))
+            except PreconditionFailed as error:
+                raise _OvertakenError(str(error)) from error
+
+        try:
+            return _overtaken_policy.call(attempt, current_deadline(), RetryBudget())
+        except _OvertakenError as error:
+            raise table.WriteConflict from error
 
     def delete(self, caller: Caller, item_id: str, preconditions: Preconditions = ANY_VERSION) -> None:
         """Delete an item: replace it with a mark that says who deleted it and when.
