@@ -11,7 +11,7 @@ TABLES = ("TABLE_NAME", "AUDIT_TABLE", "ERASURE_LEDGER")
 def create_table(client: Any, name: str) -> None:
     """Create the table through a client of DynamoDB."""
     ((_, table),) = find_resources("AWS::DynamoDB::Table").items()
-    taken = ("AttributeDefinitions", "KeySchema", "BillingMode")
+    taken = ("AttributeDefinitions", "KeySchema", "BillingMode", "GlobalSecondaryIndexes")
     client.create_table(TableName=name, **{key: table["Properties"][key] for key in taken})
 
 

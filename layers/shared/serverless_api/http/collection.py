@@ -10,6 +10,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, Protocol
 
 from serverless_api.http.errors import (
@@ -37,6 +38,9 @@ ITEM_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0
 _NOUN = re.compile("[a-z][a-z ]*")
 RESERVED = frozenset({"pk", "sk", "id", "createdAt", "updatedAt", "version", "writer", "deletedAt", "expiresAt"})
 """Names of attributes that no model may name: the house's own."""
+INDEX_PREFIX = "by_"
+"""The start of the names of the table's indexes and of their sort keys, which no model may use either."""
+NEWEST_FIRST = "-createdAt"
 _EXISTS = "attribute_exists(#pk) AND attribute_not_exists(#deletedAt)"
 # Of several writers to one item, one succeeds in each round.
 _overtaken_policy = RetryPolicy(retries=10, base=0.05, cap=1.0)
@@ -70,7 +74,7 @@ class Entity:
     @property
     def position(self) -> str:
         """A pagination token: a page `after` it starts below this item."""
-        return _make_token(self.id)
+        return make_token(pack_item_id(self.id))
 
     @property
     def created_at(self) -> str:
@@ -130,6 +134,9 @@ class Collection:
         noun: the noun in the singular, as errors and sort keys spell it.
         model: the request model `models/<model>.json`, which lists the fields that a caller may write.
         plural: the plural of the noun, if adding an `s` does not make it.
+        filters: names of text fields by which a list or a search may be limited. For lists, the table needs an index
+            for each (docs/decisions/filters-and-sorts.md).
+        sorts_by_update: whether a list can be sorted by `updatedAt`; it needs an index too.
 
     Attributes:
         model: the name of the request model, for `Request.read_body`.
@@ -151,11 +158,21 @@ class Collection:
     derived: tuple[str, ...] = ()
     reads_before_update = False
 
-    def __init__(self, noun: str, model: str, plural: str | None = None) -> None:
+    def __init__(
+        self,
+        noun: str,
+        model: str,
+        plural: str | None = None,
+        filters: Sequence[str] = (),
+        *,
+        sorts_by_update: bool = False,
+    ) -> None:
         if not _NOUN.fullmatch(noun):
             raise ValueError(f"The noun of a collection must be lower-case words, not {noun!r}.")
         self.noun = noun
         self.model = model
+        self.filters = tuple(filters)
+        self.sorts_by_update = sorts_by_update
         self.prefix = f"{noun}#"
         label = (plural or f"{noun}s").title().replace(" ", "")
         self._retrieved = Metric(f"{label}Retrieved")
@@ -163,7 +180,9 @@ class Collection:
         self.fields = _read_fields(model, reserved=RESERVED.union(self.derived))
         self._stored = (*self.fields.items(), *((name, False) for name in self.derived))
         self._names = tuple(name for name, _ in self._stored)
-        self._written = (*self._names, "updatedAt", "version", "writer")
+        indexed = (*self.filters, *(["updatedAt"] if sorts_by_update else []))
+        self._index_keys = tuple(INDEX_PREFIX + name for name in indexed)
+        self._written = (*self._names, *self._index_keys, "updatedAt", "version", "writer")
         self._remembered = ("sk", "createdAt", "version", *self.derived)
 
     def create(self, caller: Caller, fields: dict[str, Any], key: str | None = None) -> Entity:
@@ -325,14 +344,26 @@ class Collection:
         }
         try:
             table.mark_deleted(
-                self._make_key(caller, item_id), mark, [*self._names, "createdAt", "updatedAt"], condition, values
+                self._make_key(caller, item_id),
+                mark,
+                [*self._names, *self._index_keys, "createdAt", "updatedAt"],
+                condition,
+                values,
             )
         except table.ConditionFailed as failure:
             raise self._explain(failure, preconditions) from failure
         count(self._changed)
 
-    def list(self, caller: Caller, limit: int, after: str | None = None) -> Page[Entity]:
-        """Return a page of the caller's items, newest first.
+    def list(
+        self,
+        caller: Caller,
+        limit: int,
+        after: str | None = None,
+        *,
+        sort: str | None = None,
+        matching: Mapping[str, str] | None = None,
+    ) -> Page[Entity]:
+        """Return a page of the caller's items, by default all of them, newest first.
 
         A page starts below the last item of the page before. Writes in between move nothing: each item that exists
         throughout is on exactly one page.
@@ -341,20 +372,33 @@ class Collection:
             caller: the owner.
             limit: the most items; fewer if the page would be too large for one response.
             after: the previous page's `next_token`, or None for the first page.
+            sort: `createdAt` or `updatedAt`, with `-` before it for the last one first.
+            matching: the values that the fields of `filters` must have. With them, and in the order of `updatedAt`, the
+                list follows writes within moments; what it shows is as last written.
 
         Raises:
-            BadRequest: the token was not issued by an earlier page.
+            BadRequest: the token was not issued by an earlier page of the same list, or there is no such list.
         """
-        before = None if after is None else self.prefix + _read_token(after)
+        if sort in (None, NEWEST_FIRST) and not matching:
+            before = None if after is None else self.prefix + read_item_id(_decode_token(after))
+            # One more than asked for tells whether another page follows.
+            found = table.query_items(caller.partition, self.prefix, before, limit + 1)
+            find_position = attrgetter("position")
+        else:
+            # Loaded at first use: most lists are of all items, newest first.
+            from serverless_api.http.selection import Selection  # noqa: PLC0415
+
+            selection = Selection(self, NEWEST_FIRST if sort is None else sort, matching or {})
+            found = selection.find_items(caller, limit + 1, None if after is None else _decode_token(after))
+            find_position = selection.find_position
         items: list[Entity] = []
         characters = 0
-        # One more than asked for tells whether another page follows.
-        for found in table.query_items(caller.partition, self.prefix, before, limit + 1):
-            characters += self._mark_json(found)
+        for item in found:
+            characters += self._mark_json(item)
             if len(items) == limit or (items and characters > MAX_PAGE_CHARACTERS):
-                next_token = items[-1].position
+                next_token = find_position(items[-1])
                 break
-            items.append(Entity(self, found))
+            items.append(Entity(self, item))
         else:
             next_token = None
         count(self._retrieved, len(items))
@@ -381,11 +425,23 @@ class Collection:
         return {
             **key,
             **stored,
+            **self._make_index_keys(key, stored, now),
             "createdAt": stamp,
             "updatedAt": stamp,
             "version": make_version(),
             "writer": caller.origin.to_attribute(),
         }
+
+    def _make_index_keys(self, key: table.Item, stored: table.Item, now: int) -> dict[str, str]:
+        """Return the sort keys of the item in the table's indexes, as short as they can be: they are paid like data."""
+        keys = {
+            f"{INDEX_PREFIX}{name}": make_filter_key(self.prefix, stored[name], key["sk"][len(self.prefix) :])
+            for name in self.filters
+            if name in stored
+        }
+        if self.sorts_by_update:
+            keys[f"{INDEX_PREFIX}updatedAt"] = f"{self.prefix}{now:016x}"
+        return keys
 
     def _complete(self, draft: table.Item) -> table.Item:
         return {**draft, **self.derive(Entity(self, draft))}
@@ -474,7 +530,7 @@ def _read_fields(model: str, reserved: frozenset[str]) -> dict[str, bool]:
     if schema.get("type") != "object" or schema.get("additionalProperties") is not False:
         raise ModelError(f"The request model {model} must have the type object and additionalProperties: false.")
     properties: dict[str, Any] = schema.get("properties", {})
-    if taken := reserved & properties.keys():
+    if taken := {name for name in properties if name in reserved or name.startswith(INDEX_PREFIX)}:
         raise ModelError(f"The request model {model} names {', '.join(sorted(taken))}, which is reserved.")
     return {name: schema.get("type") == "string" for name, schema in properties.items()}
 
@@ -515,21 +571,41 @@ def format_time(now: int) -> str:
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest // 1_000_000:03}Z"
 
 
-def _make_token(item_id: str) -> str:
+def make_filter_key(prefix: str, value: str, item_id: str) -> str:
+    """Return the sort key in the index of a filter: items with the same value stand in the order of their creation."""
+    # An ID's first 16 digits hold its time.
+    return f"{prefix}{value}#{item_id.replace('-', '')[:16]}"
+
+
+def make_token(position: bytes) -> str:
     """Return a pagination token: the position of an item. It names no caller; the partition is always the caller's."""
-    return base64.urlsafe_b64encode(bytes.fromhex(item_id.replace("-", ""))).decode().rstrip("=")
+    return base64.urlsafe_b64encode(position).decode().rstrip("=")
 
 
-def _read_token(token: str) -> str:
-    """Return the ID in a pagination token.
+def _decode_token(token: str) -> bytes:
+    try:
+        return base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
+    except ValueError as error:
+        raise bad_token() from error
+
+
+def pack_item_id(item_id: str) -> bytes:
+    """Return the 16 bytes of an ID."""
+    return bytes.fromhex(item_id.replace("-", ""))
+
+
+def read_item_id(position: bytes) -> str:
+    """Return the ID that `pack_item_id` has packed.
 
     Raises:
-        BadRequest: the token was not issued by an earlier page.
+        BadRequest: these bytes are none.
     """
-    try:
-        item_id = _format_id(base64.b64decode(token + "==", altchars=b"-_", validate=True).hex())
-    except ValueError:
-        item_id = ""
+    item_id = _format_id(position.hex())
     if not ITEM_ID.fullmatch(item_id):
-        raise BadRequest("The request is not valid", [Problem("nextToken", "must be the nextToken of another page")])
+        raise bad_token()
     return item_id
+
+
+def bad_token() -> BadRequest:
+    """Return the error for a token of no page of this list."""
+    return BadRequest("The request is not valid", [Problem("nextToken", "must be the nextToken of another page")])

@@ -21,8 +21,8 @@ _QUOTED_KEY = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*+)"')
 _BARE_KEY = re.compile(r"[!#-+\--~]+")
 _MAX_KEY = 255
 _MAX_BODY = 3_000_000
-"""How many characters a body may have. Checking more would take seconds, and nothing of that size can be stored:
-the escapes of JSON (`\\u00e9`) spell an item of 400 KB in three times as many characters."""
+"""How many characters a text may have. Checking more would take seconds, and nothing of that size can be stored: the
+escapes of JSON (`\\u00e9`) spell an item of 400 KB in three times as many characters."""
 _CORRELATION_ID = re.compile(r"[!-~]{1,128}")
 
 
@@ -53,6 +53,11 @@ class Request:
         """Return the query parameter `name`, several values joined by commas, or None."""
         value: str | None = (self.event.get("queryStringParameters") or {}).get(name)
         return value
+
+    def read_query_parameters(self, names: Sequence[str]) -> dict[str, str]:
+        """Return those of some query parameters that the request has."""
+        values = {name: self.read_query_parameter(name) for name in names}
+        return {name: value for name, value in values.items() if value is not None}
 
     def read_flag(self, name: str) -> bool:
         """Return the query parameter `name`, which is `true` or `false`; false if it is missing.
@@ -108,9 +113,10 @@ class Request:
         check_media_type(self.read_header("content-type") or "", media_types)
         check_coding(self.read_header("content-encoding") or "")
         body: str = self.event.get("body") or ""
-        if len(body) > _MAX_BODY:
+        is_encoded = self.event.get("isBase64Encoded")
+        if len(body) > (_MAX_BODY * 4 // 3 if is_encoded else _MAX_BODY):
             raise ContentTooLarge("The body is larger than can be stored")
-        return self._decode_body() if self.event.get("isBase64Encoded") else body
+        return self._decode_body() if is_encoded else body
 
     def read_content(self, media_types: Sequence[str]) -> bytes:
         """Return the body unchanged; empty if there is none.

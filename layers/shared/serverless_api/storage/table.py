@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from decimal import Context, Decimal, Inexact, Overflow, Subnormal
+from itertools import batched
 from typing import Any, NamedTuple
 
 from serverless_api.environment import settings
@@ -25,13 +26,17 @@ from serverless_api.telemetry.tracing import TableCall
 type Item = dict[str, Any]
 
 _FAILED = "ConditionalCheckFailed"
-_READS = {"GetItem", "Query"}
+_OF_SEVERAL_TABLES = {"BatchGetItem", "TransactWriteItems"}
+_READS = {"BatchGetItem", "GetItem", "Query"}
 
 ATTEMPT_SECONDS = 1.0
 """Time limit of one attempt; DynamoDB answers within milliseconds."""
 
 MAX_ALTERNATIVES = 100
 """Most values of a `one_of` («Comparison operator and function reference», Amazon DynamoDB Developer Guide)."""
+
+MAX_READ = 25
+"""Most items of one batch read: together they stay below the 16 MB that an answer may have, whatever they hold."""
 
 MAX_QUERIED = 1000
 """Most items that a query reads at a time while it looks for items among marks of deleted ones."""
@@ -142,6 +147,19 @@ def get_item(key: Item, *, table_name: str = "") -> Item | None:
     """Return the item with the primary key `key` as last written, or None."""
     found = _call("GetItem", TableName=table_name, Key=_encode_item(key), ConsistentRead=True).get("Item")
     return _decode_item(found) if found else None
+
+
+def get_items(keys: Sequence[Item]) -> list[Item]:
+    """Return the items with these primary keys as last written, in any order, without those that do not exist."""
+    found: list[Item] = []
+    for chunk in batched(keys, MAX_READ, strict=False):
+        left = {"Keys": [_encode_item(key) for key in chunk], "ConsistentRead": True}
+        while left:
+            answer = _call("BatchGetItem", RequestItems={settings.TABLE_NAME: left})
+            found += [_decode_item(item) for item in answer["Responses"].get(settings.TABLE_NAME, ())]
+            # What exceeds 16 MB, or was throttled while others were not.
+            left = answer.get("UnprocessedKeys", {}).get(settings.TABLE_NAME)
+    return found
 
 
 def put_item(item: Item, condition: str, values: Mapping[str, Any] | None = None, *, table_name: str = "") -> None:
@@ -291,6 +309,52 @@ def query_items(
         start = _decode_item(answer["LastEvaluatedKey"])
 
 
+def query_index(
+    index: str,
+    partition: str,
+    prefix: str,
+    after: Item | None,
+    limit: int,
+    *,
+    ascending: bool = False,
+    matching: Mapping[str, str] | None = None,
+) -> Iterator[Item]:
+    """Yield entries of a global secondary index, last one first. The index follows the table within moments.
+
+    Args:
+        index: the name of the index and of its sort key; its partition key is `pk`.
+        partition: the value of `pk`.
+        prefix: the start of the sort key.
+        after: the keys of an entry (`pk`, `sk` and the index's sort key); only those behind it are returned.
+        limit: how many entries the caller expects to use.
+        ascending: whether the first one comes first.
+        matching: the values that other attributes of the index must have.
+    """
+    conditions = dict(matching or {})
+    names = {"#pk": "pk", "#sort": index, **{f"#filter{number}": name for number, name in enumerate(conditions)}}
+    values = {":pk": partition, ":sort": prefix}
+    values |= {f":filter{number}": value for number, value in enumerate(conditions.values())}
+    arguments: dict[str, Any] = {"ExclusiveStartKey": _encode_item(after)} if after else {}
+    if conditions:
+        terms = (f"#filter{number} = :filter{number}" for number in range(len(conditions)))
+        arguments["FilterExpression"] = " AND ".join(terms)
+    while True:
+        answer = _call(
+            "Query",
+            IndexName=index,
+            KeyConditionExpression="#pk = :pk AND begins_with(#sort, :sort)",
+            ExpressionAttributeNames=names,
+            ExpressionAttributeValues=_encode_item(values),
+            ScanIndexForward=ascending,
+            Limit=MAX_QUERIED if conditions else limit,
+            **arguments,
+        )
+        yield from map(_decode_item, answer["Items"])
+        if "LastEvaluatedKey" not in answer:
+            return
+        arguments["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+
 def call_once(operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
     """Perform one operation of DynamoDB in one attempt, for a library that has its own item format.
 
@@ -387,7 +451,7 @@ def _call(operation: str, errors: list[RetryableError] | None = None, /, **argum
     Raises:
         TableUnavailable: the table is throttled, down or out of time, or (WriteConflict) others write to the item.
     """
-    if operation != "TransactWriteItems":
+    if operation not in _OF_SEVERAL_TABLES:
         arguments["TableName"] = arguments.get("TableName") or settings.TABLE_NAME
     arguments["ReturnConsumedCapacity"] = "TOTAL"
     repeated = [] if errors is None else errors
