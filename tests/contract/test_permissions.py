@@ -17,7 +17,7 @@ from local_engine.testing import free_port, poll
 from tests.support.dynamodb import DynamoDB, Refusal
 from tests.support.gateway import ENVIRONMENT, Answer, Gateway, import_functions
 from tests.support.http_server import Reply, Request, Server, make_reply
-from tests.support.items import call, find_path
+from tests.support.items import call, find_path, find_source
 from tests.support.permissions import (
     ALWAYS_MANAGED,
     LOG_ACTIONS,
@@ -114,6 +114,10 @@ def _use_every_route(api: RecordingGateway, dynamodb: DynamoDB) -> None:
         assert call(creator, api.send, headers={"Idempotency-Key": "refused"}).status == 413
     for route in list_routes():
         assert call(route, api.send).status == route.success
+        if route.takes("sort"):
+            # Another order comes from an index, and the items from the table.
+            call(find_source(route), api.send)
+            assert call(route, api.send, query={"sort": "updatedAt"}).status == route.success
 
 
 def test_statements_allow_what_the_routes_functions_do(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -289,7 +293,7 @@ def test_statements_name_every_action_and_every_resource(function: str) -> None:
 def test_a_routes_function_reaches_the_stacks_own_tables_and_files_and_nothing_else(function: str) -> None:
     allowed = read_role(function, EnrichmentUrl="https://enrichment.example.com/").resources
     own = re.compile(
-        rf"arn:aws:dynamodb:{REGION}:{ACCOUNT_ID}:table/(Table|Records-[\w-]+)|arn:aws:s3:::records-[\w-]+/\*"
+        rf"arn:aws:dynamodb:{REGION}:{ACCOUNT_ID}:table/(Table(/index/\w+)?|Records-[\w-]+)|arn:aws:s3:::records-[\w-]+/\*"
     )
     assert allowed
     assert [arn for resources in allowed.values() for arn in resources if not own.fullmatch(arn)] == []

@@ -74,7 +74,7 @@ class Entity:
     @property
     def position(self) -> str:
         """A pagination token: a page `after` it starts below this item."""
-        return make_token(pack_item_id(self.id))
+        return _make_token(self.id)
 
     @property
     def created_at(self) -> str:
@@ -380,17 +380,21 @@ class Collection:
             BadRequest: the token was not issued by an earlier page of the same list, or there is no such list.
         """
         if sort in (None, NEWEST_FIRST) and not matching:
-            before = None if after is None else self.prefix + read_item_id(_decode_token(after))
+            before = None if after is None else self.prefix + _read_token(after)[0]
             # One more than asked for tells whether another page follows.
             found = table.query_items(caller.partition, self.prefix, before, limit + 1)
-            find_position = attrgetter("position")
+            find_position: Callable[[Entity], str] = attrgetter("position")
         else:
             # Loaded at first use: most lists are of all items, newest first.
             from serverless_api.http.selection import Selection  # noqa: PLC0415
 
             selection = Selection(self, NEWEST_FIRST if sort is None else sort, matching or {})
-            found = selection.find_items(caller, limit + 1, None if after is None else _decode_token(after))
-            find_position = selection.find_position
+            start = None if after is None else _read_token(after, selection.tag, selection.time_bytes)
+            found = selection.find_items(caller.partition, limit + 1, start)
+
+            def find_position(item: Entity) -> str:
+                return _make_token(item.id, selection.tag, selection.times.get(item.id, b""))
+
         items: list[Entity] = []
         characters = 0
         for item in found:
@@ -432,10 +436,15 @@ class Collection:
             "writer": caller.origin.to_attribute(),
         }
 
+    def make_filter_key(self, value: str, item_id: str) -> str:
+        """Return a sort key in the index of a filter: items with one value are in the order of their creation."""
+        # An ID's first 16 digits hold its time.
+        return f"{self.prefix}{value}#{item_id.replace('-', '')[:16]}"
+
     def _make_index_keys(self, key: table.Item, stored: table.Item, now: int) -> dict[str, str]:
         """Return the sort keys of the item in the table's indexes, as short as they can be: they are paid like data."""
         keys = {
-            f"{INDEX_PREFIX}{name}": make_filter_key(self.prefix, stored[name], key["sk"][len(self.prefix) :])
+            f"{INDEX_PREFIX}{name}": self.make_filter_key(stored[name], key["sk"][len(self.prefix) :])
             for name in self.filters
             if name in stored
         }
@@ -571,41 +580,24 @@ def format_time(now: int) -> str:
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest // 1_000_000:03}Z"
 
 
-def make_filter_key(prefix: str, value: str, item_id: str) -> str:
-    """Return the sort key in the index of a filter: items with the same value stand in the order of their creation."""
-    # An ID's first 16 digits hold its time.
-    return f"{prefix}{value}#{item_id.replace('-', '')[:16]}"
-
-
-def make_token(position: bytes) -> str:
+def _make_token(item_id: str, tag: bytes = b"", time: bytes = b"") -> str:
     """Return a pagination token: the position of an item. It names no caller; the partition is always the caller's."""
+    position = tag + bytes.fromhex(item_id.replace("-", "")) + time
     return base64.urlsafe_b64encode(position).decode().rstrip("=")
 
 
-def _decode_token(token: str) -> bytes:
-    try:
-        return base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
-    except ValueError as error:
-        raise bad_token() from error
-
-
-def pack_item_id(item_id: str) -> bytes:
-    """Return the 16 bytes of an ID."""
-    return bytes.fromhex(item_id.replace("-", ""))
-
-
-def read_item_id(position: bytes) -> str:
-    """Return the ID that `pack_item_id` has packed.
+def _read_token(token: str, tag: bytes = b"", time_bytes: int = 0) -> tuple[str, str]:
+    """Return the ID in a pagination token, and the digits of the time.
 
     Raises:
-        BadRequest: these bytes are none.
+        BadRequest: the token was not issued by an earlier page of the same list.
     """
-    item_id = _format_id(position.hex())
-    if not ITEM_ID.fullmatch(item_id):
-        raise bad_token()
-    return item_id
-
-
-def bad_token() -> BadRequest:
-    """Return the error for a token of no page of this list."""
-    return BadRequest("The request is not valid", [Problem("nextToken", "must be the nextToken of another page")])
+    try:
+        position = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
+    except ValueError:
+        position = b""
+    start, end = len(tag), len(position) - time_bytes
+    item_id = _format_id(position[start : max(start, end)].hex())
+    if position[:start] != tag or not ITEM_ID.fullmatch(item_id):
+        raise BadRequest("The request is not valid", [Problem("nextToken", "must be the nextToken of another page")])
+    return item_id, position[end:].hex() if time_bytes else ""

@@ -7,48 +7,48 @@ longer matches. It may miss a write of the last moments. docs/decisions/filters-
 import hashlib
 from collections.abc import Iterator, Mapping
 from itertools import batched
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-from serverless_api.http.collection import (
-    INDEX_PREFIX,
-    NEWEST_FIRST,
-    bad_token,
-    make_filter_key,
-    make_token,
-    pack_item_id,
-    read_item_id,
-)
 from serverless_api.http.errors import BadRequest, Problem
 from serverless_api.http.validation import find_problems, load_model
 from serverless_api.storage import table
 from serverless_api.storage.json_text import dump_json
 
-if TYPE_CHECKING:
-    from serverless_api.http.collection import Collection, Entity
-    from serverless_api.http.identity import Caller
-
-_BY_CREATION = (NEWEST_FIRST, "createdAt")
+_BY_CREATION = ("-createdAt", "createdAt")
 _BY_UPDATE = ("-updatedAt", "updatedAt")
-_TAG_BYTES = 4
-_ID_BYTES = 16
-_TIME_BYTES = 8
+_INDEX = "by_{}"
+
+
+class IndexedCollection(Protocol):
+    """What a selection needs to know of a `Collection`."""
+
+    model: str
+    prefix: str
+    sorts_by_update: bool
+
+    def make_filter_key(self, value: str, item_id: str) -> str:
+        """Return a sort key in the index of a filter."""
+        ...
 
 
 class Selection:
     """Some items of a collection in some order.
-
-    A token has a tag of the selection, the ID of an item and, in the order of updates, the time of its update.
 
     Args:
         collection: the collection.
         sort: `createdAt` or `updatedAt`, with `-` before it for the last one first.
         matching: the values of fields that the items have.
 
+    Attributes:
+        tag: what the tokens of this selection's pages start with.
+        time_bytes: the size of the time in them.
+        times: by the IDs of the items found, the times of their updates, in the order of updates.
+
     Raises:
         BadRequest: the collection has no such order or filter, or a value is none that its field may have.
     """
 
-    def __init__(self, collection: "Collection", sort: str, matching: Mapping[str, str]) -> None:
+    def __init__(self, collection: IndexedCollection, sort: str, matching: Mapping[str, str]) -> None:
         sorts = (*_BY_CREATION, *(_BY_UPDATE if collection.sorts_by_update else ()))
         problems = [] if sort in sorts else [Problem("sort", f"must be one of {', '.join(sorts)}")]
         fields = load_model(collection.model)["properties"]
@@ -61,50 +61,35 @@ class Selection:
         self._ascending = not sort.startswith("-")
         self._by_update = sort in _BY_UPDATE
         content = dump_json([sort, sorted(self._matching.items())])
-        self._tag = hashlib.sha256(content.encode()).digest()[:_TAG_BYTES]
-        self._times: dict[str, bytes] = {}
+        self.tag = hashlib.sha256(content.encode()).digest()[:4]
+        self.time_bytes = 8 if self._by_update else 0
+        self.times: dict[str, bytes] = {}
 
-    def find_items(self, caller: "Caller", limit: int, after: bytes | None) -> Iterator[table.Item]:
-        """Yield items in order; the caller of this function stops at the limit.
+    def find_items(self, partition: str, limit: int, start: tuple[str, str] | None) -> Iterator[table.Item]:
+        """Yield items in order.
 
         Args:
-            caller: the owner.
+            partition: the owner's.
             limit: how many items are of use.
-            after: a decoded token of this selection, or None.
-
-        Raises:
-            BadRequest: the token is of another list.
+            start: the ID of the item before the first one and, in the order of updates, the digits of its time.
         """
-        start = None if after is None else self._read_position(after)
-        if not self._by_update and not self._matching:
-            prefix, before = self._collection.prefix, start and start[0]
-            return table.query_items(
-                caller.partition, prefix, before and prefix + before, limit, ascending=self._ascending
-            )
-        return self._read_index(caller.partition, limit, start)
-
-    def find_position(self, entity: "Entity") -> str:
-        """Return the pagination token of a found item."""
-        return make_token(self._tag + pack_item_id(entity.id) + self._times.get(entity.id, b""))
-
-    def _read_position(self, position: bytes) -> tuple[str, str]:
-        """Return the ID in a decoded token and, in the order of updates, the digits of the time."""
-        tag, item, time = position[:_TAG_BYTES], position[_TAG_BYTES:][:_ID_BYTES], position[_TAG_BYTES + _ID_BYTES :]
-        if tag != self._tag or len(time) != (_TIME_BYTES if self._by_update else 0):
-            raise bad_token()
-        return read_item_id(item), time.hex()
+        if self._by_update or self._matching:
+            return self._read_index(partition, limit, start)
+        prefix = self._collection.prefix
+        before = prefix + start[0] if start else None
+        return table.query_items(partition, prefix, before, limit, ascending=self._ascending)
 
     def _read_index(self, partition: str, limit: int, start: tuple[str, str] | None) -> Iterator[table.Item]:
         collection = self._collection
         if self._by_update:
-            index, prefix = f"{INDEX_PREFIX}updatedAt", collection.prefix
+            index, prefix = _INDEX.format("updatedAt"), collection.prefix
         else:
             name, value = next(iter(self._matching.items()))
-            index, prefix = INDEX_PREFIX + name, f"{collection.prefix}{value}#"
+            index, prefix = _INDEX.format(name), f"{collection.prefix}{value}#"
         after = None
         if start:
             item_id, time = start
-            key = prefix + time if self._by_update else make_filter_key(collection.prefix, value, item_id)
+            key = prefix + time if self._by_update else collection.make_filter_key(value, item_id)
             after = {"pk": partition, "sk": collection.prefix + item_id, index: key}
         entries = table.query_index(
             index,
@@ -125,5 +110,5 @@ class Selection:
                     continue
                 if self._by_update:
                     item_id = entry["sk"][len(collection.prefix) :]
-                    self._times[item_id] = bytes.fromhex(entry[index][len(prefix) :])
+                    self.times[item_id] = bytes.fromhex(entry[index][len(prefix) :])
                 yield item
