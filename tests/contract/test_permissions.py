@@ -197,7 +197,11 @@ def test_a_function_of_the_internal_api_may_do_what_its_twin_of_the_other_api_ma
     for url in ("", "https://enrichment.example.com/"):
         for verb, twin in twins.items():
             own = f"Internal/{twin.replace('Resource', 'UserResource')}"
-            assert read_role(own, EnrichmentUrl=url).resources == read_role(twin, EnrichmentUrl=url).resources, verb
+            allowed = read_role(twin, EnrichmentUrl=url).resources
+            if verb == "List":
+                # It lists everything, newest first, and so reads no index.
+                allowed = {"dynamodb:Query": {arn for arn in allowed["dynamodb:Query"] if "/index/" not in arn}}
+            assert read_role(own, EnrichmentUrl=url).resources == allowed, verb
 
 
 @pytest.mark.parametrize("schedule", ["Identity/RotateClientSecretRetirement", "Readiness/WarmFunctionsSchedule"])
