@@ -7,12 +7,14 @@ SUB ?= demo
 SCOPES ?= read:resources write:resources read:audit erase:self
 EXPIRES ?= 3600
 PRINCIPAL ?= internal-client
+FILE ?= examples/seed.json
+FOR ?= python
 POLICY ?= examples/internal_client/policy.json
 PROFILE ?= tools/benchmarks/load/profiles/steady.toml
 
 # Recipes read these from the environment, so that neither make nor the shell interprets a value's $, ` or quotes.
 # ARGS holds words for the shell.
-settings := PORT SUB SCOPES EXPIRES PRINCIPAL POLICY PROFILE ORIGIN URL STAGE STACK FUNCTION SERVICES TABLE
+settings := PORT SUB SCOPES EXPIRES PRINCIPAL POLICY PROFILE ORIGIN URL STAGE STACK FUNCTION SERVICES TABLE FILE FOR
 $(foreach setting,$(settings),$(eval override $(setting) := $$(value $(setting))))
 export $(settings)
 
@@ -37,10 +39,22 @@ run: .venv/run
 debug: .venv/dev
 	@$(if $(FUNCTION),exec $(local) run --debug="$$FUNCTION" $(served) $(ARGS),echo "Set FUNCTION= to a function's logical ID, such as ListResources." >&2; exit 2)
 
-## token: print an access token (SUB=, SCOPES= with none for a 403, EXPIRES= in seconds, PORT= of the server)
+token_locally = $(local) token --port="$$PORT" --sub="$$SUB" --scopes="$$SCOPES" --expires="$$EXPIRES"
+
+## token: print an access token (SUB=, SCOPES= with none for a 403, EXPIRES= in seconds, PORT= of the server), or with STAGE= or STACK= one of the deployed machine client
 .PHONY: token
-token: .venv/run
-	@$(local) token --port="$$PORT" --sub="$$SUB" --scopes="$$SCOPES" --expires="$$EXPIRES"
+token: $(if $(STAGE)$(STACK),.venv/dev,.venv/run)
+	@$(if $(STAGE)$(STACK),$(python) -m tools.access_token $(target),$(token_locally))
+
+## seed: create what FILE= holds through the API, for SUB= (of `make run` at PORT= or URL=, or of STAGE= or STACK=)
+.PHONY: seed
+seed: .venv/dev
+	@TOKEN="$$($(MAKE) --silent token)" && export TOKEN && $(python) -m tools.seed "$$FILE" $(target)
+
+## client: generate a client into clients/ (FOR=python or typescript) from the API of `make run` at PORT= or URL=
+.PHONY: client
+client: .venv/dev .venv-clients/done
+	@$(python) -m tools.client --for="$$FOR" --url="$${URL:-http://127.0.0.1:$$PORT}"
 
 ## backend: serve the AWS services and the issuer that `sam local` uses
 .PHONY: backend

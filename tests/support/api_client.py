@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from local_engine.issuer import AUDIENCE, issuer_url, load_signing_key, mint_token
 from tests.support.items import read_items
-from tests.support.stack import ROOT, Route, list_routes, list_scopes
+from tests.support.stack import ROOT, Route, find_media_type, list_routes, list_scopes
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class ApiClient:
         content = None
         if body is not None:
             content = json.dumps(body)
-            sent["Content-Type"] = "application/json"
+            sent["Content-Type"] = find_media_type(method)
         self._connection.request(method, path, content, sent)
         response = self._connection.getresponse()
         received = response.read()

@@ -15,7 +15,7 @@ from typing import Any
 from unittest.mock import patch
 from urllib.parse import parse_qsl, quote, urlencode
 
-from tests.support.stack import ROOT, list_routes
+from tests.support.stack import ROOT, find_media_type, list_routes
 
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "testing",
@@ -189,7 +189,7 @@ class Gateway:
         if body is not None:
             if not isinstance(body, str | bytes):
                 body = json.dumps(body)
-            sent.setdefault("content-type", "application/json")
+            sent.setdefault("content-type", find_media_type(method))
             content, is_base64 = _carry(body, sent["content-type"])
         if claims is None:
             claims = {"sub": subject, "scope": " ".join(scopes), "iss": "https://issuer.example.com/", "aud": "api"}

@@ -19,6 +19,9 @@ class ResourcesApi(Gateway):
         body = {"name": "changed", "type": "B"} if body is None else body
         return self.send("PUT", f"/api/v1/resources/{resource_id}", body=body, **options)
 
+    def patch(self, resource_id: str, body: Any, **options: Any) -> Answer:
+        return self.send("PATCH", f"/api/v1/resources/{resource_id}", body=body, **options)
+
     def delete(self, resource_id: str, **options: Any) -> Answer:
         return self.send("DELETE", f"/api/v1/resources/{resource_id}", **options)
 

@@ -11,9 +11,15 @@ TABLES = ("TABLE_NAME", "AUDIT_TABLE", "ERASURE_LEDGER")
 def create_table(client: Any, name: str) -> None:
     """Create the table through a client of DynamoDB."""
     ((_, table),) = find_resources("AWS::DynamoDB::Table").items()
-    taken = {key: table["Properties"][key] for key in ("AttributeDefinitions", "KeySchema", "BillingMode")}
+    properties = table["Properties"]
+    taken = {
+        name: properties[name]
+        for name in ("AttributeDefinitions", "KeySchema", "BillingMode", "GlobalSecondaryIndexes")
+        if name in properties
+    }
     # The others are for vector indexes.
-    keys = {key["AttributeName"] for key in taken["KeySchema"]}
+    schemas = [taken["KeySchema"], *(index["KeySchema"] for index in taken.get("GlobalSecondaryIndexes", ()))]
+    keys = {key["AttributeName"] for schema in schemas for key in schema}
     taken["AttributeDefinitions"] = [
         definition for definition in taken["AttributeDefinitions"] if definition.get("AttributeName") in keys
     ]

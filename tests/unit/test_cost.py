@@ -349,11 +349,11 @@ def test_a_stack_that_keeps_its_logs_longer_pays_for_it():
 @pytest.mark.parametrize(
     ("size", "units"),
     [
-        (600, {"create": (1, 2), "update": (1, 2), "delete": (1, 3)}),
-        (1060, {"create": (1, 3), "update": (1, 3), "delete": (1, 4)}),
+        (600, {"create": (1, 4), "update": (1, 4), "delete": (1, 5)}),
+        (1060, {"create": (1, 5), "update": (1, 5), "delete": (1, 6)}),
     ],
 )
-def test_each_change_takes_an_entry_and_a_deletion_the_end_of_its_mark(size, units):
+def test_each_change_takes_index_writes_and_an_entry_and_a_deletion_the_end_of_its_mark(size, units):
     compared = compare_write_units(size, load_assumptions())
     assert {operation: (entry.before, entry.after) for operation, entry in compared.items()} == units
 

@@ -63,6 +63,7 @@ class Assumptions:
     consumer_batch: float
     consumer_event: float
     writer_attribute: int
+    index_writes: int
     audit_entry: int
     import_lines: int
     import_transaction: float

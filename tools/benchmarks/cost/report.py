@@ -155,14 +155,23 @@ def format_write_units(units: Mapping[int, Mapping[str, WriteUnits]]) -> str:
         (
             operation,
             f"{size:,}",
-            *(str(number) for number in (entry.before, entry.table, entry.mark, entry.audit)),
+            *(str(number) for number in (entry.before, entry.table, entry.index, entry.mark, entry.audit)),
             str(entry.after),
         )
         for size, operations in units.items()
         for operation, entry in operations.items()
     ]
-    head = ("change", "bytes of the item", "before", "the request", "end of the mark", "audit entry", "after")
-    return _format_table(head, rows, right=(1, 2, 3, 4, 5, 6))
+    head = (
+        "change",
+        "bytes of the item",
+        "before",
+        "the request",
+        "indexes",
+        "end of the mark",
+        "audit entry",
+        "after",
+    )
+    return _format_table(head, rows, right=(1, 2, 3, 4, 5, 6, 7))
 
 
 def format_savings(savings: Mapping[str, InternalSavings]) -> str:
@@ -188,7 +197,7 @@ def format_savings(savings: Mapping[str, InternalSavings]) -> str:
         )
         for name, entry in savings.items()
     ]
-    return _format_table(head, rows, right=(1, 2, 3, 4, 5, 6))
+    return _format_table(head, rows, right=(1, 2, 3, 4, 5, 6, 7))
 
 
 def format_search(costs: Mapping[str, SearchCost]) -> str:

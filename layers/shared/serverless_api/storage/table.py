@@ -368,6 +368,52 @@ def query_items(
         start = _decode_item(answer["LastEvaluatedKey"])
 
 
+def query_index(
+    index: str,
+    partition: str,
+    prefix: str,
+    after: Item | None,
+    limit: int,
+    *,
+    ascending: bool = False,
+    matching: Mapping[str, str] | None = None,
+) -> Iterator[Item]:
+    """Yield entries of a global secondary index, last one first. The index follows the table within moments.
+
+    Args:
+        index: the name of the index and of its sort key; its partition key is `pk`.
+        partition: the value of `pk`.
+        prefix: the start of the sort key.
+        after: the keys of an entry (`pk`, `sk` and the index's sort key); only those behind it are returned.
+        limit: how many entries the caller expects to use.
+        ascending: whether the first one comes first.
+        matching: the values that other attributes of the index must have.
+    """
+    conditions = dict(matching or {})
+    names = {"#pk": "pk", "#sort": index, **{f"#filter{number}": name for number, name in enumerate(conditions)}}
+    values = {":pk": partition, ":sort": prefix}
+    values |= {f":filter{number}": value for number, value in enumerate(conditions.values())}
+    arguments: dict[str, Any] = {"ExclusiveStartKey": _encode_item(after)} if after else {}
+    if conditions:
+        terms = (f"#filter{number} = :filter{number}" for number in range(len(conditions)))
+        arguments["FilterExpression"] = " AND ".join(terms)
+    while True:
+        answer = _call(
+            "Query",
+            IndexName=index,
+            KeyConditionExpression="#pk = :pk AND begins_with(#sort, :sort)",
+            ExpressionAttributeNames=names,
+            ExpressionAttributeValues=_encode_item(values),
+            ScanIndexForward=ascending,
+            Limit=MAX_QUERIED if conditions else limit,
+            **arguments,
+        )
+        yield from map(_decode_item, answer["Items"])
+        if "LastEvaluatedKey" not in answer:
+            return
+        arguments["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+
 def call_once(operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
     """Perform one operation of DynamoDB in one attempt, for a library that has its own item format.
 
