@@ -62,7 +62,7 @@ def main() -> int:
 
 def _find_command(name: str) -> Callable[[Sequence[str]], None]:
     from local_engine.child_environment import isolate_process  # noqa: PLC0415 - an older Python cannot parse it
-    from local_engine.command_line.errors import ArgumentError  # noqa: PLC0415
+    from local_engine.command_line.command_errors import ArgumentError  # noqa: PLC0415
 
     isolate_process()
     if name in ("-h", "--help"):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NoReturn, override
 
 from local_engine.bedrock.local_model import MODEL_NAMES, load_model
-from local_engine.command_line.errors import ArgumentError, PortError
+from local_engine.command_line.command_errors import ArgumentError, PortError
 from local_engine.services.containers import listen
 
 HOST = "127.0.0.1"

@@ -16,7 +16,7 @@ from local_engine.command_line.arguments import (
     parse_count,
     read_parameters,
 )
-from local_engine.command_line.errors import ArgumentError, InputFileError
+from local_engine.command_line.command_errors import ArgumentError, InputFileError
 from local_engine.issuer.access_tokens import issuer_url
 from local_engine.template.loader import load_template
 

@@ -5,7 +5,7 @@ from enum import IntEnum
 from pathlib import Path
 
 from local_engine.bedrock.local_model import ModelUnavailableError
-from local_engine.command_line.errors import ArgumentError, InputFileError, MissingToolError, PortError
+from local_engine.command_line.command_errors import ArgumentError, InputFileError, MissingToolError, PortError
 from local_engine.console import mask_tokens
 from local_engine.imports import INTERRUPTED as INTERRUPTED_STATUS
 from local_engine.services.services_client import ServicesError

@@ -22,7 +22,7 @@ from local_engine.cloudwatch.dashboard_page import create_dashboard_routes
 from local_engine.cloudwatch.emf import summarize_record
 from local_engine.cloudwatch.monitoring import Monitoring
 from local_engine.command_line.arguments import HOST, LARGEST_PORT, listen_at, read_parameters
-from local_engine.command_line.errors import ArgumentError, MissingToolError, PortError
+from local_engine.command_line.command_errors import ArgumentError, MissingToolError, PortError
 from local_engine.command_line.start_summary import show_start
 from local_engine.console import Console
 from local_engine.delivery_log import DELIVERIES_PATH, DeliveryLog
