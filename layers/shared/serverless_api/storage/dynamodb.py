@@ -7,7 +7,6 @@ Source: «DynamoDB low-level API», Amazon DynamoDB Developer Guide.
 """
 
 import json
-import os
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -82,7 +81,7 @@ class DynamoDB:
         self._region = region
         try:
             url = endpoint or f"https://{regional_host('dynamodb', region)}"
-            self._connection = KeptConnection(url, ca_file=os.environ.get("AWS_CA_BUNDLE") or None)
+            self._connection = KeptConnection(url, is_aws=True)
         except ValueError as error:
             raise ValueError(f"The DynamoDB endpoint {error}.") from error
         self._credentials = CredentialSource()

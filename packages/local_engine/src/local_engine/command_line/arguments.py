@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import NoReturn, override
 
 from local_engine.bedrock.local_model import MODEL_NAMES, load_model
-from local_engine.command_line.exit_status import ArgumentError, PortError
-from local_engine.issuer.access_tokens import issuer_url
+from local_engine.command_line.errors import ArgumentError, PortError
 from local_engine.services.containers import listen
 
+HOST = "127.0.0.1"
+"""Where the APIs are served."""
 DEFAULT_PORT = 3000
 LARGEST_PORT = 65535
 _ISSUER = "{issuer}"
@@ -56,9 +57,13 @@ def add_seed_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def read_parameters(options: argparse.Namespace) -> dict[str, str]:
-    """Return the given parameters of the template."""
-    issuer = issuer_url(getattr(options, "port", DEFAULT_PORT))
+def read_parameters(options: argparse.Namespace, issuer: str) -> dict[str, str]:
+    """Return the given parameters of the template.
+
+    Args:
+        options: what `add_template_options` reads.
+        issuer: URL of the local issuer.
+    """
     return {name: value.replace(_ISSUER, issuer) for name, value in options.parameters}
 
 

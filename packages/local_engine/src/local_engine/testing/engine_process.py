@@ -15,11 +15,11 @@ from typing import Any, Self, override
 
 import httpx
 
+from local_engine.account import REGION
 from local_engine.child_environment import child_environment
 from local_engine.issuer import load_signing_key
 from local_engine.issuer.access_tokens import TOKEN_SECONDS
 from local_engine.issuer.api_tokens import TokenSettings, fetch_token_settings, mint_api_token
-from local_engine.template import REGION
 from local_engine.testing.deliveries import Deliveries
 from local_engine.testing.machine import free_port
 
