@@ -15,6 +15,9 @@ from local_engine.issuer import AUDIENCE, issuer_url, load_signing_key, mint_tok
 from tests.support.items import read_items
 from tests.support.stack import ROOT, Route, find_media_type, list_routes, list_scopes
 
+IDLE_SECONDS = 30
+"""After so long, a client makes a new connection: the gateway closes the old one at some time."""
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -48,12 +51,15 @@ class ApiClient:
         assert port is not None
         self.subject = subject
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        self._used = 0.0
         self._token = mint_token(
             load_signing_key(ROOT), issuer=issuer_url(port), audience=AUDIENCE, subject=subject, scopes=list_scopes()
         )
 
     def send(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Answer:
         started = time.perf_counter()
+        if started - self._used > IDLE_SECONDS:
+            self._connection.close()
         sent = {"Authorization": f"Bearer {self._token}", **(headers or {})}
         content = None
         if body is not None:
@@ -62,11 +68,12 @@ class ApiClient:
         self._connection.request(method, path, content, sent)
         response = self._connection.getresponse()
         received = response.read()
+        self._used = time.perf_counter()
         return Answer(
             response.status,
             {name.lower(): value for name, value in response.getheaders()},
             received,
-            time.perf_counter() - started,
+            self._used - started,
         )
 
     def list_all(self, path: str) -> list[dict[str, Any]]:
