@@ -255,14 +255,22 @@ lock: .venv/dev
 	$(pin) $(locked)/deploy.in --output-file $(locked)/deploy.txt
 	$(pin) $(locked)/scan.in --output-file $(locked)/scan.txt
 	$(pin) $(locked)/clients.in --output-file $(locked)/clients.txt
+	$(pin) $(locked)/docs.in --output-file $(locked)/docs.txt
 	$(pin) tools/benchmarks/requirements.in --constraint layers/shared/requirements.txt --output-file tools/benchmarks/requirements.txt
+
+## docs: build the documentation site into site/; a broken link fails it
+.PHONY: docs
+docs: .venv-docs/done
+	@.venv-docs/bin/python -m sphinx --quiet --fail-on-warning --keep-going --nitpicky --conf-dir tools/documentation \
+		--doctree-dir .venv-docs/doctrees . site
+	@echo "Open site/README.html."
 
 ## clean: remove everything built, cached or installed
 .PHONY: clean
 clean:
 	@# The benchmark's folders are read-only, as Lambda's are.
 	@if [ -d .bench ]; then chmod -R u+w .bench; fi
-	rm -rf .venv .venv-* .local .aws-sam .bench .load .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
+	rm -rf .venv .venv-* .local .aws-sam .bench .load clients site .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
 
 ## help: list the targets
 .PHONY: help
@@ -289,7 +297,7 @@ install = install --quiet --disable-pip-version-check --require-hashes --require
 
 # The further environments share the first one's pip. Of their modules, only those that run are ever compiled.
 # The AWS emulator and checkov pin other versions of the same packages.
-.venv-deploy/done .venv-scan/done: .venv-%/done: tools/requirements/%.txt .venv/bin/python
+.venv-deploy/done .venv-scan/done .venv-docs/done: .venv-%/done: tools/requirements/%.txt .venv/bin/python
 	@echo "Setting up .venv-$* (once)"
 	@$(python) -m venv --clear --without-pip .venv-$*
 	@$(python) -m pip --python .venv-$*/bin/python $(install) $< --no-compile
