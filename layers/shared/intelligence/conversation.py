@@ -225,7 +225,7 @@ def _read_messages(response: HTTPResponse) -> Iterator[EventStreamMessage]:
         yield from buffer
 
 
-def _read_event(message: EventStreamMessage) -> tuple[str, dict[str, Any]]:
+def _read_event(message: EventStreamMessage) -> tuple[str, Any]:
     """Return the name of an event and its content, or raise the error that a message is."""
     headers = message.headers
     kind = headers[":message-type"]

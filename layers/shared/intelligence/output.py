@@ -21,7 +21,8 @@ _LINK = re.compile(
     (?: [a-z][a-z0-9+.-]* : )? // [^\s\u2e80-\uffff]*              # https://host, //host, and what stands for them
     | \b (?: mailto | tel | sms | data | javascript | vbscript | file | blob ) : [^\s\u2e80-\uffff]+
     | \b www \. [^\s\u2e80-\uffff]*
-    | \b [a-z0-9-]+ (?: \. [a-z0-9-]+ )* \. [a-z][a-z0-9-]+ (?: : \d+ )? [/?\#] [^\s\u2e80-\uffff]*    # host.example/path
+    # host.example/path
+    | \b [a-z0-9-]+ (?: \. [a-z0-9-]+ )* \. [a-z][a-z0-9-]+ (?: : \d+ )? [/?\#] [^\s\u2e80-\uffff]*
     """
 )
 _MARKDOWN = re.compile(r"\](?=[(:])")
