@@ -227,7 +227,7 @@ def _read_messages(response: HTTPResponse) -> Iterator[EventStreamMessage]:
 
 def _read_event(message: EventStreamMessage) -> tuple[str, Any]:
     """Return the name of an event and its content, or raise the error that a message is."""
-    headers = message.headers
+    headers: Any = message.headers
     kind = headers[":message-type"]
     if kind == "event":
         return headers[":event-type"], json.loads(message.payload)
