@@ -70,14 +70,20 @@ class Model:
 
     @contextmanager
     def limits(self, **settings: Any) -> Iterator[None]:
-        httpx.put(self._url, json=settings).raise_for_status()
+        self.configure(**settings)
         try:
             yield
         finally:
-            httpx.put(self._url, json={}).raise_for_status()
+            self.configure()
+
+    def configure(self, **settings: Any) -> None:
+        httpx.put(self._url, json=settings).raise_for_status()
 
     def count_requests(self) -> int:
         return int(httpx.get(self._url).json()["requests"])
+
+    def count_open_streams(self) -> int:
+        return int(httpx.get(self._url).json()["openStreams"])
 
     def count_failed(self) -> int:
         return int(httpx.get(self._url).json()["failedRequests"])
