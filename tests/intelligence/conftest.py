@@ -61,6 +61,13 @@ class Table:
         )
         return {item["sk"]["S"]: item for item in found["Items"] if item["sk"]["S"].startswith(prefix)}
 
+    def put(self, item: Mapping[str, Any]) -> None:
+        self._dynamodb.put_item(TableName="Table", Item=item)
+
+    def delete(self, user: ApiClient, sort_key: str) -> None:
+        key = {"pk": {"S": f"user#{user.subject}"}, "sk": {"S": sort_key}}
+        self._dynamodb.delete_item(TableName="Table", Key=key)
+
 
 class Model:
     """The stand-in for Bedrock, and the quota and the faults that it has for a block."""

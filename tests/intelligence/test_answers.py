@@ -55,7 +55,7 @@ def test_sources_come_first_then_text_usage_and_the_end(asker: Asker, owner: Use
     assert best.keys() == {"id", "name", "score"}
     assert owner.send("GET", f"/api/v1/resources/{best['id']}").document["name"] == best["name"] == "Blue boat"
     assert 1 >= best["score"] > other["score"] >= 0
-    assert "harbour of Kiel. [1]" in join_text(events)
+    assert "harbour of Kiel [1]" in join_text(events)
     assert usage.data["inputTokens"] > usage.data["outputTokens"] > 0
     assert usage.data["cost"] == pytest.approx(
         usage.data["inputTokens"] * 0.06e-6 + usage.data["outputTokens"] * 0.24e-6, abs=1e-12
@@ -195,11 +195,10 @@ def test_what_a_resource_says_stays_one_quoted_source(engine: EngineProcess, use
     assert {part.partition("]")[0] for part in text.split("[")[1:]} <= {"1", "2"}
 
 
-def test_a_link_that_is_in_no_source_does_not_arrive(engine: EngineProcess, user: User) -> None:
+def test_a_link_that_the_user_has_stored_arrives(engine: EngineProcess, user: User) -> None:
     user.write("boat", note="The boat has a page: https://boats.example/kiel.")
     user.wait_until_found("boat", {"boat"})
-    asker = Asker(engine, user.subject)
-    assert "https://boats.example/kiel. [1]" in asker.get_text("Has the boat a page?")
+    assert "https://boats.example/kiel. [1]" in Asker(engine, user.subject).get_text("Has the boat a page?")
 
 
 def test_neither_the_quota_nor_a_question_makes_a_change_or_an_event(asker: Asker, owner: User, table: Table) -> None:
