@@ -39,7 +39,8 @@ def test_answers_follow_the_model(user: User) -> None:
     user.write("one")
     user.wait_until_found("one", {"one"})
     route = find_route(f"GET {SEARCH}")
-    assert route and route.answer_model
+    assert route
+    assert route.answer_model
     jsonschema.validate(user.search("one").document, route.answer_model, jsonschema.Draft202012Validator)
 
 

@@ -55,9 +55,9 @@ def house(bedrock: Bedrock) -> Iterator[Any]:
 
 @pytest.fixture
 def embed(house: Any) -> Callable[[str], list[float]]:
-    from intelligence import embeddings
+    from intelligence.embeddings import embed
 
-    return lambda text: embeddings.embed(text, MODEL)
+    return lambda text: embed(text, MODEL)
 
 
 def test_a_text_is_embedded_by_one_signed_request(bedrock: Bedrock, embed: Callable[[str], list[float]]) -> None:

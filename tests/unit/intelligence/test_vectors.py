@@ -1,6 +1,7 @@
 """Vectors follow their items, whatever happens between the embedding and the write."""
 
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -10,18 +11,18 @@ from tests.support.gateway import ENVIRONMENT, import_functions
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
-MODELS = {"VECTOR_MODELS": "VectorsA=amazon.titan-embed-text-v2:0,VectorsB="}
+MODELS = "VectorsA=amazon.titan-embed-text-v2:0"
 
 
 @pytest.fixture
 def house(dynamodb: DynamoDB) -> Iterator[Any]:
     """The module of vectors in a fresh environment, with what its tests use."""
-    with import_functions({"AWS_ENDPOINT_URL": dynamodb.url, **MODELS}), pytest.MonkeyPatch.context() as patch:
+    with import_functions({"AWS_ENDPOINT_URL": dynamodb.url}), pytest.MonkeyPatch.context() as patch:
         import resources as noun
         import serverless_api
-        from intelligence import vectors
 
-        patch.setenv("VECTOR_MODELS", MODELS["VECTOR_MODELS"])
+        vectors: Any = import_module("intelligence.vectors")
+        patch.setenv("VECTOR_MODELS", MODELS)
         patch.setattr(vectors, "alice", serverless_api.Caller("alice", frozenset()), raising=False)
         patch.setattr(vectors, "resources", noun.resources, raising=False)
         yield vectors
@@ -129,6 +130,6 @@ def test_a_table_that_is_busy_has_the_message_come_again(house: Any, dynamodb: D
 def test_without_models_the_function_does_not_start(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from serverless_api import SettingError
 
-    monkeypatch.setenv("VECTOR_MODELS", "VectorsA=,VectorsB=")
+    monkeypatch.setenv("VECTOR_MODELS", "VectorsA=")
     with pytest.raises(SettingError, match="VECTOR_MODELS"):
         house.read_slots()
