@@ -603,8 +603,8 @@ def _encode(value: Any) -> dict[str, Any]:
 
 
 def _encode_vector(vector: Sequence[float]) -> list[dict[str, str]]:
-    # A vector index keeps 32 bits of each number.
-    return [{"N": f"{number:.9g}"} for number in vector]
+    # A vector index keeps 32 bits of each number, which is seven digits.
+    return [{"N": f"{number:.7g}"} for number in vector]
 
 
 def _encode_number(value: int | Decimal) -> str:
