@@ -54,7 +54,7 @@ BACKGROUND = {
 }
 """The alarm of each function that serves no route."""
 INTERNAL = {route.function for route in list_internal_routes()}
-STREAMING = {"Streaming/AuthorizeToken", "Streaming/ExportData"}
+STREAMING = {"Streaming/AnswerQuestion", "Streaming/AuthorizeToken", "Streaming/ExportData"}
 REST_APIS_FAILED = {"Streaming/StreamingFailed", "Internal/InternalFailed"}
 
 
