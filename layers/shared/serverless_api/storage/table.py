@@ -615,7 +615,8 @@ def _encode_number(value: int | Decimal) -> str:
 
 
 def _decode_item(item: Mapping[str, Any]) -> Item:
-    return {name: _decode(value) for name, value in item.items()}
+    # Most attributes are strings, which need no look at their kind.
+    return {name: value["S"] if "S" in value else _decode(value) for name, value in item.items()}
 
 
 def _decode(value: Mapping[str, Any]) -> Any:
