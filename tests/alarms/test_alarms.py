@@ -54,7 +54,7 @@ BACKGROUND = {
 }
 """The alarm of each function that serves no route."""
 INTERNAL = {route.function for route in list_internal_routes()}
-STREAMING = {"Streaming/AuthorizeToken", "Streaming/ExportData"}
+STREAMING = {"Streaming/AnswerQuestion", "Streaming/AuthorizeToken", "Streaming/ExportData"}
 REST_APIS_FAILED = {"Streaming/StreamingFailed", "Internal/InternalFailed"}
 
 
@@ -79,6 +79,7 @@ MAY_FOLLOW |= {"Records/RecordsFailed", "Records/MessagesLate", "Vectors/Embeddi
 """Any of them can trigger these: requests pile up, slow ones end with a 503, and no service answers the functions."""
 DEAD_LETTERS = "Operations/DeadLettersWaiting"
 VECTORS_LATE = "Vectors/VectorsLate"
+SPENDING_HIGH = "Streaming/SpendingHigh"
 WHOLE = {"ColdStart": "warm", "Intelligence": "on", **CACHE}
 """With these values, every function and alarm is in the stack."""
 WARMER = translate_stack(ColdStart="warm").functions["Readiness/WarmFunctions"].name
@@ -89,7 +90,7 @@ DEFECTS = {"FunctionsDegraded", "Operations/RouteFailures"}
 def test_each_alarm_is_exercised_here() -> None:
     declared = translate_stack(**WHOLE).resources
     alarms = {name for name, resource in declared.items() if resource.type in KINDS}
-    unusual = {DEAD_LETTERS, VECTORS_LATE, *REST_APIS_FAILED}
+    unusual = {DEAD_LETTERS, SPENDING_HIGH, VECTORS_LATE, *REST_APIS_FAILED}
     assert alarms == set().union(*FAULTS.values(), LOST_BUS, LOST_MESSAGE, unusual, BACKGROUND.values())
     assert set(list_functions()) == ROUTED | STREAMING | INTERNAL | BACKGROUND.keys()
 
@@ -228,6 +229,14 @@ def test_a_change_that_search_learns_of_too_late_triggers_its_alarm(stand: Stand
     wait_until(stand, "OK", {VECTORS_LATE})
 
 
+def test_answers_that_cost_more_than_the_limit_trigger_the_alarm(stand: Stand) -> None:
+    wait_until(stand, "OK", {SPENDING_HIGH})
+    assert ApiClient(stand.url, "asker").send("POST", RESOURCES, {"name": "blue boat", "type": "A"}).status == 201
+    with send_repeatedly(partial(ask, stand)):
+        wait_until(stand, "ALARM", {SPENDING_HIGH}, seconds=240)
+    wait_until(stand, "OK", {SPENDING_HIGH})
+
+
 def test_each_metric_on_the_dashboard_is_written_in_a_run_with_faults(stand: Stand) -> None:
     wait_until(stand, "OK", set(read_alarms(stand)))
     with send_requests(stand.url):
@@ -255,10 +264,17 @@ def test_each_metric_on_the_dashboard_is_written_in_a_run_with_faults(stand: Sta
     }
     # No enrichment service is configured here (see tests/unit/resilience), no model fails (see tests/intelligence), and
     # DynamoDB itself throttles only in AWS.
-    assert {name for name in left if not re.search("Enrichment| Model|VectorsPostponed", name)} == {
+    assert {name for name in left if not re.search("Enrichment| Answer| Model|VectorsPostponed", name)} == {
         "AWS/DynamoDB ReadThrottleEvents",
         "AWS/DynamoDB WriteThrottleEvents",
     }
+
+
+def ask(stand: Stand) -> None:
+    """Ask a question, which costs nothing until search finds something."""
+    headers = {"Authorization": f"Bearer {stand.engine.mint_token('read:resources', subject='asker')}"}
+    url = f"http://127.0.0.1:{stand.engine.port + 1}/live/api/v1/answers"
+    httpx.post(url, json={"question": "Where is the boat?"}, headers=headers, timeout=60, trust_env=False)
 
 
 def export(stand: Stand) -> int:

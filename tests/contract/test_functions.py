@@ -12,7 +12,7 @@ from tests.support.stack import ROOT, find_resources, list_routes, list_template
 TEMPLATE = load_template()
 WHOLE = {"ColdStart": "warm", "CacheSize": '"0.5"', "Intelligence": "on"}
 ROUTED = {route.function for route in list_routes()}
-STREAMING = {"Streaming/AuthorizeToken", "Streaming/ExportData"}
+STREAMING = {"Streaming/AnswerQuestion", "Streaming/AuthorizeToken", "Streaming/ExportData"}
 INTERNAL = {route.function for route in list_internal_routes()}
 SERVING = ROUTED | STREAMING | INTERNAL
 """Functions whose failures a gateway answers with 5xx, which alarms watch."""

@@ -10,6 +10,7 @@ from local_engine.command_line.arguments import (
     add_seed_option,
     add_template_options,
     parse_count,
+    parse_page,
     parse_port,
     parse_seconds,
 )
@@ -79,5 +80,13 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         help="length of a minute of metrics and alarms; a period of 300 s is five of them (default: 60)",
     )
     add_model_option(parser)
+    parser.add_argument(
+        "--page",
+        type=parse_page,
+        action="append",
+        default=[],
+        metavar="NAME=FILE",
+        help="an HTML page of the project to serve at /_local/NAME, with the files of its folder (default: none)",
+    )
     parser.add_argument("--services", metavar="URL", help="of AWS services that already run (default: its own)")
     return parser.parse_args(arguments)

@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from local_engine.building.search_paths import Builder
 from local_engine.cloudwatch.dashboard_page import create_dashboard_routes
 from local_engine.cloudwatch.emf import summarize_record
 from local_engine.cloudwatch.monitoring import Monitoring
-from local_engine.command_line.arguments import HOST, LARGEST_PORT, listen_at, read_parameters
+from local_engine.command_line.arguments import HOST, LARGEST_PORT, ProjectPage, listen_at, read_parameters
 from local_engine.command_line.command_errors import ArgumentError, MissingToolError, PortError
 from local_engine.command_line.start_summary import show_start
 from local_engine.console import Console
@@ -53,6 +53,7 @@ from local_engine.issuer.machine_client import keep_machine_client
 from local_engine.issuer.openid_provider import create_issuer, create_pool_issuer
 from local_engine.observer import Observer, Observers
 from local_engine.page.local_pages import create_pages
+from local_engine.page.project_pages import create_project_pages
 from local_engine.rest_api.management_api import API_GATEWAY_PATH, create_management_api
 from local_engine.rest_api.methods import read_methods
 from local_engine.rest_api.response_cache import ResponseCache
@@ -119,7 +120,11 @@ async def _serve(options: argparse.Namespace, services: Services | None, console
         events = EventQueue(send, observer)
         caches: dict[str, Mapping[str, ResponseCache]] = {}
         invoke_api = InvokeApi(events, observer)
-        engine = Engine(
+
+        def find_gateway(port: int) -> Gateway | None:
+            return engine.gateways.get(port)
+
+        engine: Engine = Engine(
             stack,
             FunctionSettings(
                 observer=observer,
@@ -142,6 +147,9 @@ async def _serve(options: argparse.Namespace, services: Services | None, console
                 clock=ClockApi(endpoint),
                 deliveries=deliveries,
                 monitoring=monitoring,
+                pages=options.page,
+                apis={api.logical_id: (port, api.base_path) for port, api in zip(ports, stack.apis, strict=False)},
+                find_gateway=find_gateway,
             ),
             create_resources=partial(create_resources, endpoint=endpoint),
             invoke_api=invoke_api,
@@ -156,7 +164,7 @@ async def _serve(options: argparse.Namespace, services: Services | None, console
             preparing.cancel()
             return
         preparing.result()
-        show_start(console, stack, engine, endpoint, lambda_endpoint, failed_builds=builder.failed)
+        show_start(console, stack, engine, endpoint, lambda_endpoint, failed_builds=builder.failed, pages=options.page)
         server = _Server(
             uvicorn.Config(
                 engine,
@@ -291,6 +299,9 @@ def _create_local_application(
     clock: ClockApi,
     deliveries: DeliveryLog,
     monitoring: Monitoring,
+    pages: Sequence[ProjectPage],
+    apis: Mapping[str, tuple[int, str]],
+    find_gateway: Callable[[int], Gateway | None],
 ) -> AsgiApplication:
     issuer, project = issuer_url(port), stack.project
     scopes = sorted({scope for route in read_routes(api.document) for scope in route.scopes}) if api else []
@@ -306,6 +317,7 @@ def _create_local_application(
         Route(CLOCK_PATH, clock.answer, methods=["GET", "POST"]),
         Route(DELIVERIES_PATH, deliveries.answer),
         Mount(API_GATEWAY_PATH, management_api),
+        *create_project_pages(pages, apis, find_gateway),
     ]
     if api is not None:
         # By issuer, or by ARN for Cognito authorizers.
