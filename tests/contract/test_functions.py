@@ -113,6 +113,19 @@ def test_no_parameter_moves_a_deployed_functions_services(name):
     assert not [variable for variable in variables if variable.startswith("AWS_ENDPOINT_URL_")]
 
 
+def test_the_authorizer_of_the_api_that_streams_knows_each_route_with_the_scopes_of_its_handler():
+    known = json.loads(read_function("Streaming/AuthorizeToken")["Environment"]["Variables"]["ROUTE_SCOPES"])
+    expected = {}
+    for function in find_resources("AWS::Serverless::Function", "stacks/streaming.yaml").values():
+        folder = (ROOT / "stacks" / function["Properties"]["CodeUri"]).resolve()
+        for event in function["Properties"].get("Events", {}).values():
+            (scope,) = re.findall(r'@streaming_endpoint\(scope="(.+)"\)', (folder / "app.py").read_text())
+            action, _, noun = scope.partition(":")
+            route = event["Properties"]["Method"].upper() + event["Properties"]["Path"]
+            expected[route] = [scope, f"{noun}/{action}"]
+    assert known == expected
+
+
 @functions
 def test_a_function_is_watched(name):
     """A failing route shows in the gateway's metrics; a background function has an alarm on its own errors."""
