@@ -45,6 +45,11 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     add_template_options(parser)
     add_seed_option(parser)
     parser.add_argument(
+        "--keep",
+        action="store_true",
+        help="keep the tables' items in .local for the next run with --keep, which then leaves out --seed",
+    )
+    parser.add_argument(
         "--port",
         type=parse_port,
         default=DEFAULT_PORT,

@@ -61,7 +61,10 @@ from local_engine.rest_api.rest_gateway import RestApiGateway
 from local_engine.services.aws_services import Services
 from local_engine.services.destinations import send_record
 from local_engine.services.host_names import LocalNamesOnly, is_loopback_name
+from local_engine.services.kept_tables import KeptTables
+from local_engine.services.services_client import ServicesError
 from local_engine.services.stack_resources import create_resources, find_table_names, seed_tables
+from local_engine.state import StateError
 from local_engine.template.errors import TemplateError
 from local_engine.template.function_urls import localize_urls
 from local_engine.template.loader import load_template
@@ -156,7 +159,8 @@ async def _serve(options: argparse.Namespace, services: Services | None, console
             triggers=[EventSourceMappings(endpoint, observer), FunctionTargets(endpoint, events, send, observer)],
         )
         cleanup.push_async_callback(engine.close)
-        preparing = asyncio.create_task(_prepare(stack, engine, endpoint, options))
+        kept = KeptTables(stack.project, endpoint, find_table_names(stack)) if options.keep else None
+        preparing = asyncio.create_task(_prepare(stack, engine, endpoint, options, kept))
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait((preparing, stopping), return_when=asyncio.FIRST_COMPLETED)
         if stop.is_set():
@@ -183,6 +187,7 @@ async def _serve(options: argparse.Namespace, services: Services | None, console
         )
         watching = asyncio.create_task(monitoring.run())
         cleanup.callback(watching.cancel)
+        _keep(kept, console, cleanup)
         serving = asyncio.create_task(server.serve(sockets))
         await stopping
         server.should_exit = server.force_exit = True
@@ -239,19 +244,37 @@ def _listen(port: int) -> socket.socket:
     return listen_at(HOST, port)
 
 
-async def _prepare(stack: Stack, engine: Engine, endpoint: str, options: argparse.Namespace) -> None:
+async def _prepare(
+    stack: Stack, engine: Engine, endpoint: str, options: argparse.Namespace, kept: KeptTables | None
+) -> None:
     await asyncio.to_thread(create_resources, stack, endpoint)
+    # Before the triggers: functions have seen these items in an earlier run.
+    is_filled = kept is not None and await asyncio.to_thread(kept.load)
     # Before the example data, because a deployed stack is complete before anything is written.
     await engine.start_triggers()
-    await asyncio.to_thread(_fill_services, stack, endpoint, options)
+    await asyncio.to_thread(_fill_services, stack, endpoint, options, None if is_filled else options.seed)
 
 
-def _fill_services(stack: Stack, endpoint: str, options: argparse.Namespace) -> None:
+def _keep(kept: KeptTables | None, console: Console, cleanup: contextlib.AsyncExitStack) -> None:
+    """Have the tables' items saved from now on, and a last time before the services end."""
+    if kept:
+        cleanup.callback(_save, kept, console)
+        cleanup.callback(asyncio.create_task(kept.run()).cancel)
+
+
+def _save(kept: KeptTables, console: Console) -> None:
+    try:
+        kept.save()
+    except (ServicesError, StateError) as error:
+        console.notice_given(f"The tables' items of the last seconds are not kept: {error}")
+
+
+def _fill_services(stack: Stack, endpoint: str, options: argparse.Namespace, seed: Path | None) -> None:
     for port, api in enumerate(stack.apis, options.port):
         if isinstance(api, HttpApi):
             keep_machine_client(api, port, endpoint, stack)
-    if options.seed is not None:
-        seed_tables(options.seed, endpoint, find_table_names(stack))
+    if seed is not None:
+        seed_tables(seed, endpoint, find_table_names(stack))
 
 
 def _find_credentials(project: Path, function: Function) -> dict[str, str]:
