@@ -55,12 +55,15 @@ LONGEST = (
     "tests/deploy",
     "tests/contract/test_build.py",
     "tests/contract/test_published_versions.py",
+    "packages/local_engine/tests/test_public_templates.py",
+    "tests/records",
     "tests/api/test_schema.py",
     "tests/clients",
     "tests/load",
     "tests/tools",
     "tests/security",
     "tests/machine_client",
+    "packages/local_engine/tests",
 )
 
 
