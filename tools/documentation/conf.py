@@ -1,9 +1,9 @@
 """Settings of the documentation site: Sphinx reads the repository's Markdown as it is."""
 
 from pathlib import Path
+from typing import Any
 
-from pygments.lexers.special import TextLexer
-from sphinx.application import Sphinx
+from pygments.lexers.special import TextLexer  # type: ignore[import-untyped]
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,7 +33,7 @@ GROUPS = {
 }
 
 
-def add_sidebar(_: Sphinx, page: str, source: list[str]) -> None:
+def add_sidebar(_: Any, page: str, source: list[str]) -> None:
     """Append the site's tables of contents to the first page."""
     if page == root_doc:
         source[0] += "".join(
@@ -42,7 +42,7 @@ def add_sidebar(_: Sphinx, page: str, source: list[str]) -> None:
         )
 
 
-def setup(app: Sphinx) -> None:
+def setup(app: Any) -> None:
     """Connect to Sphinx."""
     app.connect("source-read", add_sidebar)
     # GitHub draws diagrams; here they are shown as text, and no page loads a script from elsewhere.

@@ -9,7 +9,6 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from operator import attrgetter
 from typing import Any, NamedTuple, Protocol
 
 from serverless_api.http.errors import (
@@ -401,7 +400,7 @@ class Collection:
             before = None if after is None else self.prefix + _read_token(after)[0]
             # One more than asked for tells whether another page follows.
             found = table.query_items(caller.partition, self.prefix, before, limit + 1)
-            find_position: Callable[[Entity], str] = attrgetter("position")
+            tag, times = b"", dict[str, bytes]()
         else:
             # Loaded at first use: most lists are of all items, newest first.
             from serverless_api.http.selection import Selection  # noqa: PLC0415
@@ -409,16 +408,14 @@ class Collection:
             selection = Selection(self, NEWEST_FIRST if sort is None else sort, matching or {})
             start = None if after is None else _read_token(after, selection.tag, selection.time_bytes)
             found = selection.find_items(caller.partition, limit + 1, start)
-
-            def find_position(item: Entity) -> str:
-                return _make_token(item.id, selection.tag, selection.times.get(item.id, b""))
-
+            tag, times = selection.tag, selection.times
         items: list[Entity] = []
         characters = 0
         for item in found:
             characters += self._mark_json(item)
             if len(items) == limit or (items and characters > MAX_PAGE_CHARACTERS):
-                next_token = find_position(items[-1])
+                last = items[-1].id
+                next_token = _make_token(last, tag, times.get(last, b""))
                 break
             items.append(Entity(self, item))
         else:

@@ -81,16 +81,15 @@ class Selection:
 
     def _read_index(self, partition: str, limit: int, start: tuple[str, str] | None) -> Iterator[table.Item]:
         collection = self._collection
+        item_id, time = start or ("", "")
         if self._by_update:
             index, prefix = _INDEX.format("updatedAt"), collection.prefix
+            key = prefix + time
         else:
             name, value = next(iter(self._matching.items()))
             index, prefix = _INDEX.format(name), f"{collection.prefix}{value}#"
-        after = None
-        if start:
-            item_id, time = start
-            key = prefix + time if self._by_update else collection.make_filter_key(value, item_id)
-            after = {"pk": partition, "sk": collection.prefix + item_id, index: key}
+            key = collection.make_filter_key(value, item_id)
+        after = {"pk": partition, "sk": collection.prefix + item_id, index: key} if start else None
         entries = table.query_index(
             index,
             partition,
