@@ -1,0 +1,69 @@
+"""Rankings of texts: by the embeddings of a local model, and by keywords for comparison."""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from local_engine.bedrock.local_model import load_model
+from tools.benchmarks.search.relevance import Ranking
+
+_WORD = re.compile(r"\w+")
+_SATURATION, _LENGTH_WEIGHT = 1.2, 0.75
+_DIMENSIONS = 256
+
+
+def rank_by_embedding(model_name: str, texts: Mapping[str, str]) -> Ranking:
+    """Rank texts by the cosine of their embeddings and the question's.
+
+    Args:
+        model_name: a model of the local engine.
+        texts: the texts by their keys.
+    """
+    model = load_model(model_name)
+
+    def embed(text: str) -> list[float]:
+        vector = model.embed(text, _DIMENSIONS)
+        length = math.hypot(*vector)
+        return [number / length for number in vector]
+
+    vectors = {key: embed(text) for key, text in texts.items()}
+
+    def rank(question: str) -> Sequence[str]:
+        wanted = embed(question)
+        return sorted(vectors, key=lambda key: -math.sumprod(wanted, vectors[key]))
+
+    return rank
+
+
+def rank_by_keywords(texts: Mapping[str, str]) -> Ranking:
+    """Rank texts by BM25, with plurals as singulars.
+
+    Source: Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond" (2009), with the usual k1
+    and b, and Lucene's inverse document frequency, which is never negative.
+    """
+    documents = {key: Counter(_split(text)) for key, text in texts.items()}
+    mean_length = sum(words.total() for words in documents.values()) / len(documents)
+    found_in = Counter(word for words in documents.values() for word in words)
+
+    def score(words: Counter[str], wanted: Sequence[str]) -> float:
+        shortness = _SATURATION * (1 - _LENGTH_WEIGHT + _LENGTH_WEIGHT * words.total() / mean_length)
+        return sum(
+            math.log(1 + (len(documents) - found_in[word] + 0.5) / (found_in[word] + 0.5))
+            * words[word]
+            * (_SATURATION + 1)
+            / (words[word] + shortness)
+            for word in wanted
+        )
+
+    def rank(question: str) -> Sequence[str]:
+        wanted = _split(question)
+        scores = {key: score(words, wanted) for key, words in documents.items()}
+        # A text without any of the words is no result.
+        return [key for key in sorted(scores, key=lambda key: -scores[key]) if scores[key]]
+
+    return rank
+
+
+def _split(text: str) -> list[str]:
+    return [word.removesuffix("s") for word in _WORD.findall(text.casefold())]
