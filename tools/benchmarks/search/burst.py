@@ -1,6 +1,6 @@
 """Imports many resources at once while the model has a quota and other users read and write.
 
-python -m tools.benchmarks.search.burst --resources 20000 --quota 30
+python -m tools.benchmarks.search.burst --resources 20000 --quota 50
 """
 
 import argparse
@@ -126,7 +126,7 @@ def main() -> None:
     """Run the experiment and print what was seen."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--resources", type=int, default=20_000)
-    parser.add_argument("--quota", type=float, default=30.0)
+    parser.add_argument("--quota", type=float, default=50.0)
     options = parser.parse_args()
     with run_search_stack() as stand:
         print(json.dumps(Experiment(stand, options.resources, options.quota).run()))
