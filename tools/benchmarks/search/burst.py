@@ -15,6 +15,8 @@ from tools.benchmarks.search.stand import RESOURCES, Stand, make_resources, run_
 
 USERS = ("importer", "another importer")
 READER = "reader"
+QUOTA = 50.0
+"""The model's requests a second: somewhat more than the functions may send (stacks/intelligence.yaml)."""
 _SOUGHT = 100
 _PAUSE_SECONDS = 0.2
 _RATE_SECONDS = 1.0
@@ -126,7 +128,7 @@ def main() -> None:
     """Run the experiment and print what was seen."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--resources", type=int, default=20_000)
-    parser.add_argument("--quota", type=float, default=50.0)
+    parser.add_argument("--quota", type=float, default=QUOTA)
     options = parser.parse_args()
     with run_search_stack() as stand:
         print(json.dumps(Experiment(stand, options.resources, options.quota).run()))

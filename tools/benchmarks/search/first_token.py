@@ -1,4 +1,4 @@
-"""Measures when an answer's first event and first text arrive, beside the whole answer, which a buffered one would wait for.
+"""Measures when an answer's first event and text arrive, beside its end, for which a buffered answer would wait.
 
 python -m tools.benchmarks.search.first_token --samples 20
 """

@@ -21,7 +21,6 @@ from tools.benchmarks.search.stand import (
     time_request,
 )
 
-USER = "searcher"
 CALLS = Counter({MODEL: 1, "SearchVectors": 1, "BatchGetItem": 1})
 """What a search costs."""
 _WARM_UP = 5
@@ -35,10 +34,12 @@ class Experiment:
         resources: how many resources the searching user has.
         users: how many others have one resource each.
         rounds: how many searches and lists are measured.
+        subject: the searching user.
     """
 
-    def __init__(self, stand: Stand, resources: int, users: int, rounds: int) -> None:
+    def __init__(self, stand: Stand, resources: int, users: int, rounds: int, subject: str = "searcher") -> None:
         self.stand, self.resources, self.users, self.rounds = stand, resources, users, rounds
+        self.subject = subject
 
     def run(self) -> dict[str, Any]:
         """Make the resources that are missing, measure, and return what was seen.
@@ -51,7 +52,7 @@ class Experiment:
         searches: list[float] = []
         lists: list[float] = []
         waits = dict.fromkeys(CALLS, 0.0)
-        with self.stand.client(USER) as client:
+        with self.stand.client(self.subject) as client:
             for number in range(-_WARM_UP, self.rounds):
                 self.stand.calls.take()
                 took = time_request(client, SEARCH, q=questions[number % len(questions)])
@@ -80,9 +81,9 @@ class Experiment:
         }
 
     def _fill(self) -> None:
-        missing = self.resources - self.stand.count_items(USER, "resource#")
+        missing = self.resources - self.stand.count_items(self.subject, "resource#")
         if missing > 0:
-            self.stand.import_resources(USER, make_resources(missing, "mine"))
+            self.stand.import_resources(self.subject, make_resources(missing, "mine"))
         expected = self.stand.count_vectors() + self.users
         for number in range(self.users):
             with self.stand.client(f"neighbour-{uuid4()}") as client:

@@ -4,13 +4,26 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+from intelligence.embeddings import DIMENSIONS, describe
 from local_engine.bedrock.local_model import load_model
-from tools.benchmarks.search.relevance import Ranking
+from resources import resources
+from serverless_api import Entity, dump_json
+from tools.benchmarks.search.relevance import CONSIDERED, Ranking
+from tools.benchmarks.search.stand import Stand, search
 
 _WORD = re.compile(r"\w+")
 _SATURATION, _LENGTH_WEIGHT = 1.2, 0.75
-_DIMENSIONS = 256
+
+
+def describe_resources(given: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Return the texts of resources that the stack embeds, by their keys."""
+    nothing = {"sk": resources.prefix, "version": ""}
+    return {
+        key: describe(Entity(resources, {**nothing, **resource, "metadata": dump_json(resource["metadata"])}))
+        for key, resource in given.items()
+    }
 
 
 def rank_by_embedding(model_name: str, texts: Mapping[str, str]) -> Ranking:
@@ -23,7 +36,7 @@ def rank_by_embedding(model_name: str, texts: Mapping[str, str]) -> Ranking:
     model = load_model(model_name)
 
     def embed(text: str) -> list[float]:
-        vector = model.embed(text, _DIMENSIONS)
+        vector = model.embed(text, DIMENSIONS)
         length = math.hypot(*vector)
         return [number / length for number in vector]
 
@@ -63,6 +76,20 @@ def rank_by_keywords(texts: Mapping[str, str]) -> Ranking:
         return [key for key in sorted(scores, key=lambda key: -scores[key]) if scores[key]]
 
     return rank
+
+
+def rank_by_search(stand: Stand, subject: str, given: Mapping[str, Mapping[str, Any]]) -> Ranking:
+    """Rank resources by `GET /api/v1/search`.
+
+    Args:
+        stand: the running stack.
+        subject: a user without resources, who gets these.
+        given: the resources by their keys. Their names differ.
+    """
+    keys = {resource["name"]: key for key, resource in given.items()}
+    stand.import_resources(subject, list(given.values()))
+    client = stand.client(subject)
+    return lambda question: [keys[match["resource"]["name"]] for match in search(client, question, limit=CONSIDERED)]
 
 
 def _split(text: str) -> list[str]:
