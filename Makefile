@@ -18,7 +18,7 @@ export $(settings)
 
 python := .venv/bin/python
 local := $(python) -m local_engine
-served = --port "$$PORT" --seed examples/resources.json --parameters Audience=local \
+served = --port "$$PORT" --seed examples/resources.json --parameters Audience=local Intelligence=on \
 	"Issuer=http://127.0.0.1:$$PORT/_local/issuer" $(if $(ORIGIN),"AllowedOrigin=$$ORIGIN")
 templates := template.yaml $(wildcard stacks/*.yaml)
 

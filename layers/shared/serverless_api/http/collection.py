@@ -122,6 +122,8 @@ class Collection:
         noun: the noun in the singular, as errors and sort keys spell it.
         model: the request model `models/<model>.json`, which lists the fields that a caller may write.
         plural: the plural of the noun, if adding an `s` does not make it.
+        filters: names of text fields by which a search may be limited, as the search schema of the table's vector
+            indexes has them.
 
     Attributes:
         model: the name of the request model, for `Request.read_body`.
@@ -143,11 +145,12 @@ class Collection:
     derived: tuple[str, ...] = ()
     reads_before_update = False
 
-    def __init__(self, noun: str, model: str, plural: str | None = None) -> None:
+    def __init__(self, noun: str, model: str, plural: str | None = None, filters: Sequence[str] = ()) -> None:
         if not _NOUN.fullmatch(noun):
             raise ValueError(f"The noun of a collection must be lower-case words, not {noun!r}.")
         self.noun = noun
         self.model = model
+        self.filters = tuple(filters)
         self.prefix = f"{noun}#"
         label = (plural or f"{noun}s").title().replace(" ", "")
         self._retrieved = Metric(f"{label}Retrieved")
@@ -221,6 +224,26 @@ class Collection:
             raise self._precondition_failed(preconditions, item["version"])
         count(self._retrieved)
         return self._to_entity(item)
+
+    def get_many(self, caller: Caller, item_ids: Sequence[str]) -> list[Entity]:
+        """Return the caller's items with these IDs, in this order, without those that do not exist.
+
+        Args:
+            caller: the owner.
+            item_ids: different IDs of items. Fewer are returned if all would be too large for one response.
+        """
+        keys = [self._make_key(caller, item_id) for item_id in item_ids]
+        found = {item["sk"]: item for item in table.get_items(keys) if "deletedAt" not in item}
+        items: list[Entity] = []
+        characters = 0
+        for key in keys:
+            if item := found.get(key["sk"]):
+                characters += self._mark_json(item)
+                if items and characters > MAX_PAGE_CHARACTERS:
+                    break
+                items.append(Entity(self, item))
+        count(self._retrieved, len(items))
+        return items
 
     def update(
         self, caller: Caller, item_id: str, fields: dict[str, Any], preconditions: Preconditions = ANY_VERSION
