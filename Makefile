@@ -158,6 +158,11 @@ smoke: .venv/dev
 redrive: .venv/dev
 	@$(python) -m tools.redrive $(target) $(if $(SERVICES),--services="$$SERVICES")
 
+## reindex: have every resource embedded that misses a vector (of STAGE= or STACK=, or of `make run` with its SERVICES=)
+.PHONY: reindex
+reindex: .venv/dev
+	@$(python) -m tools.reindex $(target) $(if $(SERVICES),--services="$$SERVICES") $(ARGS)
+
 ## load: send load to `make run` at PORT= or URL=, or to STAGE= or STACK= (PROFILE= of tools/benchmarks/load/profiles, ARGS=--help)
 .PHONY: load
 load: .venv/dev

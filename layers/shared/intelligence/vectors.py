@@ -73,21 +73,30 @@ def refresh_vectors(collection: Collection, owner: str, item_id: str, slots: Seq
             with suppress(ConditionFailed):
                 table.delete_item(vector_key, "attribute_exists(#pk)")
         return 0
-    if present and _is_current(present, item, slots):
+    found = _find_current(present, item["version"], slots)
+    missing = [slot for slot in slots if slot.name not in found]
+    if not missing:
         return 0
-    made = _make_vectors(collection, item, slots)
-    with suppress(ConditionFailed):
-        table.put_item_beside({**vector_key, **made}, key, _OF_VERSION, {":version": item["version"]})
-    return len(slots)
-
-
-def _is_current(present: Mapping[str, Any], item: Mapping[str, Any], slots: Sequence[Slot]) -> bool:
+    made = _make_vectors(collection, item, missing)
     models = {slot.name: slot.model for slot in slots}
-    return bool(present["embedded"] == item["version"] and present["models"] == models)
+    with suppress(ConditionFailed):
+        table.put_item_beside(
+            {**vector_key, **found, **made, "models": models}, key, _OF_VERSION, {":version": item["version"]}
+        )
+    return len(missing)
+
+
+def _find_current(
+    present: Mapping[str, Any] | None, version: str, slots: Sequence[Slot]
+) -> dict[str, Vector]:
+    """Return the vectors of a version that are there already, by the name of their slot."""
+    if present is None or present["embedded"] != version:
+        return {}
+    return {slot.name: Vector(present[slot.name]) for slot in slots if present["models"].get(slot.name) == slot.model}
 
 
 def _make_vectors(collection: Collection, item: Mapping[str, Any], slots: Sequence[Slot]) -> dict[str, Any]:
-    """Return the attributes of an item's vectors."""
+    """Return the attributes of an item's vectors, with new ones for some slots."""
     text = describe(Entity(collection, dict(item))) or collection.noun
     return {
         # Not `version` or `createdAt`, by which the stream's consumers know what is a change.
@@ -95,7 +104,6 @@ def _make_vectors(collection: Collection, item: Mapping[str, Any], slots: Sequen
         "noun": collection.noun,
         **{name: item[name] for name in collection.filters if name in item},
         **{slot.name: Vector(embed(text, slot.model)) for slot in slots},
-        "models": {slot.name: slot.model for slot in slots},
         # So that an erasure up to a moment takes the vectors of what it takes, and no others.
         **({"writer": item["writer"]} if "writer" in item else {}),
     }
