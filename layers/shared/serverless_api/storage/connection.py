@@ -92,6 +92,26 @@ class KeptConnection:
         self._kept, self._last_used = connection, time.time()
         return answer
 
+    def send(self, method: str, headers: Mapping[str, str], body: bytes, timeout: float) -> HTTPConnection:
+        """Send a request on a new connection and return it before the response. It is the caller's to close.
+
+        Args:
+            method: the HTTP method.
+            headers: the request's headers, including `host`.
+            body: the request's body.
+            timeout: seconds for name resolution, for connecting and for each wait on the socket.
+
+        Raises:
+            OSError: the request could not be sent.
+        """
+        connection = self._open(timeout)
+        try:
+            connection.request(method, self.target, body, dict(headers))
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
     def dry_run(self, timeout: float) -> None:
         """Connect and disconnect.
 
@@ -127,6 +147,10 @@ class KeptConnection:
                 return kept
         if kept:
             kept.close()
+        return self._open(timeout)
+
+    def _open(self, timeout: float) -> HTTPConnection:
+        """Return a connection that opens on use."""
         host, port = self._address
         if self._tls:
             return _TLSConnection(host, port, timeout=timeout, context=self._tls)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
-from http.client import HTTPResponse
+from http.client import HTTPConnection, HTTPResponse
 from urllib.parse import quote
 
 from serverless_api.storage.connection import KeptConnection
@@ -161,6 +161,21 @@ class SignedConnection:
         """
         signed = self._sign(headers, body, self._credentials.find(timeout))
         return self._connection.fetch("POST", signed, body, timeout)
+
+    def send(self, headers: Mapping[str, str], body: bytes, timeout: float) -> HTTPConnection:
+        """Send a request on a new connection and return it before the response, for a body that is read as it comes.
+
+        Args:
+            headers: see `post`.
+            body: the request's body.
+            timeout: seconds for connecting and for each wait on the socket.
+
+        Raises:
+            OSError: the request could not be sent.
+            CredentialsError: the environment has no credentials.
+        """
+        signed = self._sign(headers, body, self._credentials.find(timeout))
+        return self._connection.send("POST", signed, body, timeout)
 
     def renew(self, response: HTTPResponse) -> None:
         """Sign the next request with fresh credentials and the server's time, after one of `SIGNATURE_ERRORS`."""

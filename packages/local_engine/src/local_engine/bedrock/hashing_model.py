@@ -83,12 +83,16 @@ def _cosine(one: Sequence[float], other: Sequence[float]) -> float:
 
 
 def _split_prompt(prompt: Prompt) -> tuple[str, list[str]]:
-    """Return the question, which is the last paragraph of the last message, and all other paragraphs."""
+    """Return the question, which is the last paragraph of the last message, and the sources.
+
+    Sources are the paragraphs with a label. Without any, they are all other paragraphs.
+    """
     *_, last = prompt.messages
     paragraphs = _list_paragraphs(last.text)
     question = _TAG.sub(" ", paragraphs.pop()).strip() if paragraphs else ""
     earlier = [source for message in prompt.messages for source in message.sources]
-    return question, [*_list_paragraphs(prompt.system), *earlier, *paragraphs]
+    others = [*_list_paragraphs(prompt.system), *earlier, *paragraphs]
+    return question, [source for source in others if _LABEL.match(source)] or others
 
 
 def _list_paragraphs(text: str) -> list[str]:
