@@ -12,7 +12,7 @@ from tests.support.metric_references import Reference, list_references
 from tests.support.permissions import find_translated, list_functions, translate_stack
 from tests.support.stack import ROOT, list_routes
 
-STACK = translate_stack(ColdStart="warm", MonthlyBudget="100")
+STACK = translate_stack(ColdStart="warm", MonthlyBudget="100", Intelligence="on")
 NAMESPACE = "ServerlessApi/local"
 ROUTES = [route.key for route in list_routes()]
 REFERENCES = list_references(STACK)
@@ -56,7 +56,7 @@ def list_names() -> dict[str, set[str]]:
         "ApiId": set(find_translated("AWS::ApiGatewayV2::Api")),
         "ApiName": {api["Name"] for api in find_translated("AWS::ApiGateway::RestApi").values()},
         "TableName": set(find_translated("AWS::DynamoDB::Table")),
-        "QueueName": {name.replace("/", "-") for name in find_translated("AWS::SQS::Queue")},
+        "QueueName": {name.replace("/", "-") for name in find_translated("AWS::SQS::Queue", Intelligence="on")},
         "FunctionName": {function.name for function in STACK.functions.values()},
     }
 

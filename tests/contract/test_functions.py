@@ -10,7 +10,7 @@ from tests.support.permissions import find_translated, list_functions, translate
 from tests.support.stack import ROOT, find_resources, list_routes, list_templates, load_template
 
 TEMPLATE = load_template()
-WHOLE = {"ColdStart": "warm", "CacheSize": '"0.5"'}
+WHOLE = {"ColdStart": "warm", "CacheSize": '"0.5"', "Intelligence": "on"}
 ROUTED = {route.function for route in list_routes()}
 STREAMING = {"Streaming/AuthorizeToken", "Streaming/ExportData"}
 INTERNAL = {route.function for route in list_internal_routes()}

@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 PAGE = (ROOT / "docs/leave-out-a-part.md").read_text(encoding="utf-8")
 # What stands in place of a line that refers to a part.
-REPLACED = {"RecordsQueues": "none", "DeadLetterQueueUrls": "{Value: !Ref DeadLetters}"}
+REPLACED = {"RecordsQueues": "none", "VectorsQueue": "none", "DeadLetterQueueUrls": "{Value: !Ref DeadLetters}"}
 
 
 def read_blocks(heading: str) -> list[str]:
@@ -41,19 +41,22 @@ def leave_out(text: str, blocks: Sequence[str]) -> str:
     return text
 
 
-EXPORT, INTERNAL = read_blocks("The export"), read_blocks("The internal API")
+EXPORT, INTERNAL, SEARCH = read_blocks("The export"), read_blocks("The internal API"), read_blocks("Search")
 RECORDS = read_blocks("Audit trail, events, imports and erasure")
 
 
 @pytest.mark.parametrize(
     ("blocks", "nouns"),
     [
-        pytest.param(EXPORT, {"resources", "audit", "imports", "erasures"}, id="export"),
-        pytest.param(INTERNAL, {"resources", "audit", "imports", "erasures"}, id="internal API"),
+        pytest.param(EXPORT, {"resources", "audit", "imports", "erasures", "search"}, id="export"),
+        pytest.param(INTERNAL, {"resources", "audit", "imports", "erasures", "search"}, id="internal API"),
+        pytest.param(SEARCH, {"resources", "audit", "imports", "erasures"}, id="search"),
         pytest.param(
-            ["StartImport", "GetImport", "CancelImport"], {"resources", "audit", "erasures"}, id="imports' routes"
+            ["StartImport", "GetImport", "CancelImport"],
+            {"resources", "audit", "erasures", "search"},
+            id="imports' routes",
         ),
-        pytest.param([*EXPORT, *RECORDS], {"resources"}, id="records"),
+        pytest.param([*EXPORT, *SEARCH, *RECORDS], {"resources"}, id="records"),
     ],
 )
 def test_a_template_without_a_part_lints_and_has_the_other_routes(

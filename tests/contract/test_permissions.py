@@ -36,13 +36,13 @@ from tests.support.tables import TABLES, create_table
 
 FUNCTIONS = {route.key: route.function for route in list_routes()}
 # With these parameters each function of the template is in the stack.
-ALL_FUNCTIONS = {"ColdStart": "warm", "CacheSize": '"0.5"'}
+ALL_FUNCTIONS = {"ColdStart": "warm", "CacheSize": '"0.5"', "Intelligence": "on"}
 STACK_NAME = "local"
 # The functions of one stack with their versions, deployment groups of one application, streams of a log group or table,
 # the reads of the internal API.
 PARTS_OF_ONE = re.compile(
     rf"arn:aws:(lambda:[^*]*:function:{STACK_NAME}-|codedeploy:[^*]*:deploymentgroup:\w+/|logs:[^*]*:log-group:\w+:"
-    rf"|dynamodb:[^*]*:table/[\w-]+/stream/|s3:::[\w-]+/|execute-api:[^*]*:Internal-InternalApi/v1/GET/users/"
+    rf"|dynamodb:[^*]*:table/[\w-]+/(stream|index)/|s3:::[\w-]+/|execute-api:[^*]*:Internal-InternalApi/v1/GET/users/"
     rf"|scheduler:[^*]*:schedule/[\w-]+/|iam::\d+:role/{STACK_NAME}-)\*"
 )
 TOO_LARGE = Refusal("ValidationException", message="Item size has exceeded the maximum allowed size")
@@ -65,6 +65,8 @@ class RecordingGateway(Gateway):
 
 
 def _actions(request: Request) -> set[str]:
+    if request.target.startswith("/model/"):
+        return {"bedrock:InvokeModel"}
     if "X-Amz-Target" not in request.headers:
         return {{"PUT": "s3:PutObject", "DELETE": "s3:DeleteObject"}[request.method]}
     operation = request.headers["X-Amz-Target"].partition(".")[2]
@@ -119,7 +121,9 @@ def _use_every_route(api: RecordingGateway, dynamodb: DynamoDB) -> None:
 def test_statements_allow_what_the_routes_functions_do(monkeypatch: pytest.MonkeyPatch) -> None:
     with _record(monkeypatch) as (api, dynamodb):
         _use_every_route(api, dynamodb)
-    assert api.used == {function: set(read_role(function).resources) for function in FUNCTIONS.values()}
+    assert api.used == {
+        function: set(read_role(function, Intelligence="on").resources) for function in FUNCTIONS.values()
+    }
 
 
 @pytest.mark.slow
@@ -127,7 +131,8 @@ def test_statements_allow_what_enriching_takes(monkeypatch: pytest.MonkeyPatch) 
     unreachable = f"http://127.0.0.1:{free_port()}/"
     settings = {"ENRICHMENT_URL": unreachable, "CIRCUIT_THRESHOLD": "1", "CIRCUIT_RESET_SECONDS": "1"}
     allowed = {
-        function: set(read_role(function, EnrichmentUrl=unreachable).resources) for function in FUNCTIONS.values()
+        function: set(read_role(function, EnrichmentUrl=unreachable, Intelligence="on").resources)
+        for function in FUNCTIONS.values()
     }
     with _record(monkeypatch, **settings) as (api, dynamodb):
         _use_every_route(api, dynamodb)
@@ -287,9 +292,11 @@ def test_statements_name_every_action_and_every_resource(function: str) -> None:
 
 @pytest.mark.parametrize("function", FUNCTIONS.values())
 def test_a_routes_function_reaches_the_stacks_own_tables_and_files_and_nothing_else(function: str) -> None:
-    allowed = read_role(function, EnrichmentUrl="https://enrichment.example.com/").resources
+    allowed = read_role(function, EnrichmentUrl="https://enrichment.example.com/", Intelligence="on").resources
+    # A search also reaches one index and one model.
     own = re.compile(
-        rf"arn:aws:dynamodb:{REGION}:{ACCOUNT_ID}:table/(Table|Records-[\w-]+)|arn:aws:s3:::records-[\w-]+/\*"
+        rf"arn:aws:dynamodb:{REGION}:{ACCOUNT_ID}:table/(Table|Table/index/VectorsA|Records-[\w-]+)"
+        rf"|arn:aws:s3:::records-[\w-]+/\*|arn:aws:bedrock:{REGION}::foundation-model/amazon.titan-embed-text-v2:0"
     )
     assert allowed
     assert [arn for resources in allowed.values() for arn in resources if not own.fullmatch(arn)] == []

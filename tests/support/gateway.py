@@ -25,6 +25,7 @@ ENVIRONMENT = {
     "AWS_ENDPOINT_URL": "",
     "AUDIT_TABLE": "audit",
     "AWS_LAMBDA_FUNCTION_NAME": "under-test",
+    "EMBEDDING_MODEL": "amazon.titan-embed-text-v2:0",
     "ERASURE_LEDGER": "erasures",
     "IMPORT_BUCKET": "records-imports-importbucket",
     "POWERTOOLS_METRICS_NAMESPACE": "ServerlessApi/test",
@@ -32,6 +33,7 @@ ENVIRONMENT = {
     "POWERTOOLS_SERVICE_NAME": "api",
     "TABLE_NAME": "resources",
     "TOKEN_INTROSPECTION_URL": "",
+    "VECTOR_INDEX": "VectorsA",
 }
 """The environment variables of a deployed function."""
 
@@ -178,8 +180,10 @@ class Gateway:
         claims: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
         """The event of a request; see `send`."""
+        path, _, own_query = path.partition("?")
         route_key, parameters = _match(method, path)
         raw_query = query if isinstance(query, str) else urlencode(query)
+        raw_query = "&".join(filter(None, (own_query, raw_query)))
         sent = {name.lower(): value for name, value in (headers or {}).items()}
         content, is_base64 = None, False
         if body is not None:

@@ -22,5 +22,8 @@ class ResourcesApi(Gateway):
     def delete(self, resource_id: str, **options: Any) -> Answer:
         return self.send("DELETE", f"/api/v1/resources/{resource_id}", **options)
 
+    def search(self, **options: Any) -> Answer:
+        return self.send("GET", "/api/v1/search", query={"q": "thing"}, **options)
+
     def page(self, **options: Any) -> Answer:
         return self.send("GET", "/api/v1/resources", **options)

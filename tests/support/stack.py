@@ -91,10 +91,19 @@ class Route:
         return self.success if expected == SUCCESS else int(expected)
 
     def fill(self, location: str | None = None) -> str:
-        """The route's path about the item at a location, or with the fixture's path parameters."""
+        """The route's path about the item at a location, or with the fixture's path parameters.
+
+        The fixture's query string follows if the operation requires a part of it.
+        """
         if location is None:
-            return self.path.format(**self.path_parameters)
-        return location + self.path.removeprefix(_item_path(self.path))
+            return self.path.format(**self.path_parameters) + self._query
+        return location + self.path.removeprefix(_item_path(self.path)) + self._query
+
+    @property
+    def _query(self) -> str:
+        parameters = self.operation.get("parameters", ())
+        is_required = any(parameter["in"] == "query" and parameter.get("required") for parameter in parameters)
+        return f"?{self.load_event()['rawQueryString']}" if is_required else ""
 
     @property
     def creator(self) -> "Route | None":

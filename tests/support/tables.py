@@ -11,8 +11,13 @@ TABLES = ("TABLE_NAME", "AUDIT_TABLE", "ERASURE_LEDGER")
 def create_table(client: Any, name: str) -> None:
     """Create the table through a client of DynamoDB."""
     ((_, table),) = find_resources("AWS::DynamoDB::Table").items()
-    taken = ("AttributeDefinitions", "KeySchema", "BillingMode")
-    client.create_table(TableName=name, **{key: table["Properties"][key] for key in taken})
+    taken = {key: table["Properties"][key] for key in ("AttributeDefinitions", "KeySchema", "BillingMode")}
+    # The others are for vector indexes.
+    keys = {key["AttributeName"] for key in taken["KeySchema"]}
+    taken["AttributeDefinitions"] = [
+        definition for definition in taken["AttributeDefinitions"] if definition.get("AttributeName") in keys
+    ]
+    client.create_table(TableName=name, **taken)
 
 
 def create_tables(client: Any, start: str) -> dict[str, str]:

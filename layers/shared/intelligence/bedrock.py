@@ -62,6 +62,7 @@ class ModelError(Exception):
         super().__init__(f"{code}: {message}")
 
 
+_URL = find_endpoint(os.environ, "bedrock_runtime") or f"https://{regional_host('bedrock-runtime', settings.REGION)}"
 _dependency = Dependency("model")
 _policy = RetryPolicy()
 _budget = RetryBudget()
@@ -100,10 +101,7 @@ def call[Result](attempt: Callable[[], Result]) -> Result:
 @cache
 def connect(model: str, action: str) -> SignedConnection:
     """Return the kept connection for one action of a model, such as `invoke`."""
-    endpoint = (
-        find_endpoint(os.environ, "bedrock_runtime") or f"https://{regional_host('bedrock-runtime', settings.REGION)}"
-    )
-    return SignedConnection(f"{endpoint}/model/{quote(model, safe='')}/{action}", settings.REGION, "bedrock")
+    return SignedConnection(f"{_URL}/model/{quote(model, safe='')}/{action}", settings.REGION, "bedrock")
 
 
 def explain(response: HTTPResponse, document: Mapping[str, Any]) -> Exception:

@@ -17,10 +17,13 @@ from serverless_api import (
     Request,
     ServiceUnavailable,
     logger,
-    read_setting,
 )
 from serverless_api.http.validation import find_problems, load_model
 from serverless_api.storage import table
+
+# Empty in a deployment without search.
+_INDEX = os.environ.get("VECTOR_INDEX", "")
+_MODEL = os.environ.get("EMBEDDING_MODEL", "")
 
 MAX_TEXT_CHARACTERS = 1000
 """How long a text to look for may be, without the white space around it."""
@@ -47,7 +50,7 @@ def read_query(collection: Collection, request: Request) -> Query:
         NotFound: this deployment has no search.
         BadRequest: a parameter is missing or not valid.
     """
-    _find_index()
+    _check_deployment()
     text = (request.read_query_parameter("q") or "").strip()
     problems = []
     if not 0 < len(text) <= MAX_TEXT_CHARACTERS:
@@ -82,15 +85,15 @@ def find_items(
         ServiceUnavailable: the model is throttled or down.
         TableUnavailable: the table or its index is not available.
     """
-    index = _find_index()
+    _check_deployment()
     try:
-        vector = embed(text, read_setting("EMBEDDING_MODEL"))
+        vector = embed(text, _MODEL)
     except ModelUnavailable as error:
         raise ServiceUnavailable from error
     filters = filters or {}
     # The owner is always the caller: an index has no other protection of one owner's vectors from others.
     conditions = {"pk": caller.partition, "noun": collection.noun, **filters}
-    found = table.search_vectors(index, vector, limit, conditions)
+    found = table.search_vectors(_INDEX, vector, limit, conditions)
     scores = {find_id(item["sk"], collection): score for item, score in found if item["pk"] == caller.partition}
     if len(scores) < len(found):
         logger.error("A search has found vectors of others", foreign=len(found) - len(scores))
@@ -103,8 +106,6 @@ def find_items(
     ]
 
 
-def _find_index() -> str:
-    index = os.environ.get("VECTOR_INDEX")
-    if not index:
+def _check_deployment() -> None:
+    if not _INDEX:
         raise NotFound("Search is not part of this deployment")
-    return index

@@ -86,9 +86,7 @@ def refresh_vectors(collection: Collection, owner: str, item_id: str, slots: Seq
     return len(missing)
 
 
-def _find_current(
-    present: Mapping[str, Any] | None, version: str, slots: Sequence[Slot]
-) -> dict[str, Vector]:
+def _find_current(present: Mapping[str, Any] | None, version: str, slots: Sequence[Slot]) -> dict[str, Vector]:
     """Return the vectors of a version that are there already, by the name of their slot."""
     if present is None or present["embedded"] != version:
         return {}

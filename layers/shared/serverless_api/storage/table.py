@@ -123,7 +123,8 @@ class _AnswerLost(DependencyUnavailable):
     """An attempt got no answer, or one that proves nothing: it may have been performed or not."""
 
 
-_database = DynamoDB(settings.REGION, find_endpoint(os.environ, "dynamodb"))
+_ENDPOINT = find_endpoint(os.environ, "dynamodb")
+_database = DynamoDB(settings.REGION, _ENDPOINT)
 _dependency = Dependency("table")
 _policy = RetryPolicy()
 _budget = RetryBudget()
@@ -522,7 +523,7 @@ def _open_searches() -> DynamoDB:
 
     Source: «Creating and searching vector indexes», Amazon DynamoDB Developer Guide.
     """
-    return DynamoDB(settings.REGION, find_endpoint(os.environ, "dynamodb"), "search-dynamodb")
+    return DynamoDB(settings.REGION, _ENDPOINT, "search-dynamodb")
 
 
 def _send(operation: str, arguments: Mapping[str, Any]) -> Answer:
