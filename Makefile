@@ -6,13 +6,14 @@ PORT ?= 3000
 SUB ?= demo
 SCOPES ?= read:resources write:resources read:audit erase:self
 EXPIRES ?= 3600
+MODEL ?= hashing
 PRINCIPAL ?= internal-client
 POLICY ?= examples/internal_client/policy.json
 PROFILE ?= tools/benchmarks/load/profiles/steady.toml
 
 # Recipes read these from the environment, so that neither make nor the shell interprets a value's $, ` or quotes.
 # ARGS holds words for the shell.
-settings := PORT SUB SCOPES EXPIRES PRINCIPAL POLICY PROFILE ORIGIN URL STAGE STACK FUNCTION SERVICES TABLE
+settings := PORT SUB SCOPES EXPIRES MODEL PRINCIPAL POLICY PROFILE ORIGIN URL STAGE STACK FUNCTION SERVICES TABLE
 $(foreach setting,$(settings),$(eval override $(setting) := $$(value $(setting))))
 export $(settings)
 
@@ -27,10 +28,10 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export SAM_CLI_TELEMETRY ?= 0
 export PYTHONPATH := $(CURDIR)/layers/shared:$(CURDIR)/packages/local_engine/src
 
-## run: serve the API at http://127.0.0.1:3000 without Docker or an AWS account (PORT= for another port, ORIGIN= of a web page, ARGS=--verbose)
+## run: serve the API at http://127.0.0.1:3000 without Docker or an AWS account (PORT= for another port, ORIGIN= of a web page, MODEL=small, ARGS=--verbose)
 .PHONY: run
 run: .venv/run
-	@exec $(local) run $(served) $(ARGS)
+	@exec $(local) run $(served) --page ask=examples/ask/index.html --model "$$MODEL" $(ARGS)
 
 ## debug: serve the API; FUNCTION= (such as ListResources) waits for a debugger on port 5678 (.vscode/launch.json attaches)
 .PHONY: debug

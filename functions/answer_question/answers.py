@@ -17,7 +17,7 @@ from decimal import Decimal
 from typing import Any
 
 from intelligence.bedrock import ModelThrottled, ModelUnavailable
-from intelligence.conversation import Answer, End, Usage
+from intelligence.conversation import Answer, AnswerBroken, End, Usage
 from intelligence.output import LinkFilter, find_links
 from intelligence.prompt import SYSTEM, Prompt, make_prompt, quote
 from intelligence.quota import Reservation, reserve
@@ -27,6 +27,7 @@ from serverless_api import (
     HEARTBEAT,
     Caller,
     Metric,
+    ServiceUnavailable,
     TableUnavailable,
     count,
     current_deadline,
@@ -67,8 +68,7 @@ def answer(caller: Caller, question: str, limit: int) -> Iterator[bytes]:
 
     Raises:
         TooManyRequests: the caller's tokens of today are used up.
-        ServiceUnavailable: the search is not available.
-        AnswerBroken: the model failed within its answer.
+        ServiceUnavailable: the search is not available, or the model failed within its answer.
     """
     prompt = make_prompt(question, find_items(resources, caller, question, limit=limit))
     if not prompt.sources:
@@ -115,6 +115,8 @@ class _Answering:
             self.reason = "fallback"
             state = "is busy" if isinstance(error, ModelThrottled) else "is not available"
             yield encode_event("fallback", {"reason": f"The model {state}. These sources are nearest to the question."})
+        except AnswerBroken as error:
+            raise ServiceUnavailable("The model failed within its answer") from error
         else:
             yield from _encode_text(self._filter.finish())
 

@@ -61,6 +61,13 @@ class Table:
         )
         return {item["sk"]["S"]: item for item in found["Items"] if item["sk"]["S"].startswith(prefix)}
 
+    def put(self, item: Mapping[str, Any]) -> None:
+        self._dynamodb.put_item(TableName="Table", Item=item)
+
+    def delete(self, user: ApiClient, sort_key: str) -> None:
+        key = {"pk": {"S": f"user#{user.subject}"}, "sk": {"S": sort_key}}
+        self._dynamodb.delete_item(TableName="Table", Key=key)
+
 
 class Model:
     """The stand-in for Bedrock, and the quota and the faults that it has for a block."""
@@ -70,14 +77,20 @@ class Model:
 
     @contextmanager
     def limits(self, **settings: Any) -> Iterator[None]:
-        httpx.put(self._url, json=settings).raise_for_status()
+        self.configure(**settings)
         try:
             yield
         finally:
-            httpx.put(self._url, json={}).raise_for_status()
+            self.configure()
+
+    def configure(self, **settings: Any) -> None:
+        httpx.put(self._url, json=settings).raise_for_status()
 
     def count_requests(self) -> int:
         return int(httpx.get(self._url).json()["requests"])
+
+    def count_open_streams(self) -> int:
+        return int(httpx.get(self._url).json()["openStreams"])
 
     def count_failed(self) -> int:
         return int(httpx.get(self._url).json()["failedRequests"])

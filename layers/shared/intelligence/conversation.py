@@ -68,7 +68,7 @@ type Part = str | End
 
 _dependency = Dependency("answers")
 _budget = RetryBudget()
-_circuit = CircuitBreaker(threshold=3, reset=_RESET_SECONDS, on_transition=_dependency.report_transition)
+_circuit = CircuitBreaker(reset=_RESET_SECONDS, on_transition=_dependency.report_transition)
 
 
 class Answer:

@@ -81,7 +81,7 @@ def make_prompt(question: str, matches: Iterable[Match]) -> Prompt:
         if left < 0:
             break
         sources.append(Source(number, match.entity, match.score, text))
-    lines = [f'<source id="{source.number}">{source.text}.</source>' for source in sources]
+    lines = [f'<source id="{source.number}">{source.text}</source>' for source in sources]
     return Prompt(tuple(sources), "\n".join([*lines, "", f"<question>{quote(question)}</question>"]))
 
 

@@ -33,6 +33,7 @@ EVENT_STREAM = "text/event-stream"
 """The media type of server-sent events."""
 HEARTBEAT = b": the response goes on\n\n"
 """A comment among server-sent events. Clients ignore it, and proxies see that the connection is in use."""
+_LINE_BREAKS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
 
 
 class ResponseBroken(Exception):
@@ -116,12 +117,12 @@ def encode_event(name: str, data: dict[str, Any]) -> bytes:
     >>> encode_event("text", {"text": "two\nlines"})
     b'event: text\ndata: {"text":"two\\nlines"}\n\n'
     """
-    # JSON escapes line breaks, so the data is one line.
     return _encode_event(name, dump_json(data))
 
 
-def _encode_event(name: str, text: str) -> bytes:
-    return f"event: {name}\ndata: {text}\n\n".encode()
+def _encode_event(name: str, document: str) -> bytes:
+    # JSON escapes the line breaks of ASCII, so the data is one line. Some clients take others for line breaks too.
+    return f"event: {name}\ndata: {document.translate(_LINE_BREAKS)}\n\n".encode()
 
 
 def _encode_head(response: Response, exchange: Exchange) -> bytes:

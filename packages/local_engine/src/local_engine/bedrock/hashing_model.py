@@ -16,7 +16,8 @@ from local_engine.bedrock.local_model import Prompt
 _WORD = re.compile(r"\w+")
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 _PIECE = re.compile(r"\s*\S+")
-_SENTENCE = re.compile(r"[^.!?\n]+(?:[.!?]+(?=\s|$)|[.!?]*)|[.!?]+")
+# A full stop within a word, as in an address, ends no sentence.
+_SENTENCE = re.compile(r"(?:[^.!?\n]|[.!?]+(?![.!?\s]|$))+[.!?]*|[.!?]+")
 _TAG = re.compile(r"<[^<>]*>")
 _LABEL = re.compile(r"^\s*(?:\[(?P<bracketed>[\w-]+)\]|<\w+[^<>]*\b(?:id|index|n)=\"(?P<attribute>[\w-]+)\"[^<>]*>)")
 _SHORT_WORD = 3

@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -65,6 +65,7 @@ from local_engine.issuer.machine_client import keep_machine_client
 from local_engine.issuer.openid_provider import create_issuer, create_pool_issuer
 from local_engine.observer import Observer, Observers
 from local_engine.page.local_pages import create_pages
+from local_engine.page.project_pages import ProjectPage, create_project_pages, parse_page
 from local_engine.rest_api.management_api import API_GATEWAY_PATH, create_management_api
 from local_engine.rest_api.methods import read_methods
 from local_engine.rest_api.response_cache import ResponseCache
@@ -140,6 +141,14 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         help="length of a minute of metrics and alarms; a period of 300 s is five of them (default: 60)",
     )
     add_model_option(parser)
+    parser.add_argument(
+        "--page",
+        type=parse_page,
+        action="append",
+        default=[],
+        metavar="NAME=FILE",
+        help="an HTML page of the project to serve at /_local/NAME, with the files of its folder (default: none)",
+    )
     parser.add_argument("--services", metavar="URL", help="of AWS services that already run (default: its own)")
     return parser.parse_args(arguments)
 
@@ -182,7 +191,11 @@ async def _serve(options: argparse.Namespace, console: Console) -> None:
         events = EventQueue(send, observer)
         caches: dict[str, Mapping[str, ResponseCache]] = {}
         invoke_api = InvokeApi(events, observer)
-        engine = Engine(
+
+        def find_gateway(port: int) -> Gateway | None:
+            return engine.gateways.get(port)
+
+        engine: Engine = Engine(
             stack,
             FunctionSettings(
                 observer=observer,
@@ -205,6 +218,9 @@ async def _serve(options: argparse.Namespace, console: Console) -> None:
                 clock=ClockApi(endpoint),
                 deliveries=deliveries,
                 monitoring=monitoring,
+                pages=options.page,
+                apis={api.logical_id: (port, api.base_path) for port, api in zip(ports, stack.apis, strict=False)},
+                find_gateway=find_gateway,
             ),
             create_resources=partial(create_resources, endpoint=endpoint),
             invoke_api=invoke_api,
@@ -219,7 +235,7 @@ async def _serve(options: argparse.Namespace, console: Console) -> None:
             preparing.cancel()
             return
         preparing.result()
-        show_start(console, stack, engine, endpoint, lambda_endpoint, failed_builds=builder.failed)
+        show_start(console, stack, engine, endpoint, lambda_endpoint, failed_builds=builder.failed, pages=options.page)
         server = _Server(
             uvicorn.Config(
                 engine,
@@ -354,6 +370,9 @@ def _create_local_application(
     clock: ClockApi,
     deliveries: DeliveryLog,
     monitoring: Monitoring,
+    pages: Sequence[ProjectPage],
+    apis: Mapping[str, tuple[int, str]],
+    find_gateway: Callable[[int], Gateway | None],
 ) -> AsgiApplication:
     issuer, project = issuer_url(port), stack.project
     scopes = sorted({scope for route in read_routes(api.document) for scope in route.scopes}) if api else []
@@ -369,6 +388,7 @@ def _create_local_application(
         Route(CLOCK_PATH, clock.answer, methods=["GET", "POST"]),
         Route(DELIVERIES_PATH, deliveries.answer),
         Mount(API_GATEWAY_PATH, management_api),
+        *create_project_pages(pages, apis, find_gateway),
     ]
     if api is not None:
         # By issuer, or by ARN for Cognito authorizers.
