@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -53,17 +54,25 @@ def main() -> None:
 
 def run_experiments(arguments: argparse.Namespace) -> dict[str, Any]:
     """Run the experiments one after the other and return what each has seen."""
+    figures: dict[str, Any] = {}
     with run_search_stack() as stand:
         share = arguments.resources // len(burst.USERS)
-        return {
-            "freshness": freshness.Experiment(stand, arguments.samples).run(),
-            "relevance": measure_relevance(rank_by_search(stand, first_token.USER, load_resources()), load_questions()),
-            "first_token": first_token.Experiment(stand, 20).run(),
-            "burst": burst.Experiment(stand, arguments.resources, burst.QUOTA).run(),
-            "latency": latency.Experiment(stand, share, arguments.users, 500, burst.USERS[0]).run(),
-            "isolation": isolation.Experiment(stand, arguments.users // 5, arguments.requests).run(),
-            "erasure": erasure.Experiment(stand, 1000).run(),
+        experiments: dict[str, Callable[[], Any]] = {
+            "freshness": freshness.Experiment(stand, arguments.samples).run,
+            "relevance": lambda: measure_relevance(
+                rank_by_search(stand, first_token.USER, load_resources()), load_questions()
+            ),
+            "first_token": first_token.Experiment(stand, 20).run,
+            "isolation": isolation.Experiment(stand, arguments.users // 5, arguments.requests).run,
+            "erasure": erasure.Experiment(stand, 1000).run,
+            "burst": burst.Experiment(stand, arguments.resources, burst.QUOTA).run,
+            # After the burst, whose users have as many resources.
+            "latency": latency.Experiment(stand, share, arguments.users, 500, burst.USERS[0]).run,
         }
+        for name, run in experiments.items():
+            figures[name] = run()
+            print(f"{name}: {figures[name]}", file=sys.stderr, flush=True)
+    return figures
 
 
 def check(found: dict[str, Relevance]) -> None:

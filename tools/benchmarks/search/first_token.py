@@ -23,10 +23,11 @@ class Experiment:
     Attributes:
         stand: the running stack.
         samples: how many questions are asked, after a first one for the cold starts.
+        resources: how many of the set the user has, unless there are some already.
     """
 
-    def __init__(self, stand: Stand, samples: int) -> None:
-        self.stand, self.samples = stand, samples
+    def __init__(self, stand: Stand, samples: int, resources: int = 240) -> None:
+        self.stand, self.samples, self.resources = stand, samples, resources
 
     def run(self) -> dict[str, Any]:
         """Ask, and return what was seen.
@@ -34,9 +35,8 @@ class Experiment:
         Raises:
             AssertionError: an answer has no text, or its events are in another order.
         """
-        resources = list(load_resources().values())
         if not self.stand.count_items(USER, "resource#"):
-            self.stand.import_resources(USER, resources)
+            self.stand.import_resources(USER, list(load_resources().values())[: self.resources])
         questions = load_questions()
         self.stand.configure_model(tokensPerSecond=TOKENS_PER_SECOND)
         try:

@@ -63,6 +63,10 @@ class Stand:
         """Wait until so many resources of all users can be found."""
         self.wait_for(lambda: self.count_vectors() >= count, f"{count} vectors are there")
 
+    def wait_for_vectors_of(self, subject: str, count: int) -> None:
+        """Wait until so many resources of a user can be found."""
+        self.wait_for(lambda: self.count_items(subject, "vector#") >= count, f"{count} vectors of a user are there")
+
     def wait_for(self, is_met: Callable[[], bool], what: str) -> None:
         """Wait until a condition is met that takes long, without a load of questions.
 
