@@ -4,8 +4,9 @@ import pytest
 
 from local_engine.testing import EngineProcess
 from tools.benchmarks.search import burst, first_token, freshness, isolation, latency
+from tools.benchmarks.search.embedding import describe_resources
 from tools.benchmarks.search.question_set import load_questions, load_resources
-from tools.benchmarks.search.rankings import describe_resources, rank_by_embedding, rank_by_keywords
+from tools.benchmarks.search.rankings import rank_by_embedding, rank_by_keywords
 from tools.benchmarks.search.relevance import LEAST_RECALL, measure_relevance
 from tools.benchmarks.search.service_calls import CallRecorder
 from tools.benchmarks.search.stand import Stand
@@ -13,7 +14,7 @@ from tools.benchmarks.search.stand import Stand
 
 @pytest.fixture(scope="module")
 def stand(engine: EngineProcess, calls: CallRecorder) -> Stand:
-    return Stand(engine, calls)
+    return Stand(engine, calls, "hashing")
 
 
 def test_the_set_is_as_large_as_the_page_says() -> None:

@@ -1,18 +1,22 @@
 """`make bench-search`: relevance, and the experiments with searches and answers in one run of the stack."""
 
 import argparse
+import logging
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from string import Template
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tools.benchmarks.machine import ROOT, BenchmarkError, describe_system
 from tools.benchmarks.search import burst, erasure, first_token, freshness, isolation, latency
+from tools.benchmarks.search.embedding import describe_resources
 from tools.benchmarks.search.question_set import load_questions, load_resources
-from tools.benchmarks.search.rankings import describe_resources, rank_by_embedding, rank_by_keywords, rank_by_search
+from tools.benchmarks.search.rankings import rank_by_embedding, rank_by_keywords, rank_by_search
 from tools.benchmarks.search.relevance import LEAST_RECALL, Relevance, measure_relevance
 from tools.benchmarks.search.stand import run_search_stack
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 REPORT = ROOT / "docs/benchmarks/search.md"
 
@@ -26,6 +30,8 @@ def main() -> None:
     parser.add_argument("--relevance-only", action="store_true", help="measure relevance without the stack; seconds")
     parser.add_argument("--write", action="store_true", help=f"write {REPORT.relative_to(ROOT)}")
     arguments = parser.parse_args()
+    # The small model's package makes every library log.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     conditions = describe_system()
     questions, resources = load_questions(), load_resources()
     texts = describe_resources(resources)
@@ -56,8 +62,8 @@ def run_experiments(arguments: argparse.Namespace) -> dict[str, Any]:
     """Run the experiments one after the other and return what each has seen."""
     figures: dict[str, Any] = {}
     with run_search_stack() as stand:
-        share = arguments.resources // len(burst.USERS)
         experiments: dict[str, Callable[[], Any]] = {
+            "latency": latency.Experiment(stand, arguments.resources // 2, arguments.users, 500).run,
             "freshness": freshness.Experiment(stand, arguments.samples).run,
             "relevance": lambda: measure_relevance(
                 rank_by_search(stand, first_token.USER, load_resources()), load_questions()
@@ -66,8 +72,6 @@ def run_experiments(arguments: argparse.Namespace) -> dict[str, Any]:
             "isolation": isolation.Experiment(stand, arguments.users // 5, arguments.requests).run,
             "erasure": erasure.Experiment(stand, 1000).run,
             "burst": burst.Experiment(stand, arguments.resources, burst.QUOTA).run,
-            # After the burst, whose users have as many resources.
-            "latency": latency.Experiment(stand, share, arguments.users, 500, burst.USERS[0]).run,
         }
         for name, run in experiments.items():
             figures[name] = run()

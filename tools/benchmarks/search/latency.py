@@ -16,7 +16,6 @@ from tools.benchmarks.search.stand import (
     RESOURCES,
     SEARCH,
     Stand,
-    make_resources,
     run_search_stack,
     time_request,
 )
@@ -34,20 +33,21 @@ class Experiment:
         resources: how many resources the searching user has.
         users: how many others have one resource each.
         rounds: how many searches and lists are measured.
-        subject: the searching user.
     """
 
-    def __init__(self, stand: Stand, resources: int, users: int, rounds: int, subject: str = "searcher") -> None:
+    def __init__(self, stand: Stand, resources: int, users: int, rounds: int) -> None:
         self.stand, self.resources, self.users, self.rounds = stand, resources, users, rounds
-        self.subject = subject
+        self.subject = f"searcher-{uuid4()}"
 
     def run(self) -> dict[str, Any]:
-        """Make the resources that are missing, measure, and return what was seen.
+        """Write the resources, measure, and return what was seen.
 
         Raises:
             AssertionError: a search has made other calls than one of each kind.
         """
-        self._fill()
+        self.stand.seed(self.subject, self.resources)
+        for _ in range(self.users):
+            self.stand.seed(f"neighbour-{uuid4()}", 1)
         questions = [question.text for question in load_questions()]
         searches: list[float] = []
         lists: list[float] = []
@@ -79,16 +79,6 @@ class Experiment:
             "shares": {operation: round(seconds / total, 3) for operation, seconds in waits.items()},
             "calls": dict(CALLS),
         }
-
-    def _fill(self) -> None:
-        missing = self.resources - self.stand.count_items(self.subject, "resource#")
-        if missing > 0:
-            self.stand.import_resources(self.subject, make_resources(missing, "mine"))
-        expected = self.stand.count_vectors() + self.users
-        for number in range(self.users):
-            with self.stand.client(f"neighbour-{uuid4()}") as client:
-                client.post(RESOURCES, json=make_resources(1, f"neighbour {number}")[0]).raise_for_status()
-        self.stand.wait_for_vectors(expected)
 
 
 def find_percentile(values: list[float], percent: int) -> float:

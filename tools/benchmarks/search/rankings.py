@@ -6,24 +6,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from intelligence.embeddings import DIMENSIONS, describe
-from local_engine.bedrock.local_model import load_model
-from resources import resources
-from serverless_api import Entity, dump_json
+from tools.benchmarks.search.embedding import make_embedder
 from tools.benchmarks.search.relevance import CONSIDERED, Ranking
 from tools.benchmarks.search.stand import Stand, search
 
 _WORD = re.compile(r"\w+")
 _SATURATION, _LENGTH_WEIGHT = 1.2, 0.75
-
-
-def describe_resources(given: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """Return the texts of resources that the stack embeds, by their keys."""
-    nothing = {"sk": resources.prefix, "version": ""}
-    return {
-        key: describe(Entity(resources, {**nothing, **resource, "metadata": dump_json(resource["metadata"])}))
-        for key, resource in given.items()
-    }
 
 
 def rank_by_embedding(model_name: str, texts: Mapping[str, str]) -> Ranking:
@@ -33,13 +21,7 @@ def rank_by_embedding(model_name: str, texts: Mapping[str, str]) -> Ranking:
         model_name: a model of the local engine.
         texts: the texts by their keys.
     """
-    model = load_model(model_name)
-
-    def embed(text: str) -> list[float]:
-        vector = model.embed(text, DIMENSIONS)
-        length = math.hypot(*vector)
-        return [number / length for number in vector]
-
+    embed = make_embedder(model_name)
     vectors = {key: embed(text) for key, text in texts.items()}
 
     def rank(question: str) -> Sequence[str]:

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import batched
 from typing import Any
 
 import httpx
@@ -12,6 +13,7 @@ from local_engine.child_environment import X_RAY_DAEMON
 from local_engine.issuer import AUDIENCE
 from local_engine.testing import EngineProcess, poll
 from tools.benchmarks.records.erasure import connect
+from tools.benchmarks.search.embedding import describe_resources, make_embedder
 from tools.benchmarks.search.question_set import load_resources
 from tools.benchmarks.search.service_calls import CallRecorder
 from tools.profiles import ROOT
@@ -23,6 +25,9 @@ LONGEST_SECONDS = 7200
 """Timeout of what a busy machine does with many resources."""
 _LONGEST_QUERY = 1000
 _PAUSE_SECONDS = 0.1
+_BATCH = 25
+_INDEX = "VectorsA"
+_TIMES = {name: {"S": "2025-11-23T12:47:41.118Z"} for name in ("createdAt", "updatedAt")}
 
 
 class Stand:
@@ -33,9 +38,10 @@ class Stand:
         calls: the calls of its functions to other services.
     """
 
-    def __init__(self, engine: EngineProcess, calls: CallRecorder) -> None:
+    def __init__(self, engine: EngineProcess, calls: CallRecorder, model: str) -> None:
         self.engine, self.calls = engine, calls
         self.dynamodb = connect(engine, "dynamodb")
+        self._embed = make_embedder(model)
 
     def client(self, subject: str) -> httpx.Client:
         """Return a client of the main API for a user."""
@@ -58,6 +64,21 @@ class Stand:
             location = self.start_import(client, resources)
             self.wait_for(lambda: client.get(location).json().get("state") == "completed", "the import ends")
         self.wait_for_vectors(expected)
+
+    def seed(self, subject: str, count: int) -> None:
+        """Write resources of a user and their vectors into the table, without events and calls of the model."""
+        given = {str(number): resource for number, resource in enumerate(make_resources(count, "seeded"))}
+        items = []
+        for number, text in describe_resources(given).items():
+            owner = {"pk": {"S": f"user#{subject}"}, "type": {"S": given[number]["type"]}}
+            key = f"resource#019ab0c1-7a3e-7c55-9d1f-{int(number):012x}"
+            fields = {"name": {"S": given[number]["name"]}, "metadata": {"S": json.dumps(given[number]["metadata"])}}
+            # A version that is no text is no change to the consumers of the table's stream.
+            items.append({**owner, **_TIMES, **fields, "sk": {"S": key}, "version": {"N": "1"}})
+            vector = {"L": [{"N": f"{value:.7g}"} for value in self._embed(text)]}
+            items.append({**owner, "sk": {"S": f"vector#{key}"}, "noun": {"S": "resource"}, _INDEX: vector})
+        for batch in batched(items, _BATCH, strict=False):
+            self.dynamodb.batch_write_item(RequestItems={"Table": [{"PutRequest": {"Item": item}} for item in batch]})
 
     def wait_for_vectors(self, count: int) -> None:
         """Wait until so many resources of all users can be found."""
@@ -121,7 +142,7 @@ def run_search_stack(model: str = "small") -> Iterator[Stand]:
             ROOT / "template.yaml", "--model", model, parameters=PARAMETERS, environment={X_RAY_DAEMON: calls.address}
         ) as engine,
     ):
-        yield Stand(engine, calls)
+        yield Stand(engine, calls, model)
 
 
 def make_resources(count: int, mark: str) -> list[dict[str, Any]]:
