@@ -37,7 +37,7 @@ def query(  # noqa: PLR0917 - moto's own parameters
     given = (*given, projection_expressions, index_name, *arguments)
     if index_name or table.range_key_type != "S" or options.keys() - _CONDITIONS:
         return _query(table, *given, **options)
-    partition: Any = table.items.get(hash_key, {})  # type: ignore[arg-type]
+    partition: Any = table.items.get(hash_key, {})
     items: Iterable[Item] = partition.values()
     if range_comparison:
         items = (item for item in items if item.range_key.compare(range_comparison, range_objs))  # type: ignore[union-attr]

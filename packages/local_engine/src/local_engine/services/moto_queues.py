@@ -29,7 +29,7 @@ def install_queue_order() -> None:
     """Replace the methods that receive messages. The process must serve one request to SQS at a time."""
     SQSBackend.receive_message = receive_messages  # type: ignore[assignment,method-assign]
     SQSResponse.receive_message = _receive_with_sources  # type: ignore[assignment,method-assign]
-    Queue.delete_message = delete_message  # type: ignore[method-assign]
+    Queue.delete_message = delete_message  # type: ignore[assignment,method-assign]
     for name, count in (
         ("messages", _list_visible),
         ("approximate_number_of_messages_delayed", _count_delayed),
@@ -87,7 +87,7 @@ def receive_messages(  # noqa: PLR0917 - moto's own parameters
             queue._messages.remove(message)  # noqa: SLF001
             message.system_attributes[_SOURCE] = queue.queue_arn
             queue.dead_letter_queue._messages.append(message)  # type: ignore[union-attr]  # noqa: SLF001
-        elif message.sent_timestamp + retention <= unix_time_millis():  # type: ignore[operator]
+        elif message.sent_timestamp + retention <= unix_time_millis():
             queue._messages.remove(message)  # noqa: SLF001
         else:
             message.mark_received(visibility_timeout=visibility_timeout)
@@ -110,7 +110,7 @@ def delete_message(queue: Queue, receipt_handle: str) -> None:
         raise ReceiptHandleIsInvalid
     message = messages.pop(place)
     queue.pending_messages.discard(message)
-    queue.deleted_messages.update(message.all_receipt_handles)
+    queue.deleted_messages.update(filter(None, message.all_receipt_handles))
 
 
 _receive = SQSResponse.receive_message
