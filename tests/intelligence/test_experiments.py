@@ -2,7 +2,7 @@
 
 import pytest
 
-from local_engine.testing import EngineProcess
+from local_engine.testing import EngineProcess, poll
 from tools.benchmarks.search import burst, first_token, freshness, isolation, latency
 from tools.benchmarks.search.embedding import describe_resources
 from tools.benchmarks.search.question_set import load_questions, load_resources
@@ -67,3 +67,13 @@ def test_an_answer_begins_before_it_is_complete(stand: Stand) -> None:
 def test_nothing_of_one_user_reaches_another(stand: Stand) -> None:
     seen = isolation.Experiment(stand, users=3, requests=20).run()
     assert (seen["searches"], seen["answers"]) == (16, 4)
+
+
+def test_the_dashboard_shows_how_long_changes_wait_for_their_vectors(stand: Stand) -> None:
+    def is_shown() -> bool:
+        (dashboard,) = client.get("/_local/dashboard.json").json()["dashboards"]
+        (age,) = [each for each in dashboard["widgets"] if each.get("title") == "Queues: age of the oldest message"]
+        return any(series["label"] == "Vectors-VectorsQueue" for series in age["series"])
+
+    with stand.engine.client() as client:
+        poll(is_shown, "the dashboard has the queue's age", 120)
