@@ -233,6 +233,11 @@ bench-traces: .venv/dev
 bench-stream: .venv/dev
 	@$(python) -m tools.benchmarks.streaming $(ARGS)
 
+## bench-search: measure relevance, searches and answers (ARGS=--relevance-only for seconds, ARGS=--write writes docs/benchmarks/search.md)
+.PHONY: bench-search
+bench-search: .venv/dev
+	@$(python) -m tools.benchmarks.search $(ARGS)
+
 ## picture: draw docs/operations/dashboard.png from a local run with a throttled table (needs Chromium)
 .PHONY: picture
 picture: .venv/dev

@@ -11,10 +11,12 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from local_engine.child_environment import X_RAY_DAEMON
 from local_engine.testing import EngineProcess, poll
 from tests.support.api_client import Answer, ApiClient
 from tests.support.programs import prepare_engine
 from tests.support.resources import RESOURCES
+from tools.benchmarks.search.service_calls import CallRecorder
 
 type Clients = Callable[[str], Any]
 
@@ -97,8 +99,15 @@ class Model:
 
 
 @pytest.fixture(scope="session")
-def engine() -> Iterator[EngineProcess]:
-    with prepare_engine() as engine:
+def calls() -> Iterator[CallRecorder]:
+    """The functions' calls to other services."""
+    with CallRecorder() as calls:
+        yield calls
+
+
+@pytest.fixture(scope="session")
+def engine(calls: CallRecorder) -> Iterator[EngineProcess]:
+    with prepare_engine(environment={X_RAY_DAEMON: calls.address}) as engine:
         yield engine
 
 
