@@ -32,7 +32,7 @@ export PYTHONPATH := $(CURDIR)/layers/shared:$(CURDIR)/packages/local_engine/src
 
 ## run: serve the API at http://127.0.0.1:3000 without Docker or an AWS account (PORT= for another port, KEEP=1 keeps data for the next run, ORIGIN= of a web page, MODEL=small, ARGS=--verbose)
 .PHONY: run
-run: .venv/run
+run: $(if $(filter small,$(MODEL)),.venv/dev,.venv/run)
 	@exec $(local) run $(served) --page ask=examples/ask/index.html --model "$$MODEL" $(if $(KEEP),--keep) $(ARGS)
 
 ## debug: serve the API; FUNCTION= (such as ListResources) waits for a debugger on port 5678 (.vscode/launch.json attaches)
