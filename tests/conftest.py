@@ -4,8 +4,10 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import Phase, settings
 from playwright.sync_api import Browser
@@ -19,6 +21,10 @@ pytest_plugins = ["local_engine.pytest_plugin"]
 
 # A shell that starts the tests in the background has SIGINT ignored, which the servers that they start would inherit.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Each client of httpx reads the trusted certificates, which takes 30 ms of the processor.
+transports: Any = httpx._transports.default
+transports.create_ssl_context = cache(httpx.create_ssl_context)
 
 # The same examples in every run, so that a failure repeats. HYPOTHESIS_PROFILE=explore searches for new ones, and
 # `make check` uses the profile `quick`.

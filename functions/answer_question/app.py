@@ -10,6 +10,6 @@ DEFAULT_LIMIT = 5
 def handler(request: Request) -> StreamedResponse:
     if not MODEL:
         raise NotFound("Answers are not part of this deployment")
-    body = request.read_body("QuestionInput")
+    body = request.read_body("streaming/QuestionInput")
     events = answer(request.caller, body["question"].strip(), int(body.get("limit", DEFAULT_LIMIT)))
     return StreamedResponse(200, events, {"Content-Type": EVENT_STREAM})

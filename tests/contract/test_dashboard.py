@@ -74,8 +74,11 @@ def list_filter_metrics() -> set[str]:
 def own_metrics() -> set[str]:
     # With the metrics of an optional dependency.
     with import_functions({"ENRICHMENT_URL": "https://enrichment.example.com/"}):
+        # Those of a dependency that no route of the HTTP API has.
+        import intelligence.conversation
         from serverless_api import Metric
 
+        assert intelligence.conversation
         imported = {str(metric) for metric in Metric.declared}
     # Background functions, and what they alone import, declare theirs by name.
     paths = [*ROOT.glob("functions/*/*.py"), *ROOT.glob("layers/shared/*/*.py")]

@@ -193,6 +193,22 @@ def test_an_export_reads_tables_and_the_authorizer_reaches_nothing() -> None:
     assert not read_role("Streaming/AuthorizeToken").resources
 
 
+def test_answers_reach_the_table_its_index_and_two_models_if_there_are_answers() -> None:
+    table = f"arn:aws:dynamodb:{REGION}:{ACCOUNT_ID}:table/Table"
+    model = f"arn:aws:bedrock:{REGION}::foundation-model/"
+    allowed = {
+        **{f"dynamodb:{action}": {table} for action in ("BatchGetItem", "GetItem", "UpdateItem")},
+        "dynamodb:SearchVectors": {f"{table}/index/VectorsA"},
+        "bedrock:InvokeModel": {f"{model}amazon.titan-embed-text-v2:0"},
+        "bedrock:InvokeModelWithResponseStream": {f"{model}amazon.nova-lite-v1:0"},
+    }
+    assert read_role("Streaming/AnswerQuestion", Intelligence="on").resources == allowed
+    guardrail = f"arn:aws:bedrock:{REGION}:{ACCOUNT_ID}:guardrail/abc"
+    guarded = read_role("Streaming/AnswerQuestion", Intelligence="on", Guardrail='"abc:1"').resources
+    assert guarded == {**allowed, "bedrock:ApplyGuardrail": {guardrail}}
+    assert not read_role("Streaming/AnswerQuestion").resources
+
+
 def test_a_function_of_the_internal_api_may_do_what_its_twin_of_the_other_api_may() -> None:
     twins = {"List": "ListResources"} | {verb: f"{verb}Resource" for verb in ("Create", "Get", "Update", "Delete")}
     for url in ("", "https://enrichment.example.com/"):

@@ -11,7 +11,7 @@ ROUTES = 5
 """The number of routes that `TEMPLATE_LINES` allows for. Each further route adds 30 lines."""
 INTERNAL_LINES = 11
 """The block of the internal API, its output and its alarm."""
-INTELLIGENCE_LINES = 54
+INTELLIGENCE_LINES = 56
 """Search: its parameter, settings and conditions, the table's vector indexes, the block of its part, its rights."""
 NESTED_LINES = 400
 FUNCTION_LINES = 16

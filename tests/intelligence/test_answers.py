@@ -10,6 +10,7 @@ import pytest
 from local_engine.testing import EngineProcess, poll
 from tests.intelligence.conftest import Model, Table, User
 from tests.intelligence.questions import COMMENT, Asker, join_text, list_names
+from tests.support.programs import prepare_engine
 
 WHOLE = ["sources", "text", "usage", "end"]
 ALWAYS = 1_000
@@ -217,3 +218,12 @@ def test_neither_the_quota_nor_a_question_makes_a_change_or_an_event(asker: Aske
         entry["action"] in ("created", "updated", "deleted")
         for entry in owner.send("GET", "/api/v1/audit?limit=100").document["entries"]
     )
+
+
+def test_without_intelligence_the_route_says_so_and_calls_nothing() -> None:
+    with prepare_engine(Intelligence="off") as engine:
+        asker = Asker(engine, "anybody")
+        response = asker.send({"question": "Where is the boat?"})
+        assert Model(engine.services).count_requests() == 0
+    assert response.status_code == 404
+    assert response.json()["error"] == "Answers are not part of this deployment"

@@ -99,7 +99,7 @@ def _call(route: Route, client: ApiClient) -> Answer:
     path = route.path.format(**dict.fromkeys(route.path_parameters, make_id()))
     # The tokens of pages of items are the items' IDs; other pages have their own tokens.
     has_items = any(other.path == route.path + "/{id}" for other in list_routes())
-    query = f"?nextToken={make_next_token()}" if route.takes("nextToken") and has_items else ""
+    query = f"?nextToken={make_next_token()}" if route.takes("nextToken") and has_items else route.query
     headers = {"Idempotency-Key": make_id()} if route.takes("Idempotency-Key") else {}
     return client.send(route.method, path + query, route.body, headers)
 

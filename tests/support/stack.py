@@ -96,11 +96,12 @@ class Route:
         The fixture's query string follows if the operation requires a part of it.
         """
         if location is None:
-            return self.path.format(**self.path_parameters) + self._query
-        return location + self.path.removeprefix(_item_path(self.path)) + self._query
+            return self.path.format(**self.path_parameters) + self.query
+        return location + self.path.removeprefix(_item_path(self.path)) + self.query
 
     @property
-    def _query(self) -> str:
+    def query(self) -> str:
+        """The fixture's query string, with the `?`, if the operation requires a part of it; otherwise empty."""
         parameters = self.operation.get("parameters", ())
         is_required = any(parameter["in"] == "query" and parameter.get("required") for parameter in parameters)
         return f"?{self.load_event()['rawQueryString']}" if is_required else ""

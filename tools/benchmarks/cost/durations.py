@@ -68,6 +68,10 @@ class Assumptions:
     import_transaction: float
     export_response: int
     refresh: float
+    vector_item: int
+    embedding: float
+    resource_tokens: int
+    query_tokens: int
     operations: Mapping[str, str]
 
 

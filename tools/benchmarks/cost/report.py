@@ -8,6 +8,7 @@ from tools.benchmarks.cost.comparisons import Alternative, Calculator, Choice, J
 from tools.benchmarks.cost.internal import InternalSavings, estimate_savings
 from tools.benchmarks.cost.prices import Prices
 from tools.benchmarks.cost.records import RECORDS, WriteUnits
+from tools.benchmarks.cost.search import SearchCost, estimate_search
 from tools.benchmarks.cost.traffic import Profile
 from tools.benchmarks.cost.usage import REFUSED, STANDING
 
@@ -190,6 +191,28 @@ def format_savings(savings: Mapping[str, InternalSavings]) -> str:
     return _format_table(head, rows, right=(1, 2, 3, 4, 5, 6))
 
 
+def format_search(costs: Mapping[str, SearchCost]) -> str:
+    """Return what search costs, by profile."""
+    head = (
+        "profile",
+        "changes a month",
+        "embeddings $",
+        "vectors $",
+        "whatever the traffic $",
+        "a million vectors stored $",
+        "a million searches $",
+    )
+    rows = [
+        (
+            f"`{name}`",
+            f"{entry.changes:,.0f}",
+            *map(_dollars, (entry.model, entry.vectors, entry.standing, entry.stored, entry.searches)),
+        )
+        for name, entry in costs.items()
+    ]
+    return _format_table(head, rows, right=(1, 2, 3, 4, 5, 6))
+
+
 def format_jobs(jobs: Sequence[Job]) -> str:
     return _format_table(("job", "$ at list prices"), [(job.name, _dollars(job.dollars)) for job in jobs], right=(1,))
 
@@ -233,6 +256,7 @@ def to_document(report: Report, calculator: Calculator) -> dict[str, Any]:
         "architectures": [asdict(entry) for entry in report.architectures],
         "refusals": [asdict(entry) for entry in report.refusals],
         "internal": asdict(estimate_savings(calculator)),
+        "search": asdict(estimate_search(calculator)),
     }
 
 

@@ -9,8 +9,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from serverless_api.http.errors import (
     BadRequest,
@@ -95,8 +94,7 @@ class Showable(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Page[Item: Showable]:
+class Page[Item: Showable](NamedTuple):
     """Some items, newest first; `next_token` is None on the last page."""
 
     items: Sequence[Item]

@@ -6,9 +6,8 @@ Source: «Create AWS Lambda proxy integrations for HTTP APIs in API Gateway», A
 import base64
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from serverless_api.http.content import check_coding, check_media_type
 from serverless_api.http.errors import MAX_DETAILS, BadRequest, ContentTooLarge, Problem
@@ -27,8 +26,7 @@ the escapes of JSON (`\\u00e9`) spell an item of 400 KB in three times as many c
 _CORRELATION_ID = re.compile(r"[!-~]{1,128}")
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """A request of a known caller.
 
     Attributes:

@@ -7,7 +7,6 @@ Source: «Create a signed AWS API request», AWS Identity and Access Management 
 
 import hashlib
 import hmac
-import os
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -140,7 +139,7 @@ class SignedConnection:
         Raises:
             ValueError: `url` is not a usable URL.
         """
-        self._connection = KeptConnection(url, ca_file=os.environ.get("AWS_CA_BUNDLE") or None)
+        self._connection = KeptConnection(url, is_aws=True)
         self._region = region
         self._service = service
         self._credentials = CredentialSource()

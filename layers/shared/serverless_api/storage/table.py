@@ -603,8 +603,8 @@ def _encode(value: Any) -> dict[str, Any]:
 
 
 def _encode_vector(vector: Sequence[float]) -> list[dict[str, str]]:
-    # A vector index keeps 32 bits of each number.
-    return [{"N": f"{number:.9g}"} for number in vector]
+    # A vector index keeps 32 bits of each number, which is seven digits.
+    return [{"N": f"{number:.7g}"} for number in vector]
 
 
 def _encode_number(value: int | Decimal) -> str:
@@ -615,7 +615,8 @@ def _encode_number(value: int | Decimal) -> str:
 
 
 def _decode_item(item: Mapping[str, Any]) -> Item:
-    return {name: _decode(value) for name, value in item.items()}
+    # Most attributes are strings, which need no look at their kind.
+    return {name: value["S"] if "S" in value else _decode(value) for name, value in item.items()}
 
 
 def _decode(value: Mapping[str, Any]) -> Any:

@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from local_engine.account import ACCOUNT_ID, REGION
 from local_engine.template.errors import Unresolved
-from local_engine.template.intrinsics import ACCOUNT_ID, ONLY_VERSION, REGION
+from local_engine.template.intrinsics import ONLY_VERSION
 from local_engine.template.stack import Stack
 
 LATEST = "$LATEST"

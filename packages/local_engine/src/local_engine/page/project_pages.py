@@ -4,51 +4,26 @@ A page finds the files of its folder below its own address, and the APIs of the 
 needs no CORS. `/_local/pages.json` has both; `/_local/session.js` gets tokens of the users that the reader chooses.
 """
 
-import argparse
 import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import unquote
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
+from local_engine.command_line.arguments import ProjectPage
 from local_engine.page.local_pages import HEADERS
 
 APIS_PATH = "/_local/apis"
 PAGES_PATH = "/_local/pages.json"
-_NAME = re.compile("[a-z][a-z0-9-]*")
-_TAKEN = {"apigateway", "apis", "clock", "dashboard", "docs", "issuer", "lambda", "token", "user-pools"}
 _FILE = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 _MEDIA_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 type Scope = MutableMapping[str, Any]
 type Application = Callable[[Scope, Any, Any], Awaitable[None]]
-
-
-class ProjectPage(NamedTuple):
-    """A page and its file."""
-
-    name: str
-    file: Path
-
-
-def parse_page(text: str) -> ProjectPage:
-    """Read an option's value.
-
-    Raises:
-        ArgumentTypeError: it is not a name and a file that exists.
-    """
-    name, separator, file = text.partition("=")
-    if not separator or not _NAME.fullmatch(name):
-        raise argparse.ArgumentTypeError(f"{text!r} is not of the form name=FILE, with a name in lower case")
-    if name in _TAKEN:
-        raise argparse.ArgumentTypeError(f"the engine itself serves /_local/{name}; choose another name")
-    if not Path(file).is_file() or Path(file).suffix != ".html":
-        raise argparse.ArgumentTypeError(f"{file!r} is not an HTML file")
-    return ProjectPage(name, Path(file).resolve())
 
 
 def create_project_pages(

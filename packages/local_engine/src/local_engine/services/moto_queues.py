@@ -18,7 +18,7 @@ from moto.sqs.exceptions import ReceiptHandleIsInvalid
 from moto.sqs.models import Message, Queue, SQSBackend, _filter_message_attributes, sqs_backends
 from moto.sqs.responses import SQSResponse
 
-from local_engine.template.intrinsics import ACCOUNT_ID, REGION
+from local_engine.account import ACCOUNT_ID, REGION
 
 _LONGEST_WAIT = 20
 _MILLISECONDS = 1000
