@@ -156,6 +156,9 @@ OTHER_SETTINGS = {
     "Traces": '"off"',
     "ReservedConcurrency": "5",
     "ProvisionedConcurrency": "3",
+    "VectorsA": "cohere.embed-english-v3",
+    "VectorsB": "cohere.embed-english-v3",
+    "SearchedVectors": "VectorsB",
 }
 """Another valid value of each setting of the root template."""
 

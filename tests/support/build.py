@@ -21,6 +21,7 @@ def build_stack(directories: pytest.TempPathFactory) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not is_built.exists():
             _run_sam(folder)
+            _make_movable(folder)
             is_built.touch()
     return folder
 
@@ -39,3 +40,10 @@ def _run_sam(folder: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def _make_movable(folder: Path) -> None:
+    """Name the files that templates include by their whole paths: `sam build` names them relative to its own folder."""
+    for template in folder.rglob("template.yaml"):
+        text = template.read_text(encoding="utf-8")
+        template.write_text(text.replace(os.path.relpath(ROOT, template.parent), str(ROOT)), encoding="utf-8")

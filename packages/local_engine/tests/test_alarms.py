@@ -148,7 +148,7 @@ def test_metric_alarm(changes: dict[str, Any], minutes: list[list[float]], state
         ({"MetricName": None}, "Namespace and MetricName"),
         ({"TreatMissingData": "forget"}, "TreatMissingData is 'forget'"),
         ({"DatapointsToAlarm": 2}, "more than EvaluationPeriods"),
-        ({"Period": 86400}, "exceeds the 360 minutes"),
+        ({"Period": 604800}, "exceeds the 1440 minutes"),
         ({"Metrics": [{"Id": "a", "Expression": "1"}]}, "same Period"),
         (
             {"Metrics": [{"Id": "a", "Expression": "1"}, {"Id": "b", "Expression": "2"}]},

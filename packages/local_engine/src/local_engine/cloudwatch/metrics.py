@@ -11,7 +11,7 @@ from array import array
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Self
 
-MINUTES_KEPT = 360
+MINUTES_KEPT = 1440
 """Older minutes are dropped; CloudWatch keeps one-minute data points for 15 days."""
 LARGEST_STORE = 10_000
 """Maximum number of metrics, so that a dimension with unique IDs cannot exhaust the memory."""
