@@ -108,11 +108,12 @@ def find_tops(modules):
 
 
 def read_variables():
-    """Return a value for each environment variable that a function sets itself: its text, a number or a URL."""
+    """Return a value for each environment variable that a function sets itself: its text, a number, or a URL that is also
+    a list of names and values."""
     functions = [each for name in list_templates() for each in find_resources(FUNCTION, name).values()]
     variables = [each["Properties"].get("Environment", {}).get("Variables", {}) for each in functions]
     return {
-        name: value if isinstance(value, str) else "1" if "Fn::FindInMap" in value else "https://example.com/"
+        name: value if isinstance(value, str) else "1" if "Fn::FindInMap" in value else "https://example.com/a=b"
         for each in variables
         for name, value in each.items()
         if name != "ENRICHMENT_URL"
