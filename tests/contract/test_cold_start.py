@@ -108,8 +108,8 @@ def find_tops(modules):
 
 
 def read_variables():
-    """Return a value for each environment variable that a function sets itself: its text, a number, or a URL that is also
-    a list of names and values."""
+    """Return a value for each environment variable that a function sets itself: text, a number, or a URL with a name
+    and its value."""
     functions = [each for name in list_templates() for each in find_resources(FUNCTION, name).values()]
     variables = [each["Properties"].get("Environment", {}).get("Variables", {}) for each in functions]
     return {

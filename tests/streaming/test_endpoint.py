@@ -44,7 +44,7 @@ def test_a_response_has_the_headers_of_every_route(widgets: StreamingFunction) -
             "Vary": "Authorization, Origin",
             "X-Correlation-Id": "chosen",
             "Access-Control-Allow-Origin": "https://app.example.com",
-            "Access-Control-Expose-Headers": "Content-Disposition,X-Correlation-Id",
+            "Access-Control-Expose-Headers": "Content-Disposition,Retry-After,X-Correlation-Id",
         },
     }
     assert (report.is_whole, report.payload, report.trailers) == (True, b"first\nTrue\n", {})

@@ -112,7 +112,8 @@ class Route:
     @property
     def query(self) -> str:
         """The fixture's query string, with the `?`, if the operation requires a part of it; otherwise empty."""
-        parameters = self.operation.get("parameters", ())
+        # The document has no routes of the internal API.
+        parameters = _load_operations().get(self.key, {}).get("parameters", ())
         is_required = any(parameter["in"] == "query" and parameter.get("required") for parameter in parameters)
         return f"?{self.load_event()['rawQueryString']}" if is_required else ""
 
