@@ -34,8 +34,8 @@ the joiners that some scripts need."""
 BLANKS = r"\s\u2800"
 """What looks like a space, for a character class. U+2800 is a pattern of Braille without dots."""
 
-BRACKETS = str.maketrans("<>[]\uff1c\uff1e\uff3b\uff3d", "\u2039\u203a()\u2039\u203a()")
-"""Replaces the brackets, and their wide forms."""
+# The brackets, and their wide forms.
+_BRACKETS = str.maketrans("<>[]\uff1c\uff1e\uff3b\uff3d", "\u2039\u203a()\u2039\u203a()")
 _BLANKS = re.compile(f"[{BLANKS}]+")
 # A joiner joins what is beside it; several in a row join nothing, and can spell a hidden text.
 _JOINERS = re.compile("[\u200c\u200d]{2,}")
@@ -98,7 +98,7 @@ def make_prompt(question: str, matches: Iterable[Match]) -> Prompt:
 
 def quote(text: str) -> str:
     """Return a text as one line that can't be taken for a part of the prompt's structure."""
-    return _BLANKS.sub(" ", _JOINERS.sub("", INVISIBLE.sub("", text))).strip().translate(BRACKETS)
+    return _BLANKS.sub(" ", _JOINERS.sub("", INVISIBLE.sub("", text))).strip().translate(_BRACKETS)
 
 
 def _shorten(text: str, most: int) -> str:
