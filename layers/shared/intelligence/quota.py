@@ -1,7 +1,7 @@
 """Tokens that a caller may use in a day, counted in the table.
 
-Before an answer, the most that it can use is reserved. Afterwards, what it has used is counted instead. So callers never
-exceed their quota, however many requests they send at a time; an answer that is cut off stays reserved.
+Before an answer, the most that it can use is reserved. Afterwards, what it has used is counted instead. So callers
+never exceed their quota, however many requests they send at a time; an answer that is cut off stays reserved.
 
 The count of a user and day (UTC) is an item that expires. It is in no user's partition, and its key is a pseudonym of
 both, so an erasure does not begin the day's quota anew, and the item says nothing of whose it is.
