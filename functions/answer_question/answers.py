@@ -20,7 +20,7 @@ from intelligence.bedrock import ModelThrottled, ModelUnavailable
 from intelligence.conversation import Answer, AnswerBroken, End, Usage
 from intelligence.output import LinkFilter, find_links
 from intelligence.prompt import SYSTEM, Prompt, make_prompt, quote
-from intelligence.quota import Reservation, reserve
+from intelligence.quota import Quota, Reservation
 from intelligence.search import find_items
 from resources import resources
 from serverless_api import (
@@ -67,15 +67,18 @@ def answer(caller: Caller, question: str, limit: int) -> Iterator[bytes]:
         limit: the most sources.
 
     Raises:
-        TooManyRequests: the caller's tokens of today are used up.
+        TooManyRequests: the caller's tokens of today are used up, or reserved for other answers.
         ServiceUnavailable: the search is not available, or the model failed within its answer.
     """
+    quota = Quota(caller, _DAILY_TOKENS)
+    # A question that no answer is left for costs nothing but this look.
+    quota.check(make_prompt(question, ()).most_tokens + MAX_TOKENS)
     prompt = make_prompt(question, find_items(resources, caller, question, limit=limit))
     if not prompt.sources:
         yield _encode_sources(prompt)
         yield encode_event("end", {"reason": "nothing_found"})
         return
-    reservation = reserve(caller, prompt.most_tokens + MAX_TOKENS, _DAILY_TOKENS)
+    reservation = quota.reserve(prompt.most_tokens + MAX_TOKENS)
     answering = _Answering(prompt, question)
     try:
         yield _encode_sources(prompt)

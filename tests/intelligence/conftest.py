@@ -1,6 +1,7 @@
 """The stack with search in the local engine, its users, and clients of the AWS services behind it."""
 
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -13,6 +14,7 @@ import pytest
 
 from local_engine.child_environment import X_RAY_DAEMON
 from local_engine.testing import EngineProcess, poll
+from serverless_api.telemetry.pseudonyms import make_pseudonym
 from tests.support.api_client import Answer, ApiClient
 from tests.support.programs import prepare_engine
 from tests.support.resources import RESOURCES
@@ -51,8 +53,9 @@ class User(ApiClient):
 class Table:
     """What the table holds of a user."""
 
-    def __init__(self, dynamodb: Any) -> None:
-        self._dynamodb = dynamodb
+    def __init__(self, aws: Clients) -> None:
+        self._dynamodb = aws("dynamodb")
+        self._key: str = aws("secretsmanager").get_secret_value(SecretId="PseudonymKey")["SecretString"]
 
     def list_items(self, user: ApiClient, prefix: str = "vector#") -> dict[str, Mapping[str, Any]]:
         found = self._dynamodb.query(
@@ -63,12 +66,18 @@ class Table:
         )
         return {item["sk"]["S"]: item for item in found["Items"] if item["sk"]["S"].startswith(prefix)}
 
+    def read_quota(self, user: ApiClient) -> Mapping[str, Any]:
+        """Return the count of a user's tokens of today; empty if there is none."""
+        day = time.strftime("%Y-%m-%d", time.gmtime())
+        partition = f"quota#{make_pseudonym(self._key, f'{day} {user.subject}')}"
+        key = {"pk": {"S": partition}, "sk": {"S": "tokens"}}
+        item: Mapping[str, Any] = self._dynamodb.get_item(TableName="Table", Key=key, ConsistentRead=True).get(
+            "Item", {}
+        )
+        return item
+
     def put(self, item: Mapping[str, Any]) -> None:
         self._dynamodb.put_item(TableName="Table", Item=item)
-
-    def delete(self, user: ApiClient, sort_key: str) -> None:
-        key = {"pk": {"S": f"user#{user.subject}"}, "sk": {"S": sort_key}}
-        self._dynamodb.delete_item(TableName="Table", Key=key)
 
 
 class Model:
@@ -119,7 +128,7 @@ def aws(engine: EngineProcess) -> Clients:
 
 @pytest.fixture(scope="session")
 def table(aws: Clients) -> Table:
-    return Table(aws("dynamodb"))
+    return Table(aws)
 
 
 @pytest.fixture(scope="session")

@@ -34,7 +34,7 @@ def user(small: EngineProcess) -> User:
 
 @pytest.fixture(scope="module")
 def table(small: EngineProcess) -> Table:
-    return Table(small.aws_client("dynamodb"))
+    return Table(small.aws_client)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,8 @@ def model(small: EngineProcess) -> Model:
 
 
 def count_tokens(table: Table, user: User) -> int:
-    return sum(int(item["tokens"]["N"]) for item in table.list_items(user, "quota#").values())
+    quota = table.read_quota(user)
+    return sum(int(quota[name]["N"]) for name in ("used", "reserved") if name in quota)
 
 
 def test_parallel_questions_never_exceed_the_quota(
@@ -64,38 +65,48 @@ def test_parallel_questions_never_exceed_the_quota(
     # What was reserved and not used is given back.
     assert 0 < count_tokens(table, user) <= 600 * sum(reply.status_code == 200 for reply in replies)
     refused = next(reply for reply in replies if reply.status_code == 429)
-    assert refused.json()["error"] == "The tokens for answers of today are used up"
-    assert 0 < int(refused.headers["retry-after"]) <= DAY
-    assert abs(int(refused.headers["retry-after"]) - (DAY - time.time() % DAY)) < 600
+    # The others have only reserved what is left.
+    assert refused.json()["error"] == "Too many answers are being made at once"
+    assert 0 < int(refused.headers["retry-after"]) < 60
 
 
-def test_a_new_day_has_a_new_quota(small: EngineProcess, user: User, table: Table) -> None:
+def test_a_new_day_has_a_new_quota(small: EngineProcess, user: User, table: Table, model: Model) -> None:
     user.write("boat", place="harbour")
     user.wait_until_found("boat", {"boat"})
     asker = Asker(small, user.subject)
     asker.get_events("Where is the boat?")
-    ((key, item),) = table.list_items(user, "quota#").items()
-    table.put({**item, "tokens": {"N": str(QUOTA)}})
-    assert asker.send({"question": "Where is the boat?"}).status_code == 429
-    # The item of that day is another day's.
-    table.put({**item, "tokens": {"N": str(QUOTA)}, "sk": {"S": "quota#2026-01-01"}})
-    table.delete(user, key)
+    item = table.read_quota(user)
+    table.put({**item, "used": {"N": str(QUOTA)}})
+    calls = model.count_requests()
+    refused = asker.send({"question": "Where is the boat?"})
+    assert (refused.status_code, refused.json()["error"]) == (429, "The tokens for answers of today are used up")
+    assert abs(int(refused.headers["retry-after"]) - (DAY - time.time() % DAY)) < 600
+    # Neither was the question embedded.
+    assert model.count_requests() == calls
+    # What is used up is that of another day.
+    table.put({**item, "used": {"N": str(QUOTA)}, "pk": {"S": "quota#another"}})
+    table.put({**item, "used": {"N": "0"}})
     assert list_names(asker.get_events("Where is the boat?")) == ["sources", "text", "usage", "end"]
 
 
-def test_an_erasure_takes_the_count_with_it(small: EngineProcess, user: User, table: Table) -> None:
+def test_an_erasure_leaves_no_count_that_names_the_user_and_begins_no_quota_anew(
+    small: EngineProcess, user: User, table: Table
+) -> None:
     user.write("boat", place="harbour")
     user.wait_until_found("boat", {"boat"})
     Asker(small, user.subject).get_events("Where is the boat?")
-    assert table.list_items(user, "quota#")
+    used = count_tokens(table, user)
+    assert used > 0
+    assert user.subject not in str(table.read_quota(user))
     erasure = user.send("POST", "/api/v1/erasures").document
 
     def read() -> Any:
         return user.send("GET", f"/api/v1/erasures/{erasure['id']}").document
 
     poll(lambda: read()["state"] == "erased", "the user is erased", seconds=240)
-    assert read()["erased"]["quota"] == 1
+    assert "quota" not in read()["erased"]
     assert not table.list_items(user, "quota#")
+    assert count_tokens(table, user) == used
 
 
 def test_neither_questions_nor_answers_are_logged(small: EngineProcess, user: User, model: Model) -> None:

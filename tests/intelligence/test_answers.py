@@ -1,5 +1,6 @@
 """Answers through the engine: order of events, growth over time, silence, errors, and what resources may contain."""
 
+import time
 from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
@@ -205,9 +206,9 @@ def test_a_link_that_the_user_has_stored_arrives(engine: EngineProcess, user: Us
 def test_neither_the_quota_nor_a_question_makes_a_change_or_an_event(asker: Asker, owner: User, table: Table) -> None:
     before = owner.send("GET", "/api/v1/audit?limit=100").document["entries"]
     asker.get_events("Where is the boat?")
-    (quota,) = table.list_items(owner, "quota#").values()
-    assert int(quota["tokens"]["N"]) > 0
-    assert {"expiresAt", "writer"} <= quota.keys()
+    quota = table.read_quota(owner)
+    assert int(quota["used"]["N"]) > 0
+    assert int(quota["expiresAt"]["N"]) > time.time()
     owner.write("Green tent")
     poll(
         lambda: len(owner.send("GET", "/api/v1/audit?limit=100").document["entries"]) == len(before) + 1,

@@ -83,7 +83,7 @@ def list_models(table: Table, user: User) -> set[frozenset[str]]:
 def test_a_new_model_takes_over_without_a_gap(engine: EngineProcess, template: Path) -> None:
     user = User(engine.url, f"user-{uuid4()}")
     dynamodb, sqs = engine.aws_client("dynamodb"), engine.aws_client("sqs")
-    table = Table(dynamodb)
+    table = Table(engine.aws_client)
     for name in sorted(NAMES):
         user.write(name)
     user.wait_until_found("paper", NAMES)

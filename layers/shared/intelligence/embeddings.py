@@ -3,10 +3,8 @@
 Source: «Amazon Titan Embeddings models», Amazon Bedrock User Guide.
 """
 
-from collections.abc import Iterator
-from typing import Any
-
 from intelligence.bedrock import ModelError, invoke_model
+from intelligence.texts import list_texts
 from serverless_api import Entity
 
 DIMENSIONS = 256
@@ -35,19 +33,4 @@ def embed(text: str, model: str) -> list[float]:
 
 def describe(entity: Entity) -> str:
     """Return the text of an item that is embedded: its fields, in the order of the model, with all that they hold."""
-    return "\n".join(line for value in entity.fields.values() for line in _list_texts(value))[:MAX_CHARACTERS]
-
-
-def _list_texts(value: Any, name: str = "") -> Iterator[str]:
-    """Yield the texts of a value, each with the name that leads to it."""
-    match value:
-        case dict():
-            for key, member in value.items():
-                yield from _list_texts(member, f"{name} {key}".strip())
-        case list():
-            for member in value:
-                yield from _list_texts(member, name)
-        case None | "":
-            pass
-        case _:
-            yield f"{name}: {value}" if name else str(value)
+    return "\n".join(list_texts(list(entity.fields.values()), MAX_CHARACTERS))[:MAX_CHARACTERS]
