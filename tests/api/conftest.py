@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from local_engine.testing import EngineProcess
-from tests.support.gateway import Answer
+from tests.support.gateway import Answer, merge_query
 from tests.support.matrix import EVERY_SCOPE
 from tests.support.stack import find_media_type
 
@@ -43,7 +43,7 @@ class User:
         sent = httpx.Headers(headers)
         if body is not None:
             sent.setdefault("Content-Type", find_media_type(method))
-        response = self._client.request(method, path, params=query, headers=sent, json=body)
+        response = self._client.request(method, merge_query(path, query or ""), headers=sent, json=body)
         return Answer(response.status_code, response.headers, response.text)
 
 

@@ -30,7 +30,7 @@ def test_claims_of_an_issuer_are_understood(
 ) -> None:
     claims = make_claims(*sorted(route.scopes, key=lambda scope: "/" in scope))
     with server.connect("machine", scopes="", claims=claims) as client:
-        assert client.request(route.method, route.path, json=route.body).status_code == route.success
+        assert client.request(route.method, route.fill(), json=route.body).status_code == route.success
         for other in list_routes():
             if not set(other.scopes) & set(route.scopes):
                 rejected = client.request(other.method, other.fill(), json=other.body)
@@ -40,5 +40,5 @@ def test_claims_of_an_issuer_are_understood(
 @COLLECTIONS
 def test_permissions_alone_do_not_pass_the_gateway(server: Server, route: Route) -> None:
     with server.connect("machine", claims={"scope": "openid", "permissions": [*route.scopes]}) as client:
-        answer = client.request(route.method, route.path, json=route.body)
+        answer = client.request(route.method, route.fill(), json=route.body)
         assert answer.json() == {"message": "Forbidden"}

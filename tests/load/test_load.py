@@ -31,6 +31,7 @@ list = 2
 get = 2
 create = 1
 update = 1
+patch = 1
 delete = 1
 [[stages]]
 seconds = 6

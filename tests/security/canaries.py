@@ -14,6 +14,8 @@ import boto3
 import httpx
 
 from local_engine.issuer import load_client_secret
+from local_engine.services.services_client import ServicesClient
+from local_engine.services.tables import create_table
 from local_engine.testing import poll
 from tests.security.doors import Door
 from tests.security.tokens import Forge
@@ -21,8 +23,9 @@ from tests.support.bodies import list_places, replace_value, write
 from tests.support.fault_proxy import Fault, FaultProxy, always, no_faults
 from tests.support.gateway import ENVIRONMENT, Answer
 from tests.support.items import find_path
+from tests.support.permissions import translate_stack
 from tests.support.stack import SUCCESS, Route, list_creators, list_routes, list_scopes
-from tests.support.tables import create_tables
+from tests.support.tables import TABLES
 
 SUBJECT = "mallory"
 FAULTS = (Fault.THROTTLED, Fault.ERROR, Fault.UNAVAILABLE, Fault.RESET_AFTER, Fault.TRUNCATED)
@@ -140,6 +143,12 @@ def call_with_parameters(route: Route, caller: Caller, canaries: Canaries) -> No
         caller.send(route, 400, query={"limit": plant("a limit")})
     if route.takes("nextToken"):
         caller.send(route, 400, query={"nextToken": plant("a nextToken")})
+    if route.takes("q"):
+        caller.send(route, SUCCESS, query={"q": plant("a text to look for")})
+        caller.send(route, 400, query={"q": plant("a long text to look for") * 40})
+    for parameter in route.operation["parameters"]:
+        if "enum" in parameter["schema"]:
+            caller.send(route, 400, query={parameter["name"]: plant(f"a wrong {parameter['name']}")})
 
 
 def call_with_bodies(route: Route, caller: Caller, canaries: Canaries) -> None:
@@ -228,8 +237,10 @@ def connect(endpoint: str, service: str = "dynamodb") -> Any:
 
 def create_storage(endpoint: str, name: str) -> dict[str, str]:
     """Create tables and a bucket whose names start alike, and return the environment variables that name them."""
-    with closing(connect(endpoint)) as client:
-        tables = create_tables(client, name)
+    tables = {variable: f"{name}-{variable}" for variable in TABLES}
+    with ServicesClient(endpoint) as client:
+        for table in tables.values():
+            create_table(client, table, translate_stack(Intelligence="on").resources["Table"])
     with closing(connect(endpoint, "s3")) as client:
         client.create_bucket(Bucket=f"{name}-files")
     return {**tables, "IMPORT_BUCKET": f"{name}-files"}

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import httpx
 
 from tests.security.tokens import Forge
-from tests.support.gateway import Answer, Gateway
+from tests.support.gateway import Answer, Gateway, merge_query
 from tests.support.matrix import EVERY_SCOPE
 from tests.support.stack import find_media_type, list_scopes
 
@@ -51,7 +51,7 @@ class GatewayDoor:
         if claims is not None:
             sent.setdefault("Authorization", f"Bearer {self._forge.mint(subject, **claims)}")
         content = body if isinstance(body, str | bytes | None) else json.dumps(body)
-        response = self._client.request(method, path, params=query, headers=sent, content=content)
+        response = self._client.request(method, merge_query(path, query or ""), headers=sent, content=content)
         return Answer(response.status_code, response.headers, response.text)
 
 
@@ -72,5 +72,5 @@ class FunctionsDoor:
         body: Any = None,
     ) -> Answer:
         return self._functions.send(
-            method, path, query=query or {}, headers=headers, body=body, subject=subject, scopes=list_scopes()
+            method, path, query=query or "", headers=headers, body=body, subject=subject, scopes=list_scopes()
         )

@@ -132,7 +132,7 @@ def sam_local(settings: Mapping[str, str], forge: Forge) -> Iterator[Gateway]:
 
 
 def ask_gateway(client: httpx.Client, route: Route, path: str, values: Sequence[str]) -> Answer:
-    headers = [("Authorization", value) for value in values]
+    headers = [("Content-Type", route.media_type), *(("Authorization", value) for value in values)]
     response = client.request(route.method, path, headers=headers, json=route.body)
     return Answer(response.status_code, response.headers, response.text)
 
@@ -221,6 +221,7 @@ SUBJECTS = {
 def test_subject_with(gateway: GatewayDoor, route: Route, form: str, expected: str) -> None:
     send = partial(gateway.send, SUBJECTS[form])
     path = find_path(route, send)
+    before = read_state(route, send, path)
     created = create(route, send)
     assert created.status == route.resolve(expected)
-    assert read_state(route, send, path) == [created.json()] * bool(route.page)
+    assert read_state(route, send, path) == [created.json(), *before] * bool(route.page)

@@ -97,6 +97,15 @@ class CurrentStdout:
 STDOUT = CurrentStdout()
 
 
+def merge_query(path: str, query: Mapping[str, str] | str) -> str:
+    """A path with more query parameters: text is appended, a mapping replaces parameters of the same names."""
+    path, _, own = path.partition("?")
+    if isinstance(query, Mapping):
+        kept = [(name, value) for name, value in parse_qsl(own, keep_blank_values=True) if name not in query]
+        own, query = urlencode(kept), urlencode(query)
+    return "?".join(filter(None, (path, "&".join(filter(None, (own, query))))))
+
+
 @contextmanager
 def import_functions(environment: Mapping[str, str | None] | None = None) -> Iterator[Mapping[str, Handler]]:
     """The handlers by route, imported anew as in a cold start, with additional environment variables.
@@ -180,10 +189,8 @@ class Gateway:
         claims: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
         """The event of a request; see `send`."""
-        path, _, own_query = path.partition("?")
+        path, _, raw_query = merge_query(path, query).partition("?")
         route_key, parameters = _match(method, path)
-        raw_query = query if isinstance(query, str) else urlencode(query)
-        raw_query = "&".join(filter(None, (own_query, raw_query)))
         sent = {name.lower(): value for name, value in (headers or {}).items()}
         content, is_base64 = None, False
         if body is not None:

@@ -24,11 +24,3 @@ def create_table(client: Any, name: str) -> None:
         definition for definition in taken["AttributeDefinitions"] if definition.get("AttributeName") in keys
     ]
     client.create_table(TableName=name, **taken)
-
-
-def create_tables(client: Any, start: str) -> dict[str, str]:
-    """Create the tables with names that start alike, and return the environment variables that name them."""
-    names = {variable: f"{start}-{variable}" for variable in TABLES}
-    for name in names.values():
-        create_table(client, name)
-    return names

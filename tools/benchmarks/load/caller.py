@@ -16,7 +16,8 @@ from tools.benchmarks.load.routes import Read
 ANSWER_SECONDS = 35
 """Timeout of a request; the gateway answers within 30 seconds."""
 RESOURCES = "/api/v1/resources"
-_STATUSES = {"list": 200, "get": 200, "create": 201, "update": 200, "delete": 204}
+_MERGE_PATCH = "application/merge-patch+json"
+_STATUSES = {"list": 200, "get": 200, "create": 201, "update": 200, "patch": 200, "delete": 204}
 
 
 class Traffic:
@@ -102,6 +103,8 @@ class Caller(FastHttpUser):
         try:
             if operation == "get":
                 self._send_operation(operation, "GET", path)
+            elif operation == "patch":
+                self._send_operation(operation, "PATCH", path, json={"metadata": {"colour": "red"}})
             else:
                 self._send_operation(operation, "PUT", path, json=self.traffic.describe_resource())
         finally:
@@ -121,7 +124,7 @@ class Caller(FastHttpUser):
             path,
             name=route,
             json=json,
-            headers=self.traffic.headers,
+            headers=self.traffic.headers | ({"Content-Type": _MERGE_PATCH} if method == "PATCH" else {}),
             allow_redirects=False,
             catch_response=True,
         ) as response:

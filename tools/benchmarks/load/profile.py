@@ -12,6 +12,7 @@ OPERATIONS = {
     "get": "GET /api/v1/resources/{id}",
     "create": "POST /api/v1/resources",
     "update": "PUT /api/v1/resources/{id}",
+    "patch": "PATCH /api/v1/resources/{id}",
     "delete": "DELETE /api/v1/resources/{id}",
 }
 """Routes by the names that a profile uses."""
