@@ -23,10 +23,16 @@ pytest_plugins = ["local_engine.pytest_plugin"]
 # What is imported and collected stays until the end, so collections of garbage only slow the start down.
 gc.disable()
 
+ENVIRONMENT = dict(os.environ)
+
 
 def pytest_collection_finish() -> None:
     gc.freeze()
     gc.enable()
+    # Every program that a test starts inherits the variables, and `sam local` passes them on to functions.
+    changed = {name for name, _ in ENVIRONMENT.items() ^ os.environ.items() if not name.startswith("PYTEST_")}
+    if changed:
+        raise pytest.UsageError(f"an import changes environment variables: {', '.join(sorted(changed))}")
 
 
 # A shell that starts the tests in the background has SIGINT ignored, which the servers that they start would inherit.
