@@ -23,16 +23,16 @@ pytest_plugins = ["local_engine.pytest_plugin"]
 # What is imported and collected stays until the end, so collections of garbage only slow the start down.
 gc.disable()
 
-ENVIRONMENT = dict(os.environ)
+_ENVIRONMENT = dict(os.environ)
+CHANGED_BY_IMPORTS = pytest.StashKey[set[str]]()
+"""The environment variables that the imports of the collected tests changed."""
 
 
-def pytest_collection_finish() -> None:
+def pytest_collection_finish(session: pytest.Session) -> None:
     gc.freeze()
     gc.enable()
-    # Every program that a test starts inherits the variables, and `sam local` passes them on to functions.
-    changed = {name for name, _ in ENVIRONMENT.items() ^ os.environ.items() if not name.startswith("PYTEST_")}
-    if changed:
-        raise pytest.UsageError(f"an import changes environment variables: {', '.join(sorted(changed))}")
+    changed = {name for name, _ in _ENVIRONMENT.items() ^ os.environ.items()}
+    session.config.stash[CHANGED_BY_IMPORTS] = {name for name in changed if not name.startswith("PYTEST_")}
 
 
 # A shell that starts the tests in the background has SIGINT ignored, which the servers that they start would inherit.

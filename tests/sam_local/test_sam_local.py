@@ -130,7 +130,9 @@ def test_containers_know_the_names_of_what_the_backend_has() -> None:
     shared = given.keys() - {"AWS_ENDPOINT_URL", "TOKEN_INTROSPECTION_URL"}
     assert {name: names[name] for name in shared} == {name: given[name] for name in shared}
     # `sam local` does not resolve what a nested application puts out, and names what it has by logical IDs.
-    assert {name for name in names if name.endswith(("_TABLE", "_LEDGER", "_QUEUE", "_BUCKET", "_BUS", "_INDEX"))} <= given.keys()
+    assert {
+        name for name in names if name.endswith(("_TABLE", "_LEDGER", "_QUEUE", "_BUCKET", "_BUS", "_INDEX"))
+    } <= given.keys()
 
 
 @ROUTES

@@ -14,8 +14,8 @@ _SETTINGS = {
     "POWERTOOLS_SERVICE_NAME": "search",
     "POWERTOOLS_METRICS_NAMESPACE": "search",
 }
-# The layer's modules read them at import. Programs that this process starts must not inherit them: `sam local` passes on
-# to functions what the environment has. Nothing in this process calls AWS.
+# The layer's modules read them at import. Programs that this process starts must not inherit them: `sam local` passes
+# the variables of its environment to functions. Nothing in this process calls AWS.
 with patch.dict(os.environ, {**_SETTINGS, **os.environ}):
     from intelligence.embeddings import DIMENSIONS, describe
     from resources import resources
