@@ -1,9 +1,10 @@
 """`sam build && sam local start-api` and `sam local invoke`, with introspection in place of the authorizer."""
 
 import json
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,7 +16,7 @@ from tests.support.gateway import Answer
 from tests.support.items import call, create, find_path, read_items, read_state
 from tests.support.matrix import find_claims, list_cells
 from tests.support.permissions import list_functions, translate_stack
-from tests.support.stack import Route, find_fixture, find_media_type, list_creators, list_routes
+from tests.support.stack import Route, find_fixture, find_media_type, list_creators, select_routes
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -91,10 +92,18 @@ def test_a_created_item_is_the_users_own(client: httpx.Client, sam_local: SamLoc
 def invocations(sam_local: SamLocal) -> Iterator[dict[str, Future[Any]]]:
     """An invocation of each route's function with its fixture, several at once, because each waits for a container."""
     with ThreadPoolExecutor(3) as threads:
-        yield {
-            route.key: threads.submit(sam_local.invoke, route.function, ROOT / f"events/{route.folder.name}.json")
-            for route in list_routes()
-        }
+
+        def start(routes: Iterable[Route]) -> dict[str, Future[Any]]:
+            return {route.key: threads.submit(sam_local.invoke, route.function, find_event(route)) for route in routes}
+
+        started = start(select_routes(lambda route: route.method != "DELETE"))
+        # The fixtures of several routes are about the same item.
+        wait(started.values())
+        yield started | start(select_routes(lambda route: route.method == "DELETE"))
+
+
+def find_event(route: Route) -> Path:
+    return ROOT / f"events/{route.folder.name}.json"
 
 
 BATCH = {"batchItemFailures": []}
@@ -136,8 +145,11 @@ def test_containers_know_the_names_of_what_the_backend_has() -> None:
 
 
 @ROUTES
-def test_invoke_answers_the_fixture(invocations: dict[str, Future[Any]], route: Route) -> None:
+def test_invoke_answers_the_fixture(sam_local: SamLocal, invocations: dict[str, Future[Any]], route: Route) -> None:
     answer = invocations[route.key].result()
+    if answer["statusCode"] == 503:
+        # As a client does if the call of the table took too long beside other containers that start.
+        answer = sam_local.invoke(route.function, find_event(route))
     assert answer["statusCode"] == (route.success if is_seeded(route) else 404), answer
 
 
