@@ -23,10 +23,16 @@ pytest_plugins = ["local_engine.pytest_plugin"]
 # What is imported and collected stays until the end, so collections of garbage only slow the start down.
 gc.disable()
 
+_ENVIRONMENT = dict(os.environ)
+CHANGED_BY_IMPORTS = pytest.StashKey[set[str]]()
+"""The environment variables that the imports of the collected tests changed."""
 
-def pytest_collection_finish() -> None:
+
+def pytest_collection_finish(session: pytest.Session) -> None:
     gc.freeze()
     gc.enable()
+    changed = {name for name, _ in _ENVIRONMENT.items() ^ os.environ.items()}
+    session.config.stash[CHANGED_BY_IMPORTS] = {name for name in changed if not name.startswith("PYTEST_")}
 
 
 # A shell that starts the tests in the background has SIGINT ignored, which the servers that they start would inherit.

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import CHANGED_BY_IMPORTS
 from tests.support.gateway import import_functions
 from tests.support.stack import ROOT, list_routes
 
@@ -239,3 +240,8 @@ def test_the_house_names_no_noun(path):
         elif isinstance(node, ast.Constant) and node.value in GATEWAY_NAMES:
             node.value = ""
     assert not split_words(ast.unparse(tree)) & singulars
+
+
+def test_imports_of_tests_and_tools_change_no_environment_variable(pytestconfig: pytest.Config) -> None:
+    # Every program that a test starts would inherit them, and `sam local` passes them on to functions.
+    assert pytestconfig.stash[CHANGED_BY_IMPORTS] == set()

@@ -85,7 +85,7 @@ def sam_local(engine_options: list[str], tmp_path_factory: pytest.TempPathFactor
     env_vars.write_text(_with_ports((ROOT / "tools/sam_local.json").read_text(), services_port, issuer_port))
     backend = engine_command("backend", "--port", str(port), "--seed", "examples/resources.json")
     backend += ["--services-port", str(services_port), "--issuer-port", str(issuer_port)]
-    backend += ["--parameters", f"Issuer={issuer_url(port)}", f"Audience={AUDIENCE}"]
+    backend += ["--parameters", f"Issuer={issuer_url(port)}", f"Audience={AUDIENCE}", "Intelligence=on"]
     template = directory / "build/template.yaml"
     start_api = [*SAM, "local", "start-api", "--port", str(port), "--env-vars", str(env_vars)]
     start_api += ["--template", str(template), *engine_options]

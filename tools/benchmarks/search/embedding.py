@@ -1,13 +1,25 @@
 """Texts and vectors of resources, as the stack makes them."""
 
 import math
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
+from unittest.mock import patch
 
-from intelligence.embeddings import DIMENSIONS, describe
 from local_engine.bedrock.local_model import load_model
-from resources import resources
-from serverless_api import Entity, dump_json
+
+_SETTINGS = {
+    "TABLE_NAME": "table",
+    "AWS_REGION": "us-east-1",
+    "POWERTOOLS_SERVICE_NAME": "search",
+    "POWERTOOLS_METRICS_NAMESPACE": "search",
+}
+# The layer's modules read them at import. Programs that this process starts must not inherit them: `sam local` passes
+# the variables of its environment to functions. Nothing in this process calls AWS.
+with patch.dict(os.environ, {**_SETTINGS, **os.environ}):
+    from intelligence.embeddings import DIMENSIONS, describe
+    from resources import resources
+    from serverless_api import Entity, dump_json
 
 
 def describe_resources(given: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
