@@ -12,7 +12,12 @@ PROFILE ?= tools/benchmarks/load/profiles/steady.toml
 
 # Recipes read these from the environment, so that neither make nor the shell interprets a value's $, ` or quotes.
 # ARGS holds words for the shell.
-settings := PORT SUB SCOPES EXPIRES PRINCIPAL POLICY PROFILE ORIGIN URL STAGE STACK FUNCTION SERVICES TABLE
+settings := NAME PLURAL METHOD ROUTE FIELDS PART PORT SUB SCOPES EXPIRES PRINCIPAL POLICY PROFILE ORIGIN URL STAGE STACK FUNCTION SERVICES TABLE
+# `make endpoint PATH=/api/v1/...` names a route; the recipes still need the search path.
+ifeq ($(origin PATH),command line)
+override ROUTE := $(value PATH)
+override PATH := $(CURDIR)/.venv/bin:/usr/bin:/bin:/usr/local/bin:/opt/homebrew/bin
+endif
 $(foreach setting,$(settings),$(eval override $(setting) := $$(value $(setting))))
 export $(settings)
 
@@ -129,6 +134,11 @@ format: .venv/dev
 .PHONY: hooks
 hooks: .venv/dev .venv-scan/done
 	.venv-scan/bin/pre-commit install
+
+## endpoint: write an endpoint (NAME=archive_invoice METHOD=POST PATH=/api/v1/invoices/{id}/archive) and say what is left to decide
+.PHONY: endpoint
+endpoint: .venv/dev
+	@$(python) -m tools.scaffold.endpoint --name="$$NAME" --method="$$METHOD" --path="$$ROUTE"
 
 ## build: build the stack into .aws-sam/build, for `.venv/bin/sam deploy`
 .PHONY: build
