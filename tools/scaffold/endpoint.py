@@ -177,10 +177,15 @@ def _draw(endpoint: _Endpoint) -> _Sketch:
 
 def _draw_item(endpoint: _Endpoint, package: Package) -> _Sketch:
     item = package.noun.replace(" ", "_")
-    found = f'{package.collection}.get(request.caller, request.read_path_parameter("id"))'
+    arguments = 'request.caller, request.read_path_parameter("id"), request.read_preconditions()'
+    found = f"{package.collection}.get({arguments})"
     creator = endpoint.path.partition("/{id}")[0]
     send = f'user.send("{endpoint.method}", path'
-    code, statuses = "", ['"404": {$ref: "#/components/responses/NotFound"}']
+    code = ""
+    statuses = [
+        '"404": {$ref: "#/components/responses/NotFound"}',
+        '"412": {$ref: "#/components/responses/PreconditionFailed"}',
+    ]
     if endpoint.model:
         code = f'    request.read_body("{endpoint.model}")\n'
         statuses.append(_MEDIA_TYPE)
@@ -208,6 +213,8 @@ def _write_operation(endpoint: _Endpoint, sketch: _Sketch) -> tuple[str, str]:
         f"summary: {endpoint.summary}",
         f"tags: [{endpoint.segment}]",
     ]
+    if ".read_preconditions()" in sketch.code:
+        lines.append('parameters: [{$ref: "#/components/parameters/IfMatch"}]')
     if endpoint.model:
         schema = f'{{$ref: "#/components/schemas/{endpoint.model}"}}'
         lines.append(f"requestBody: {{required: true, content: {{application/json: {{schema: {schema}}}}}}}")
