@@ -125,7 +125,7 @@ def _use_every_route(api: RecordingGateway, dynamodb: DynamoDB) -> None:
 def test_statements_allow_what_the_routes_functions_do(monkeypatch: pytest.MonkeyPatch) -> None:
     with _record(monkeypatch) as (api, dynamodb):
         _use_every_route(api, dynamodb)
-    used = dict.fromkeys(FUNCTIONS.values(), set()) | api.used
+    used = {function: set() for function in FUNCTIONS.values()} | api.used
     assert used == {function: set(read_role(function).resources) for function in FUNCTIONS.values()}
 
 

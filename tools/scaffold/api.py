@@ -78,7 +78,7 @@ class Api:
         """
         if self._template.has("Resources", to_pascal(name)):
             raise ScaffoldError(f"template.yaml has {to_pascal(name)} already; choose another NAME=.")
-        for path in (f"functions/{name}", f"events/{name}.json"):
+        for path in (f"functions/{name}/app.py", f"events/{name}.json"):
             if self._changes.exists(path):
                 raise ScaffoldError(f"{path} exists; choose another NAME=.")
 
