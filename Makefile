@@ -140,6 +140,11 @@ hooks: .venv/dev .venv-scan/done
 endpoint: .venv/dev
 	@$(python) -m tools.scaffold.endpoint --name="$$NAME" --method="$$METHOD" --path="$$ROUTE"
 
+## noun: write a noun with five routes (NAME=invoice FIELDS="total:decimal status:draft|sent|paid note?:text", PLURAL= if irregular)
+.PHONY: noun
+noun: .venv/dev
+	@$(python) -m tools.scaffold.noun --name="$$NAME" --plural="$$PLURAL" --fields="$$FIELDS"
+
 ## build: build the stack into .aws-sam/build, for `.venv/bin/sam deploy`
 .PHONY: build
 build: .venv/dev

@@ -159,6 +159,10 @@ class Api:
         after = (*paths, beside[-1]) if beside else paths
         self._template.insert_after(after, f"          {path}:\n{item}{operation}")
 
+    def add_paths(self, lines: str) -> None:
+        """Add whole paths to the document, after all others."""
+        self._template.insert_after((*_DOCUMENT, "paths"), lines)
+
     def add_function(self, name: str, segment: str, block: str) -> None:
         """Add a function's block, after the routes that begin with the same segment."""
         routes = [route for route in self.routes if route.segment == segment] or self.routes
