@@ -178,8 +178,7 @@ def _add_examples(changes: Changes, words: Mapping[str, str], fields: Sequence[F
 
 def _list_decisions(words: Mapping[str, str]) -> list[str]:
     decisions = [
-        f"models/{words['Thing']}Input.json: the limits of each field and its description; models/{words['Thing']}.json"
-        " repeats its type.",
+        f"models/{words['Thing']}Input.json: the limits and the description of each field.",
         f"layers/shared/{words['things']}/__init__.py: rules of the noun's own, as hooks of its Collection.",
         "template.yaml, x-scopes, and stacks/identity.yaml: who may read and who may write.",
         f"tests/api/test_{words['things']}.py: what these rules do.",
