@@ -103,4 +103,5 @@ class Noun:
             "word": singular,
             "words": plural,
             "a_word": add_article(singular),
+            "a_thing": add_article(singular).replace(" ", "_"),
         }
