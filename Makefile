@@ -145,6 +145,11 @@ endpoint: .venv/dev
 noun: .venv/dev
 	@$(python) -m tools.scaffold.noun --name="$$NAME" --plural="$$PLURAL" --fields="$$FIELDS"
 
+## remove: take a part out of the project (PART= of docs/leave-out-a-part.md)
+.PHONY: remove
+remove: .venv/dev
+	@$(python) -m tools.scaffold.parts --part="$$PART"
+
 ## build: build the stack into .aws-sam/build, for `.venv/bin/sam deploy`
 .PHONY: build
 build: .venv/dev

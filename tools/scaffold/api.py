@@ -131,6 +131,35 @@ class Api:
         scopes = self._identity.read("Parameters", "Scopes", "Default").rstrip("\n")
         self._identity.replace(("Parameters", "Scopes", "Default"), f"{scopes},{other}")
 
+    def remove_unused(self) -> list[str]:
+        """Remove the groups and scopes that no route has; return these scopes in the first spelling."""
+        segments = {route.segment for route in self.routes}
+        used = {scope for route in self.routes for scope in route.scopes}
+        tags = re.findall(r"\{name: ([\w-]+),", self._template.read(*_DOCUMENT, "x-tags"))
+        lines = self._template.read(*_DOCUMENT, "x-tags").splitlines()
+        kept = [line for line in lines if not any(f"{{name: {tag}," in line for tag in set(tags) - segments)]
+        self._template.replace((*_DOCUMENT, "x-tags"), "\n".join(kept))
+        unused = [scope for scope in self._template.list_keys(*_DOCUMENT, "x-scopes") if scope not in used]
+        for scope in unused:
+            self._template.remove(*_DOCUMENT, "x-scopes", scope)
+        if self._changes.exists(IDENTITY):
+            for scope in unused:
+                self._remove_from_pool(scope)
+        return [scope for scope in unused if ":" in scope]
+
+    def _remove_from_pool(self, scope: str) -> None:
+        noun, slash, _ = scope.partition("/")
+        server = self._find_server(noun) if slash else None
+        if server is None:
+            return
+        self._identity.remove("Resources", server)
+        for client in ("UserClient", "MachineClient"):
+            path = ("Resources", client, "DependsOn")
+            self._identity.replace(path, self._identity.read(*path).rstrip("\n").replace(f", {server}", ""))
+        path = ("Parameters", "Scopes", "Default")
+        line = self._identity.read(*path).rstrip("\n")
+        self._identity.replace(path, re.sub(rf",?\b{noun}/\w+", "", line))
+
     def add_schema(self, name: str) -> None:
         """Include a model in the document."""
         path = (*_DOCUMENT, "components", "schemas")

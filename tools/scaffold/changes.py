@@ -65,7 +65,7 @@ class Changes:
         """Write the changes; return a line for each changed file, folder by folder."""
         report = []
         for folder in self._folders:
-            shutil.rmtree(self.project / folder)
+            shutil.rmtree(self.project / folder, ignore_errors=True)
             report.append(f"removed  {folder}")
         for name, text in sorted(self._texts.items()):
             path = self.project / name

@@ -1,0 +1,94 @@
+"""Pages of the documentation without what a removed part had there."""
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import PurePosixPath
+
+from tools.scaffold.blocks import Blocks
+from tools.scaffold.changes import Changes
+
+_REFERENCE, _ALARMS, _PARTS = "docs/reference.md", "docs/operations/alarms.md", "docs/leave-out-a-part.md"
+
+
+def remove_from_pages(changes: Changes, gone: Sequence[str], targets: Sequence[str], title: str) -> None:
+    """Take the rows, list items, links and sections out of the pages that are about a removed part.
+
+    Args:
+        changes: the project.
+        gone: the files and folders that are removed.
+        targets: the targets of the Makefile that are removed.
+        title: the part's section in docs/leave-out-a-part.md.
+    """
+    for page in _list_pages(changes):
+        text = changes.read(page)
+        lines = [line for line in text.splitlines(keepends=True) if not _is_about(line, page, gone, targets)]
+        changes.replace(page, _unlink("".join(lines), page, gone))
+    stacks = [name for name in gone if name.startswith("stacks/")]
+    _remove_sections(changes, _PARTS, [title])
+    _remove_sections(changes, _REFERENCE, stacks, level="###")
+    outputs = Blocks(changes.read("template.yaml")).list_keys("Outputs")
+    _keep_rows(changes, _REFERENCE, "output", set(outputs))
+    texts = [changes.read(file) for file in ("template.yaml", *changes.list_files("stacks", "*.yaml"))]
+    named = {heading for text in texts for heading in re.findall(r'docs/operations, "(.+?)"\)', text)} | {"Budget"}
+    headings = re.findall(r"^## (.+)$", changes.read(_ALARMS), re.MULTILINE)
+    _remove_sections(changes, _ALARMS, [heading for heading in headings if heading not in named])
+
+
+def _list_pages(changes: Changes) -> Iterator[str]:
+    yield "README.md"
+    for folder in ("docs", "examples"):
+        yield from changes.list_files(folder, "*.md")
+
+
+def _is_about(line: str, page: str, gone: Sequence[str], targets: Sequence[str]) -> bool:
+    """Return whether a row of a table or an item of a list names what is removed."""
+    if not line.startswith(("|", "- ", "make ")):
+        return False
+    names = any(re.search(rf"(?<![\w/.-]){re.escape(name)}(?![\w-])", line) for name in gone)
+    links = any(_resolve(page, target) in gone for target in re.findall(r"\]\(([^)\s#]+)", line))
+    return names or links or any(re.search(rf"\bmake {target}\b(?!-)", line) for target in targets)
+
+
+def _unlink(text: str, page: str, gone: Sequence[str]) -> str:
+    """Return a text whose links to removed pages are their words."""
+
+    def replace(match: re.Match[str]) -> str:
+        return match[1] if _is_gone(_resolve(page, match[2]), gone) else match[0]
+
+    return re.sub(r"\[([^\]]+)\]\(([^)\s#]+)(?:#[^)\s]*)?\)", replace, text)
+
+
+def _is_gone(name: str, gone: Sequence[str]) -> bool:
+    return any(name == other or name.startswith(f"{other}/") for other in gone)
+
+
+def _resolve(page: str, target: str) -> str:
+    parts: list[str] = []
+    for part in (PurePosixPath(page).parent / target).parts:
+        if part == "..":
+            parts = parts[:-1]
+        else:
+            parts.append(part)
+    return "/".join(parts)
+
+
+def _remove_sections(changes: Changes, page: str, headings: Sequence[str], level: str = "##") -> None:
+    if not changes.exists(page):
+        return
+    text = changes.read(page)
+    for heading in headings:
+        text = re.sub(
+            rf"^{level} {re.escape(heading)}\n(?:(?!#{{2,{len(level)}}} ).*\n)*", "", text, flags=re.MULTILINE
+        )
+    changes.replace(page, text.rstrip("\n") + "\n")
+
+
+def _keep_rows(changes: Changes, page: str, heading: str, names: set[str]) -> None:
+    """Keep those rows of a table whose first column names something that is there."""
+    if not changes.exists(page):
+        return
+    before, start, rest = changes.read(page).partition(f"| {heading} |")
+    table, end, after = rest.partition("\n\n")
+    head, rule, *rows = table.split("\n")
+    rows = [row for row in rows if set(re.findall(r"`(\w+)`", row.split("|")[1])) & names]
+    changes.replace(page, before + start + "\n".join([head, rule, *rows]) + end + after)
