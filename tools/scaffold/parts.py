@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tools.command_parser import CommandParser
 from tools.profiles import ROOT
-from tools.scaffold.api import IDENTITY, TEMPLATE, Api
+from tools.scaffold.api import TEMPLATE, Api
 from tools.scaffold.changes import Changes, ScaffoldError, report_changes
 from tools.scaffold.pages import remove_from_pages
 
