@@ -45,6 +45,8 @@ def _is_about(line: str, page: str, gone: Sequence[str], targets: Sequence[str])
     if not line.startswith(("|", "- ", "make ")):
         return False
     names = any(re.search(rf"(?<![\w/.-]){re.escape(name)}(?![\w-])", line) for name in gone)
+    tests = (PurePosixPath(name).name for name in gone if name.startswith("tests/security/"))
+    names = names or any(f"`{test}::" in line for test in tests)
     links = any(_resolve(page, target) in gone for target in re.findall(r"\]\(([^)\s#]+)", line))
     return names or links or any(re.search(rf"\bmake {target}\b(?!-)", line) for target in targets)
 

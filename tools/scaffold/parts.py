@@ -11,6 +11,7 @@ from pathlib import Path
 from tools.command_parser import CommandParser
 from tools.profiles import ROOT
 from tools.scaffold.api import TEMPLATE, Api
+from tools.scaffold.blocks import Blocks
 from tools.scaffold.changes import Changes, ScaffoldError, report_changes
 from tools.scaffold.pages import remove_from_pages
 
@@ -28,6 +29,7 @@ class Part:
     files: Sequence[str] = ()
     targets: Sequence[str] = ()
     tests: Sequence[str] = ()
+    entries: Sequence[tuple[str, str]] = ()
     edits: Sequence[tuple[str, str, str]] = ()
     replaced: Mapping[str, str] = field(default_factory=dict)
     after: Sequence[str] = ()
@@ -55,10 +57,7 @@ def remove_part(project: Path, name: str) -> list[str]:
     for other in part.after:
         if re.search(rf"^  {parts[other].blocks[0]}:$", template, re.MULTILINE):
             raise ScaffoldError(f"PART={name} needs PART={other} to go first: it reads what {name} writes.")
-    for file, text, new in part.edits:
-        # What another part has taken along is no mistake.
-        if changes.exists(file):
-            changes.replace(file, changes.read(file).replace(text, new))
+    _edit_files(changes, part)
     changes.replace(TEMPLATE, remove_blocks(template, part.blocks, part.replaced))
     gone = [*part.stacks, *(file for file in part.files if changes.exists(file))]
     for file in gone:
@@ -66,12 +65,22 @@ def remove_part(project: Path, name: str) -> list[str]:
     gone += _remove_functions(changes)
     gone += _remove_unused(changes)
     _remove_exports(changes, gone)
-    for test in part.tests:
-        _remove_test(changes, *test.split("::"))
     _remove_targets(changes, part.targets, gone)
     remove_from_pages(changes, gone, part.targets, part.title)
     report = changes.write()
     return [*report, "", *_list_mentions(project, part)]
+
+
+def _edit_files(changes: Changes, part: Part) -> None:
+    # A file or a text that another part has taken along is no mistake.
+    for file, text, new in part.edits:
+        if changes.exists(file):
+            changes.replace(file, changes.read(file).replace(text, new))
+    for file, entry in part.entries:
+        if changes.exists(file):
+            changes.replace(file, remove_entry(changes.read(file), entry))
+    for test in part.tests:
+        _remove_test(changes, *test.split("::"))
 
 
 def remove_blocks(text: str, blocks: Sequence[str], replaced: Mapping[str, str]) -> str:
@@ -96,7 +105,29 @@ def remove_blocks(text: str, blocks: Sequence[str], replaced: Mapping[str, str])
         # Of a line with several entries, only the one that refers to the block.
         text = re.sub(rf" \w+: !GetAtt {block}\.Outputs\.\w+,(?= *\w+:)", "", text)
         text = re.sub(rf"^{reference}", "", text, flags=re.MULTILINE)
+    return _remove_conditions(text)
+
+
+def _remove_conditions(text: str) -> str:
+    """Return a template without the conditions that nothing uses, each of them on one line."""
+    for name in reversed(list(Blocks(text).list_keys("Conditions"))):
+        if len(re.findall(rf"\b{name}\b", text)) == 1:
+            text = re.sub(rf"^  {name}: .*\n", "", text, flags=re.MULTILINE)
     return text
+
+
+def remove_entry(text: str, entry: str) -> str:
+    """Return source without an entry of a set, list or mapping, and its comma.
+
+    >>> remove_entry('{"a", "b"}', '"b"')
+    '{"a"}'
+    """
+    found = re.escape(entry)
+    for pattern in (rf"^ +{found},\n", rf", {found}", rf"{found}, ?"):
+        text, count = re.subn(pattern, "", text, count=1, flags=re.MULTILINE)
+        if count:
+            return text
+    return text.replace(f"= {{{entry}}}", "= set()")
 
 
 def _remove_operation(text: str, method: str, path: str) -> str:
