@@ -9,7 +9,7 @@ import pytest
 
 from local_engine.template import load_template
 from tests.support.stack import ROOT
-from tools.scaffold.parts import Part, load_parts, remove_blocks
+from tools.scaffold.parts import Part, load_parts, remove_blocks, remove_widgets
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -44,6 +44,8 @@ def test_everything_that_the_command_edits_is_there(name: str) -> None:
     for test in part.tests:
         file, _, function = test.partition("::")
         assert f"def {function}(" in (ROOT / file).read_text(encoding="utf-8"), test
+    for title in part.widgets:
+        assert f'"title": "{title}"' in (ROOT / "stacks/operations.yaml").read_text(encoding="utf-8")
     for target in part.targets:
         assert f"\n## {target}: " in (ROOT / "Makefile").read_text(encoding="utf-8")
 
@@ -76,3 +78,13 @@ def find_routes(template: str) -> list[tuple[str, str]]:
     return [
         (name, path[1]) for name, body in blocks if (path := re.search(r"Type: HttpApi\n.*Path: \"?(/[^\s\",]+)", body))
     ]
+
+
+def test_a_dashboard_without_widgets_is_the_same_but_for_them() -> None:
+    text = (ROOT / "stacks/operations.yaml").read_text(encoding="utf-8")
+    assert remove_widgets(text, []) == text
+    titles = [title for part in PARTS.values() for title in part.widgets]
+    left = remove_widgets(text, titles)
+    assert not [title for title in titles if title in left]
+    assert len(left.split('{"type": ')) == len(text.split('{"type": ')) - len(titles)
+    assert not re.search(r",\s*\]", left)

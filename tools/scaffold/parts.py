@@ -16,6 +16,7 @@ from tools.scaffold.changes import Changes, ScaffoldError, report_changes
 from tools.scaffold.pages import remove_from_pages
 
 _LIST = Path(__file__).with_name("parts.toml")
+_DASHBOARD = "stacks/operations.yaml"
 _EXPORTS = "layers/shared/serverless_api/__init__.py"
 
 
@@ -28,6 +29,7 @@ class Part:
     stacks: Sequence[str] = ()
     files: Sequence[str] = ()
     targets: Sequence[str] = ()
+    widgets: Sequence[str] = ()
     tests: Sequence[str] = ()
     entries: Sequence[tuple[str, str]] = ()
     edits: Sequence[tuple[str, str, str]] = ()
@@ -79,6 +81,7 @@ def _edit_files(changes: Changes, part: Part) -> None:
     for file, entry in part.entries:
         if changes.exists(file):
             changes.replace(file, remove_entry(changes.read(file), entry))
+    changes.replace(_DASHBOARD, remove_widgets(changes.read(_DASHBOARD), part.widgets))
     for test in part.tests:
         _remove_test(changes, *test.split("::"))
 
@@ -114,6 +117,19 @@ def _remove_conditions(text: str) -> str:
         if len(re.findall(rf"\b{name}\b", text)) == 1:
             text = re.sub(rf"^  {name}: .*\n", "", text, flags=re.MULTILINE)
     return text
+
+
+def remove_widgets(text: str, titles: Sequence[str]) -> str:
+    """Return the template of the dashboard without the widgets that have these titles."""
+    start = '            {"type": '
+    head, *widgets = text.split(start)
+    last, end, tail = widgets[-1].partition("\n          ]}\n")
+    kept = [
+        widget.rstrip(",\n")
+        for widget in (*widgets[:-1], last)
+        if not any(f'"title": "{title}"' in widget for title in titles)
+    ]
+    return head + ",\n".join(start + widget for widget in kept) + end + tail
 
 
 def remove_entry(text: str, entry: str) -> str:
