@@ -42,7 +42,7 @@ def _list_pages(changes: Changes) -> Iterator[str]:
 
 def _is_about(line: str, page: str, gone: Sequence[str], targets: Sequence[str]) -> bool:
     """Return whether a row of a table or an item of a list names what is removed."""
-    if not line.startswith(("|", "- ", "make ")):
+    if not line.startswith(("|", "- ", "make ", "sam local ")):
         return False
     names = any(re.search(rf"(?<![\w/.-]){re.escape(name)}(?![\w-])", line) for name in gone)
     tests = (PurePosixPath(name).name for name in gone if name.startswith("tests/security/"))
