@@ -150,6 +150,11 @@ noun: .venv/dev
 remove: .venv/dev
 	@$(python) -m tools.scaffold.parts --part="$$PART"
 
+## starter: build the template of a new project, for `sam init --location dist/starter`
+.PHONY: starter
+starter: .venv/dev
+	@$(python) -m tools.scaffold.starter
+
 ## build: build the stack into .aws-sam/build, for `.venv/bin/sam deploy`
 .PHONY: build
 build: .venv/dev

@@ -10,7 +10,7 @@ from tools.scaffold.changes import Changes
 _REFERENCE, _ALARMS, _PARTS = "docs/reference.md", "docs/operations/alarms.md", "docs/leave-out-a-part.md"
 
 
-def remove_from_pages(changes: Changes, gone: Sequence[str], targets: Sequence[str], title: str) -> None:
+def remove_from_pages(changes: Changes, gone: Sequence[str], targets: Sequence[str], title: str = "") -> None:
     """Take the rows, list items, links and sections out of the pages that are about a removed part.
 
     Args:
@@ -24,7 +24,7 @@ def remove_from_pages(changes: Changes, gone: Sequence[str], targets: Sequence[s
         lines = [line for line in text.splitlines(keepends=True) if not _is_about(line, page, gone, targets)]
         changes.replace(page, _unlink("".join(lines), page, gone))
     stacks = [name for name in gone if name.startswith("stacks/")]
-    _remove_sections(changes, _PARTS, [title])
+    _remove_sections(changes, _PARTS, [title] if title else [])
     _remove_sections(changes, _REFERENCE, stacks, level="###")
     outputs = Blocks(changes.read("template.yaml")).list_keys("Outputs")
     _keep_rows(changes, _REFERENCE, "output", set(outputs))
@@ -35,7 +35,8 @@ def remove_from_pages(changes: Changes, gone: Sequence[str], targets: Sequence[s
 
 
 def _list_pages(changes: Changes) -> Iterator[str]:
-    yield "README.md"
+    if changes.exists("README.md"):
+        yield "README.md"
     for folder in ("docs", "examples"):
         yield from changes.list_files(folder, "*.md")
 

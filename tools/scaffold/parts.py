@@ -67,7 +67,7 @@ def remove_part(project: Path, name: str) -> list[str]:
     gone += _remove_functions(changes)
     gone += _remove_unused(changes)
     _remove_exports(changes, gone)
-    _remove_targets(changes, part.targets, gone)
+    remove_targets(changes, part.targets, gone)
     remove_from_pages(changes, gone, part.targets, part.title)
     report = changes.write()
     return [*report, "", *_list_mentions(project, part)]
@@ -83,7 +83,7 @@ def _edit_files(changes: Changes, part: Part) -> None:
             changes.replace(file, remove_entry(changes.read(file), entry))
     changes.replace(_DASHBOARD, remove_widgets(changes.read(_DASHBOARD), part.widgets))
     for test in part.tests:
-        _remove_test(changes, *test.split("::"))
+        remove_test(changes, *test.split("::"))
 
 
 def remove_blocks(text: str, blocks: Sequence[str], replaced: Mapping[str, str]) -> str:
@@ -234,7 +234,7 @@ def _remove_exports(changes: Changes, gone: Sequence[str]) -> None:
     changes.replace(_EXPORTS, text)
 
 
-def _remove_test(changes: Changes, file: str, name: str) -> None:
+def remove_test(changes: Changes, file: str, name: str) -> None:
     """Remove a test function with its decorators."""
     if not changes.exists(file):
         return
@@ -249,7 +249,7 @@ def _remove_test(changes: Changes, file: str, name: str) -> None:
             changes.replace(file, "".join(lines[:start] + lines[end:]).rstrip() + "\n")
 
 
-def _remove_targets(changes: Changes, targets: Sequence[str], gone: Sequence[str]) -> None:
+def remove_targets(changes: Changes, targets: Sequence[str], gone: Sequence[str]) -> None:
     text = changes.read("Makefile")
     for target in targets:
         text = re.sub(rf"^## {target}: .*\n(?:.+\n)+\n", "", text, flags=re.MULTILINE)
