@@ -19,10 +19,14 @@ def remove_from_pages(changes: Changes, gone: Sequence[str], targets: Sequence[s
         targets: the targets of the Makefile that are removed.
         title: the part's section in docs/leave-out-a-part.md.
     """
+    tests = [f"`{PurePosixPath(name).name}::" for name in gone if name.startswith("tests/security/")]
+    words = [rf"(?<![\w/.-]){re.escape(name)}(?![\w-])" for name in gone]
+    words += [rf"\bmake {target}(?![\w-])" for target in targets] + [re.escape(test) for test in tests]
+    about = re.compile("|".join(words))
     for page in _list_pages(changes):
-        text = changes.read(page)
-        lines = [line for line in text.splitlines(keepends=True) if not _is_about(line, page, gone, targets)]
-        changes.replace(page, _unlink("".join(lines), page, gone))
+        lines = changes.read(page).splitlines(keepends=True)
+        kept = [line for line in lines if not _is_about(line, page, gone, about)]
+        changes.replace(page, _unlink("".join(kept), page, gone))
     stacks = [name for name in gone if name.startswith("stacks/")]
     _remove_sections(changes, _PARTS, [title] if title else [])
     _remove_sections(changes, _REFERENCE, stacks, level="###")
@@ -41,15 +45,12 @@ def _list_pages(changes: Changes) -> Iterator[str]:
         yield from changes.list_files(folder, "*.md")
 
 
-def _is_about(line: str, page: str, gone: Sequence[str], targets: Sequence[str]) -> bool:
+def _is_about(line: str, page: str, gone: Sequence[str], about: re.Pattern[str]) -> bool:
     """Return whether a row of a table or an item of a list names what is removed."""
     if not line.startswith(("|", "- ", "make ", "sam local ")):
         return False
-    names = any(re.search(rf"(?<![\w/.-]){re.escape(name)}(?![\w-])", line) for name in gone)
-    tests = (PurePosixPath(name).name for name in gone if name.startswith("tests/security/"))
-    names = names or any(f"`{test}::" in line for test in tests)
-    links = any(_resolve(page, target) in gone for target in re.findall(r"\]\(([^)\s#]+)", line))
-    return names or links or any(re.search(rf"\bmake {target}\b(?!-)", line) for target in targets)
+    links = (_resolve(page, target) for target in re.findall(r"\]\(([^)\s#]+)", line))
+    return bool(about.search(line)) or any(_is_gone(name, gone) for name in links)
 
 
 def _unlink(text: str, page: str, gone: Sequence[str]) -> str:

@@ -46,15 +46,14 @@ def build_starter(project: Path, target: Path) -> list[str]:
     plan = tomllib.loads(_LIST.read_text(encoding="utf-8"))
     listed = _run("git", "ls-files", "-z", cwd=project).split("\0")
     names = [name for name in listed if name and (project / name).is_file()]
-    gone = [name for name in names if _is_left_out(name, plan["left_out"])]
     shutil.rmtree(target, ignore_errors=True)
     copy = target / _FOLDER
     for name in names:
-        if name not in gone:
+        if not _is_left_out(name, plan["left_out"]):
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(project / name, copy / name)
     changes = Changes(copy)
-    _edit(changes, plan, [*plan["left_out"], *gone])
+    _edit(changes, plan)
     changes.write()
     _build_engine(project, copy / "packages")
     (target / "hooks").mkdir()
@@ -70,9 +69,9 @@ def _is_left_out(name: str, left_out: list[str]) -> bool:
     return any(name == other or name.startswith(f"{other}/") for other in left_out)
 
 
-def _edit(changes: Changes, plan: dict[str, Any], gone: list[str]) -> None:
-    remove_targets(changes, plan["targets"], gone)
-    remove_from_pages(changes, gone, plan["targets"])
+def _edit(changes: Changes, plan: dict[str, Any]) -> None:
+    remove_targets(changes, plan["targets"], plan["left_out"])
+    remove_from_pages(changes, plan["left_out"], plan["targets"])
     for test in plan["tests"]:
         remove_test(changes, *test.split("::"))
     for file, entry in plan["entries"]:
