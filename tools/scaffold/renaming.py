@@ -8,10 +8,16 @@ from tools.scaffold.names import Noun
 from tools.scaffold.source import format_source
 
 _SUFFIXES = {".py", ".json", ".yaml", ".toml", ".md", ".ts", ".js", ".html"}
-_LEFT_ALONE = {"packages", "tools/scaffold"}
+_LEFT_ALONE = {
+    "packages",
+    "tools/scaffold",
+    "functions/verify_versions",
+    "functions/rotate_client_secret",
+    "functions/warm_functions",
+}
 # AWS's own words, in templates, policies and the answers of services.
 _AWS = re.compile(
-    r"^Resources:|\bResources\b(?=\"\]|\", |\":)|\"Resources\"|\bResource:|\"Resource\"|'Resource'|\bResource\b(?=\)|`, `Stage)"
+    r"^Resources:|\bResources\b(?=\"\]|\", |\":)|\"Resources\"|\bResource:(?! \{Fn::Transform)|\"Resource\"|'Resource'|\bResource\b(?=\)|`, `Stage)"
     r"|\w*(?:ListStack|Physical|Logical|Tag|UserPool|Describe)Resource\w*|\bResourceServer\b|ResourceNotFound\w*"
     r"|Resource(?:Type|Status|Id|Properties|Policy|Policies|Path|InUse\w*)\b|PutResource\w*|resource(?:Path|Id)\b"
     r"|\w*stack_resources?\b|resource_(?:policy|types?)\b|(?:find|translate|read|count)_resources\b|\"resources\": \[(?=\"arn)"
