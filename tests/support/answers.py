@@ -6,13 +6,14 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from functools import cache
 
+from local_engine import gateway
 from tests.support.stack import ROOT, Route
 
 type Answers = Mapping[int, set[str]]
 """Patterns of the texts, by status."""
 
 _LAYER = ROOT / "layers" / "shared"
-_GATEWAY = ROOT / "packages" / "local_engine" / "src" / "local_engine" / "gateway"
+_GATEWAY = Path(gateway.__file__).parent
 # The names by which handlers and the endpoint call these objects.
 _VARIABLES = {"request": "Request", "caller": "Caller", "exchange": "Exchange"}
 

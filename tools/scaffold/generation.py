@@ -15,7 +15,7 @@ _OWN = Noun("resource", "resources")
 _README = """\
 # {project_name}
 
-A serverless HTTP API on AWS: an HTTP API with a JWT authorizer, one Lambda function for each route, and one DynamoDB table.
+A serverless HTTP API on AWS: a JWT authorizer, one Lambda function for each route, and one DynamoDB table.
 
 ## Run it
 
@@ -49,16 +49,11 @@ Accept every default and answer `y` to the last question. [Deployment](docs/oper
 |---|---|
 | `template.yaml`, `stacks/` | the API and its nested applications |
 | `functions/`, `events/` | one folder for each function, and an event to try it with |
-| `layers/shared/` | what functions share: the house `serverless_api` and a package for each noun |
+| `layers/shared/` | the house `serverless_api` and a package for each noun |
 | `models/` | request and response models |
 | `tests/` | unit, contract, API and security tests |
 | `docs/` | how to run, change, deploy and operate it |
 """
-_LICENCES = {
-    "none": "",
-    "MIT-0": "MIT-0",
-    "Apache-2.0": "Apache-2.0",
-}
 
 
 def generate_project(project: Path, answers: Mapping[str, str]) -> list[str]:

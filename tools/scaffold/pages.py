@@ -24,9 +24,9 @@ def remove_from_pages(changes: Changes, gone: Sequence[str], targets: Sequence[s
     words += [rf"\bmake {target}(?![\w-])" for target in targets] + [re.escape(test) for test in tests]
     about = re.compile("|".join(words))
     for page in _list_pages(changes):
-        lines = changes.read(page).splitlines(keepends=True)
-        kept = [line for line in lines if not _is_about(line, page, gone, about)]
-        changes.replace(page, _unlink("".join(kept), page, gone))
+        units = _split(changes.read(page))
+        kept = "".join(unit for unit in units if not _is_about(unit, page, gone, about))
+        changes.replace(page, _unlink(re.sub(r"\n{3,}", "\n\n", kept), page, gone))
     stacks = [name for name in gone if name.startswith("stacks/")]
     _remove_sections(changes, _PARTS, [title] if title else [])
     _remove_sections(changes, _REFERENCE, stacks, level="###")
@@ -45,12 +45,38 @@ def _list_pages(changes: Changes) -> Iterator[str]:
         yield from changes.list_files(folder, "*.md")
 
 
-def _is_about(line: str, page: str, gone: Sequence[str], about: re.Pattern[str]) -> bool:
-    """Return whether a row of a table or an item of a list names what is removed."""
-    if not line.startswith(("|", "- ", "make ", "sam local ")):
+def _split(text: str) -> list[str]:
+    """Return a page in units that go or stay as a whole: rows, items, lines of code, and sentences."""
+    units: list[str] = []
+    in_code = False
+    for line in text.splitlines(keepends=True):
+        fence = line.startswith("```")
+        in_code ^= fence
+        if fence or in_code or line.startswith(("#", "|", "- ")) or not line.strip():
+            units.append(line)
+        elif units and units[-1].startswith("- ") and line.startswith("  "):
+            units[-1] += line
+        else:
+            first, *rest = re.split(r"(?<=[.:]) (?=[A-Z`])", line)
+            is_open = units and units[-1].strip() and not units[-1].startswith(("#", "|", "```"))
+            if is_open and not re.search(r"[.:]\n$", units[-1]):
+                units[-1] += first
+            else:
+                units.append(first)
+            # The blank stays with the sentence in front of it.
+            for sentence in rest:
+                units[-1] += " "
+                units.append(sentence)
+    return units
+
+
+def _is_about(unit: str, page: str, gone: Sequence[str], about: re.Pattern[str]) -> bool:
+    """Return whether a row, an item or a sentence names what is removed; a sentence that only links there stays."""
+    if unit.startswith("#"):
         return False
-    links = (_resolve(page, target) for target in re.findall(r"\]\(([^)\s#]+)", line))
-    return bool(about.search(line)) or any(_is_gone(name, gone) for name in links)
+    links = (_resolve(page, target) for target in re.findall(r"\]\(([^)\s#]+)", unit))
+    is_entry = unit.startswith(("|", "- "))
+    return bool(about.search(unit)) or (is_entry and any(_is_gone(name, gone) for name in links))
 
 
 def _unlink(text: str, page: str, gone: Sequence[str]) -> str:

@@ -17,17 +17,19 @@ _LEFT_ALONE = {
 }
 # AWS's own words, in templates, policies and the answers of services.
 _AWS = re.compile(
-    r"^Resources:|\bResources\b(?=\"\]|\", |\":)|\"Resources\"|\bResource:(?! \{Fn::Transform)|\"Resource\"|'Resource'|\bResource\b(?=\)|`, `Stage)"
+    r"^Resources:|\bResources\b(?=\"\]|\", |\":)|\"Resources\"|\bResource:(?! \{Fn::Transform)|\"Resource\"|'Resource'"
+    r"|\bResource\b(?=\)|`, `Stage|,(?:Stage|Method)\b)"
     r"|\w*(?:ListStack|Physical|Logical|Tag|UserPool|Describe)Resource\w*|\bResourceServer\b|ResourceNotFound\w*"
     r"|Resource(?:Type|Status|Id|Properties|Policy|Policies|Path|InUse\w*)\b|PutResource\w*|resource(?:Path|Id)\b"
-    r"|\w*stack_resources?\b|resource_(?:policy|types?)\b|(?:find|translate|read|count)_resources\b|\"resources\": \[(?=\"arn)"
+    r"|\w*stack_resources?\b|resource_(?:policy|types?)\b|(?:find|translate|read|count)_resources\b"
+    r"|\"resources\": \[(?=\"arn)|\bdef resources\b"
     r"|(?<=[\w)\]])\.resources\b(?!\.(?:settings|enrichment)| import|_)|\bresources(?==)",
     re.MULTILINE,
 )
 
 
 def rename_noun(project: Path, old: Noun, new: Noun) -> None:
-    """Rename the noun in paths, scopes, functions, models, events, tests and pages, and the files that are named after it."""
+    """Rename the noun in everything that is written, and the files that are named after it."""
     for path in list(_list_files(project)):
         text = path.read_text(encoding="utf-8")
         renamed = rename_text(text, old, new)
