@@ -41,7 +41,7 @@ make build
 .venv/bin/sam deploy --guided
 ```
 
-Accept every default and answer `y` to the last question. [Deployment](docs/operations/deploy.md) has the stages and quotas.
+Accept every default and answer `y` to the last question ([stages and quotas](docs/operations/deploy.md)).
 
 ## Where things are
 

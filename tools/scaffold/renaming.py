@@ -1,5 +1,6 @@
 """Gives a project's noun another name, and leaves the words of CloudFormation, IAM and EventBridge alone."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,6 +34,8 @@ def rename_noun(project: Path, old: Noun, new: Noun) -> None:
     for path in list(_list_files(project)):
         text = path.read_text(encoding="utf-8")
         renamed = rename_text(text, old, new)
+        if path.parent.name == "events":
+            renamed = _correct_length(renamed)
         if renamed != text:
             path.write_text(format_source(renamed) if path.suffix == ".py" else renamed, encoding="utf-8")
     # The deepest first, so that no parent's new name hides a child.
@@ -53,6 +56,13 @@ def rename_text(text: str, old: Noun, new: Noun) -> str:
         parts += [_rename_word(text[end : match.start()], old, new), match[0]]
         end = match.end()
     return "".join([*parts, _rename_word(text[end:], old, new)])
+
+
+def _correct_length(event: str) -> str:
+    """Return an event fixture whose `content-length` is that of its body."""
+    body = json.loads(event).get("body")
+    length = len(body.encode()) if body else 0
+    return re.sub(r'"content-length": "\d+"', f'"content-length": "{length}"', event)
 
 
 def _rename_word(text: str, old: Noun, new: Noun) -> str:
