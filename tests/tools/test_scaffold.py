@@ -12,6 +12,7 @@ from tools.scaffold.endpoint import add_endpoint
 from tools.scaffold.fields import parse_fields
 from tools.scaffold.names import Noun
 from tools.scaffold.noun import add_noun
+from tools.scaffold.renaming import rename_text
 
 FIELDS = "title:text"
 
@@ -142,3 +143,21 @@ def test_lines_are_inserted_below_a_block():
     blocks.insert_after(("A", "one"), "  new: 1")
     blocks.insert_after(("A",), "  last: 1")
     assert blocks.text == YAML.replace("{x: 1}\n", "{x: 1}\n  new: 1\n").replace("three: 3\n", "three: 3\n  last: 1\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "renamed"),
+    [
+        ('Path: /api/v1/resources, "read:resources", resources/read', 'Path: /api/v1/boxes, "read:boxes", boxes/read'),
+        ("from resources import resources", "from boxes import boxes"),
+        ("CreateResource, listResources, get_resource, ResourceInput", "CreateBox, listBoxes, get_box, BoxInput"),
+        ("            Resource: {Fn::Transform: {}}", "            Box: {Fn::Transform: {}}"),
+        ("Resources:\n  A: 1\n", None),
+        ("{Effect: Allow, Action: x, Resource: !GetAtt Table.Arn}", None),
+        ('statement["Resource"], template["Resources"], stack.resources', None),
+        ("Type: AWS::Cognito::UserPoolResourceServer, ResourceServer, cloudformation:ListStackResources", None),
+        ("translate_stack().resources[name]", None),
+    ],
+)
+def test_the_noun_is_renamed_and_awss_words_are_not(text, renamed):
+    assert rename_text(text, Noun("resource", "resources"), Noun("box", "boxes")) == (renamed or text)
