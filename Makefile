@@ -6,13 +6,16 @@ PORT ?= 3000
 SUB ?= demo
 SCOPES ?= read:resources write:resources read:audit erase:self
 EXPIRES ?= 3600
+MODEL ?= hashing
 PRINCIPAL ?= internal-client
+FILE ?= examples/seed.json
+FOR ?= python
 POLICY ?= examples/internal_client/policy.json
 PROFILE ?= tools/benchmarks/load/profiles/steady.toml
 
 # Recipes read these from the environment, so that neither make nor the shell interprets a value's $, ` or quotes.
 # ARGS holds words for the shell.
-settings := NAME PLURAL METHOD ROUTE FIELDS PART PORT SUB SCOPES EXPIRES PRINCIPAL POLICY PROFILE ORIGIN URL STAGE STACK FUNCTION SERVICES TABLE
+settings := NAME PLURAL METHOD ROUTE FIELDS PART PORT SUB SCOPES EXPIRES MODEL PRINCIPAL POLICY PROFILE ORIGIN URL STAGE STACK FUNCTION SERVICES TABLE FILE FOR
 # `make endpoint PATH=/api/v1/...` names a route; the recipes still need the search path.
 ifeq ($(origin PATH),command line)
 override ROUTE := $(value PATH)
@@ -23,7 +26,7 @@ export $(settings)
 
 python := .venv/bin/python
 local := $(python) -m local_engine
-served = --port "$$PORT" --seed examples/resources.json --parameters Audience=local \
+served = --port "$$PORT" --seed examples/resources.json --parameters Audience=local Intelligence=on \
 	"Issuer=http://127.0.0.1:$$PORT/_local/issuer" $(if $(ORIGIN),"AllowedOrigin=$$ORIGIN")
 templates := template.yaml $(wildcard stacks/*.yaml)
 
@@ -32,20 +35,32 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export SAM_CLI_TELEMETRY ?= 0
 export PYTHONPATH := $(CURDIR)/layers/shared:$(CURDIR)/packages/local_engine/src
 
-## run: serve the API at http://127.0.0.1:3000 without Docker or an AWS account (PORT= for another port, ORIGIN= of a web page, ARGS=--verbose)
+## run: serve the API at http://127.0.0.1:3000 without Docker or an AWS account (PORT= for another port, KEEP=1 keeps data for the next run, ORIGIN= of a web page, MODEL=small, ARGS=--verbose)
 .PHONY: run
-run: .venv/run
-	@exec $(local) run $(served) $(ARGS)
+run: $(if $(filter small,$(MODEL)),.venv/dev,.venv/run)
+	@exec $(local) run $(served) --page ask=examples/ask/index.html --model "$$MODEL" $(if $(KEEP),--keep) $(ARGS)
 
 ## debug: serve the API; FUNCTION= (such as ListResources) waits for a debugger on port 5678 (.vscode/launch.json attaches)
 .PHONY: debug
 debug: .venv/dev
 	@$(if $(FUNCTION),exec $(local) run --debug="$$FUNCTION" $(served) $(ARGS),echo "Set FUNCTION= to a function's logical ID, such as ListResources." >&2; exit 2)
 
-## token: print an access token (SUB=, SCOPES= with none for a 403, EXPIRES= in seconds, PORT= of the server)
+token_locally = $(local) token --port="$$PORT" --sub="$$SUB" --scopes="$$SCOPES" --expires="$$EXPIRES"
+
+## token: print an access token (SUB=, SCOPES= with none for a 403, EXPIRES= in seconds, PORT= of the server), or with STAGE= or STACK= one of the deployed machine client
 .PHONY: token
-token: .venv/run
-	@$(local) token --port="$$PORT" --sub="$$SUB" --scopes="$$SCOPES" --expires="$$EXPIRES"
+token: $(if $(STAGE)$(STACK),.venv/dev,.venv/run)
+	@$(if $(STAGE)$(STACK),$(python) -m tools.access_token $(target),$(token_locally))
+
+## seed: create what FILE= holds through the API, for SUB= (of `make run` at PORT= or URL=, or of STAGE= or STACK=)
+.PHONY: seed
+seed: .venv/dev
+	@TOKEN="$$($(MAKE) --silent token)" && export TOKEN && $(python) -m tools.seed "$$FILE" $(target)
+
+## client: generate a client into clients/ (FOR=python or typescript) from the API of `make run` at PORT= or URL=
+.PHONY: client
+client: .venv/dev .venv-clients/done
+	@$(python) -m tools.client --for="$$FOR" --url="$${URL:-http://127.0.0.1:$$PORT}"
 
 ## backend: serve the AWS services and the issuer that `sam local` uses
 .PHONY: backend
@@ -183,6 +198,11 @@ smoke: .venv/dev
 redrive: .venv/dev
 	@$(python) -m tools.redrive $(target) $(if $(SERVICES),--services="$$SERVICES")
 
+## reindex: have every resource embedded that misses a vector (of STAGE= or STACK=, or of `make run` with its SERVICES=)
+.PHONY: reindex
+reindex: .venv/dev
+	@$(python) -m tools.reindex $(target) $(if $(SERVICES),--services="$$SERVICES") $(ARGS)
+
 ## load: send load to `make run` at PORT= or URL=, or to STAGE= or STACK= (PROFILE= of tools/benchmarks/load/profiles, ARGS=--help)
 .PHONY: load
 load: .venv/dev
@@ -238,6 +258,11 @@ bench-traces: .venv/dev
 bench-stream: .venv/dev
 	@$(python) -m tools.benchmarks.streaming $(ARGS)
 
+## bench-search: measure relevance, searches and answers (ARGS=--relevance-only for seconds, ARGS=--write writes docs/benchmarks/search.md)
+.PHONY: bench-search
+bench-search: .venv/dev
+	@$(python) -m tools.benchmarks.search $(ARGS)
+
 ## picture: draw docs/operations/dashboard.png from a local run with a throttled table (needs Chromium)
 .PHONY: picture
 picture: .venv/dev
@@ -261,14 +286,22 @@ lock: .venv/dev
 	$(pin) $(locked)/deploy.in --output-file $(locked)/deploy.txt
 	$(pin) $(locked)/scan.in --output-file $(locked)/scan.txt
 	$(pin) $(locked)/clients.in --output-file $(locked)/clients.txt
+	$(pin) $(locked)/docs.in --output-file $(locked)/docs.txt
 	$(pin) tools/benchmarks/requirements.in --constraint layers/shared/requirements.txt --output-file tools/benchmarks/requirements.txt
+
+## docs: build the documentation site into site/; a broken link fails it
+.PHONY: docs
+docs: .venv-docs/done
+	@.venv-docs/bin/python -m sphinx --quiet --fail-on-warning --keep-going --nitpicky --conf-dir tools/documentation \
+		--doctree-dir .venv-docs/doctrees . site
+	@echo "Open site/README.html."
 
 ## clean: remove everything built, cached or installed
 .PHONY: clean
 clean:
 	@# The benchmark's folders are read-only, as Lambda's are.
 	@if [ -d .bench ]; then chmod -R u+w .bench; fi
-	rm -rf .venv .venv-* .local .aws-sam .bench .load .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
+	rm -rf .venv .venv-* .local .aws-sam .bench .load clients site .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
 
 ## help: list the targets
 .PHONY: help
@@ -295,7 +328,7 @@ install = install --quiet --disable-pip-version-check --require-hashes --require
 
 # The further environments share the first one's pip. Of their modules, only those that run are ever compiled.
 # The AWS emulator and checkov pin other versions of the same packages.
-.venv-deploy/done .venv-scan/done: .venv-%/done: tools/requirements/%.txt .venv/bin/python
+.venv-deploy/done .venv-scan/done .venv-docs/done: .venv-%/done: tools/requirements/%.txt .venv/bin/python
 	@echo "Setting up .venv-$* (once)"
 	@$(python) -m venv --clear --without-pip .venv-$*
 	@$(python) -m pip --python .venv-$*/bin/python $(install) $< --no-compile

@@ -1,11 +1,14 @@
 """What all tests share."""
 
+import gc
 import os
 import signal
 import sys
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import Phase, settings
 from playwright.sync_api import Browser
@@ -17,8 +20,21 @@ from tests.support.missing import skip_or_fail
 
 pytest_plugins = ["local_engine.pytest_plugin"]
 
+# What is imported and collected stays until the end, so collections of garbage only slow the start down.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
+
+
 # A shell that starts the tests in the background has SIGINT ignored, which the servers that they start would inherit.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Each client of httpx reads the trusted certificates, which takes 30 ms of the processor.
+transports: Any = httpx._transports.default
+transports.create_ssl_context = cache(httpx.create_ssl_context)
 
 # The same examples in every run, so that a failure repeats. HYPOTHESIS_PROFILE=explore searches for new ones, and
 # `make check` uses the profile `quick`.
@@ -39,12 +55,15 @@ LONGEST = (
     "tests/deploy",
     "tests/contract/test_build.py",
     "tests/contract/test_published_versions.py",
+    "packages/local_engine/tests/test_public_templates.py",
+    "tests/records",
     "tests/api/test_schema.py",
     "tests/clients",
     "tests/load",
     "tests/tools",
     "tests/security",
     "tests/machine_client",
+    "packages/local_engine/tests",
 )
 
 

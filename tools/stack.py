@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tools.profiles import OperationError
@@ -11,6 +10,8 @@ from tools.profiles import OperationError
 
 def connect_local(service: str, endpoint: str) -> Any:
     """Return a boto3 client of a service that `make run` emulates at a URL."""
+    import boto3  # noqa: PLC0415 - half a second, which the tools for a local server need not wait
+
     session = boto3.Session("local", "local", region_name="us-east-1")
     return session.client(service, endpoint_url=endpoint)  # type: ignore[call-overload]
 
@@ -21,6 +22,8 @@ class DeployedStack:
     def __init__(self, name: str, region: str | None = None) -> None:
         """Name a stack without calling AWS."""
         self.name = name
+        import boto3  # noqa: PLC0415 - as above
+
         self._session = boto3.Session(region_name=region)
 
     def check_credentials(self) -> None:

@@ -1,5 +1,6 @@
 """Reads parts of files from the bucket."""
 
+import codecs
 import json
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -41,6 +42,9 @@ def read_lines(part: Part) -> Lines | None:
         fail_import(file, "The file was replaced during the import")
         return None
     content: bytes = answer["Body"].read()
+    if part.start == 0:
+        # Editors and spreadsheets put it at the start of a file.
+        content = content.removeprefix(codecs.BOM_UTF8)
     return Lines(file, content.removesuffix(b"\n").split(b"\n"))
 
 

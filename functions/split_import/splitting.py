@@ -3,6 +3,7 @@
 The same file always has the same parts, so a file that is split twice, after a kill, is imported once.
 """
 
+import codecs
 import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -165,7 +166,7 @@ def _find_reason(start: bytes, size: int) -> str:
     """Return why a file is not imported at all, given its start, or an empty string."""
     if size > MAX_FILE_BYTES:
         return "The file is larger than 1 GB"
-    lines = [line for line in start.split(b"\n") if line.strip()]
+    lines = [line for line in start.removeprefix(codecs.BOM_UTF8).split(b"\n") if line.strip()]
     if not lines:
         return "The file has no lines" if size <= len(start) else "The file starts with nothing but blank lines"
     examined = lines[:EXAMINED_LINES]

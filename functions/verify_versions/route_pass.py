@@ -226,10 +226,17 @@ class _Pass:
         return bool(creators) and all(self._is_refused(check) or check.route in self._absent for check in creators)
 
     def _may_be_absent(self, check: Check) -> bool:
-        """Whether the pass cannot know if the subject of a check exists: no POST creates it, or only a refused PUT."""
-        return any(not self._creators(place) for place in check.parameters) or any(
-            other.method == "PUT" and other.segments == check.segments and self._is_refused(other)
-            for other in self._checks
+        """Whether the pass cannot know if the subject of a check exists: no POST creates it, or only a refused PUT.
+
+        The same goes for a route of which its fixture says that it is `optional`.
+        """
+        return (
+            bool(check.event.get("optional"))
+            or any(not self._creators(place) for place in check.parameters)
+            or any(
+                other.method == "PUT" and other.segments == check.segments and self._is_refused(other)
+                for other in self._checks
+            )
         )
 
     def _creators(self, place: tuple[str, ...]) -> list[Check]:

@@ -15,8 +15,9 @@ TIME_LAPSE = ("--minute", str(MINUTE_SECONDS))
 @pytest.fixture(scope="module")
 def stand() -> Iterator[Stand]:
     # Twelve clients can drive an account with ten environments to its limit. Records and messages age in real seconds.
+    # Each answer costs more than a thousandth of a cent, and a day is five minutes.
     with (
-        write_variant(AccountConcurrency="10", LateSeconds="15") as template,
+        write_variant(AccountConcurrency="10", LateSeconds="15", SpendingLimit="10", SpendingSeconds="300") as template,
         start_stand(*TIME_LAPSE, template=template, ColdStart="warm") as stand,
     ):
         yield stand

@@ -48,12 +48,13 @@ BACKGROUND = {
     "Records/Imports/ImportResources": "Records/RecordsFailed",
     "Records/Erasure/EraseUser": "Records/RecordsFailed",
     "Records/Erasure/VerifyErasure": "Records/Erasure/ErasureNotVerified",
+    "Vectors/EmbedResources": "Vectors/EmbeddingFailed",
     "Internal/Cache/RefreshCache": "Internal/Cache/RefreshFailed",
     "Internal/Cache/RejectRefreshes": "Internal/Cache/RefreshFailed",
 }
 """The alarm of each function that serves no route."""
 INTERNAL = {route.function for route in list_internal_routes()}
-STREAMING = {"Streaming/AuthorizeToken", "Streaming/ExportData"}
+STREAMING = {"Streaming/AnswerQuestion", "Streaming/AuthorizeToken", "Streaming/ExportData"}
 REST_APIS_FAILED = {"Streaming/StreamingFailed", "Internal/InternalFailed"}
 
 
@@ -74,10 +75,12 @@ FAULTS = {
 LOST_BUS = {"Records/FailedEntries", "Records/RecordsLate"}
 LOST_MESSAGE = {"Records/MessagesLate", "Records/RecordsDeadLetters"}
 MAY_FOLLOW = LOST_BUS | operations("ConcurrencyNearLimit", "CircuitOpened", "SlowAnswers", "ServerErrors")
-MAY_FOLLOW |= {"Records/RecordsFailed", "Records/MessagesLate"}
+MAY_FOLLOW |= {"Records/RecordsFailed", "Records/MessagesLate", "Vectors/EmbeddingFailed"}
 """Any of them can trigger these: requests pile up, slow ones end with a 503, and no service answers the functions."""
 DEAD_LETTERS = "Operations/DeadLettersWaiting"
-WHOLE = {"ColdStart": "warm", **CACHE}
+VECTORS_LATE = "Vectors/VectorsLate"
+SPENDING_HIGH = "Streaming/SpendingHigh"
+WHOLE = {"ColdStart": "warm", "Intelligence": "on", **CACHE}
 """With these values, every function and alarm is in the stack."""
 WARMER = translate_stack(ColdStart="warm").functions["Readiness/WarmFunctions"].name
 DEFECTS = {"FunctionsDegraded", "Operations/RouteFailures"}
@@ -87,7 +90,7 @@ DEFECTS = {"FunctionsDegraded", "Operations/RouteFailures"}
 def test_each_alarm_is_exercised_here() -> None:
     declared = translate_stack(**WHOLE).resources
     alarms = {name for name, resource in declared.items() if resource.type in KINDS}
-    unusual = {DEAD_LETTERS, *REST_APIS_FAILED}
+    unusual = {DEAD_LETTERS, SPENDING_HIGH, VECTORS_LATE, *REST_APIS_FAILED}
     assert alarms == set().union(*FAULTS.values(), LOST_BUS, LOST_MESSAGE, unusual, BACKGROUND.values())
     assert set(list_functions()) == ROUTED | STREAMING | INTERNAL | BACKGROUND.keys()
 
@@ -214,6 +217,26 @@ def test_a_message_that_no_consumer_takes_triggers_the_alarms_of_its_queues(stan
     wait_until(stand, "OK", LOST_MESSAGE)
 
 
+def test_a_change_that_search_learns_of_too_late_triggers_its_alarm(stand: Stand) -> None:
+    wait_until(stand, "OK", {VECTORS_LATE})
+    # The fixture says that it happened long ago.
+    event = json.loads(find_fixture("Vectors/EmbedResources").read_text(encoding="utf-8"))
+    with make_client(stand, "sqs") as sqs:
+        queue = sqs.get_queue_url(QueueName="Vectors-VectorsQueue")["QueueUrl"]
+        send = partial(sqs.send_message, QueueUrl=queue, MessageBody=event["Records"][0]["body"])
+        with send_repeatedly(send):
+            wait_until(stand, "ALARM", {VECTORS_LATE})
+    wait_until(stand, "OK", {VECTORS_LATE})
+
+
+def test_answers_that_cost_more_than_the_limit_trigger_the_alarm(stand: Stand) -> None:
+    wait_until(stand, "OK", {SPENDING_HIGH})
+    assert ApiClient(stand.url, "asker").send("POST", RESOURCES, {"name": "blue boat", "type": "A"}).status == 201
+    with send_repeatedly(partial(ask, stand)):
+        wait_until(stand, "ALARM", {SPENDING_HIGH}, seconds=240)
+    wait_until(stand, "OK", {SPENDING_HIGH})
+
+
 def test_each_metric_on_the_dashboard_is_written_in_a_run_with_faults(stand: Stand) -> None:
     wait_until(stand, "OK", set(read_alarms(stand)))
     with send_requests(stand.url):
@@ -239,11 +262,19 @@ def test_each_metric_on_the_dashboard_is_written_in_a_run_with_faults(stand: Sta
             for namespace, name, dimensions in written
         )
     }
-    # No enrichment service is configured here (see tests/unit/resilience), and DynamoDB itself throttles only in AWS.
-    assert {name for name in left if "Enrichment" not in name} == {
+    # No enrichment service is configured here (see tests/unit/resilience), no model fails (see tests/intelligence), and
+    # DynamoDB itself throttles only in AWS.
+    assert {name for name in left if not re.search("Enrichment| Answer| Model|VectorsPostponed", name)} == {
         "AWS/DynamoDB ReadThrottleEvents",
         "AWS/DynamoDB WriteThrottleEvents",
     }
+
+
+def ask(stand: Stand) -> None:
+    """Ask a question, which costs nothing until search finds something."""
+    headers = {"Authorization": f"Bearer {stand.engine.mint_token('read:resources', subject='asker')}"}
+    url = f"http://127.0.0.1:{stand.engine.port + 1}/live/api/v1/answers"
+    httpx.post(url, json={"question": "Where is the boat?"}, headers=headers, timeout=60, trust_env=False)
 
 
 def export(stand: Stand) -> int:
@@ -280,7 +311,7 @@ def delete_messages(stand: Stand, name: str) -> None:
 @contextmanager
 def lost_tables(stand: Stand) -> Iterator[None]:
     """Delete the tables, which no code expects, and create new ones after the block."""
-    stack = translate_stack()
+    stack = translate_stack(Intelligence="on")
     tables = {name: item for name, item in stack.resources.items() if item.type == "AWS::DynamoDB::Table"}
     with make_client(stand, "dynamodb") as dynamodb:
         for name, table in tables.items():

@@ -9,6 +9,7 @@ import pytest
 from local_engine.testing import EngineProcess
 from tests.support.gateway import Answer
 from tests.support.matrix import EVERY_SCOPE
+from tests.support.stack import find_media_type
 
 
 class Server:
@@ -38,7 +39,11 @@ class User:
         self._client = client
 
     def send(self, method: str, path: str, *, query: Any = None, headers: Any = None, body: Any = None) -> Answer:
-        response = self._client.request(method, path, params=query, headers=headers, json=body)
+        # Several lines of one header come as a list of pairs.
+        sent = httpx.Headers(headers)
+        if body is not None:
+            sent.setdefault("Content-Type", find_media_type(method))
+        response = self._client.request(method, path, params=query, headers=sent, json=body)
         return Answer(response.status_code, response.headers, response.text)
 
 

@@ -4,7 +4,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.api.conftest import User
-from tests.support.bodies import make_other_body
+from tests.support.bodies import list_places, make_other_body
 from tests.support.cases import each, takes
 from tests.support.items import create, find_path, read_items
 from tests.support.stack import Route, find_route, list_creators, select_routes
@@ -44,6 +44,25 @@ def test_one_of_many_writers_with_the_same_version_wins(user: User, route: Route
     assert sorted(answer.status for answer in answers) == [route.success] + [412] * 7
     (winner,) = [answer for answer in answers if answer.status == route.success]
     assert user.send("GET", path).body == winner.body
+
+
+@each(lambda route: route.method == "PATCH")
+def test_no_patch_of_several_at_the_same_time_is_lost(user: User, route: Route) -> None:
+    path = find_path(route, user.send)
+    place = next(place for place in list_places(route) if place.is_free_object)
+
+    def patch(number):
+        body = {f"member{number}": number}
+        for part in reversed(place.path):
+            body = {part: body}
+        return user.send("PATCH", path, body=body)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert {answer.status for answer in pool.map(patch, range(8))} == {route.success}
+    found = user.send("GET", path).json()
+    for part in place.path:
+        found = found[part]
+    assert found.items() >= {f"member{number}": number for number in range(8)}.items()
 
 
 @each(lambda route: route.takes("nextToken") and find_route(f"POST {route.path}") in list_creators())

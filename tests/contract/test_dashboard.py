@@ -12,7 +12,7 @@ from tests.support.metric_references import Reference, list_references
 from tests.support.permissions import find_translated, list_functions, translate_stack
 from tests.support.stack import ROOT, list_routes
 
-STACK = translate_stack(ColdStart="warm", MonthlyBudget="100")
+STACK = translate_stack(ColdStart="warm", MonthlyBudget="100", Intelligence="on")
 NAMESPACE = "ServerlessApi/local"
 ROUTES = [route.key for route in list_routes()]
 REFERENCES = list_references(STACK)
@@ -56,7 +56,7 @@ def list_names() -> dict[str, set[str]]:
         "ApiId": set(find_translated("AWS::ApiGatewayV2::Api")),
         "ApiName": {api["Name"] for api in find_translated("AWS::ApiGateway::RestApi").values()},
         "TableName": set(find_translated("AWS::DynamoDB::Table")),
-        "QueueName": {name.replace("/", "-") for name in find_translated("AWS::SQS::Queue")},
+        "QueueName": {name.replace("/", "-") for name in find_translated("AWS::SQS::Queue", Intelligence="on")},
         "FunctionName": {function.name for function in STACK.functions.values()},
     }
 
@@ -74,8 +74,11 @@ def list_filter_metrics() -> set[str]:
 def own_metrics() -> set[str]:
     # With the metrics of an optional dependency.
     with import_functions({"ENRICHMENT_URL": "https://enrichment.example.com/"}):
+        # Those of a dependency that no route of the HTTP API has.
+        import intelligence.conversation
         from serverless_api import Metric
 
+        assert intelligence.conversation
         imported = {str(metric) for metric in Metric.declared}
     # Background functions, and what they alone import, declare theirs by name.
     paths = [*ROOT.glob("functions/*/*.py"), *ROOT.glob("layers/shared/*/*.py")]

@@ -10,9 +10,9 @@ from tests.support.permissions import find_translated, list_functions, translate
 from tests.support.stack import ROOT, find_resources, list_routes, list_templates, load_template
 
 TEMPLATE = load_template()
-WHOLE = {"ColdStart": "warm", "CacheSize": '"0.5"'}
+WHOLE = {"ColdStart": "warm", "CacheSize": '"0.5"', "Intelligence": "on"}
 ROUTED = {route.function for route in list_routes()}
-STREAMING = {"Streaming/AuthorizeToken", "Streaming/ExportData"}
+STREAMING = {"Streaming/AnswerQuestion", "Streaming/AuthorizeToken", "Streaming/ExportData"}
 INTERNAL = {route.function for route in list_internal_routes()}
 SERVING = ROUTED | STREAMING | INTERNAL
 """Functions whose failures a gateway answers with 5xx, which alarms watch."""
@@ -111,6 +111,19 @@ def test_no_parameter_moves_a_deployed_functions_services(name):
     assert variables.get("TABLE_NAME", "Table") == "Table"
     assert "AWS_SAM_LOCAL" not in variables
     assert not [variable for variable in variables if variable.startswith("AWS_ENDPOINT_URL_")]
+
+
+def test_the_authorizer_of_the_api_that_streams_knows_each_route_with_the_scopes_of_its_handler():
+    known = json.loads(read_function("Streaming/AuthorizeToken")["Environment"]["Variables"]["ROUTE_SCOPES"])
+    expected = {}
+    for function in find_resources("AWS::Serverless::Function", "stacks/streaming.yaml").values():
+        folder = (ROOT / "stacks" / function["Properties"]["CodeUri"]).resolve()
+        for event in function["Properties"].get("Events", {}).values():
+            (scope,) = re.findall(r'@streaming_endpoint\(scope="(.+)"\)', (folder / "app.py").read_text())
+            action, _, noun = scope.partition(":")
+            route = event["Properties"]["Method"].upper() + event["Properties"]["Path"]
+            expected[route] = [scope, f"{noun}/{action}"]
+    assert known == expected
 
 
 @functions

@@ -132,6 +132,15 @@ def test_a_route_imports_no_sdk_through_a_part(route):
     assert not {by_path(path) for path in reached if find_packages(path) & {"boto3", "botocore"}}
 
 
+def test_only_the_route_of_search_pays_for_search():
+    importing = {
+        route.key
+        for route in list_routes()
+        if any("intelligence" in find_packages(path) for path in route.folder.rglob("*.py"))
+    }
+    assert importing == {"GET /api/v1/search"}
+
+
 @pytest.mark.parametrize("path", [*FUNCTION_MODULES, *NOUN_MODULES], ids=by_path)
 def test_only_public_names_of_the_house_are_imported(path):
     names = {name.partition(".")[2] for name in find_imports(path) if name.partition(".")[0] == HOUSE.name}

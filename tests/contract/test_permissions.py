@@ -17,7 +17,7 @@ from local_engine.testing import free_port, poll
 from tests.support.dynamodb import DynamoDB, Refusal
 from tests.support.gateway import ENVIRONMENT, Answer, Gateway, import_functions
 from tests.support.http_server import Reply, Request, Server, make_reply
-from tests.support.items import call, find_path
+from tests.support.items import call, find_path, find_source
 from tests.support.permissions import (
     ALWAYS_MANAGED,
     LOG_ACTIONS,
@@ -42,13 +42,13 @@ WITHOUT_POLICIES = {"Streaming/AuthorizeToken"} | {
     if "Policies" not in function["Properties"]
 }
 # With these parameters each function of the template is in the stack.
-ALL_FUNCTIONS = {"ColdStart": "warm", "CacheSize": '"0.5"'}
+ALL_FUNCTIONS = {"ColdStart": "warm", "CacheSize": '"0.5"', "Intelligence": "on"}
 STACK_NAME = "local"
 # The functions of one stack with their versions, deployment groups of one application, streams of a log group or table,
 # the reads of the internal API.
 PARTS_OF_ONE = re.compile(
     rf"arn:aws:(lambda:[^*]*:function:{STACK_NAME}-|codedeploy:[^*]*:deploymentgroup:\w+/|logs:[^*]*:log-group:\w+:"
-    rf"|dynamodb:[^*]*:table/[\w-]+/stream/|s3:::[\w-]+/|execute-api:[^*]*:Internal-InternalApi/v1/GET/users/"
+    rf"|dynamodb:[^*]*:table/[\w-]+/(stream|index)/|s3:::[\w-]+/|execute-api:[^*]*:Internal-InternalApi/v1/GET/users/"
     rf"|scheduler:[^*]*:schedule/[\w-]+/|iam::\d+:role/{STACK_NAME}-)\*"
 )
 TOO_LARGE = Refusal("ValidationException", message="Item size has exceeded the maximum allowed size")
@@ -71,6 +71,8 @@ class RecordingGateway(Gateway):
 
 
 def _actions(request: Request) -> set[str]:
+    if request.target.startswith("/model/"):
+        return {"bedrock:InvokeModel"}
     if "X-Amz-Target" not in request.headers:
         return {{"PUT": "s3:PutObject", "DELETE": "s3:DeleteObject"}[request.method]}
     operation = request.headers["X-Amz-Target"].partition(".")[2]
@@ -120,13 +122,18 @@ def _use_every_route(api: RecordingGateway, dynamodb: DynamoDB) -> None:
         assert call(creator, api.send, headers={"Idempotency-Key": "refused"}).status == 413
     for route in list_routes():
         assert call(route, api.send).status == route.success
+        if route.takes("sort"):
+            # Another order comes from an index, and the items from the table.
+            call(find_source(route), api.send)
+            assert call(route, api.send, query={"sort": "updatedAt"}).status == route.success
 
 
 def test_statements_allow_what_the_routes_functions_do(monkeypatch: pytest.MonkeyPatch) -> None:
     with _record(monkeypatch) as (api, dynamodb):
         _use_every_route(api, dynamodb)
     used = {function: set() for function in FUNCTIONS.values()} | api.used
-    assert used == {function: set(read_role(function).resources) for function in FUNCTIONS.values()}
+    allowed = {function: set(read_role(function, Intelligence="on").resources) for function in FUNCTIONS.values()}
+    assert used == allowed
 
 
 @pytest.mark.slow
@@ -134,7 +141,8 @@ def test_statements_allow_what_enriching_takes(monkeypatch: pytest.MonkeyPatch) 
     unreachable = f"http://127.0.0.1:{free_port()}/"
     settings = {"ENRICHMENT_URL": unreachable, "CIRCUIT_THRESHOLD": "1", "CIRCUIT_RESET_SECONDS": "1"}
     allowed = {
-        function: set(read_role(function, EnrichmentUrl=unreachable).resources) for function in FUNCTIONS.values()
+        function: set(read_role(function, EnrichmentUrl=unreachable, Intelligence="on").resources)
+        for function in FUNCTIONS.values()
     }
     with _record(monkeypatch, **settings) as (api, dynamodb):
         _use_every_route(api, dynamodb)
@@ -195,12 +203,32 @@ def test_an_export_reads_tables_and_the_authorizer_reaches_nothing() -> None:
     assert not read_role("Streaming/AuthorizeToken").resources
 
 
+def test_answers_reach_the_table_its_index_and_two_models_if_there_are_answers() -> None:
+    table = f"arn:aws:dynamodb:{REGION}:{ACCOUNT_ID}:table/Table"
+    model = f"arn:aws:bedrock:{REGION}::foundation-model/"
+    allowed = {
+        **{f"dynamodb:{action}": {table} for action in ("BatchGetItem", "GetItem", "UpdateItem")},
+        "dynamodb:SearchVectors": {f"{table}/index/VectorsA"},
+        "bedrock:InvokeModel": {f"{model}amazon.titan-embed-text-v2:0"},
+        "bedrock:InvokeModelWithResponseStream": {f"{model}amazon.nova-lite-v1:0"},
+    }
+    assert read_role("Streaming/AnswerQuestion", Intelligence="on").resources == allowed
+    guardrail = f"arn:aws:bedrock:{REGION}:{ACCOUNT_ID}:guardrail/abc"
+    guarded = read_role("Streaming/AnswerQuestion", Intelligence="on", Guardrail='"abc:1"').resources
+    assert guarded == {**allowed, "bedrock:ApplyGuardrail": {guardrail}}
+    assert not read_role("Streaming/AnswerQuestion").resources
+
+
 def test_a_function_of_the_internal_api_may_do_what_its_twin_of_the_other_api_may() -> None:
     twins = {"List": "ListResources"} | {verb: f"{verb}Resource" for verb in ("Create", "Get", "Update", "Delete")}
     for url in ("", "https://enrichment.example.com/"):
         for verb, twin in twins.items():
             own = f"Internal/{twin.replace('Resource', 'UserResource')}"
-            assert read_role(own, EnrichmentUrl=url).resources == read_role(twin, EnrichmentUrl=url).resources, verb
+            allowed = read_role(twin, EnrichmentUrl=url).resources
+            if verb == "List":
+                # It lists everything, newest first, and so reads no index.
+                allowed = {"dynamodb:Query": {arn for arn in allowed["dynamodb:Query"] if "/index/" not in arn}}
+            assert read_role(own, EnrichmentUrl=url).resources == allowed, verb
 
 
 @pytest.mark.parametrize("schedule", ["Identity/RotateClientSecretRetirement", "Readiness/WarmFunctionsSchedule"])
@@ -294,9 +322,11 @@ def test_statements_name_every_action_and_every_resource(function: str) -> None:
 
 @pytest.mark.parametrize("function", FUNCTIONS.values())
 def test_a_routes_function_reaches_the_stacks_own_tables_and_files_and_nothing_else(function: str) -> None:
-    allowed = read_role(function, EnrichmentUrl="https://enrichment.example.com/").resources
+    allowed = read_role(function, EnrichmentUrl="https://enrichment.example.com/", Intelligence="on").resources
+    # A search also reaches one index and one model.
     own = re.compile(
-        rf"arn:aws:dynamodb:{REGION}:{ACCOUNT_ID}:table/(Table|Records-[\w-]+)|arn:aws:s3:::records-[\w-]+/\*"
+        rf"arn:aws:dynamodb:{REGION}:{ACCOUNT_ID}:table/(Table(/index/\w+)?|Records-[\w-]+)"
+        rf"|arn:aws:s3:::records-[\w-]+/\*|arn:aws:bedrock:{REGION}::foundation-model/amazon.titan-embed-text-v2:0"
     )
     assert allowed or function in WITHOUT_POLICIES
     assert [arn for resources in allowed.values() for arn in resources if not own.fullmatch(arn)] == []

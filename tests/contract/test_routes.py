@@ -7,7 +7,16 @@ import re
 import pytest
 from jsonschema import Draft202012Validator
 
-from tests.support.stack import ROOT, find_resources, list_routes, list_templates, load_document, load_template
+from tests.support.cases import each
+from tests.support.stack import (
+    ROOT,
+    find_resources,
+    find_route,
+    list_routes,
+    list_templates,
+    load_document,
+    load_template,
+)
 
 ROUTES = pytest.mark.parametrize("route", list_routes(), ids=lambda route: route.key)
 API = find_resources("AWS::Serverless::HttpApi")["Api"]["Properties"]
@@ -173,10 +182,30 @@ def test_an_event_is_one_of_its_route(route):
     assert ("body" in event) == ("requestBody" in operation)
     if "body" in event:
         assert int(event["headers"]["content-length"]) == len(event["body"].encode()), "content-length of the fixture"
-    if "application/json" in operation.get("requestBody", {}).get("content", {}):
+    if route.model:
+        assert event["headers"]["content-type"] == route.media_type
         (model,) = find_references(operation["requestBody"], "schemas")
         schema = json.loads((ROOT / "models" / f"{model}.json").read_text(encoding="utf-8"))
         Draft202012Validator(schema).validate(json.loads(event["body"]))
+
+
+@each(lambda route: route.method == "PATCH")
+def test_a_patch_names_every_field_and_removes_those_that_may_be_missing(route):
+    put = find_route(f"PUT {route.path}")
+    assert put
+    whole, patch = put.model, route.model
+    assert "required" not in patch
+    optional = whole["properties"].keys() - set(whole["required"])
+    assert {name for name, schema in patch["properties"].items() if schema.get("nullable")} == optional
+    descriptive = {"nullable", "description", "example"}
+
+    def list_rules(model):
+        return {
+            name: {keyword: value for keyword, value in schema.items() if keyword not in descriptive}
+            for name, schema in model["properties"].items()
+        }
+
+    assert list_rules(patch) == list_rules(whole)
 
 
 def test_pages_of_the_allowed_origin_can_use_the_whole_contract():

@@ -1,13 +1,15 @@
 """An emulator of AWS with the stack deployed in it, for all tests here."""
 
+import shutil
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.deploy.deployment import Deployment, build_template
+from tests.deploy.deployment import Deployment, prepare_template
 from tests.deploy.emulator import ENVIRONMENT, Emulator
-from tests.support.http_server import Server
+from tests.support.build import build_stack
+from tests.support.http_server import Server, make_reply
 from tests.support.roll_out_aws import RollOut
 
 _running: list[Emulator] = []
@@ -36,18 +38,28 @@ def codedeploy(roll_out: RollOut) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def emulator(tmp_path_factory: pytest.TempPathFactory, codedeploy: Server) -> Iterator[Emulator]:
+def bedrock() -> Iterator[Server]:
+    """A model to which all texts mean the same. The emulator's own does not embed."""
+    with Server(lambda _: make_reply({"embedding": [1.0] + [0.0] * 255})) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def emulator(tmp_path_factory: pytest.TempPathFactory, codedeploy: Server, bedrock: Server) -> Iterator[Emulator]:
     if not (ENVIRONMENT / "ministack").exists():
         pytest.fail("The emulator is not installed; `make test-deploy` installs it and runs these tests.")
-    with Emulator(tmp_path_factory.mktemp("emulator"), {"CODEDEPLOY": codedeploy.url}) as emulator:
+    elsewhere = {"CODEDEPLOY": codedeploy.url, "BEDROCK_RUNTIME": bedrock.url}
+    with Emulator(tmp_path_factory.mktemp("emulator"), elsewhere) as emulator:
         _running.append(emulator)
         yield emulator
 
 
 @pytest.fixture(scope="session")
-def template(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `sam build` makes of template.yaml."""
-    return build_template(emulator, tmp_path_factory.mktemp("build"))
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `sam build` makes of template.yaml, without what the emulator rejects."""
+    folder = tmp_path_factory.mktemp("deploy") / "build"
+    shutil.copytree(build_stack(tmp_path_factory), folder)
+    return prepare_template(folder / "template.yaml")
 
 
 @pytest.fixture(scope="session")

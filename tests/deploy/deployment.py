@@ -1,4 +1,4 @@
-"""Stacks built and deployed by `sam build` and `sam deploy`."""
+"""Stacks deployed by `sam deploy`."""
 
 import json
 import os
@@ -33,10 +33,8 @@ _SAM = [sys.executable, "-m", "samcli"]
 _PROMPT_SECONDS = 120
 
 
-def build_template(emulator: Emulator, directory: Path) -> Path:
-    """Run `sam build` and return its template without the resources that the emulator rejects."""
-    _run(emulator, "build", "--build-dir", str(directory), "--no-cached")
-    path = directory / "template.yaml"
+def prepare_template(path: Path) -> Path:
+    """Remove the resources that the emulator rejects from a built template, and return its path."""
     template = _leave_out(yaml_parse(path.read_text()))
     _translate_nested(path, template)
     path.write_text(json.dumps(template))
@@ -241,11 +239,6 @@ def invoke_function(emulator: Emulator, name: str, event: dict[str, Any]) -> Any
     return payload
 
 
-def _run(emulator: Emulator, command: str, *arguments: str) -> None:
-    done = _try(emulator, command, *arguments)
-    assert done.returncode == 0, f"sam {command} failed:\n{done.stdout}"
-
-
 def _try(emulator: Emulator, command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*_SAM, command, "--config-file", str(ROOT / "samconfig.toml"), *arguments],
@@ -260,7 +253,6 @@ def _try(emulator: Emulator, command: str, *arguments: str) -> subprocess.Comple
 
 def _environment(emulator: Emulator) -> dict[str, str]:
     return emulator.environment | {
-        # `sam build` looks for the interpreter and pip of the runtime on PATH.
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "SAM_CLI_POLL_DELAY": "0.5",
         "SAM_CLI_TELEMETRY": "0",

@@ -30,7 +30,7 @@ def make_body(numbers: random.Random, unique: str) -> dict[str, Any]:
 
 
 MOST_REPEATS = 60
-ACTIONS = {"create": 30, "read": 25, "update": 20, "list": 10, "delete": 10, "replay": 5}
+ACTIONS = {"create": 30, "read": 25, "update": 10, "patch": 10, "list": 10, "delete": 10, "replay": 5}
 """How often each is chosen, in percent."""
 
 
@@ -91,7 +91,9 @@ class ModelledUser:
     def send_requests(self, count: int) -> None:
         for _ in range(count):
             action = self._random.choices([*ACTIONS], [*ACTIONS.values()])[0]
-            needed = {"update": self._known, "delete": self._known, "replay": self._created}.get(action, True)
+            needed = {"update": self._known, "patch": self._known, "delete": self._known, "replay": self._created}.get(
+                action, True
+            )
             if not needed:
                 action = "create"
             self.tally.actions[action] += 1
@@ -165,12 +167,22 @@ class ModelledUser:
         self._count(answer, is_right, "list")
 
     def _update(self) -> None:
-        known = self._known[self._pick()]
-        resource_id = known.document["id"]
         body = self._make_body()
+        self._change("PUT", self._known[self._pick()], body, body)
+
+    def _patch(self) -> None:
+        known = self._known[self._pick()]
+        before = {name: value for name, value in known.document.items() if name in FIELDS}
+        patch = {UNIQUE_FIELD: self._make_body()[UNIQUE_FIELD]}
+        self._change("PATCH", known, patch, before | patch)
+
+    def _change(self, method: str, known: _Known, body: dict[str, Any], after: dict[str, Any]) -> None:
+        resource_id = known.document["id"]
         headers = {"If-Match": known.etag} if self._random.random() < 0.5 else {}
         path = f"{COLLECTION}/{resource_id}"
-        answer = self._write("PUT", path, body, headers, lambda answer: answer.status == 200 and _matches(answer, body))
+        answer = self._write(
+            method, path, body, headers, lambda answer: answer.status == 200 and _matches(answer, after)
+        )
         if answer is not None:
             assert answer.document["createdAt"] == known.document["createdAt"]
             self._known[resource_id] = _Known(answer.document, answer.headers["etag"])

@@ -30,19 +30,25 @@ def user(engine: EngineProcess) -> ApiClient:
     return ApiClient(engine.url, f"user-{uuid4()}")
 
 
-def test_a_resources_life_becomes_three_events(user: ApiClient, bus: Bus) -> None:
+def test_a_resources_life_becomes_events(user: ApiClient, bus: Bus) -> None:
     body = {"name": SECRETS[0], "type": "A", "metadata": {"note": SECRETS[2]}}
     answers = [user.send("POST", RESOURCES, body)]
     path = answers[0].headers["location"]
-    answers += [user.send("PUT", path, {**body, "name": SECRETS[1]}), user.send("DELETE", path)]
-    events = bus.wait_for(3, owner=user.subject)
-    assert [event["detail-type"] for event in events] == ["ResourceCreated", "ResourceUpdated", "ResourceDeleted"]
-    first, second = (answer.headers["etag"].strip('"') for answer in answers[:2])
+    answers += [
+        user.send("PUT", path, {**body, "name": SECRETS[1]}),
+        user.send("PATCH", path, {"metadata": {"note": None}}),
+        user.send("DELETE", path),
+    ]
+    events = bus.wait_for(4, owner=user.subject)
+    kinds = ["ResourceCreated", "ResourceUpdated", "ResourceUpdated", "ResourceDeleted"]
+    assert [event["detail-type"] for event in events] == kinds
+    first, second, third = (answer.headers["etag"].strip('"') for answer in answers[:3])
     details = [event["detail"] for event in events]
-    assert [detail["version"] for detail in details] == [first, second, second]
+    assert [detail["version"] for detail in details] == [first, second, third, third]
     assert [detail["fields"] for detail in details] == [
         body_fields := ["metadata", "name", "type"],
         ["name"],
+        ["metadata"],
         body_fields,
     ]
     assert [detail["correlationId"] for detail in details] == [answer.headers["apigw-requestid"] for answer in answers]

@@ -58,6 +58,13 @@ def make_names(count: int) -> list[str]:
     return [f"n{number}" for number in range(1, count + 1)]
 
 
+def test_a_file_may_start_with_a_bom(importer: Importer) -> None:
+    first, *others = make_lines(3)
+    document = importer.wait(importer.start([f"\ufeff{first}", *others]).headers["location"])
+    assert (document["state"], document["created"], document["faulty"]) == ("completed", 3, 0)
+    assert importer.list_names() == make_names(3)
+
+
 def test_each_good_line_of_the_body_becomes_a_resource(importer: Importer) -> None:
     lines = make_lines(120)
     lines.insert(50, '{"name": "without a type"}')

@@ -41,19 +41,23 @@ def wait_for_entries(user: ApiClient, count: int) -> list[dict[str, Any]]:
     return list(read_trail(user))
 
 
-def test_a_resources_life_is_a_chain_of_three_entries(user: ApiClient) -> None:
+def test_a_resources_life_is_a_chain_of_entries(user: ApiClient) -> None:
     body = {"name": SECRETS[0], "type": "A", "metadata": {"note": SECRETS[2]}}
     answers = [user.send("POST", RESOURCES, body)]
     path = answers[0].headers["location"]
-    answers += [user.send("PUT", path, {**body, "name": SECRETS[1]}), user.send("DELETE", path)]
-    entries = wait_for_entries(user, 3)[::-1]
-    first, second = (answer.headers["etag"].strip('"') for answer in answers[:2])
-    assert [entry["action"] for entry in entries] == ["created", "updated", "deleted"]
+    answers += [
+        user.send("PUT", path, {**body, "name": SECRETS[1]}),
+        user.send("PATCH", path, {"type": "B", "metadata": {"note": None}}),
+        user.send("DELETE", path),
+    ]
+    entries = wait_for_entries(user, 4)[::-1]
+    first, second, third = (answer.headers["etag"].strip('"') for answer in answers[:3])
+    assert [entry["action"] for entry in entries] == ["created", "updated", "updated", "deleted"]
     assert [(entry.get("before"), entry.get("after")) for entry in entries] == [
-        (None, first), (first, second), (second, None)
+        (None, first), (first, second), (second, third), (third, None)
     ]  # fmt: skip
     every_field = ["metadata", "name", "type"]
-    assert [entry["fields"] for entry in entries] == [every_field, ["name"], every_field]
+    assert [entry["fields"] for entry in entries] == [every_field, ["name"], ["metadata", "type"], every_field]
     assert [entry["requestId"] for entry in entries] == [answer.headers["apigw-requestid"] for answer in answers]
     assert {(entry["door"], entry["type"], entry["id"]) for entry in entries} == {
         ("api", "resource", path.rpartition("/")[2])

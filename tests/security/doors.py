@@ -10,7 +10,7 @@ import httpx
 from tests.security.tokens import Forge
 from tests.support.gateway import Answer, Gateway
 from tests.support.matrix import EVERY_SCOPE
-from tests.support.stack import list_scopes
+from tests.support.stack import find_media_type, list_scopes
 
 
 class Door(Protocol):
@@ -47,7 +47,7 @@ class GatewayDoor:
         claims: Mapping[str, Any] | None = {"scope": EVERY_SCOPE},
     ) -> Answer:
         """Send a request as `Door` does; `claims` stand beside the usual ones, and None sends no token."""
-        sent = {"Content-Type": "application/json", **(headers or {})}
+        sent = {"Content-Type": find_media_type(method), **(headers or {})}
         if claims is not None:
             sent.setdefault("Authorization", f"Bearer {self._forge.mint(subject, **claims)}")
         content = body if isinstance(body, str | bytes | None) else json.dumps(body)

@@ -13,7 +13,10 @@ from urllib.parse import urlsplit
 
 from local_engine.issuer import AUDIENCE, issuer_url, load_signing_key, mint_token
 from tests.support.items import read_items
-from tests.support.stack import ROOT, Route, list_routes, list_scopes
+from tests.support.stack import ROOT, Route, find_media_type, list_routes, list_scopes
+
+IDLE_SECONDS = 30
+"""After so long, a client makes a new connection: the gateway closes the old one at some time."""
 
 
 @dataclass(frozen=True)
@@ -48,25 +51,29 @@ class ApiClient:
         assert port is not None
         self.subject = subject
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        self._used = 0.0
         self._token = mint_token(
             load_signing_key(ROOT), issuer=issuer_url(port), audience=AUDIENCE, subject=subject, scopes=list_scopes()
         )
 
     def send(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Answer:
         started = time.perf_counter()
+        if started - self._used > IDLE_SECONDS:
+            self._connection.close()
         sent = {"Authorization": f"Bearer {self._token}", **(headers or {})}
         content = None
         if body is not None:
             content = json.dumps(body)
-            sent["Content-Type"] = "application/json"
+            sent["Content-Type"] = find_media_type(method)
         self._connection.request(method, path, content, sent)
         response = self._connection.getresponse()
         received = response.read()
+        self._used = time.perf_counter()
         return Answer(
             response.status,
             {name.lower(): value for name, value in response.getheaders()},
             received,
-            time.perf_counter() - started,
+            self._used - started,
         )
 
     def list_all(self, path: str) -> list[dict[str, Any]]:
@@ -99,7 +106,7 @@ def _call(route: Route, client: ApiClient) -> Answer:
     path = route.path.format(**dict.fromkeys(route.path_parameters, make_id()))
     # The tokens of pages of items are the items' IDs; other pages have their own tokens.
     has_items = any(other.path == route.path + "/{id}" for other in list_routes())
-    query = f"?nextToken={make_next_token()}" if route.takes("nextToken") and has_items else ""
+    query = f"?nextToken={make_next_token()}" if route.takes("nextToken") and has_items else route.query
     headers = {"Idempotency-Key": make_id()} if route.takes("Idempotency-Key") else {}
     return client.send(route.method, path + query, route.body, headers)
 

@@ -153,7 +153,12 @@ def _break_model(route: Route, places: Iterable[Place]) -> dict[str, Attack]:
         missing.append((json.dumps(body), name))
     unknown = json.dumps(route.body | {f"unknown{number}": 0 for number in range(120_000)})
     long = json.dumps(route.body | {f"{number}{chr(1) * 2_500}": 0 for number in range(1, 150)})
-    wrong = [(place, value) for place in places for value in _WRONG_TYPES[place.schema["type"]]]
+    wrong = [
+        (place, value)
+        for place in places
+        for value in _WRONG_TYPES[place.schema["type"]]
+        if value is not None or not place.schema.get("nullable")
+    ]
     outside = [(place, value) for place in places for value in _list_outside(place)]
     return {
         "a required property left out": Attack(tuple(missing), 400),

@@ -75,6 +75,29 @@ class DynamoDB:
         """Do something just before the next request for `operation` is performed."""
         self._interludes[operation] = act
 
+    def _perform(self, operation: str, request: Request) -> tuple[int, bytes]:
+        headers = {name: value for name, value in request.headers.items() if name.lower() != "content-length"}
+        body = request.body
+        if operation == "SearchVectors":
+            # Moto has no vector indexes. Every item of the partition is found, as if it had a vector.
+            search = json.loads(body)
+            names, values = search["ExpressionAttributeNames"], search["ExpressionAttributeValues"]
+            query = {"TableName": search["TableName"], "KeyConditionExpression": "#pk = :pk", "Limit": search["TopK"]}
+            query |= {"ExpressionAttributeNames": {"#pk": names["#pk"]}}
+            query |= {"ExpressionAttributeValues": {":pk": values[":pk"]}}
+            headers["X-Amz-Target"] = "DynamoDB_20120810.Query"
+            body = json.dumps(query).encode()
+        with self._lock:
+            answer = Client(self._moto).post("/", data=body, headers=list(headers.items()))
+        status, content = answer.status_code, answer.get_data()
+        if operation == "SearchVectors" and status == 200:
+            found = [item for item in json.loads(content)["Items"] if item["sk"]["S"].startswith(values[":noun"]["S"])]
+            results = [
+                {"Item": {"pk": item["pk"], "sk": {"S": f"vector#{item['sk']['S']}"}}, "Score": 0.25} for item in found
+            ]
+            content = json.dumps({"SearchResults": results}).encode()
+        return status, content
+
     def _next_fault(self, operation: str) -> Fault:
         with self._lock:
             self.operations.append(operation)
@@ -85,6 +108,9 @@ class DynamoDB:
         return None
 
     def _answer(self, request: Request) -> Reply:
+        if request.target.startswith("/model/"):
+            # So is Bedrock, to which all texts mean the same.
+            return make_reply({"embedding": [1.0] + [0.0] * 255})
         if "X-Amz-Target" not in request.headers:
             # S3, which has the same address here, takes every file.
             return make_reply(b"")
@@ -99,9 +125,7 @@ class DynamoDB:
             error = {"__type": f"{fault.namespace}#{fault.code}", "message": fault.message}
             status, content = fault.status, json.dumps({**error, **dict(fault.more)}).encode()
         else:
-            with self._lock:
-                answer = Client(self._moto).post("/", data=request.body, headers=list(request.headers.items()))
-            status, content = answer.status_code, answer.get_data()
+            status, content = self._perform(operation, request)
         if isinstance(fault, LoseAnswer):
             return _CUT
         return make_reply(content, status, {"Content-Type": "application/x-amz-json-1.0"})

@@ -15,7 +15,7 @@ import socket
 import struct
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
@@ -261,4 +261,16 @@ async def _read_message(reader: asyncio.StreamReader) -> _Message | None:
     except asyncio.IncompleteReadError:
         return None
     message = _Message(head, b"")
+    if message.header("transfer-encoding") == "chunked":
+        return _Message(head, b"".join([chunk async for chunk in _read_chunks(reader)]))
     return _Message(head, await reader.readexactly(int(message.header("content-length") or 0)))
+
+
+async def _read_chunks(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    """Yield the chunks of a body as they are encoded."""
+    size = -1
+    while size != 0:
+        line = await reader.readline()
+        size = int(line, 16)
+        # The last chunk is empty, and trailers are not in use.
+        yield line + await reader.readexactly(size + len(b"\r\n"))

@@ -15,7 +15,7 @@ from typing import Any
 from unittest.mock import patch
 from urllib.parse import parse_qsl, quote, urlencode
 
-from tests.support.stack import ROOT, list_routes
+from tests.support.stack import ROOT, find_media_type, list_routes
 
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "testing",
@@ -25,6 +25,7 @@ ENVIRONMENT = {
     "AWS_ENDPOINT_URL": "",
     "AUDIT_TABLE": "audit",
     "AWS_LAMBDA_FUNCTION_NAME": "under-test",
+    "EMBEDDING_MODEL": "amazon.titan-embed-text-v2:0",
     "ERASURE_LEDGER": "erasures",
     "IMPORT_BUCKET": "records-imports-importbucket",
     "POWERTOOLS_METRICS_NAMESPACE": "ServerlessApi/test",
@@ -32,6 +33,7 @@ ENVIRONMENT = {
     "POWERTOOLS_SERVICE_NAME": "api",
     "TABLE_NAME": "resources",
     "TOKEN_INTROSPECTION_URL": "",
+    "VECTOR_INDEX": "VectorsA",
 }
 """The environment variables of a deployed function."""
 
@@ -178,14 +180,16 @@ class Gateway:
         claims: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
         """The event of a request; see `send`."""
+        path, _, own_query = path.partition("?")
         route_key, parameters = _match(method, path)
         raw_query = query if isinstance(query, str) else urlencode(query)
+        raw_query = "&".join(filter(None, (own_query, raw_query)))
         sent = {name.lower(): value for name, value in (headers or {}).items()}
         content, is_base64 = None, False
         if body is not None:
             if not isinstance(body, str | bytes):
                 body = json.dumps(body)
-            sent.setdefault("content-type", "application/json")
+            sent.setdefault("content-type", find_media_type(method))
             content, is_base64 = _carry(body, sent["content-type"])
         if claims is None:
             claims = {"sub": subject, "scope": " ".join(scopes), "iss": "https://issuer.example.com/", "aud": "api"}

@@ -93,7 +93,7 @@ def find_translated(kind: str, **parameters: str) -> dict[str, Any]:
 
 def list_names(functions: Iterable[str]) -> set[str]:
     """The physical names of functions, by their logical IDs."""
-    return {translate_stack(ColdStart="warm").functions[function].name for function in functions}
+    return {translate_stack(ColdStart="warm", Intelligence="on").functions[function].name for function in functions}
 
 
 def find_refusals(**parameters: str) -> list[str]:

@@ -44,5 +44,5 @@ def prepare_engine(
     **parameters: str,
 ) -> EngineProcess:
     """An engine for a test that cannot share one, without example data; by default it trusts its own issuer."""
-    given = {"Issuer": "{issuer}", "Audience": AUDIENCE} | parameters
+    given = {"Issuer": "{issuer}", "Audience": AUDIENCE, "Intelligence": "on"} | parameters
     return EngineProcess(template, *arguments, parameters=given, environment=environment)

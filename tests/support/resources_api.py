@@ -19,8 +19,14 @@ class ResourcesApi(Gateway):
         body = {"name": "changed", "type": "B"} if body is None else body
         return self.send("PUT", f"/api/v1/resources/{resource_id}", body=body, **options)
 
+    def patch(self, resource_id: str, body: Any, **options: Any) -> Answer:
+        return self.send("PATCH", f"/api/v1/resources/{resource_id}", body=body, **options)
+
     def delete(self, resource_id: str, **options: Any) -> Answer:
         return self.send("DELETE", f"/api/v1/resources/{resource_id}", **options)
+
+    def search(self, **options: Any) -> Answer:
+        return self.send("GET", "/api/v1/search", query={"q": "thing"}, **options)
 
     def page(self, **options: Any) -> Answer:
         return self.send("GET", "/api/v1/resources", **options)

@@ -19,6 +19,11 @@ SUCCESS = "2xx"
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 
 
+def find_media_type(method: str) -> str:
+    """The media type of the JSON body of a method's requests."""
+    return "application/merge-patch+json" if method == "PATCH" else "application/json"
+
+
 @dataclass(frozen=True)
 class Route:
     """A route of the API and the function behind it."""
@@ -48,8 +53,13 @@ class Route:
     @property
     def model(self) -> dict[str, Any] | None:
         """The schema of the request body; None for a route without a body, or with one that is not JSON."""
-        content = self.operation.get("requestBody", {}).get("content", {})
-        return content["application/json"]["schema"] if "application/json" in content else None
+        content = self.operation.get("requestBody", {}).get("content", {}).get(self.media_type)
+        return content["schema"] if content else None
+
+    @property
+    def media_type(self) -> str:
+        """The media type of a JSON request body."""
+        return find_media_type(self.method)
 
     @property
     def needs_body(self) -> bool:
@@ -91,10 +101,20 @@ class Route:
         return self.success if expected == SUCCESS else int(expected)
 
     def fill(self, location: str | None = None) -> str:
-        """The route's path about the item at a location, or with the fixture's path parameters."""
+        """The route's path about the item at a location, or with the fixture's path parameters.
+
+        The fixture's query string follows if the operation requires a part of it.
+        """
         if location is None:
-            return self.path.format(**self.path_parameters)
-        return location + self.path.removeprefix(_item_path(self.path))
+            return self.path.format(**self.path_parameters) + self.query
+        return location + self.path.removeprefix(_item_path(self.path)) + self.query
+
+    @property
+    def query(self) -> str:
+        """The fixture's query string, with the `?`, if the operation requires a part of it; otherwise empty."""
+        parameters = self.operation.get("parameters", ())
+        is_required = any(parameter["in"] == "query" and parameter.get("required") for parameter in parameters)
+        return f"?{self.load_event()['rawQueryString']}" if is_required else ""
 
     @property
     def creator(self) -> "Route | None":

@@ -11,8 +11,19 @@ TABLES = ("TABLE_NAME", "AUDIT_TABLE", "ERASURE_LEDGER")
 def create_table(client: Any, name: str) -> None:
     """Create the table through a client of DynamoDB."""
     ((_, table),) = find_resources("AWS::DynamoDB::Table").items()
-    taken = ("AttributeDefinitions", "KeySchema", "BillingMode")
-    client.create_table(TableName=name, **{key: table["Properties"][key] for key in taken})
+    properties = table["Properties"]
+    taken = {
+        name: properties[name]
+        for name in ("AttributeDefinitions", "KeySchema", "BillingMode", "GlobalSecondaryIndexes")
+        if name in properties
+    }
+    # The others are for vector indexes.
+    schemas = [taken["KeySchema"], *(index["KeySchema"] for index in taken.get("GlobalSecondaryIndexes", ()))]
+    keys = {key["AttributeName"] for schema in schemas for key in schema}
+    taken["AttributeDefinitions"] = [
+        definition for definition in taken["AttributeDefinitions"] if definition.get("AttributeName") in keys
+    ]
+    client.create_table(TableName=name, **taken)
 
 
 def create_tables(client: Any, start: str) -> dict[str, str]:

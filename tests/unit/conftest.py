@@ -1,11 +1,14 @@
 """The functions behind a gateway, with their table in moto and without network access."""
 
+import copy
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import boto3
 import pytest
+from moto.core.models import DEFAULT_ACCOUNT_ID as ACCOUNT_ID
+from moto.dynamodb.models import dynamodb_backends
 
 from tests.support.dynamodb import DynamoDB
 from tests.support.gateway import ENVIRONMENT, Context, Handler, import_functions
@@ -53,14 +56,25 @@ def client(aws: str, credentials: None) -> Any:
     return boto3.Session().client("dynamodb", region_name=ENVIRONMENT["AWS_REGION"], endpoint_url=aws)
 
 
+@pytest.fixture(scope="session")
+def new_tables(client: Any) -> Mapping[str, Any]:
+    """The functions' tables in moto before anything is in them."""
+    names = [ENVIRONMENT[variable] for variable in TABLES]
+    for name in names:
+        create_table(client, name)
+    tables = dynamodb_backends[ACCOUNT_ID][ENVIRONMENT["AWS_REGION"]].tables
+    return {name: tables.pop(name) for name in names}
+
+
 @pytest.fixture
-def table(client: Any) -> Iterator[Any]:
+def table(client: Any, new_tables: Mapping[str, Any]) -> Iterator[Any]:
     """A client of the functions' tables, new and empty."""
-    for variable in TABLES:
-        create_table(client, ENVIRONMENT[variable])
+    # To create and delete them through the client would take most of the time of these tests.
+    tables = dynamodb_backends[ACCOUNT_ID][ENVIRONMENT["AWS_REGION"]].tables
+    tables.update(copy.deepcopy(dict(new_tables)))
     yield client
-    for variable in TABLES:
-        client.delete_table(TableName=ENVIRONMENT[variable])
+    for name in new_tables:
+        tables.pop(name, None)
 
 
 @pytest.fixture

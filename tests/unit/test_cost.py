@@ -38,6 +38,7 @@ from tools.benchmarks.cost.formulas import (
 from tools.benchmarks.cost.internal import count_hits, estimate_savings
 from tools.benchmarks.cost.prices import DIRECTORY, load_prices
 from tools.benchmarks.cost.records import RECORDS, compare_write_units, count_export
+from tools.benchmarks.cost.search import estimate_search
 from tools.benchmarks.cost.stack import COLD_START_CHOICES, _count_metrics, _count_queries, read_stack
 from tools.benchmarks.cost.traffic import load_profile
 from tools.benchmarks.cost.usage import Usage, count_usage, sum_by_meter
@@ -282,7 +283,9 @@ def test_routes_and_services_add_up_to_the_bill(file, region):
     bill = make_bill(usage, load_prices(region))
     assert sum(bill.sum_by(lambda line: line.service).values()) == pytest.approx(bill.total)
     assert sum(bill.sum_by(lambda line: line.route).values()) == pytest.approx(bill.total)
-    assert {line.service for line in bill.lines} == load_prices(region).sources.keys()
+    # A stack without search embeds nothing.
+    assert {line.service for line in bill.lines} == load_prices(region).sources.keys() - {"Bedrock"}
+    assert not [line for line in bill.lines if "vector" in line.item]
     assert 0 < bill.total < make_bill(usage, load_prices(region), free_tier=False).total
 
 
@@ -346,11 +349,11 @@ def test_a_stack_that_keeps_its_logs_longer_pays_for_it():
 @pytest.mark.parametrize(
     ("size", "units"),
     [
-        (600, {"create": (1, 2), "update": (1, 2), "delete": (1, 3)}),
-        (1060, {"create": (1, 3), "update": (1, 3), "delete": (1, 4)}),
+        (600, {"create": (1, 4), "update": (1, 4), "delete": (1, 5)}),
+        (1060, {"create": (1, 5), "update": (1, 5), "delete": (1, 6)}),
     ],
 )
-def test_each_change_takes_an_entry_and_a_deletion_the_end_of_its_mark(size, units):
+def test_each_change_takes_index_writes_and_an_entry_and_a_deletion_the_end_of_its_mark(size, units):
     compared = compare_write_units(size, load_assumptions())
     assert {operation: (entry.before, entry.after) for operation, entry in compared.items()} == units
 
@@ -439,6 +442,18 @@ def test_the_internal_apis_gateway_saves_what_bad_bodies_cost_and_its_cache_seld
         assert 0 < savings.rejected < savings.invalid * 2e-6
         assert savings.hits < 0.05
         assert savings.saved < savings.cache == pytest.approx(14.6)
+
+
+def test_search_costs_a_share_of_each_change_and_cents_at_rest():
+    for file in PROFILES:
+        calculator = Calculator(load_profile(file), PRICES, DURATIONS, load_assumptions(), {})
+        cost = estimate_search(calculator)
+        # 60 tokens of $0.02 a million, for each change.
+        assert cost.model == pytest.approx(cost.changes * 1.2e-6)
+        assert 0 < cost.vectors < cost.changes * 2e-5
+        assert 0 < cost.standing < 1
+        # A million times 1,000 KB, of $0.002 a GB, and the rest.
+        assert 1.9 < cost.searches < 10
 
 
 def test_the_dashboard_shows_more_metrics_than_a_free_one():

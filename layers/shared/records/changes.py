@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from serverless_api import Origin
-from serverless_api.http.collection import ITEM_ID, RESERVED, format_time
+from serverless_api.http.collection import INDEX_PREFIX, ITEM_ID, RESERVED, format_time
 from serverless_api.http.identity import PARTITION_PREFIX
 
 _SORT_KEY = re.compile(rf"(?P<noun>[a-z][a-z ]*)#(?P<id>{ITEM_ID.pattern})")
@@ -86,7 +86,9 @@ def read_change(record: Mapping[str, Any]) -> Change | None:
         action=action,
         before=before,
         after=after,
-        fields=tuple(sorted(name for name in names if old.get(name) != new.get(name))),
+        fields=tuple(
+            sorted(name for name in names if not name.startswith(INDEX_PREFIX) and old.get(name) != new.get(name))
+        ),
         time=time,
         origin=_read_origin(image) if image else Origin(door=ERASURE_DOOR),
         sequence=change["SequenceNumber"],

@@ -44,4 +44,4 @@ class _Resources(Collection):
         return document
 
 
-resources = _Resources("resource", model="ResourceInput")
+resources = _Resources("resource", model="ResourceInput", filters=("type",), sorts_by_update=True)

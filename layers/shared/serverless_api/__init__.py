@@ -15,6 +15,8 @@ import importlib
 from typing import TYPE_CHECKING
 
 __all__ = [
+    "EVENT_STREAM",
+    "HEARTBEAT",
     "WARM_UP_EVENT",
     "APIError",
     "AddressRefused",
@@ -54,12 +56,14 @@ __all__ = [
     "SharedCircuit",
     "StreamedResponse",
     "TableUnavailable",
+    "TooManyRequests",
     "Unauthorized",
     "UnprocessableContent",
     "UnsupportedMediaType",
     "count",
     "current_deadline",
     "dump_json",
+    "encode_event",
     "endpoint",
     "fetch_json",
     "find_correlation_id",
@@ -94,6 +98,7 @@ if TYPE_CHECKING:
         PreconditionFailed,
         Problem,
         ServiceUnavailable,
+        TooManyRequests,
         Unauthorized,
         UnprocessableContent,
         UnsupportedMediaType,
@@ -103,7 +108,13 @@ if TYPE_CHECKING:
     from serverless_api.http.preconditions import Preconditions
     from serverless_api.http.request import Request
     from serverless_api.http.response import Response
-    from serverless_api.http.streaming import StreamedResponse, streaming_endpoint
+    from serverless_api.http.streaming import (
+        EVENT_STREAM,
+        HEARTBEAT,
+        StreamedResponse,
+        encode_event,
+        streaming_endpoint,
+    )
     from serverless_api.http.warm_up import WARM_UP_EVENT, read_environment
     from serverless_api.resilience.batch import process_batch
     from serverless_api.resilience.circuit_breaker import CircuitBreaker, CircuitOpen, DependencyUnavailable
@@ -133,14 +144,14 @@ else:
         "http.endpoint": "endpoint",
         "http.errors": (
             "APIError BadRequest Conflict ContentTooLarge Forbidden NotFound PreconditionFailed Problem"
-            " ServiceUnavailable Unauthorized UnprocessableContent UnsupportedMediaType"
+            " ServiceUnavailable TooManyRequests Unauthorized UnprocessableContent UnsupportedMediaType"
         ),
         "http.identity": "Caller Origin",
         "http.internal": "internal_endpoint",
         "http.preconditions": "Preconditions",
         "http.request": "Request",
         "http.response": "Response",
-        "http.streaming": "StreamedResponse streaming_endpoint",
+        "http.streaming": "EVENT_STREAM HEARTBEAT StreamedResponse encode_event streaming_endpoint",
         "http.warm_up": "WARM_UP_EVENT read_environment",
         "resilience.batch": "process_batch",
         "resilience.circuit_breaker": "CircuitBreaker CircuitOpen DependencyUnavailable",

@@ -2,6 +2,7 @@ import os
 import shutil
 import signal
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,10 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 
 # A shell that starts the tests in the background ignores SIGINT, and the started engines would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Each client of httpx reads the trusted certificates, which takes 30 ms of the processor.
+transports: Any = httpx._transports.default
+transports.create_ssl_context = cache(httpx.create_ssl_context)
 
 # A loaded machine needs its time to load Swagger UI.
 expect.set_options(timeout=30_000)

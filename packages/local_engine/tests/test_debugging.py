@@ -10,7 +10,7 @@ from conftest import STACKS, copy_stack
 
 import local_engine
 from local_engine.command_line.exit_status import ArgumentError, MissingToolError
-from local_engine.command_line.run_command import _check_debugging
+from local_engine.command_line.serving import _check_debugging
 from local_engine.template import load_template
 from local_engine.testing import EngineProcess, free_port, poll
 

@@ -8,12 +8,14 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from conftest import STACKS, aws_client
 from test_event_bus import ACCOUNT
 from test_event_source_faults import PATIENCE, SEED, killing
 from test_event_sources import Consumers
 
+from local_engine.services import start_services
 from local_engine.testing import EngineProcess
 
 EVENTS = 200
@@ -89,3 +91,52 @@ def test_each_run_of_a_schedule_arrives(consumers: Consumers, records: Path) -> 
     assert {later - earlier for earlier, later in pairwise(times)} == {timedelta(minutes=1)}
     assert len(times) == runs
     assert not consumers.receive("Poison")
+
+
+def test_what_comes_while_the_engine_is_dead_arrives_after_its_restart(records: Path) -> None:
+    """An engine that is killed loses at most the events that it had taken and not finished."""
+    services = start_services()
+    try:
+        first = EngineProcess(
+            STACKS / "buses" / "template.yaml", "--services", services.endpoint, "--parameters", f"Records={records}"
+        )
+        events = aws_client("events", services.endpoint)
+
+        def send(numbers: range) -> None:
+            for start in numbers[::10]:
+                entries = [
+                    {
+                        "EventBusName": "orders",
+                        "Source": "shop",
+                        "DetailType": "Order",
+                        "Detail": json.dumps({"n": number, "total": 101}),
+                    }
+                    for number in range(start, start + 10)
+                ]
+                assert events.put_events(Entries=entries)["FailedEntryCount"] == 0
+
+        def arrived() -> set[int]:
+            return {event["detail"]["n"] for event in received(records, "Created")}
+
+        with first:
+            send(range(50))
+            Consumers(first).wait(lambda: bool(arrived()), PATIENCE)
+            first.process.kill()
+            first.process.wait()
+        send(range(50, 100))
+        clock = {"seconds": 36 * 3600}
+        turned = httpx.post(f"{services.endpoint}/_local/clock", json=clock, trust_env=False, timeout=60)
+        assert turned.json()["runs"] > 0
+        missed = len(received(records, "Ticking"))
+        with EngineProcess(
+            STACKS / "buses" / "template.yaml", "--services", services.endpoint, "--parameters", f"Records={records}"
+        ) as second:
+            wait = Consumers(second).wait
+            wait(lambda: arrived() >= set(range(50, 100)), PATIENCE)
+            wait(lambda: len(received(records, "Ticking")) >= missed + turned.json()["runs"], PATIENCE)
+        assert arrived() <= set(range(100))
+        # An event keeps its ID whenever it is delivered again.
+        identities = {(event["detail"]["n"], event["id"]) for event in received(records, "Created")}
+        assert len(identities) == len(arrived())
+    finally:
+        services.stop()

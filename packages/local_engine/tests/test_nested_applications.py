@@ -69,6 +69,20 @@ def test_a_nested_function_is_invoked_by_its_name(engine: EngineProcess) -> None
     engine.wait_for_line("POST .*local-Part-Signer.* 200 .* Part/Signer (cold|warm)")
 
 
+@pytest.mark.parametrize("name", ["Part/Signer", "Part/Signer:live"])
+def test_a_nested_function_is_invoked_by_its_logical_id(engine: EngineProcess, name: str) -> None:
+    assert engine.invoke(name) == engine.invoke(name.replace("Part/", "local-Part-"))
+    deliveries = engine.deliveries()
+    engine.invoke(name, is_asynchronous=True)
+    assert deliveries.wait("Invoke", function="Part/Signer").outcome == "ok"
+
+
+def test_an_unknown_nested_function_is_not_found(engine: EngineProcess) -> None:
+    client = engine.aws_client("lambda")
+    with pytest.raises(client.exceptions.ResourceNotFoundException, match="Function not found"):
+        client.invoke(FunctionName="Part/Nobody")
+
+
 def test_an_application_from_elsewhere_is_not_run(engine: EngineProcess) -> None:
     assert "Bought is not run: it is an application from the Serverless Application Repository." in engine.lines
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from local_engine.cloudwatch.monitoring import Monitoring
-from local_engine.command_line.run_command import create_gateway
+from local_engine.command_line.serving import create_gateway
 from local_engine.functions.event_queue import check_event_invoke_settings
 from local_engine.observer import Observer
 from local_engine.page.api_document import describe_api

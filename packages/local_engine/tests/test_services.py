@@ -212,6 +212,26 @@ def test_a_page_ends_at_one_megabyte(dynamodb: Any) -> None:
     assert (first["Count"], rest["Count"]) == (2, 2)
 
 
+@pytest.mark.parametrize("forward", [True, False])
+def test_pages_have_each_item_of_a_prefix_once_and_in_order(dynamodb: Any, forward: bool) -> None:
+    for number in range(10):
+        for prefix in ("order", "vector"):
+            dynamodb.put_item(TableName="Items", Item=_item(f"{prefix}#{number}", pk={"S": "paged"}))
+    query = {
+        "TableName": "Items",
+        "KeyConditionExpression": "pk = :p AND begins_with(sk, :s)",
+        "ExpressionAttributeValues": {":p": {"S": "paged"}, ":s": {"S": "order#"}},
+        "ScanIndexForward": forward,
+        "Limit": 4,
+    }
+    pages = [dynamodb.query(**query)]
+    while "LastEvaluatedKey" in pages[-1]:
+        pages.append(dynamodb.query(**query, ExclusiveStartKey=pages[-1]["LastEvaluatedKey"]))
+    assert [page["Count"] for page in pages] == [4, 4, 2]
+    found = [item["sk"]["S"] for page in pages for item in page["Items"]]
+    assert found == sorted((f"order#{number}" for number in range(10)), reverse=not forward)
+
+
 def test_an_item_over_the_limit_is_rejected(dynamodb: Any) -> None:
     with pytest.raises(dynamodb.exceptions.ClientError, match="Item size has exceeded the maximum allowed size"):
         dynamodb.put_item(TableName="Items", Item=_item("huge", text={"S": "x" * 410_000}))

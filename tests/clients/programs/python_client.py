@@ -20,6 +20,7 @@ from resources_client.api.resources import (
     delete_resource,
     get_resource,
     list_resources,
+    patch_resource,
     update_resource,
 )
 from resources_client.models import (
@@ -34,6 +35,8 @@ from resources_client.models import (
     ResourceInputMetadata,
     ResourceInputType,
     ResourcePage,
+    ResourcePatch,
+    ResourcePatchType,
 )
 from resources_client.types import File, Response
 
@@ -69,6 +72,11 @@ def call_every_operation(client: AuthenticatedClient, correlation_id: str) -> It
     yield (
         "updateResource",
         update_resource.sync_detailed(UNKNOWN, client=client, body=body, x_correlation_id=correlation_id),
+    )
+    patch = ResourcePatch(name="New")
+    yield (
+        "patchResource",
+        patch_resource.sync_detailed(UNKNOWN, client=client, body=patch, x_correlation_id=correlation_id),
     )
     yield "deleteResource", delete_resource.sync_detailed(UNKNOWN, client=client, x_correlation_id=correlation_id)
     yield "listAuditEntries", list_audit_entries.sync_detailed(client=client, limit=2, x_correlation_id=correlation_id)
@@ -106,6 +114,17 @@ def call_live(url: str, tokens: dict[str, str]) -> Iterator[Call]:
             "updateResource",
             update_resource.sync_detailed(resource.id, client=client, body=body, if_match=if_match),
         )
+    tag = get_resource.sync_detailed(resource.id, client=client).headers["ETag"]
+    for name, if_match in (("", tag), ("New", '"other"'), ("New", tag)):
+        patched = patch_resource.sync_detailed(
+            resource.id,
+            client=client,
+            body=ResourcePatch(name=name, type_=ResourcePatchType.B, metadata=None),
+            if_match=if_match,
+        )
+        yield "patchResource", patched
+    assert isinstance(patched.parsed, Resource)
+    assert not patched.parsed.metadata
     large = make_body(metadata={"text": "x" * 410_000})
     yield "updateResource", update_resource.sync_detailed(resource.id, client=client, body=large)
     yield "createResource", create_resource.sync_detailed(client=client, body=large)

@@ -39,6 +39,8 @@ const AS_LINES = {
   headers: { "Content-Type": "application/x-ndjson" },
 };
 
+const AS_PATCH = { headers: { "Content-Type": "application/merge-patch+json" } };
+
 // Records an answer; its error has the type that the document gives to the operation's errors.
 function note(
   operation: string,
@@ -60,6 +62,7 @@ async function callEveryOperation(client: Client, correlationId: string): Promis
   note("createResource", await client.POST("/api/v1/resources", { params: { header }, body: makeBody() }));
   note("getResource", await client.GET("/api/v1/resources/{id}", { params: item }));
   note("updateResource", await client.PUT("/api/v1/resources/{id}", { params: item, body: makeBody() }));
+  note("patchResource", await client.PATCH("/api/v1/resources/{id}", { params: item, body: { name: "New" }, ...AS_PATCH }));
   note("deleteResource", await client.DELETE("/api/v1/resources/{id}", { params: item }));
   note("listAuditEntries", await client.GET("/api/v1/audit", { params: { query: { limit: 2 }, header } }));
   note("startImport", await client.POST("/api/v1/imports", { params: { header }, body: makeLine(), ...AS_LINES }));
@@ -99,6 +102,13 @@ async function callLive(url: string, tokens: { all: string; none: string }): Pro
   const large = makeBody("large", { text: "x".repeat(410_000) });
   for (const [body, match] of [[makeBody(""), tag], [makeBody(), '"other"'], [makeBody("New"), tag], [large, "*"]] as const) {
     note("updateResource", await client.PUT("/api/v1/resources/{id}", { params: { path, header: { "If-Match": match } }, body }));
+  }
+  const current = await client.GET("/api/v1/resources/{id}", { params: { path } });
+  const newest = current.response.headers.get("ETag") ?? "";
+  for (const [name, match] of [["", newest], ["New", '"other"'], ["New", newest]] as const) {
+    const params = { path, header: { "If-Match": match } };
+    const body = { name, type: "B", metadata: null } as const;
+    note("patchResource", await client.PATCH("/api/v1/resources/{id}", { params, body, ...AS_PATCH }));
   }
   note("createResource", await create(large));
   note("createResource", await create(makeBody("x".repeat(101))));

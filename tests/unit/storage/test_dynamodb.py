@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import hashlib
 import ipaddress
 import itertools
 import json
@@ -23,6 +24,7 @@ from unittest.mock import patch
 
 import boto3
 import botocore.auth
+import certifi
 import pytest
 from botocore import xform_name
 from botocore.awsrequest import AWSRequest
@@ -35,6 +37,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from moto.moto_server.werkzeug_app import create_backend_app
 from werkzeug.test import Client
 
+from serverless_api.storage import authorities
 from serverless_api.storage.credentials import Credentials, CredentialsError
 from serverless_api.storage.dynamodb import SIGNATURE_ERRORS, DynamoDB, DynamoDBError
 from serverless_api.storage.fetch import MAX_ANSWER_BYTES
@@ -674,6 +677,59 @@ def test_tls_connection_is_kept(
     call_echo(client)
     client.close()
     assert tls_server.connections == 2
+
+
+def test_the_systems_authorities_are_read_for_a_server_that_amazon_did_not_sign(
+    monkeypatch: pytest.MonkeyPatch, tls_server: Server, certificate: tuple[Path, Path]
+) -> None:
+    monkeypatch.delenv("AWS_CA_BUNDLE", raising=False)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
+    client = DynamoDB(REGION, tls_server.url)
+    call_echo(client)
+    client.close()
+    call_echo(client)
+    client.close()
+    # The first is refused: this machine's authorities are read after it, and kept.
+    assert (tls_server.connections, len(tls_server.requests)) == (3, 2)
+
+
+def test_the_systems_authorities_are_not_read_for_a_server_that_amazon_signed(
+    monkeypatch: pytest.MonkeyPatch, tls_server: Server, certificate: tuple[Path, Path]
+) -> None:
+    monkeypatch.delenv("AWS_CA_BUNDLE", raising=False)
+    monkeypatch.setattr(authorities, "AMAZON_ROOTS", certificate[0])
+    monkeypatch.setattr(ssl.SSLContext, "load_default_certs", lambda *_: pytest.fail("the system's are read"))
+    client = DynamoDB(REGION, tls_server.url)
+    call_echo(client)
+    client.close()
+    assert tls_server.connections == 1
+
+
+def test_the_callers_own_bundle_is_trusted_alone(
+    monkeypatch: pytest.MonkeyPatch, tls_server: Server, certificate: tuple[Path, Path]
+) -> None:
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(authorities.AMAZON_ROOTS))
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
+    with pytest.raises(ssl.SSLCertVerificationError):
+        DynamoDB(REGION, tls_server.url).call("GetItem", {}, TIMEOUT)
+    assert not tls_server.requests
+
+
+# As www.amazontrust.com/repository lists them, and as the system's store has them.
+AMAZON_FINGERPRINTS = {
+    "8ecde6884f3d87b1125ba31ac3fcb13d7016de7f57cc904fe1cb97c6ae98196e",
+    "1ba5b2aa8c65401a82960118f80bec4f62304d83cec4713a19c39c011ea46db4",
+    "18ce6cfe7bf14e60b2e347b8dfe868cb31d02ebb3ada271569f50343b46db3a4",
+    "e35d28419ed02025cfa69038cd623962458da5c695fbdea3c22b0bfb25897092",
+    "568d6905a2c88708a4b3025190edcfedb1974a606a13c6e5290fcb2ae63edab5",
+}
+
+
+def test_amazons_roots_are_those_of_the_systems_store() -> None:
+    roots = ssl.create_default_context(cafile=authorities.AMAZON_ROOTS).get_ca_certs(binary_form=True)
+    assert {hashlib.sha256(root).hexdigest() for root in roots} == AMAZON_FINGERPRINTS
+    trusted = ssl.create_default_context(cafile=certifi.where()).get_ca_certs(binary_form=True)
+    assert set(roots) <= set(trusted)
 
 
 def test_unknown_certificate_is_refused(tls_server: Server) -> None:

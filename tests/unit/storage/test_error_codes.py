@@ -21,8 +21,15 @@ pytestmark = pytest.mark.slow
 PAGE = (ROOT / "docs/decisions/dynamodb-errors.md").read_text(encoding="utf-8")
 MODEL = Loader().load_service_model("dynamodb", "service-2")
 
-READS, WRITES, TRANSACTION = ("Query", "GetItem"), ("PutItem", "UpdateItem", "DeleteItem"), ("TransactWriteItems",)
-OPERATIONS = {"all": (*READS, *WRITES, *TRANSACTION), "writes": WRITES, "transaction": TRANSACTION}
+READS, WRITES = ("Query", "GetItem", "BatchGetItem"), ("PutItem", "UpdateItem", "DeleteItem")
+TRANSACTION, SEARCH = ("TransactWriteItems",), ("SearchVectors",)
+OPERATIONS = {
+    "all": (*READS, *WRITES, *TRANSACTION, *SEARCH),
+    "all but the search": (*READS, *WRITES, *TRANSACTION),
+    "writes": WRITES,
+    "transaction": TRANSACTION,
+    "search": SEARCH,
+}
 
 # «Common Errors», Amazon DynamoDB API Reference: those of any AWS service.
 COMMON = {
@@ -105,6 +112,8 @@ def list_doors(
     doors: dict[str, Callable[[], Answer]] = {
         "Query": api.page,
         "GetItem": lambda: api.read(resource),
+        "BatchGetItem": api.search,
+        "SearchVectors": api.search,
         "PutItem": api.create,
         "UpdateItem": lambda: api.update(resource),
         "DeleteItem": release_claim,

@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serverless_api.storage.json_text import MAX_DEPTH, MAX_DIGITS, InvalidJSON, JSONText, dump_json, parse_json
+from serverless_api.storage.json_text import (
+    MAX_DEPTH,
+    MAX_DIGITS,
+    InvalidJSON,
+    JSONText,
+    dump_json,
+    merge_patch,
+    parse_json,
+)
 
 texts = st.text(st.characters(codec="utf-8"))
 numbers = st.integers() | st.decimals(allow_nan=False, allow_infinity=False)
@@ -147,3 +155,32 @@ def test_a_number_that_is_read_can_be_converted():
 def test_what_is_no_json_value_is_not_written(value):
     with pytest.raises(TypeError, match=type(value).__name__):
         dump_json({"a": [value]})
+
+
+# RFC 7396, appendix A.
+@pytest.mark.parametrize(
+    ("original", "patch", "result"),
+    [
+        ('{"a":"b"}', '{"a":"c"}', '{"a":"c"}'),
+        ('{"a":"b"}', '{"b":"c"}', '{"a":"b","b":"c"}'),
+        ('{"a":"b"}', '{"a":null}', "{}"),
+        ('{"a":"b","b":"c"}', '{"a":null}', '{"b":"c"}'),
+        ('{"a":["b"]}', '{"a":"c"}', '{"a":"c"}'),
+        ('{"a":"c"}', '{"a":["b"]}', '{"a":["b"]}'),
+        ('{"a":{"b":"c"}}', '{"a":{"b":"d","c":null}}', '{"a":{"b":"d"}}'),
+        ('{"a":[{"b":"c"}]}', '{"a":[1]}', '{"a":[1]}'),
+        ('["a","b"]', '["c","d"]', '["c","d"]'),
+        ('{"a":"b"}', '["c"]', '["c"]'),
+        ('{"a":"foo"}', "null", "null"),
+        ('{"a":"foo"}', '"bar"', '"bar"'),
+        ('{"e":null}', '{"a":1}', '{"e":null,"a":1}'),
+        ("[1,2]", '{"a":"b","c":null}', '{"a":"b"}'),
+        ("{}", '{"a":{"bb":{"ccc":null}}}', '{"a":{"bb":{}}}'),
+    ],
+)
+def test_a_patch_is_merged(original, patch, result):
+    target, change = parse_json(original), parse_json(patch)
+    merged = merge_patch(target, change)
+    assert dump_json(merged) == result
+    assert merge_patch(merged, change) == merged
+    assert (dump_json(target), dump_json(change)) == (original, patch)

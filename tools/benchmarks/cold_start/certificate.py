@@ -1,4 +1,4 @@
-"""Certificate for the table server, and the authorities that functions trust: the public ones and its own."""
+"""Certificate for the table server, and what functions trust: its authority beside those that they read on AWS."""
 
 import datetime
 import ipaddress
@@ -10,13 +10,19 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tools.benchmarks.machine import ROOT
+
+AMAZON_ROOTS = ROOT / "layers/shared/serverless_api/storage/amazon_roots.pem"
+TRUSTED_BY_PROJECT = ROOT / ".bench/cold_start/project_authorities.pem"
+"""What this project trusts in the benchmark: Amazon's roots, as on AWS, and the table server's authority."""
+
 
 def write_certificate(directory: Path) -> tuple[Path, Path]:
     """Write a certificate for 127.0.0.1 that is valid for a day.
 
     Returns:
-        The file with the certificate and its key, and the file with all trusted authorities. The latter includes the
-        public ones because a function reads them at its start.
+        The file with the certificate and its key, and the file with the authorities that boto3 trusts. The latter
+        includes the public ones because boto3 reads them at its start.
     """
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
@@ -55,4 +61,5 @@ def write_certificate(directory: Path) -> tuple[Path, Path]:
     server, authorities = directory / "server.pem", directory / "authorities.pem"
     server.write_bytes(text + secret)
     authorities.write_bytes(Path(certifi.where()).read_bytes() + text)
+    TRUSTED_BY_PROJECT.write_bytes(AMAZON_ROOTS.read_bytes() + text)
     return server, authorities

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tools.benchmarks.cold_start.certificate import TRUSTED_BY_PROJECT
 from tools.benchmarks.machine import ROOT
 
 PEERS = ROOT / "tools/benchmarks/peers"
@@ -72,7 +73,17 @@ class Peer:
 
 
 ALL = (
-    Peer(PROJECT, None, "", variables=SERVICE | {"AWS_LAMBDA_LOG_FORMAT": "JSON", "AWS_LAMBDA_LOG_LEVEL": "INFO"}),
+    Peer(
+        PROJECT,
+        None,
+        "",
+        variables=SERVICE
+        | {
+            "AWS_LAMBDA_LOG_FORMAT": "JSON",
+            "AWS_LAMBDA_LOG_LEVEL": "INFO",
+            "AWS_CA_BUNDLE": str(TRUSTED_BY_PROJECT),
+        },
+    ),
     Peer(FLOOR, "bare_boto3", "app.handler"),
     Peer("sam init", "sam_init", "app.lambda_handler"),
     Peer("Powertools quick start", "powertools_quickstart", "app.handler", variables=SERVICE),

@@ -18,11 +18,13 @@ from tools.benchmarks.cost.report import (
     format_prices,
     format_report,
     format_savings,
+    format_search,
     format_stages,
     format_write_units,
     make_report,
     to_document,
 )
+from tools.benchmarks.cost.search import estimate_search
 from tools.benchmarks.cost.traffic import HOURS_OF_A_MONTH, load_profile
 from tools.benchmarks.machine import ROOT, BenchmarkError
 from tools.command_parser import CommandParser
@@ -76,7 +78,7 @@ def main() -> int:
         print("\n\n".join(format_report(report) for report in reports))
         print(f"\n{format_stages(calculators[0].compare_stages())}")
         print(f"\n{_format_units(calculators[0])}\n\n{format_jobs(calculators[0].compare_jobs())}")
-        print(f"\n{_format_savings(calculators)}")
+        print(f"\n{_format_savings(calculators)}\n\n{_format_search(calculators)}")
     if arguments.plot:
         arguments.plot.write_text(draw_plot(reports), encoding="utf-8")
     if arguments.write:
@@ -111,6 +113,7 @@ def _write_page(reports: list[Report], calculators: list[Calculator]) -> None:
         stages=format_stages(calculator.compare_stages()),
         units=_format_units(calculator),
         savings=_format_savings(calculators),
+        search=_format_search(calculators),
         jobs=format_jobs(calculator.compare_jobs()),
         job_bytes=f"{calculator.profile.item_bytes:,}",
         writer=calculator.assumptions.writer_attribute,
@@ -128,6 +131,10 @@ def _write_page(reports: list[Report], calculators: list[Calculator]) -> None:
 
 def _format_savings(calculators: list[Calculator]) -> str:
     return format_savings({entry.profile.name: estimate_savings(entry) for entry in calculators})
+
+
+def _format_search(calculators: list[Calculator]) -> str:
+    return format_search({entry.profile.name: estimate_search(entry) for entry in calculators})
 
 
 def _format_units(calculator: Calculator) -> str:

@@ -63,11 +63,16 @@ class Assumptions:
     consumer_batch: float
     consumer_event: float
     writer_attribute: int
+    index_writes: int
     audit_entry: int
     import_lines: int
     import_transaction: float
     export_response: int
     refresh: float
+    vector_item: int
+    embedding: float
+    resource_tokens: int
+    query_tokens: int
     operations: Mapping[str, str]
 
 

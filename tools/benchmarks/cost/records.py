@@ -34,18 +34,20 @@ class WriteUnits:
     Attributes:
         before: without this part, for an item without the attribute `writer`.
         table: of the request itself.
+        index: of the item's entries in the indexes of lists.
         mark: of the end of a deletion's mark.
         audit: of the entry in the audit trail.
     """
 
     before: int
     table: int
+    index: int
     mark: int
     audit: int
 
     @property
     def after(self) -> int:
-        return self.table + self.mark + self.audit
+        return self.table + self.index + self.mark + self.audit
 
 
 def compare_write_units(size: int, assumptions: "Assumptions") -> Mapping[str, WriteUnits]:
@@ -58,7 +60,9 @@ def compare_write_units(size: int, assumptions: "Assumptions") -> Mapping[str, W
     before, table = count_write_units(size - assumptions.writer_attribute), count_write_units(size)
     entry = count_write_units(assumptions.audit_entry)
     return {
-        operation: WriteUnits(before, table, count_write_units(1) if operation == "delete" else 0, entry)
+        operation: WriteUnits(
+            before, table, assumptions.index_writes, count_write_units(1) if operation == "delete" else 0, entry
+        )
         for operation in _CHANGES
     }
 
@@ -129,7 +133,7 @@ def count_import(usage: "Usage", stack: "Stack", profile: Profile, assumptions: 
     item = count_write_units(profile.item_bytes, transactional=True)
     part = count_write_units(1, transactional=True)
     units = compare_write_units(profile.item_bytes, assumptions)["create"]
-    usage.add("dynamodb.writes", RECORDS, lines * (item + units.audit) + transactions * part)
+    usage.add("dynamodb.writes", RECORDS, lines * (item + units.index + units.audit) + transactions * part)
     _add_runs(usage, stack, assumptions, transactions, assumptions.import_transaction, seconds=lines / 100)
     add_changes(usage, stack, assumptions, lines, lines / 100)
 
@@ -137,7 +141,7 @@ def count_import(usage: "Usage", stack: "Stack", profile: Profile, assumptions: 
 def count_erasure(usage: "Usage", stack: "Stack", profile: Profile, assumptions: "Assumptions", items: int) -> None:
     """Add an erasure of a user with some items."""
     units = compare_write_units(profile.item_bytes, assumptions)["delete"]
-    usage.add("dynamodb.writes", RECORDS, items * (units.table + units.audit))
+    usage.add("dynamodb.writes", RECORDS, items * (units.table + units.index + units.audit))
     usage.add("dynamodb.reads", RECORDS, items * profile.item_bytes / 4096)
     _add_runs(usage, stack, assumptions, items / 1000, 1000 * assumptions.table_wait, seconds=items / 100)
     add_changes(usage, stack, assumptions, items, items / 100)

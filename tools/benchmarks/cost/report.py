@@ -8,6 +8,7 @@ from tools.benchmarks.cost.comparisons import Alternative, Calculator, Choice, J
 from tools.benchmarks.cost.internal import InternalSavings, estimate_savings
 from tools.benchmarks.cost.prices import Prices
 from tools.benchmarks.cost.records import RECORDS, WriteUnits
+from tools.benchmarks.cost.search import SearchCost, estimate_search
 from tools.benchmarks.cost.traffic import Profile
 from tools.benchmarks.cost.usage import REFUSED, STANDING
 
@@ -154,14 +155,23 @@ def format_write_units(units: Mapping[int, Mapping[str, WriteUnits]]) -> str:
         (
             operation,
             f"{size:,}",
-            *(str(number) for number in (entry.before, entry.table, entry.mark, entry.audit)),
+            *(str(number) for number in (entry.before, entry.table, entry.index, entry.mark, entry.audit)),
             str(entry.after),
         )
         for size, operations in units.items()
         for operation, entry in operations.items()
     ]
-    head = ("change", "bytes of the item", "before", "the request", "end of the mark", "audit entry", "after")
-    return _format_table(head, rows, right=(1, 2, 3, 4, 5, 6))
+    head = (
+        "change",
+        "bytes of the item",
+        "before",
+        "the request",
+        "indexes",
+        "end of the mark",
+        "audit entry",
+        "after",
+    )
+    return _format_table(head, rows, right=(1, 2, 3, 4, 5, 6, 7))
 
 
 def format_savings(savings: Mapping[str, InternalSavings]) -> str:
@@ -186,6 +196,28 @@ def format_savings(savings: Mapping[str, InternalSavings]) -> str:
             f"{entry.pays_from / 1e6:,.1f} million",
         )
         for name, entry in savings.items()
+    ]
+    return _format_table(head, rows, right=(1, 2, 3, 4, 5, 6, 7))
+
+
+def format_search(costs: Mapping[str, SearchCost]) -> str:
+    """Return what search costs, by profile."""
+    head = (
+        "profile",
+        "changes a month",
+        "embeddings $",
+        "vectors $",
+        "whatever the traffic $",
+        "a million vectors stored $",
+        "a million searches $",
+    )
+    rows = [
+        (
+            f"`{name}`",
+            f"{entry.changes:,.0f}",
+            *map(_dollars, (entry.model, entry.vectors, entry.standing, entry.stored, entry.searches)),
+        )
+        for name, entry in costs.items()
     ]
     return _format_table(head, rows, right=(1, 2, 3, 4, 5, 6))
 
@@ -233,6 +265,7 @@ def to_document(report: Report, calculator: Calculator) -> dict[str, Any]:
         "architectures": [asdict(entry) for entry in report.architectures],
         "refusals": [asdict(entry) for entry in report.refusals],
         "internal": asdict(estimate_savings(calculator)),
+        "search": asdict(estimate_search(calculator)),
     }
 
 

@@ -164,6 +164,8 @@ class _Route:
     def _count_table(self, requests: float, operation: str) -> None:
         size = self.profile.item_bytes
         valid = requests * (1 - self.traffic.invalid)
+        if operation not in ("query", "get"):
+            self.usage.add("dynamodb.writes", self.route, valid * self.assumptions.index_writes)
         match operation:
             case "query":
                 # One more than the page, which tells whether another page follows.

@@ -30,7 +30,8 @@ class Routes:
 
     Attributes:
         all: every route.
-        reads: requests to the routes that only read, have no path parameter, and are not in `OPERATIONS`.
+        reads: requests to the routes that only read, have no path parameter, are part of every deployment, and are
+            not in `OPERATIONS`.
     """
 
     all: Sequence[str]
@@ -54,6 +55,7 @@ def read_routes() -> Routes:
     reads = [
         Read(check.route, find_path(check.event), check.status or 200)
         for check in checks
-        if check.method == "GET" and not check.parameters and check.route not in OPERATIONS.values()
+        if check.method == "GET"
+        and not (check.parameters or check.route in OPERATIONS.values() or check.event.get("optional"))
     ]
     return Routes([check.route for check in checks], reads)

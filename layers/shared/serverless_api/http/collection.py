@@ -9,8 +9,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from serverless_api.http.errors import (
     BadRequest,
@@ -22,9 +21,11 @@ from serverless_api.http.errors import (
 )
 from serverless_api.http.identity import Caller
 from serverless_api.http.preconditions import ANY_VERSION, Preconditions
-from serverless_api.http.validation import ModelError, load_model
+from serverless_api.http.validation import ModelError, check_value, load_model
+from serverless_api.resilience.deadline import current_deadline
+from serverless_api.resilience.retry import RetryableError, RetryBudget, RetryPolicy
 from serverless_api.storage import idempotency, table
-from serverless_api.storage.json_text import JSONText, dump_json, parse_json
+from serverless_api.storage.json_text import JSONText, dump_json, merge_patch, parse_json
 from serverless_api.telemetry.observability import Metric, count
 
 MAX_PAGE_CHARACTERS = 1_400_000
@@ -35,7 +36,16 @@ ITEM_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0
 _NOUN = re.compile("[a-z][a-z ]*")
 RESERVED = frozenset({"pk", "sk", "id", "createdAt", "updatedAt", "version", "writer", "deletedAt", "expiresAt"})
 """Names of attributes that no model may name: the house's own."""
+INDEX_PREFIX = "by_"
+"""The start of the names of the table's indexes and of their sort keys, which no model may use either."""
+NEWEST_FIRST = "-createdAt"
 _EXISTS = "attribute_exists(#pk) AND attribute_not_exists(#deletedAt)"
+# Of several writers to one item, one succeeds in each round.
+_overtaken_policy = RetryPolicy(retries=10, base=0.05, cap=1.0)
+
+
+class _OvertakenError(RetryableError):
+    """Another write came between the read of an item and the write that builds on it."""
 
 
 class Entity:
@@ -95,8 +105,7 @@ class Showable(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Page[Item: Showable]:
+class Page[Item: Showable](NamedTuple):
     """Some items, newest first; `next_token` is None on the last page."""
 
     items: Sequence[Item]
@@ -122,6 +131,9 @@ class Collection:
         noun: the noun in the singular, as errors and sort keys spell it.
         model: the request model `models/<model>.json`, which lists the fields that a caller may write.
         plural: the plural of the noun, if adding an `s` does not make it.
+        filters: names of text fields by which a list or a search may be limited. Lists need an index of the table for
+            each (docs/decisions/filters-and-sorts.md), searches an entry in the search schema of its vector indexes.
+        sorts_by_update: whether a list can be sorted by `updatedAt`; it needs an index too.
 
     Attributes:
         model: the name of the request model, for `Request.read_body`.
@@ -143,11 +155,21 @@ class Collection:
     derived: tuple[str, ...] = ()
     reads_before_update = False
 
-    def __init__(self, noun: str, model: str, plural: str | None = None) -> None:
+    def __init__(
+        self,
+        noun: str,
+        model: str,
+        plural: str | None = None,
+        filters: Sequence[str] = (),
+        *,
+        sorts_by_update: bool = False,
+    ) -> None:
         if not _NOUN.fullmatch(noun):
             raise ValueError(f"The noun of a collection must be lower-case words, not {noun!r}.")
         self.noun = noun
         self.model = model
+        self.filters = tuple(filters)
+        self.sorts_by_update = sorts_by_update
         self.prefix = f"{noun}#"
         label = (plural or f"{noun}s").title().replace(" ", "")
         self._retrieved = Metric(f"{label}Retrieved")
@@ -155,7 +177,9 @@ class Collection:
         self.fields = _read_fields(model, reserved=RESERVED.union(self.derived))
         self._stored = (*self.fields.items(), *((name, False) for name in self.derived))
         self._names = tuple(name for name, _ in self._stored)
-        self._written = (*self._names, "updatedAt", "version", "writer")
+        indexed = (*self.filters, *(["updatedAt"] if sorts_by_update else []))
+        self._index_keys = tuple(INDEX_PREFIX + name for name in indexed)
+        self._written = (*self._names, *self._index_keys, "updatedAt", "version", "writer")
         self._remembered = ("sk", "createdAt", "version", *self.derived)
 
     def create(self, caller: Caller, fields: dict[str, Any], key: str | None = None) -> Entity:
@@ -222,6 +246,26 @@ class Collection:
         count(self._retrieved)
         return self._to_entity(item)
 
+    def get_many(self, caller: Caller, item_ids: Sequence[str]) -> list[Entity]:
+        """Return the caller's items with these IDs, in this order, without those that do not exist.
+
+        Args:
+            caller: the owner.
+            item_ids: different IDs of items. Fewer are returned if all would be too large for one response.
+        """
+        keys = [self._make_key(caller, item_id) for item_id in item_ids]
+        found = {item["sk"]: item for item in table.get_items(keys) if "deletedAt" not in item}
+        items: list[Entity] = []
+        characters = 0
+        for key in keys:
+            if item := found.get(key["sk"]):
+                characters += self._mark_json(item)
+                if items and characters > MAX_PAGE_CHARACTERS:
+                    break
+                items.append(Entity(self, item))
+        count(self._retrieved, len(items))
+        return items
+
     def update(
         self, caller: Caller, item_id: str, fields: dict[str, Any], preconditions: Preconditions = ANY_VERSION
     ) -> Entity:
@@ -255,6 +299,43 @@ class Collection:
         count(self._changed)
         return self._to_entity(updated)
 
+    def patch(
+        self, caller: Caller, item_id: str, patch: dict[str, Any], preconditions: Preconditions = ANY_VERSION
+    ) -> Entity:
+        """Merge a JSON Merge Patch (RFC 7396) into the fields of an item.
+
+        The write is conditional on the version that was read, and a patch that another write overtakes is merged again,
+        so concurrent patches of different fields are all kept.
+
+        Args:
+            caller: the owner.
+            item_id: the item's ID.
+            patch: the changes; null removes.
+            preconditions: the request's.
+
+        Raises:
+            BadRequest: the fields would violate the request model.
+            NotFound: the caller has no item with this ID.
+            PreconditionFailed: the item's version violates a precondition.
+            TableUnavailable: other writes overtook this one again and again.
+        """
+
+        def attempt() -> Entity:
+            current = self.get(caller, item_id, preconditions)
+            if preconditions.exclude(current.version):
+                raise self._precondition_failed(preconditions, current.version)
+            fields = merge_patch(current.fields, patch)
+            check_value(fields, self.model)
+            try:
+                return self.update(caller, item_id, fields, Preconditions(match=frozenset({current.version})))
+            except PreconditionFailed as error:
+                raise _OvertakenError(str(error)) from error
+
+        try:
+            return _overtaken_policy.call(attempt, current_deadline(), RetryBudget())
+        except _OvertakenError as error:
+            raise table.WriteConflict from error
+
     def delete(self, caller: Caller, item_id: str, preconditions: Preconditions = ANY_VERSION) -> None:
         """Delete an item: replace it with a mark that says who deleted it and when.
 
@@ -280,14 +361,26 @@ class Collection:
         }
         try:
             table.mark_deleted(
-                self._make_key(caller, item_id), mark, [*self._names, "createdAt", "updatedAt"], condition, values
+                self._make_key(caller, item_id),
+                mark,
+                [*self._names, *self._index_keys, "createdAt", "updatedAt"],
+                condition,
+                values,
             )
         except table.ConditionFailed as failure:
             raise self._explain(failure, preconditions) from failure
         count(self._changed)
 
-    def list(self, caller: Caller, limit: int, after: str | None = None) -> Page[Entity]:
-        """Return a page of the caller's items, newest first.
+    def list(
+        self,
+        caller: Caller,
+        limit: int,
+        after: str | None = None,
+        *,
+        sort: str | None = None,
+        matching: Mapping[str, str] | None = None,
+    ) -> Page[Entity]:
+        """Return a page of the caller's items, by default all of them, newest first.
 
         A page starts below the last item of the page before. Writes in between move nothing: each item that exists
         throughout is on exactly one page.
@@ -296,20 +389,35 @@ class Collection:
             caller: the owner.
             limit: the most items; fewer if the page would be too large for one response.
             after: the previous page's `next_token`, or None for the first page.
+            sort: `createdAt` or `updatedAt`, with `-` before it for the last one first.
+            matching: the values that the fields of `filters` must have. With them, and in the order of `updatedAt`, the
+                list follows writes within moments; what it shows is as last written.
 
         Raises:
-            BadRequest: the token was not issued by an earlier page.
+            BadRequest: the token was not issued by an earlier page of the same list, or there is no such list.
         """
-        before = None if after is None else self.prefix + _read_token(after)
+        if sort in (None, NEWEST_FIRST) and not matching:
+            before = None if after is None else self.prefix + _read_token(after)[0]
+            # One more than asked for tells whether another page follows.
+            found = table.query_items(caller.partition, self.prefix, before, limit + 1)
+            tag, times = b"", dict[str, bytes]()
+        else:
+            # Loaded at first use: most lists are of all items, newest first.
+            from serverless_api.http.selection import Selection  # noqa: PLC0415
+
+            selection = Selection(self, NEWEST_FIRST if sort is None else sort, matching or {})
+            start = None if after is None else _read_token(after, selection.tag, selection.time_bytes)
+            found = selection.find_items(caller.partition, limit + 1, start)
+            tag, times = selection.tag, selection.times
         items: list[Entity] = []
         characters = 0
-        # One more than asked for tells whether another page follows.
-        for found in table.query_items(caller.partition, self.prefix, before, limit + 1):
-            characters += self._mark_json(found)
+        for item in found:
+            characters += self._mark_json(item)
             if len(items) == limit or (items and characters > MAX_PAGE_CHARACTERS):
-                next_token = items[-1].position
+                last = items[-1].id
+                next_token = _make_token(last, tag, times.get(last, b""))
                 break
-            items.append(Entity(self, found))
+            items.append(Entity(self, item))
         else:
             next_token = None
         count(self._retrieved, len(items))
@@ -336,11 +444,28 @@ class Collection:
         return {
             **key,
             **stored,
+            **self._make_index_keys(key, stored, now),
             "createdAt": stamp,
             "updatedAt": stamp,
             "version": make_version(),
             "writer": caller.origin.to_attribute(),
         }
+
+    def make_filter_key(self, value: str, item_id: str) -> str:
+        """Return a sort key in the index of a filter: items with one value are in the order of their creation."""
+        # An ID's first 16 digits hold its time.
+        return f"{self.prefix}{value}#{item_id.replace('-', '')[:16]}"
+
+    def _make_index_keys(self, key: table.Item, stored: table.Item, now: int) -> dict[str, str]:
+        """Return the sort keys of the item in the table's indexes, as short as they can be: they are paid like data."""
+        keys = {
+            f"{INDEX_PREFIX}{name}": self.make_filter_key(stored[name], key["sk"][len(self.prefix) :])
+            for name in self.filters
+            if name in stored
+        }
+        if self.sorts_by_update:
+            keys[f"{INDEX_PREFIX}updatedAt"] = f"{self.prefix}{now:016x}"
+        return keys
 
     def _complete(self, draft: table.Item) -> table.Item:
         return {**draft, **self.derive(Entity(self, draft))}
@@ -429,7 +554,7 @@ def _read_fields(model: str, reserved: frozenset[str]) -> dict[str, bool]:
     if schema.get("type") != "object" or schema.get("additionalProperties") is not False:
         raise ModelError(f"The request model {model} must have the type object and additionalProperties: false.")
     properties: dict[str, Any] = schema.get("properties", {})
-    if taken := reserved & properties.keys():
+    if taken := {name for name in properties if name in reserved or name.startswith(INDEX_PREFIX)}:
         raise ModelError(f"The request model {model} names {', '.join(sorted(taken))}, which is reserved.")
     return {name: schema.get("type") == "string" for name, schema in properties.items()}
 
@@ -470,21 +595,24 @@ def format_time(now: int) -> str:
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest // 1_000_000:03}Z"
 
 
-def _make_token(item_id: str) -> str:
+def _make_token(item_id: str, tag: bytes = b"", time: bytes = b"") -> str:
     """Return a pagination token: the position of an item. It names no caller; the partition is always the caller's."""
-    return base64.urlsafe_b64encode(bytes.fromhex(item_id.replace("-", ""))).decode().rstrip("=")
+    position = tag + bytes.fromhex(item_id.replace("-", "")) + time
+    return base64.urlsafe_b64encode(position).decode().rstrip("=")
 
 
-def _read_token(token: str) -> str:
-    """Return the ID in a pagination token.
+def _read_token(token: str, tag: bytes = b"", time_bytes: int = 0) -> tuple[str, str]:
+    """Return the ID in a pagination token, and the digits of the time.
 
     Raises:
-        BadRequest: the token was not issued by an earlier page.
+        BadRequest: the token was not issued by an earlier page of the same list.
     """
     try:
-        item_id = _format_id(base64.b64decode(token + "==", altchars=b"-_", validate=True).hex())
+        position = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
     except ValueError:
-        item_id = ""
-    if not ITEM_ID.fullmatch(item_id):
+        position = b""
+    start, end = len(tag), len(position) - time_bytes
+    item_id = _format_id(position[start : max(start, end)].hex())
+    if position[:start] != tag or not ITEM_ID.fullmatch(item_id):
         raise BadRequest("The request is not valid", [Problem("nextToken", "must be the nextToken of another page")])
-    return item_id
+    return item_id, position[end:].hex() if time_bytes else ""

@@ -18,6 +18,8 @@ _PARAMETER = re.compile(
 
 JSON = ("application/json",)
 """The media type of JSON."""
+MERGE_PATCH = ("application/merge-patch+json",)
+"""The media type of a JSON Merge Patch (RFC 7396)."""
 
 
 def check_media_type(header: str, accepted: Sequence[str] = JSON) -> None:

@@ -104,6 +104,20 @@ class UnprocessableContent(APIError):
     status = 422
 
 
+class TooManyRequests(APIError):
+    """The caller has used up a quota (RFC 6585, section 4).
+
+    Args:
+        message: which quota.
+        retry_after: seconds after which the caller may try again.
+    """
+
+    status = 429
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message, headers={"Retry-After": str(retry_after)})
+
+
 class ServiceUnavailable(APIError):
     """A dependency is throttled, down or out of time (RFC 9110, section 15.6.4).
 

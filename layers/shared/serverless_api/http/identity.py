@@ -7,8 +7,7 @@ introspection the request gets a 401.
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from serverless_api.environment import settings
 from serverless_api.http.errors import Forbidden, Problem, Unauthorized
@@ -22,8 +21,7 @@ PARTITION_PREFIX = "user#"
 """The start of the `pk` of everything that a user owns; the subject follows."""
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """Where a write comes from. Every item that a request writes carries it, for the table's stream and for erasure.
 
     Attributes:
@@ -46,8 +44,7 @@ class Origin:
         return attribute
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(NamedTuple):
     """A verified caller.
 
     Attributes:

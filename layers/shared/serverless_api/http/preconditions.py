@@ -4,7 +4,7 @@ docs/decisions/preconditions.md says what each method does with them.
 """
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from serverless_api.http.errors import BadRequest, Problem
 from serverless_api.storage.table import MAX_ALTERNATIVES
@@ -13,8 +13,7 @@ from serverless_api.storage.table import MAX_ALTERNATIVES
 _ELEMENT = re.compile(r'[ \t]*(?:(W/)?"([!#-~\x80-\U0010ffff]*)"[ \t]*)?(?:,|\Z)')
 
 
-@dataclass(frozen=True, slots=True)
-class Preconditions:
+class Preconditions(NamedTuple):
     """The versions of an item that a request is for; by default all.
 
     Attributes:

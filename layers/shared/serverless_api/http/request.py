@@ -6,15 +6,13 @@ Source: «Create AWS Lambda proxy integrations for HTTP APIs in API Gateway», A
 import base64
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
-from serverless_api.http.content import check_coding, check_media_type
-from serverless_api.http.errors import MAX_DETAILS, BadRequest, ContentTooLarge, Problem
+from serverless_api.http.content import JSON, MERGE_PATCH, check_coding, check_media_type
+from serverless_api.http.errors import BadRequest, ContentTooLarge, Problem
 from serverless_api.http.identity import Caller
 from serverless_api.http.preconditions import Preconditions, read_preconditions
-from serverless_api.http.validation import find_problems, load_model
+from serverless_api.http.validation import check_value
 from serverless_api.storage.json_text import InvalidJSON, parse_json
 
 # A string of structured fields (RFC 9651, section 3.3.3), or the same without quotes.
@@ -22,13 +20,12 @@ _QUOTED_KEY = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*+)"')
 _BARE_KEY = re.compile(r"[!#-+\--~]+")
 _MAX_KEY = 255
 _MAX_BODY = 3_000_000
-"""How many characters a body may have. Checking more would take seconds, and nothing of that size can be stored:
-the escapes of JSON (`\\u00e9`) spell an item of 400 KB in three times as many characters."""
+"""How many characters a text may have. Checking more would take seconds, and nothing of that size can be stored: the
+escapes of JSON (`\\u00e9`) spell an item of 400 KB in three times as many characters."""
 _CORRELATION_ID = re.compile(r"[!-~]{1,128}")
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """A request of a known caller.
 
     Attributes:
@@ -54,6 +51,11 @@ class Request:
         """Return the query parameter `name`, several values joined by commas, or None."""
         value: str | None = (self.event.get("queryStringParameters") or {}).get(name)
         return value
+
+    def read_query_parameters(self, names: Sequence[str]) -> dict[str, str]:
+        """Return those of some query parameters that the request has."""
+        values = {name: self.read_query_parameter(name) for name in names}
+        return {name: value for name, value in values.items() if value is not None}
 
     def read_flag(self, name: str) -> bool:
         """Return the query parameter `name`, which is `true` or `false`; false if it is missing.
@@ -90,12 +92,29 @@ class Request:
             ContentTooLarge: it is larger than any that can be stored.
             UnsupportedMediaType: it is compressed.
         """
-        check_media_type(self.read_header("content-type") or "")
+        return read_document(self._read_text(JSON), model)
+
+    def read_patch(self) -> dict[str, Any]:
+        """Return the body, a JSON Merge Patch (RFC 7396) of an object. `Collection.patch` checks what it names.
+
+        Raises:
+            BadRequest: it is not a JSON object in UTF-8, or is not declared as `application/merge-patch+json`.
+            ContentTooLarge: it is larger than any that can be stored.
+            UnsupportedMediaType: it is compressed.
+        """
+        patch = _parse(self._read_text(MERGE_PATCH))
+        if not isinstance(patch, dict):
+            raise BadRequest("The request is not valid", [Problem("body", "must be an object")])
+        return patch
+
+    def _read_text(self, media_types: Sequence[str]) -> str | bytes:
+        check_media_type(self.read_header("content-type") or "", media_types)
         check_coding(self.read_header("content-encoding") or "")
-        if len(self.event.get("body") or "") > _MAX_BODY:
-            raise ContentTooLarge("The body is larger than can be stored")
         body: str = self.event.get("body") or ""
-        return read_document(self._decode_body() if self.event.get("isBase64Encoded") else body, model)
+        is_encoded = self.event.get("isBase64Encoded")
+        if len(body) > (_MAX_BODY * 4 // 3 if is_encoded else _MAX_BODY):
+            raise ContentTooLarge("The body is larger than can be stored")
+        return self._decode_body() if is_encoded else body
 
     def read_content(self, media_types: Sequence[str]) -> bytes:
         """Return the body unchanged; empty if there is none.
@@ -160,14 +179,17 @@ def read_document(content: str | bytes, model: str) -> dict[str, Any]:
     Raises:
         BadRequest: it is not JSON in UTF-8 or violates the model; the error names the invalid fields.
     """
+    body = _parse(content)
+    check_value(body, model)
+    return body  # type: ignore[no-any-return]
+
+
+def _parse(content: str | bytes) -> Any:
     try:
-        body = parse_json(content if isinstance(content, str) else content.decode())
+        return parse_json(content if isinstance(content, str) else content.decode())
     except (InvalidJSON, UnicodeDecodeError) as error:
         problem = str(error) if isinstance(error, InvalidJSON) else "is not UTF-8 text"
         raise BadRequest("The request is not valid", [Problem("body", problem)]) from error
-    if problems := list(islice(find_problems(body, load_model(model)), MAX_DETAILS + 1)):
-        raise BadRequest("The request is not valid", problems)
-    return body  # type: ignore[no-any-return]
 
 
 def read_correlation_id(event: Mapping[str, Any]) -> str | None:

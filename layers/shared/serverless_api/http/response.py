@@ -1,8 +1,8 @@
 """HTTP responses in the form that API Gateway takes from a function (payload format 2.0)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from serverless_api.http.errors import APIError
 from serverless_api.storage.json_text import dump_json
@@ -11,8 +11,7 @@ from serverless_api.storage.json_text import dump_json
 _VARY = "Authorization, Origin"
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(NamedTuple):
     """An HTTP response.
 
     No cache stores it unless the handler sets `Cache-Control`, and none gives it to another caller: `Vary` always lists
@@ -27,7 +26,7 @@ class Response:
 
     status: int
     body: Any = None
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = MappingProxyType({})
 
     def to_event(self, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
         """Return the response as the gateway takes it, with additional `headers`.

@@ -8,10 +8,11 @@ and then not checked. Each check takes time in proportion to the value, whatever
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from serverless_api.http.errors import Problem, shorten
+from serverless_api.http.errors import MAX_DETAILS, BadRequest, Problem, shorten
 from serverless_api.storage.json_text import dump_json, parse_json
 
 type Schema = dict[str, Any]
@@ -127,6 +128,16 @@ def _check_keywords(schema: Schema, path: str) -> None:
     for keyword in ("items", "additionalProperties"):
         if not isinstance(schema.get(keyword, True), bool):
             _check_keywords(schema[keyword], f"{path}.{keyword}")
+
+
+def check_value(value: Any, model: str) -> None:
+    """Check a value against the request model `models/<model>.json`.
+
+    Raises:
+        BadRequest: it violates the model; the error names the invalid fields.
+    """
+    if problems := list(islice(find_problems(value, load_model(model)), MAX_DETAILS + 1)):
+        raise BadRequest("The request is not valid", problems)
 
 
 def find_problems(value: Any, schema: Schema, field: str = "body") -> Iterator[Problem]:

@@ -7,7 +7,6 @@ jitter», The Amazon Builders' Library.
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from serverless_api.resilience.deadline import Deadline
 
@@ -27,7 +26,6 @@ class RetryableError(Exception):
         self.retry_after = retry_after
 
 
-@dataclass(slots=True)
 class RetryBudget:
     """A retry budget: each retry costs a token, and each successful call earns one back.
 
@@ -36,14 +34,15 @@ class RetryBudget:
 
     Attributes:
         capacity: the maximum and initial number of tokens.
+        tokens: how many there are.
     """
 
-    capacity: float = 20.0
-    tokens: float = field(init=False)
+    __slots__ = ("capacity", "tokens")
 
-    def __post_init__(self) -> None:
-        if self.capacity < 0:
-            raise ValueError(f"capacity of a retry budget must not be negative: {self.capacity}")
+    def __init__(self, capacity: float = 20.0) -> None:
+        if capacity < 0:
+            raise ValueError(f"capacity of a retry budget must not be negative: {capacity}")
+        self.capacity = capacity
         self.refill()
 
     def refill(self) -> None:
@@ -62,7 +61,6 @@ class RetryBudget:
         self.tokens = min(self.capacity, self.tokens + 1)
 
 
-@dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """How often, and after which waits, a call is retried.
 
@@ -77,16 +75,20 @@ class RetryPolicy:
         >>> RetryPolicy().call(fetch, deadline=Deadline(2.0), budget=RetryBudget())
     """
 
-    retries: int = 3
-    base: float = 0.1
-    cap: float = 2.0
-    sleep: Callable[[float], None] = time.sleep
-    draw: Callable[[], float] = random.random
+    __slots__ = ("base", "cap", "draw", "retries", "sleep")
 
-    def __post_init__(self) -> None:
-        for name in ("retries", "base", "cap"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} of a retry policy must not be negative: {getattr(self, name)}")
+    def __init__(
+        self,
+        retries: int = 3,
+        base: float = 0.1,
+        cap: float = 2.0,
+        sleep: Callable[[float], None] = time.sleep,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        for name, value in (("retries", retries), ("base", base), ("cap", cap)):
+            if value < 0:
+                raise ValueError(f"{name} of a retry policy must not be negative: {value}")
+        self.retries, self.base, self.cap, self.sleep, self.draw = retries, base, cap, sleep, draw
 
     def call[Result](
         self,

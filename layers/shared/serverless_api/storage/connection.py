@@ -7,8 +7,10 @@ import ssl
 import time
 from collections.abc import Mapping
 from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
+from typing import Any
 from urllib.parse import urlsplit
 
+from serverless_api.storage.authorities import Authorities
 from serverless_api.storage.fetch import MAX_ANSWER_BYTES, fetch
 from serverless_api.storage.name_resolution import resolve
 
@@ -28,12 +30,12 @@ class KeptConnection:
         target: the URL's path and query.
     """
 
-    def __init__(self, url: str, *, ca_file: str | None = None, local_http: bool = False) -> None:
+    def __init__(self, url: str, *, is_aws: bool = False, local_http: bool = False) -> None:
         """Read the URL without connecting.
 
         Args:
             url: the server's URL, with the path and query of its requests.
-            ca_file: the certificate authorities to trust instead of the system's.
+            is_aws: whether the server is one of AWS, whose certificates are signed by Amazon's own authorities.
             local_http: whether plain http is limited to loopback, private and link-local addresses.
 
         Raises:
@@ -56,9 +58,7 @@ class KeptConnection:
         self.target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         self._is_limited = local_http and parts.scheme == "http"
         # Created once: reading the certificates takes longer than a handshake.
-        self._tls: ssl.SSLContext | None = None
-        if parts.scheme == "https":
-            self._tls = ssl.create_default_context(cafile=ca_file)
+        self._authorities = Authorities(is_aws=is_aws) if parts.scheme == "https" else None
         self._kept: HTTPConnection | None = None
         self._last_used = 0.0
 
@@ -91,6 +91,26 @@ class KeptConnection:
                 connection.close()
         self._kept, self._last_used = connection, time.time()
         return answer
+
+    def send(self, method: str, headers: Mapping[str, str], body: bytes, timeout: float) -> HTTPConnection:
+        """Send a request on a new connection and return it before the response. It is the caller's to close.
+
+        Args:
+            method: the HTTP method.
+            headers: the request's headers, including `host`.
+            body: the request's body.
+            timeout: seconds for name resolution, for connecting and for each wait on the socket.
+
+        Raises:
+            OSError: the request could not be sent.
+        """
+        connection = self._open(timeout)
+        try:
+            connection.request(method, self.target, body, dict(headers))
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     def dry_run(self, timeout: float) -> None:
         """Connect and disconnect.
@@ -127,18 +147,38 @@ class KeptConnection:
                 return kept
         if kept:
             kept.close()
+        return self._open(timeout)
+
+    def _open(self, timeout: float) -> HTTPConnection:
+        """Return a connection that opens on use."""
         host, port = self._address
-        if self._tls:
-            return _TLSConnection(host, port, timeout=timeout, context=self._tls)
+        if self._authorities:
+            return _TLSConnection(host, port, timeout, self._authorities)
         connection = _Connection(host, port, timeout=timeout)
         connection.is_limited = self._is_limited
         return connection
 
 
 class _Connection(HTTPConnection):
-    """A connection whose timeout includes name resolution."""
+    """A connection whose timeout includes name resolution, and that sends each request at once."""
 
     is_limited = False
+    _unsent: bytearray | None = None
+
+    def request(self, *args: Any, **options: Any) -> None:
+        """Send a request, in one TLS record: http.client writes head and body apart, which doubles the cost."""
+        self._unsent = unsent = bytearray()
+        try:
+            super().request(*args, **options)
+        finally:
+            self._unsent = None
+        self.send(unsent)
+
+    def send(self, data: Any) -> None:
+        if self._unsent is None:
+            super().send(data)
+        else:
+            self._unsent += data
 
     def connect(self) -> None:
         self.sock = self._open()
@@ -159,6 +199,19 @@ class _Connection(HTTPConnection):
 
 class _TLSConnection(HTTPSConnection, _Connection):
     """The same with TLS: `HTTPSConnection.connect` encrypts what the next class in line has opened."""
+
+    def __init__(self, host: str, port: int | None, timeout: float, authorities: Authorities) -> None:
+        super().__init__(host, port, timeout=timeout, context=authorities.context)
+        self._authorities = authorities
+
+    def connect(self) -> None:
+        try:
+            super().connect()
+        except ssl.SSLCertVerificationError:
+            if not self._authorities.widen():
+                raise
+            self._context = self._authorities.context
+            super().connect()
 
 
 def _is_host(name: str) -> bool:

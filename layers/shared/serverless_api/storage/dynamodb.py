@@ -7,34 +7,12 @@ Source: «DynamoDB low-level API», Amazon DynamoDB Developer Guide.
 """
 
 import json
-import os
-import time
 from collections.abc import Mapping
-from contextlib import suppress
-from email.utils import parsedate_to_datetime
 from http.client import HTTPResponse
 from typing import Any, NamedTuple
-from urllib.parse import quote
 
-from serverless_api.storage.connection import KeptConnection
-from serverless_api.storage.credentials import Credentials, CredentialSource
 from serverless_api.storage.fetch import AnswerUnreadable, read_json
-from serverless_api.storage.signed_requests import regional_host, sign
-
-SIGNATURE_ERRORS = frozenset(
-    {
-        "ExpiredToken",
-        "ExpiredTokenException",
-        "InvalidClientTokenId",
-        "InvalidSignatureException",
-        "RequestExpired",
-        "RequestInTheFuture",
-        "RequestTimeTooSkewed",
-        "SignatureDoesNotMatch",
-        "UnrecognizedClientException",
-    }
-)
-"""Errors that may pass with fresh credentials or the right time: the call is signed anew and repeated once."""
+from serverless_api.storage.signed_requests import SIGNATURE_ERRORS, SignedConnection, regional_host
 
 _encode_json = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -69,24 +47,23 @@ class Answer(NamedTuple):
 class DynamoDB:
     """A client for one request at a time, as a Lambda environment serves them. Each thread needs its own."""
 
-    def __init__(self, region: str, endpoint: str | None = None) -> None:
+    def __init__(self, region: str, endpoint: str | None = None, host: str = "dynamodb") -> None:
         """Create a client without connecting.
 
         Args:
             region: the AWS region, such as `eu-central-1`.
             endpoint: the URL to use instead of the region's endpoint.
+            host: what the name of the region's endpoint starts with.
 
         Raises:
             ValueError: `endpoint` is not a usable URL.
         """
-        self._region = region
         try:
-            url = endpoint or f"https://{regional_host('dynamodb', region)}"
-            self._connection = KeptConnection(url, ca_file=os.environ.get("AWS_CA_BUNDLE") or None)
+            self._connection = SignedConnection(
+                endpoint or f"https://{regional_host(host, region)}", region, "dynamodb"
+            )
         except ValueError as error:
             raise ValueError(f"The DynamoDB endpoint {error}.") from error
-        self._credentials = CredentialSource()
-        self._clock_offset = 0.0
 
     def call(self, operation: str, request: Mapping[str, Any], timeout: float) -> Answer:
         """Perform an operation, without retries, except for one with a new signature.
@@ -110,17 +87,15 @@ class DynamoDB:
             if error.code not in SIGNATURE_ERRORS:
                 raise
             # Rejected before anything was done, so any operation is safe to repeat.
-            self._credentials.forget()
-            self._set_clock(error.response)
+            self._connection.renew(error.response)
         return self._post(operation, body, timeout)
 
     def _post(self, operation: str, body: bytes, timeout: float) -> Answer:
-        signed = self._sign(operation, body, self._credentials.find(timeout))
-        response, content = self._connection.fetch("POST", signed, body, timeout)
+        response, content = self._connection.post(_make_headers(operation), body, timeout)
         try:
             document = read_json(self._connection.host, response, content)
         except AnswerUnreadable:
-            self._connection.close()
+            self._connection.hang_up()
             raise
         if response.status != 200 or "__type" in document:
             raise DynamoDBError(response, document)
@@ -135,26 +110,12 @@ class DynamoDB:
         Raises:
             OSError: the connection failed.
         """
-        self._sign("GetItem", _encode_json({}).encode(), Credentials("AKIDEXAMPLE", "none", "none"))
-        self._connection.dry_run(timeout)
+        self._connection.dry_run(_make_headers("GetItem"), b"{}", timeout)
 
     def close(self) -> None:
         """Drop the connection and the credentials; the next call starts with new ones."""
-        self._credentials.forget()
-        self._clock_offset = 0.0
         self._connection.close()
 
-    def _set_clock(self, response: HTTPResponse) -> None:
-        """Measure how far this clock is from the server's: a signature of another time is rejected."""
-        with suppress(TypeError, ValueError):
-            self._clock_offset = parsedate_to_datetime(response.getheader("Date", "")).timestamp() - time.time()
 
-    def _sign(self, operation: str, body: bytes, credentials: Credentials) -> dict[str, str]:
-        headers = {
-            "content-type": "application/x-amz-json-1.0",
-            "host": self._connection.host,
-            "x-amz-date": time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(time.time() + self._clock_offset)),
-            "x-amz-target": f"DynamoDB_20120810.{operation}",
-        }
-        path = quote(self._connection.target)
-        return sign(credentials, self._region, "dynamodb", method="POST", path=path, headers=headers, body=body)
+def _make_headers(operation: str) -> dict[str, str]:
+    return {"content-type": "application/x-amz-json-1.0", "x-amz-target": f"DynamoDB_20120810.{operation}"}

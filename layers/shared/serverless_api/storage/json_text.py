@@ -125,6 +125,23 @@ def parse_json(text: str) -> Any:
     return value
 
 
+def merge_patch(target: Any, patch: Any) -> Any:
+    """Return a JSON value changed by a JSON Merge Patch (RFC 7396, section 2); neither argument changes.
+
+    >>> merge_patch({"a": 1, "b": {"c": 2, "d": 3}}, {"a": None, "b": {"c": 4}})
+    {'b': {'c': 4, 'd': 3}}
+    """
+    if not isinstance(patch, dict):
+        return patch
+    merged = dict(target) if isinstance(target, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            merged.pop(name, None)
+        else:
+            merged[name] = merge_patch(merged.get(name), value)
+    return merged
+
+
 def _explain(error: json.JSONDecodeError) -> str:
     """Say what is wrong and where, in words that do not depend on Python's version."""
     end = len(error.doc.rstrip(_BLANK))

@@ -114,7 +114,7 @@ class Bucket:
     def _attempt(self, method: str, url: str, content: bytes, headers: Mapping[str, str]) -> None:
         deadline = current_deadline()
         # Opened for each request: these are few, and far between.
-        connection = KeptConnection(url, ca_file=os.environ.get("AWS_CA_BUNDLE") or None)
+        connection = KeptConnection(url, is_aws=True)
         try:
             with HTTPCall(method, connection.scheme, connection.host) as subsegment:
                 credentials = self._credentials.find(deadline.cut(_CREDENTIALS_SECONDS))

@@ -10,6 +10,8 @@ import secrets
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from decimal import Context, Decimal, Inexact, Overflow, Subnormal
+from functools import cache
+from itertools import batched
 from typing import Any, NamedTuple
 
 from serverless_api.environment import settings
@@ -25,13 +27,17 @@ from serverless_api.telemetry.tracing import TableCall
 type Item = dict[str, Any]
 
 _FAILED = "ConditionalCheckFailed"
-_READS = {"GetItem", "Query"}
+_OF_SEVERAL_TABLES = {"BatchGetItem", "TransactWriteItems"}
+_READS = {"BatchGetItem", "GetItem", "Query"}
 
 ATTEMPT_SECONDS = 1.0
 """Time limit of one attempt; DynamoDB answers within milliseconds."""
 
 MAX_ALTERNATIVES = 100
 """Most values of a `one_of` («Comparison operator and function reference», Amazon DynamoDB Developer Guide)."""
+
+MAX_READ = 25
+"""Most items of one batch read: together they stay below the 16 MB that an answer may have, whatever they hold."""
 
 MAX_QUERIED = 1000
 """Most items that a query reads at a time while it looks for items among marks of deleted ones."""
@@ -48,6 +54,12 @@ _NUMBERS = Context(prec=38, Emin=-130, Emax=125, traps=[Inexact, Overflow, Subno
 
 _THROTTLES = Metric("TableThrottles")
 _ERRORS = Metric("TableErrors")
+
+
+class Vector(tuple[float, ...]):
+    """The value of an attribute of a vector index."""
+
+    __slots__ = ()
 
 
 class Update(NamedTuple):
@@ -111,7 +123,8 @@ class _AnswerLost(DependencyUnavailable):
     """An attempt got no answer, or one that proves nothing: it may have been performed or not."""
 
 
-_database = DynamoDB(settings.REGION, find_endpoint(os.environ, "dynamodb"))
+_ENDPOINT = find_endpoint(os.environ, "dynamodb")
+_database = DynamoDB(settings.REGION, _ENDPOINT)
 _dependency = Dependency("table")
 _policy = RetryPolicy()
 _budget = RetryBudget()
@@ -134,6 +147,7 @@ def dry_run() -> None:
 def reset() -> None:
     """Drop connection and credentials, and forget the table's health: a restored environment starts afresh."""
     _database.close()
+    _open_searches.cache_clear()
     _budget.refill()
     _circuit.reset()
 
@@ -142,6 +156,45 @@ def get_item(key: Item, *, table_name: str = "") -> Item | None:
     """Return the item with the primary key `key` as last written, or None."""
     found = _call("GetItem", TableName=table_name, Key=_encode_item(key), ConsistentRead=True).get("Item")
     return _decode_item(found) if found else None
+
+
+def get_items(keys: Sequence[Item]) -> list[Item]:
+    """Return the items with these primary keys as last written, in any order, without those that do not exist."""
+    found: list[Item] = []
+    for chunk in batched(keys, MAX_READ, strict=False):
+        left = {"Keys": [_encode_item(key) for key in chunk], "ConsistentRead": True}
+        while left:
+            answer = _call("BatchGetItem", RequestItems={settings.TABLE_NAME: left})
+            found += [_decode_item(item) for item in answer["Responses"].get(settings.TABLE_NAME, ())]
+            # What exceeds 16 MB, or was throttled while others were not.
+            left = answer.get("UnprocessedKeys", {}).get(settings.TABLE_NAME)
+    return found
+
+
+def search_vectors(
+    index: str, vector: Sequence[float], limit: int, conditions: Mapping[str, str]
+) -> list[tuple[Item, float]]:
+    """Return the items of a vector index that are nearest to a vector, as far as the index has them, nearest first.
+
+    Args:
+        index: the index's name.
+        vector: the vector, with as many dimensions as the index.
+        limit: the most items, up to 100.
+        conditions: the values that attributes of the index's search schema must have.
+
+    Returns:
+        Each item with its distance, as the index measures it.
+    """
+    answer = _call(
+        "SearchVectors",
+        IndexName=index,
+        SearchVector=_encode_vector(vector),
+        TopK=limit,
+        SearchConditionExpression=" AND ".join(f"#{name} = :{name}" for name in conditions),
+        ExpressionAttributeNames={f"#{name}": name for name in conditions},
+        ExpressionAttributeValues={f":{name}": {"S": value} for name, value in conditions.items()},
+    )
+    return [(_decode_item(result["Item"]), float(result["Score"])) for result in answer["SearchResults"]]
 
 
 def put_item(item: Item, condition: str, values: Mapping[str, Any] | None = None, *, table_name: str = "") -> None:
@@ -224,6 +277,30 @@ def delete_item(key: Item, condition: str, values: Mapping[str, Any] | None = No
     _write("DeleteItem", lambda found: found is None, Key=_encode_item(key), **_condition(condition, values))
 
 
+def put_item_beside(item: Item, key: Item, condition: str, values: Mapping[str, Any] | None = None) -> None:
+    """Write a whole item, in place of one with its key if there is one, while another item fulfills a condition.
+
+    Args:
+        item: the item.
+        key: the primary key of the other item.
+        condition: a condition expression about the other item; write every attribute name as `#name`.
+        values: the values of its placeholders, by `:value`.
+
+    Raises:
+        ConditionFailed: the condition does not hold.
+    """
+    name = {"TableName": settings.TABLE_NAME}
+    _write(
+        "TransactWriteItems",
+        lambda _: False,
+        ClientRequestToken=secrets.token_hex(16),
+        TransactItems=[
+            {"ConditionCheck": {**name, "Key": _encode_item(key), **_condition(condition, values)}},
+            {"Put": {**name, "Item": _encode_item(item)}},
+        ],
+    )
+
+
 def transact(updates: Sequence[Update], items: Iterable[Item] = ()) -> None:
     """Change items and write new ones: all or nothing.
 
@@ -289,6 +366,52 @@ def query_items(
             return
         most = MAX_QUERIED if answer.get("ScannedCount", 0) > len(answer["Items"]) else left
         start = _decode_item(answer["LastEvaluatedKey"])
+
+
+def query_index(
+    index: str,
+    partition: str,
+    prefix: str,
+    after: Item | None,
+    limit: int,
+    *,
+    ascending: bool = False,
+    matching: Mapping[str, str] | None = None,
+) -> Iterator[Item]:
+    """Yield entries of a global secondary index, last one first. The index follows the table within moments.
+
+    Args:
+        index: the name of the index and of its sort key; its partition key is `pk`.
+        partition: the value of `pk`.
+        prefix: the start of the sort key.
+        after: the keys of an entry (`pk`, `sk` and the index's sort key); only those behind it are returned.
+        limit: how many entries the caller expects to use.
+        ascending: whether the first one comes first.
+        matching: the values that other attributes of the index must have.
+    """
+    conditions = dict(matching or {})
+    names = {"#pk": "pk", "#sort": index, **{f"#filter{number}": name for number, name in enumerate(conditions)}}
+    values = {":pk": partition, ":sort": prefix}
+    values |= {f":filter{number}": value for number, value in enumerate(conditions.values())}
+    arguments: dict[str, Any] = {"ExclusiveStartKey": _encode_item(after)} if after else {}
+    if conditions:
+        terms = (f"#filter{number} = :filter{number}" for number in range(len(conditions)))
+        arguments["FilterExpression"] = " AND ".join(terms)
+    while True:
+        answer = _call(
+            "Query",
+            IndexName=index,
+            KeyConditionExpression="#pk = :pk AND begins_with(#sort, :sort)",
+            ExpressionAttributeNames=names,
+            ExpressionAttributeValues=_encode_item(values),
+            ScanIndexForward=ascending,
+            Limit=MAX_QUERIED if conditions else limit,
+            **arguments,
+        )
+        yield from map(_decode_item, answer["Items"])
+        if "LastEvaluatedKey" not in answer:
+            return
+        arguments["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
 
 
 def call_once(operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -387,7 +510,7 @@ def _call(operation: str, errors: list[RetryableError] | None = None, /, **argum
     Raises:
         TableUnavailable: the table is throttled, down or out of time, or (WriteConflict) others write to the item.
     """
-    if operation != "TransactWriteItems":
+    if operation not in _OF_SEVERAL_TABLES:
         arguments["TableName"] = arguments.get("TableName") or settings.TABLE_NAME
     arguments["ReturnConsumedCapacity"] = "TOTAL"
     repeated = [] if errors is None else errors
@@ -426,7 +549,7 @@ def _attempt(operation: str, arguments: Mapping[str, Any], retries: int) -> dict
             raise
         except DynamoDBError as refusal:
             subsegment.response = refusal.response
-            error = _translate(refusal)
+            error = _translate(refusal, operation)
             if isinstance(error, _AnswerLost):
                 count(_ERRORS)
             elif isinstance(error, _Throttled):
@@ -440,13 +563,23 @@ def _attempt(operation: str, arguments: Mapping[str, Any], retries: int) -> dict
     return answer.document
 
 
+@cache
+def _open_searches() -> DynamoDB:
+    """Return the client of searches, which have their own endpoint.
+
+    Source: «Creating and searching vector indexes», Amazon DynamoDB Developer Guide.
+    """
+    return DynamoDB(settings.REGION, _ENDPOINT, "search-dynamodb")
+
+
 def _send(operation: str, arguments: Mapping[str, Any]) -> Answer:
     invocation = current_deadline()
     attempt = invocation.shorten(ATTEMPT_SECONDS)
     try:
         # The timeout bounds each wait on the socket; the signal bounds a response that arrives byte by byte.
         with attempt.enforce():
-            return _database.call(operation, arguments, attempt.cut(ATTEMPT_SECONDS))
+            database = _open_searches() if operation == "SearchVectors" else _database
+            return database.call(operation, arguments, attempt.cut(ATTEMPT_SECONDS))
     except DeadlineExceeded as error:
         invocation.cut(ATTEMPT_SECONDS)
         raise _AnswerLost(f"no complete answer within {ATTEMPT_SECONDS} s") from error
@@ -462,8 +595,11 @@ def _count_capacity(operation: str, answer: Mapping[str, Any]) -> None:
     logger.debug("The table answered", operation=operation, capacity_units=units)
 
 
-def _translate(error: DynamoDBError) -> Exception:
+def _translate(error: DynamoDBError, operation: str) -> Exception:
     """Return the error that callers of this module handle, or `error` itself if it is unexpected."""
+    if operation == "SearchVectors" and error.code == "ValidationException":
+        # An index that is new («Troubleshooting vector indexes», Amazon DynamoDB Developer Guide).
+        return RetryableError(str(error))
     match classify(error):
         case Handling.THROTTLED:
             return _Throttled(str(error))
@@ -499,6 +635,8 @@ def _encode(value: Any) -> dict[str, Any]:
         return {"S": value}
     if isinstance(value, bool):
         return {"BOOL": value}
+    if isinstance(value, Vector):
+        return {"L": _encode_vector(value)}
     if isinstance(value, int | Decimal):
         return {"N": _encode_number(value)}
     if value is None:
@@ -510,6 +648,11 @@ def _encode(value: Any) -> dict[str, Any]:
     raise TypeError(f"{type(value).__name__} cannot be stored in DynamoDB")
 
 
+def _encode_vector(vector: Sequence[float]) -> list[dict[str, str]]:
+    # A vector index keeps 32 bits of each number, which is seven digits.
+    return [{"N": f"{number:.7g}"} for number in vector]
+
+
 def _encode_number(value: int | Decimal) -> str:
     try:
         return str(_NUMBERS.create_decimal(value))
@@ -518,7 +661,8 @@ def _encode_number(value: int | Decimal) -> str:
 
 
 def _decode_item(item: Mapping[str, Any]) -> Item:
-    return {name: _decode(value) for name, value in item.items()}
+    # Most attributes are strings, which need no look at their kind.
+    return {name: value["S"] if "S" in value else _decode(value) for name, value in item.items()}
 
 
 def _decode(value: Mapping[str, Any]) -> Any:

@@ -14,11 +14,13 @@ from collections import Counter
 from enum import StrEnum
 from typing import Any, ClassVar, Self
 
-from aws_lambda_powertools.logging import Logger
-from aws_lambda_powertools.metrics import Metrics, MetricUnit
-
 from serverless_api.environment import settings
+from serverless_api.telemetry.deferred_imports import defer_imports
 from serverless_api.telemetry.pseudonyms import pseudonymize
+
+defer_imports()
+from aws_lambda_powertools.logging import Logger  # noqa: E402
+from aws_lambda_powertools.metrics import Metrics, MetricUnit  # noqa: E402
 
 # Lambda sets the root logger to the function's level. At DEBUG, botocore would log whole requests and responses,
 # including secrets and session tokens; at INFO, where it found credentials and endpoints, at each cold start.

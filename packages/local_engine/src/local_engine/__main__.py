@@ -1,10 +1,10 @@
 """`local-engine run|token|credentials|backend|dashboard`, also as `python -m local_engine`."""
 
-import gc
-import os
-import signal
 import sys
+from collections.abc import Callable, Sequence
 from importlib import import_module
+
+from local_engine.imports import INTERRUPTED, import_quickly
 
 _COMMANDS = {
     "run": ("local_engine.command_line.run_command", "run"),
@@ -35,49 +35,49 @@ examples:
 
 exit status, each but 0 and 130 with a sentence on standard error:
 """
-_WRONG_PYTHON, _INTERRUPTED = 7, 130
+_WRONG_PYTHON = 7
 
 
 def main() -> int:
     """Run a command and return its exit status; see `local_engine.command_line.exit_status`."""
-    # Ctrl-C during the imports, before there is anything to stop. An exception could come up anywhere.
-    signal.signal(signal.SIGINT, lambda *_: os._exit(_INTERRUPTED))
     # Checked before the commands are imported, because an older Python cannot parse them.
     if sys.version_info < (3, 13):  # noqa: UP036
         print(f"The local engine needs Python 3.13; {sys.executable} is {sys.version.split()[0]}.", file=sys.stderr)
         return _WRONG_PYTHON
-    # Collections would take a tenth of the start, and what it makes stays until the end.
-    gc.disable()
-    from local_engine.child_environment import isolate_process  # noqa: PLC0415 - an older Python cannot parse it
-
-    isolate_process()
-    from local_engine.command_line.exit_status import (  # noqa: PLC0415 - as above
-        ArgumentError,
-        describe_statuses,
-        report_error,
-    )
-
     command = sys.argv[1] if len(sys.argv) > 1 else ""
-    if command in ("-h", "--help"):
-        print(_HELP + describe_statuses())
-        return 0
     try:
-        if command not in _COMMANDS:
-            raise ArgumentError(
-                f"There is no command {command!r}; there are {', '.join(_COMMANDS)}. See: local-engine --help"
-            )
-        module, function = _COMMANDS[command]
-        run = getattr(import_module(module), function)
-        gc.freeze()
-        gc.enable()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        with import_quickly():
+            run = _find_command(command)
         run(sys.argv[2:])
     except KeyboardInterrupt:
         # Ctrl-C before the command handles signals itself.
-        return _INTERRUPTED
+        return INTERRUPTED
     except Exception as error:
+        # What it knows of errors would delay the start of the services.
+        from local_engine.command_line.exit_status import report_error  # noqa: PLC0415
+
         return report_error(error)
     return 0
+
+
+def _find_command(name: str) -> Callable[[Sequence[str]], None]:
+    from local_engine.child_environment import isolate_process  # noqa: PLC0415 - an older Python cannot parse it
+    from local_engine.command_line.command_errors import ArgumentError  # noqa: PLC0415
+
+    isolate_process()
+    if name in ("-h", "--help"):
+        return _print_help
+    if name not in _COMMANDS:
+        raise ArgumentError(f"There is no command {name!r}; there are {', '.join(_COMMANDS)}. See: local-engine --help")
+    module, function = _COMMANDS[name]
+    command: Callable[[Sequence[str]], None] = getattr(import_module(module), function)
+    return command
+
+
+def _print_help(_: Sequence[str]) -> None:
+    from local_engine.command_line.exit_status import describe_statuses  # noqa: PLC0415
+
+    print(_HELP + describe_statuses())
 
 
 if __name__ == "__main__":

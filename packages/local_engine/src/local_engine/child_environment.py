@@ -9,7 +9,7 @@ import sysconfig
 from collections.abc import Mapping
 from pathlib import Path
 
-from local_engine.template.intrinsics import REGION
+from local_engine.account import REGION
 
 AWS_SETTINGS = {
     "AWS_ACCESS_KEY_ID": "local",

@@ -167,4 +167,6 @@ def _value_text(value: Any) -> str:
 def _describe(text: str) -> str:
     """Return a part of a request for the console: bounded, without tokens and control sequences."""
     text = mask_tokens(text[:_LONGEST_SHOWN]) + ("…" if len(text) > _LONGEST_SHOWN else "")
+    if text.isprintable():
+        return text
     return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)

@@ -10,7 +10,8 @@ from enum import Enum
 from typing import Any
 
 from local_engine.access.conditions import Context, UnsupportedPolicy, matches, meets_conditions, substitute
-from local_engine.template.intrinsics import ACCOUNT_ID, REFUSAL
+from local_engine.account import ACCOUNT_ID
+from local_engine.template.intrinsics import REFUSAL
 
 Policy = Mapping[str, Any]
 """A policy document."""

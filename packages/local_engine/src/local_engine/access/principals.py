@@ -7,8 +7,9 @@ from typing import Any
 
 from local_engine.access.credentials import Credentials, find_credentials, make_id
 from local_engine.access.policies import Policy, Principal
+from local_engine.account import ACCOUNT_ID
 from local_engine.template.errors import TemplateError
-from local_engine.template.intrinsics import ACCOUNT_ID, REFUSAL
+from local_engine.template.intrinsics import REFUSAL
 from local_engine.template.stack import Resource, Stack
 
 _INVOKE = {"Effect": "Allow", "Action": ["execute-api:Invoke", "execute-api:ManageConnections"]}

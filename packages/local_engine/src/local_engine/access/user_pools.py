@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from local_engine.account import REGION
 from local_engine.template.errors import TemplateError
-from local_engine.template.intrinsics import REGION, resource_arn
+from local_engine.template.intrinsics import resource_arn
 from local_engine.template.stack import Resource, Stack
 
 _POOL, _CLIENT = "AWS::Cognito::UserPool", "AWS::Cognito::UserPoolClient"

@@ -16,7 +16,8 @@ from local_engine.bedrock.local_model import Prompt
 _WORD = re.compile(r"\w+")
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 _PIECE = re.compile(r"\s*\S+")
-_SENTENCE = re.compile(r"[^.!?\n]+(?:[.!?]+(?=\s|$)|[.!?]*)|[.!?]+")
+# A full stop within a word, as in an address, ends no sentence.
+_SENTENCE = re.compile(r"(?:[^.!?\n]|[.!?]+(?![.!?\s]|$))+[.!?]*|[.!?]+")
 _TAG = re.compile(r"<[^<>]*>")
 _LABEL = re.compile(r"^\s*(?:\[(?P<bracketed>[\w-]+)\]|<\w+[^<>]*\b(?:id|index|n)=\"(?P<attribute>[\w-]+)\"[^<>]*>)")
 _SHORT_WORD = 3
@@ -83,12 +84,16 @@ def _cosine(one: Sequence[float], other: Sequence[float]) -> float:
 
 
 def _split_prompt(prompt: Prompt) -> tuple[str, list[str]]:
-    """Return the question, which is the last paragraph of the last message, and all other paragraphs."""
+    """Return the question, which is the last paragraph of the last message, and the sources.
+
+    Sources are the paragraphs with a label. Without any, they are all other paragraphs.
+    """
     *_, last = prompt.messages
     paragraphs = _list_paragraphs(last.text)
     question = _TAG.sub(" ", paragraphs.pop()).strip() if paragraphs else ""
     earlier = [source for message in prompt.messages for source in message.sources]
-    return question, [*_list_paragraphs(prompt.system), *earlier, *paragraphs]
+    others = [*_list_paragraphs(prompt.system), *earlier, *paragraphs]
+    return question, [source for source in others if _LABEL.match(source)] or others
 
 
 def _list_paragraphs(text: str) -> list[str]:

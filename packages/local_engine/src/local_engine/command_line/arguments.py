@@ -2,19 +2,30 @@
 
 import argparse
 import math
+import re
 import socket
 import textwrap
 from pathlib import Path
-from typing import NoReturn, override
+from typing import NamedTuple, NoReturn, override
 
 from local_engine.bedrock.local_model import MODEL_NAMES, load_model
-from local_engine.command_line.exit_status import ArgumentError, PortError
-from local_engine.issuer.access_tokens import issuer_url
+from local_engine.command_line.command_errors import ArgumentError, PortError
 from local_engine.services.containers import listen
 
+HOST = "127.0.0.1"
+"""Where the APIs are served."""
 DEFAULT_PORT = 3000
 LARGEST_PORT = 65535
 _ISSUER = "{issuer}"
+_PAGE_NAME = re.compile("[a-z][a-z0-9-]*")
+_TAKEN_NAMES = {"apigateway", "apis", "clock", "dashboard", "docs", "issuer", "lambda", "token", "user-pools"}
+
+
+class ProjectPage(NamedTuple):
+    """A page and its file."""
+
+    name: str
+    file: Path
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -56,9 +67,13 @@ def add_seed_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def read_parameters(options: argparse.Namespace) -> dict[str, str]:
-    """Return the given parameters of the template."""
-    issuer = issuer_url(getattr(options, "port", DEFAULT_PORT))
+def read_parameters(options: argparse.Namespace, issuer: str) -> dict[str, str]:
+    """Return the given parameters of the template.
+
+    Args:
+        options: what `add_template_options` reads.
+        issuer: URL of the local issuer.
+    """
     return {name: value.replace(_ISSUER, issuer) for name, value in options.parameters}
 
 
@@ -131,6 +146,22 @@ def parse_count(text: str) -> int:
     if not text.isascii() or not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number; choose one from 1")
     return int(text)
+
+
+def parse_page(text: str) -> ProjectPage:
+    """Read an option's value.
+
+    Raises:
+        ArgumentTypeError: it is not a name and a file that exists.
+    """
+    name, separator, file = text.partition("=")
+    if not separator or not _PAGE_NAME.fullmatch(name):
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form name=FILE, with a name in lower case")
+    if name in _TAKEN_NAMES:
+        raise argparse.ArgumentTypeError(f"the engine itself serves /_local/{name}; choose another name")
+    if not Path(file).is_file() or Path(file).suffix != ".html":
+        raise argparse.ArgumentTypeError(f"{file!r} is not an HTML file")
+    return ProjectPage(name, Path(file).resolve())
 
 
 def parse_parameter(text: str) -> tuple[str, str]:

@@ -38,7 +38,7 @@ _EXAMPLES = """example:
 def run_backend(arguments: Sequence[str]) -> None:
     """Serve until Ctrl-C."""
     options = _parse(arguments)
-    stack = load_template(options.template, read_parameters(options))
+    stack = load_template(options.template, read_parameters(options, issuer_url(options.port)))
     network = find_container_network()
     service_sockets = _listen(options.services_port, network)
     issuer_sockets = _listen(options.issuer_port, network)

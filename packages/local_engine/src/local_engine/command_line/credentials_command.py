@@ -9,8 +9,15 @@ from typing import Any
 
 from local_engine.access.credentials import Credentials, issue_role_credentials, issue_user_credentials
 from local_engine.access.principals import Principals
-from local_engine.command_line.arguments import CommandParser, add_template_options, parse_count, read_parameters
-from local_engine.command_line.exit_status import ArgumentError, InputFileError
+from local_engine.command_line.arguments import (
+    DEFAULT_PORT,
+    CommandParser,
+    add_template_options,
+    parse_count,
+    read_parameters,
+)
+from local_engine.command_line.command_errors import ArgumentError, InputFileError
+from local_engine.issuer.access_tokens import issuer_url
 from local_engine.template.loader import load_template
 
 _DESCRIPTION = (
@@ -49,7 +56,7 @@ def print_credentials(arguments: Sequence[str]) -> None:
     )
     add_template_options(parser)
     options = parser.parse_args(arguments)
-    stack = load_template(options.template, read_parameters(options))
+    stack = load_template(options.template, read_parameters(options, issuer_url(DEFAULT_PORT)))
     found = Principals(stack).find_kind(options.principal)
     if found is not None and options.policy is not None:
         raise ArgumentError(f"{options.principal} has its policies in the template, so --policy cannot be given.")

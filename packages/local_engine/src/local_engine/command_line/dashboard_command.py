@@ -10,8 +10,8 @@ import webbrowser
 from collections.abc import Sequence
 
 from local_engine.cloudwatch.dashboard_page import DASHBOARD_PATH
-from local_engine.command_line.arguments import DEFAULT_PORT, CommandParser, parse_port
-from local_engine.command_line.run_command import HOST, run
+from local_engine.command_line.arguments import DEFAULT_PORT, HOST, CommandParser, parse_port
+from local_engine.command_line.run_command import run
 
 _ANSWER_SECONDS = 5.0
 _START_SECONDS = 120.0

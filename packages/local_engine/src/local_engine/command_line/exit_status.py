@@ -1,11 +1,13 @@
-"""Exit statuses of the commands, and the errors that lead to them. Each error is a sentence for the user."""
+"""Exit statuses of the commands, by the errors that lead to them."""
 
 import sys
 from enum import IntEnum
 from pathlib import Path
 
 from local_engine.bedrock.local_model import ModelUnavailableError
+from local_engine.command_line.command_errors import ArgumentError, InputFileError, MissingToolError, PortError
 from local_engine.console import mask_tokens
+from local_engine.imports import INTERRUPTED as INTERRUPTED_STATUS
 from local_engine.services.services_client import ServicesError
 from local_engine.services.stack_resources import SeedError
 from local_engine.state import StateError
@@ -34,23 +36,7 @@ class ExitStatus(IntEnum):
     TOOL = 7, "something is not installed: Python 3.13, debugpy, the packages of --model"
     SERVICES = 8, "the local AWS services do not answer, or reject a resource or an item"
     STATE = 9, "the folder .local beside the template cannot be used"
-    INTERRUPTED = 130, "Ctrl-C before the engine was ready"
-
-
-class ArgumentError(Exception):
-    """An argument of the command line is wrong."""
-
-
-class InputFileError(Exception):
-    """A file of the command line is missing or not valid."""
-
-
-class PortError(Exception):
-    """A port is taken or not allowed."""
-
-
-class MissingToolError(Exception):
-    """A program or package that an option needs is not installed."""
+    INTERRUPTED = INTERRUPTED_STATUS, "Ctrl-C before the engine was ready"
 
 
 # The first match counts.

@@ -1,8 +1,9 @@
 """What a started engine tells the user: the start page, routes, an example request, and what programs need."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from local_engine.access.user_pools import read_user_pools
+from local_engine.command_line.arguments import ProjectPage
 from local_engine.console import Console
 from local_engine.engine import Engine, Gateway
 from local_engine.function_url.url_access import is_public
@@ -24,6 +25,7 @@ def show_start(
     lambda_endpoint: str,
     *,
     failed_builds: Collection[str],
+    pages: Sequence[ProjectPage],
 ) -> None:
     """Write what is served, and where, and what cannot be built."""
     functions = {function.name: logical_id for logical_id, function in stack.functions.items()}
@@ -47,6 +49,7 @@ def show_start(
             console.show(f"Allowed origin {', '.join(origins)}  (its web pages may call the API)")
         if isinstance(api, HttpApi) and find_machine_client(api, port, stack):
             console.show(f"Machine client {describe_environment(api, url + api.base_path, endpoint)}")
+    _show_pages(console, engine, pages)
     console.show(f"AWS services   {endpoint}\nLambda         {lambda_endpoint}")
     for sentence in stack.notices:
         console.show(sentence)
@@ -54,6 +57,12 @@ def show_start(
     if failed_builds:
         state += f" except what needs {', '.join(sorted(failed_builds))}, which cannot be built (see above)"
     console.show(f"\n{state}. Ctrl-C stops everything.\n")
+
+
+def _show_pages(console: Console, engine: Engine, pages: Sequence[ProjectPage]) -> None:
+    first = min(engine.gateways, default=None)
+    for page in pages if first else ():
+        console.show(f"Page           http://127.0.0.1:{first}{START_PATH}{page.name}")
 
 
 def _show_routes(console: Console, api: Api, gateway: Gateway, url: str, functions: Mapping[str, str]) -> None:

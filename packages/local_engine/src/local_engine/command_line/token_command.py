@@ -8,7 +8,7 @@ from typing import Any
 
 from local_engine.access.user_pools import read_user_pools
 from local_engine.command_line.arguments import DEFAULT_PORT, CommandParser, add_project_option, parse_port
-from local_engine.command_line.exit_status import ArgumentError
+from local_engine.command_line.command_errors import ArgumentError
 from local_engine.issuer.access_tokens import TOKEN_SECONDS, load_signing_key
 from local_engine.issuer.api_tokens import fetch_token_settings, mint_api_token, mint_pool_token
 from local_engine.template.loader import load_template

@@ -15,9 +15,9 @@ from urllib.parse import quote_plus
 
 from moto.s3 import models, notifications, responses
 
+from local_engine.account import ACCOUNT_ID
 from local_engine.event_bus.rules import make_event
 from local_engine.event_bus.targets import Delivery, Targets
-from local_engine.template.intrinsics import ACCOUNT_ID
 
 _PRINCIPAL = "AWS:AIDAJDPLRKLG7UEXAMPLE"
 _OWNER = "A3NL1KOZZKExample"

@@ -12,10 +12,10 @@ from typing import Any
 from moto.events import models
 from moto.events.exceptions import InvalidEventPatternException
 
+from local_engine.account import ACCOUNT_ID, REGION
 from local_engine.event_bus.event_pattern import InvalidPattern, check_pattern, matches
 from local_engine.event_bus.input_transformer import InvalidInput, make_input
 from local_engine.event_bus.targets import Delivery, Targets
-from local_engine.template.intrinsics import ACCOUNT_ID, REGION
 
 _INGESTION_TIME = "ingestion-time"
 # Moto's own rule of an archive.

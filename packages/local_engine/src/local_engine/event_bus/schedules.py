@@ -18,10 +18,10 @@ from typing import Any
 
 from moto.events.models import events_backends
 
+from local_engine.account import ACCOUNT_ID, REGION
 from local_engine.event_bus.rules import format_time, make_event, send_to_target
 from local_engine.event_bus.schedule_expression import InvalidSchedule, is_one_time, parse_rate, parse_schedule
 from local_engine.event_bus.targets import Delivery, Targets
-from local_engine.template.intrinsics import ACCOUNT_ID, REGION
 
 _SECONDS_BETWEEN_LOOKS = 0.5
 _PAST = datetime.min.replace(tzinfo=UTC)

@@ -18,9 +18,9 @@ from moto.logs.models import logs_backends
 from moto.sns.models import sns_backends
 from moto.sqs.models import sqs_backends
 
+from local_engine.account import ACCOUNT_ID, REGION
 from local_engine.event_bus.clock import Clock
 from local_engine.event_bus.outbox import DeadLetters, Outbox
-from local_engine.template.intrinsics import ACCOUNT_ID, REGION
 
 _LONGEST_CHAIN = 10
 _chain = threading.local()

@@ -8,8 +8,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from local_engine.account import REGION
 from local_engine.event_bus.event_pattern import matches
-from local_engine.template.intrinsics import REGION
 
 
 def describe_message(message: Mapping[str, Any], queue_arn: str) -> dict[str, Any]:

@@ -9,14 +9,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from local_engine.account import ACCOUNT_ID, REGION
 from local_engine.template.errors import Unresolved
-from local_engine.template.intrinsics import ACCOUNT_ID, ONLY_VERSION, REGION
+from local_engine.template.intrinsics import ONLY_VERSION
 from local_engine.template.stack import Stack
 
 LATEST = "$LATEST"
+# No name has a slash, but logical IDs of nested applications do.
 _NAME = re.compile(
     r"(arn:aws[a-zA-Z-]*:lambda:)?((?P<region>[a-z]{2}(-[a-z]+)+-\d):)?((?P<account>\d{12}):)?(function:)?"
-    r"(?P<name>[a-zA-Z0-9_.-]+)(:(?P<qualifier>\$LATEST|[a-zA-Z0-9_-]+))?"
+    r"(?P<name>[a-zA-Z0-9_./-]+)(:(?P<qualifier>\$LATEST|[a-zA-Z0-9_-]+))?"
 )
 
 

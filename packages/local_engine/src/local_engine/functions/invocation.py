@@ -64,14 +64,14 @@ class Invocation:
 class Result:
     """A function's result, while it arrives. Iterate over it once for its chunks, or `read` it whole."""
 
-    def __init__(self, content_type: str, chunks: AsyncIterator[bytes], *, cold: bool) -> None:
+    def __init__(self, content_type: str, content: bytes | AsyncIterator[bytes], *, cold: bool) -> None:
         self.content_type = content_type
         """As the runtime declared it; empty if it did not."""
         self.cold = cold
         """Whether the process was started for this request."""
         self.error: FunctionError | None = None
         """Why the result ended early."""
-        self._chunks = chunks
+        self._content = content
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """Yield the chunks.
@@ -79,8 +79,11 @@ class Result:
         Raises:
             FunctionError: the function failed after the start of its result.
         """
+        if isinstance(self._content, bytes):
+            yield self._content
+            return
         try:
-            async for chunk in self._chunks:
+            async for chunk in self._content:
                 yield chunk
         except FunctionError as error:
             self.error = error
@@ -92,12 +95,16 @@ class Result:
         Raises:
             FunctionError: as iteration, or the result is too large not to be streamed.
         """
-        chunks = []
-        size = 0
+        if isinstance(self._content, bytes):
+            self._check_size(len(self._content))
+            return self._content
+        content = bytearray()
         async for chunk in self:
-            size += len(chunk)
-            if size > MAX_RESPONSE:
-                self.error = ResponseTooLarge(MAX_RESPONSE)
-                raise self.error
-            chunks.append(chunk)
-        return b"".join(chunks)
+            self._check_size(len(content) + len(chunk))
+            content += chunk
+        return bytes(content)
+
+    def _check_size(self, size: int) -> None:
+        if size > MAX_RESPONSE:
+            self.error = ResponseTooLarge(MAX_RESPONSE)
+            raise self.error

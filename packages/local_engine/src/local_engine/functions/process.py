@@ -11,7 +11,7 @@ import sys
 import time
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, override
@@ -251,7 +251,7 @@ class SocketProcess(Process):
         self._deadline = time.monotonic() + self._function.timeout
         self._is_busy = True
         payload = await self._receive_result()
-        return Result("application/json", _yield_once(payload), cold=is_cold)
+        return Result("application/json", payload, cold=is_cold)
 
     @property
     @override
@@ -303,10 +303,6 @@ class SocketProcess(Process):
             self.kill()
             status = await self._process.wait() if self._process is not None else 0
             raise describe_end(status) from None
-
-
-async def _yield_once(payload: bytes) -> AsyncIterator[bytes]:
-    yield payload
 
 
 def _environment(function: Function, task_root: Path, settings: FunctionSettings) -> dict[str, str]:

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from local_engine.account import ACCOUNT_ID
 from local_engine.gateway.events import Request
 from local_engine.gateway.routes import Route
 from local_engine.observer import AnsweredRequest, Start
-from local_engine.template.intrinsics import ACCOUNT_ID
 from local_engine.template.stack import Api
 
 

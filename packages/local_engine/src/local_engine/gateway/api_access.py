@@ -14,11 +14,11 @@ from local_engine.access.conditions import UnsupportedPolicy
 from local_engine.access.policies import Decision, Effect, Policy, Principal, decide, evaluate_policies
 from local_engine.access.principals import Principals
 from local_engine.access.signatures import SignatureRefused, SignedRequest, verify_signature
+from local_engine.account import ACCOUNT_ID, REGION
 from local_engine.gateway.events import Request
 from local_engine.gateway.request_limits import AccessRefused
 from local_engine.gateway.routes import ServedRoute
 from local_engine.observer import Observer
-from local_engine.template.intrinsics import ACCOUNT_ID, REGION
 
 INVOKE = "execute-api:Invoke"
 CALLER_CREDENTIALS = "arn:aws:iam::*:user/*"

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
-from local_engine.template.intrinsics import ACCOUNT_ID
+from local_engine.account import ACCOUNT_ID
 
 _TEXT_TYPE = re.compile(r"text/.*|application/(?:(?:.*\+)?(?:json|xml)|javascript)")
 _HEADER_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]+")

@@ -33,7 +33,7 @@ LAMBDA_PATH = "/_local/lambda"
 MAX_ASYNCHRONOUS_EVENT = 1024 * 1024
 """Most bytes of an asynchronous invocation's event."""
 _STREAMING_SUFFIX = "/response-streaming-invocations"
-_STREAMING_PATH = f"/2021-11-15/functions/{{name}}{_STREAMING_SUFFIX}"
+_STREAMING_PATH = f"/2021-11-15/functions/{{name:path}}{_STREAMING_SUFFIX}"
 _COLD = b"cold"
 _SIGNATURE = "AWS4-HMAC-SHA256 "
 _INVOCATION_TYPES = ("Event", "RequestResponse", "DryRun")
@@ -59,7 +59,7 @@ class InvokeApi:
         self._events = events
         self._router = Router(
             [
-                Route("/2015-03-31/functions/{name}/invocations", self._answer, methods=["POST"]),
+                Route("/2015-03-31/functions/{name:path}/invocations", self._answer, methods=["POST"]),
                 Route(_STREAMING_PATH, self._answer, methods=["POST"]),
             ]
         )

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
+from local_engine.account import ACCOUNT_ID
 from local_engine.gateway.events import (
     InvalidResponse,
     Request,
@@ -21,7 +22,6 @@ from local_engine.gateway.events import (
     refuse_constant,
 )
 from local_engine.gateway.routes import Route
-from local_engine.template.intrinsics import ACCOUNT_ID
 from local_engine.template.stack import HttpApi
 
 

@@ -52,7 +52,8 @@ def load_signing_key(project: Path = Path()) -> rsa.RSAPrivateKey:
     """
     pem = read_or_create(project, _KEY_FILE, _create_key)
     try:
-        key = serialization.load_pem_private_key(pem, password=None)
+        # The check of an RSA key takes a tenth of a second. A wrong key in this file hurts nobody but its owner.
+        key = serialization.load_pem_private_key(pem, password=None, unsafe_skip_rsa_key_validation=True)
     except (ValueError, TypeError):
         key = None
     if not isinstance(key, rsa.RSAPrivateKey):

@@ -4,11 +4,11 @@ import json
 from collections.abc import Sequence
 
 from local_engine.access.user_pools import read_user_pools
+from local_engine.account import REGION
 from local_engine.gateway.routes import read_routes
 from local_engine.issuer.access_tokens import CLIENT_ID, issuer_url, load_client_secret, user_pool_url
 from local_engine.issuer.api_tokens import find_token_settings
 from local_engine.services.aws_services import keep_secret
-from local_engine.template.intrinsics import REGION
 from local_engine.template.stack import Api, Stack
 
 

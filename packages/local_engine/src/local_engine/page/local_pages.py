@@ -29,7 +29,7 @@ _FILES = {
     "session.js": "text/javascript",
 }
 _SWAGGER_FILES = {"swagger-ui.css": "css", "swagger-ui-bundle.js": "js"}
-_HEADERS = {
+HEADERS = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": (
@@ -37,6 +37,7 @@ _HEADERS = {
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
 }
+"""Of every page: it loads and calls only what the engine serves."""
 _LARGEST_REQUEST = 64 * 1024
 
 
@@ -70,19 +71,19 @@ def create_pages(
         return FileResponse(_swagger_directory() / _SWAGGER_FILES[name] / name)
 
     async def show_document(request: Request) -> Response:
-        return JSONResponse(describe_api(api.document, token_paths, _origin(request), api.base_path), headers=_HEADERS)
+        return JSONResponse(describe_api(api.document, token_paths, _origin(request), api.base_path), headers=HEADERS)
 
     async def show_token_settings(_: Request) -> Response:
-        return JSONResponse(asdict(token_settings), headers=_HEADERS)
+        return JSONResponse(asdict(token_settings), headers=HEADERS)
 
     async def give_token(request: Request) -> Response:
         known = list_scopes(describe_api(api.document, token_paths, _origin(request), api.base_path))
         try:
             subject, scopes = _read_user(await _read_body(request), known)
         except ValueError as error:
-            return JSONResponse({"error": str(error)}, status_code=400, headers=_HEADERS)
+            return JSONResponse({"error": str(error)}, status_code=400, headers=HEADERS)
         token = {"access_token": mint_token(subject, scopes), "token_type": "Bearer", "expires_in": TOKEN_SECONDS}
-        return JSONResponse(token, headers=_HEADERS)
+        return JSONResponse(token, headers=HEADERS)
 
     return Router(
         [
@@ -97,7 +98,7 @@ def create_pages(
 
 
 def _send_file(name: str, media_type: str) -> Response:
-    return FileResponse(Path(__file__).with_name(name), media_type=media_type, headers=_HEADERS)
+    return FileResponse(Path(__file__).with_name(name), media_type=media_type, headers=HEADERS)
 
 
 async def _read_body(request: Request) -> bytes:

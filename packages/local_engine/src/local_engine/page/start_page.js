@@ -69,6 +69,10 @@ async function show() {
       copyOnClick("#copy-token", token);
     });
   }
+  const listed = await fetch("/_local/pages.json", { cache: "no-store" });
+  for (const name of (await listed.json()).pages) {
+    document.querySelector(".cards").append(make("li", { class: "panel" }, make("a", { href: `/_local/${name}` }, name[0].toUpperCase() + name.slice(1)), " A page of this project."));
+  }
   const answer = await fetch("/_local/alarms.json", { cache: "no-store" });
   document.querySelector("#alarms").textContent = describeAlarms((await answer.json()).alarms);
 }

@@ -14,10 +14,10 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qsl
 
+from local_engine.account import ACCOUNT_ID
 from local_engine.gateway.events import Request
 from local_engine.rest_api.methods import Method
 from local_engine.rest_api.template_variables import Variables
-from local_engine.template.intrinsics import ACCOUNT_ID
 from local_engine.template.stack import RestApi
 
 # API Gateway drops these ("Amazon API Gateway important notes").

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qs
 
-from local_engine.template.intrinsics import ACCOUNT_ID, REGION
+from local_engine.account import ACCOUNT_ID, REGION
 
 ACTIVITY_PATH = "/_local/activity"
 EVENTS_KEPT = 5_000

@@ -38,6 +38,7 @@ from local_engine.services.moto_models import (
     install_shared_loader,
     install_untracked_models,
 )
+from local_engine.services.moto_queries import install_fast_queries
 from local_engine.services.moto_streams import StreamLogs, install_stream_rules
 from local_engine.services.service_calls import READ_STREAM
 from local_engine.services.vector_tables import install_vector_indexes, refresh_vector_indexes
@@ -239,6 +240,7 @@ def run_server(networks: Sequence[Network], model: str, sockets: Sequence[socket
     """
     install_fast_serializer()
     install_fast_transactions()
+    install_fast_queries()
     install_untracked_models()
     install_shared_loader()
     install_item_size()

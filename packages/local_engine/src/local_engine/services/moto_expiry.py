@@ -13,7 +13,7 @@ from typing import Any
 
 from moto.dynamodb.models import dynamodb_backends
 
-from local_engine.template.intrinsics import ACCOUNT_ID, REGION
+from local_engine.account import ACCOUNT_ID, REGION
 
 _SECONDS_BETWEEN_LOOKS = 60.0
 _OLDEST = timedelta(days=5 * 365)

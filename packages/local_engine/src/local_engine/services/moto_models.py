@@ -15,7 +15,7 @@ from moto.dynamodb.models import dynamodb_backends
 from moto.dynamodb.models.dynamo_type import DynamoType, LimitedSizeDict
 from moto.dynamodb.models.utilities import bytesize
 
-from local_engine.template.intrinsics import ACCOUNT_ID, REGION
+from local_engine.account import ACCOUNT_ID, REGION
 
 MAX_ITEM_BYTES = 409_600
 RECORDS_KEPT = 500

@@ -14,10 +14,11 @@ from typing import Any, cast
 
 from moto.core.responses import ActionResult
 from moto.core.utils import unix_time_millis
+from moto.sqs.exceptions import ReceiptHandleIsInvalid
 from moto.sqs.models import Message, Queue, SQSBackend, _filter_message_attributes, sqs_backends
 from moto.sqs.responses import SQSResponse
 
-from local_engine.template.intrinsics import ACCOUNT_ID, REGION
+from local_engine.account import ACCOUNT_ID, REGION
 
 _LONGEST_WAIT = 20
 _MILLISECONDS = 1000
@@ -28,6 +29,13 @@ def install_queue_order() -> None:
     """Replace the methods that receive messages. The process must serve one request to SQS at a time."""
     SQSBackend.receive_message = receive_messages  # type: ignore[assignment,method-assign]
     SQSResponse.receive_message = _receive_with_sources  # type: ignore[assignment,method-assign]
+    Queue.delete_message = delete_message  # type: ignore[assignment,method-assign]
+    for name, count in (
+        ("messages", _list_visible),
+        ("approximate_number_of_messages_delayed", _count_delayed),
+        ("approximate_number_of_messages_not_visible", _count_invisible),
+    ):
+        setattr(Queue, name, property(count))
 
 
 def read_wait(body: bytes) -> tuple[float, bytes]:
@@ -72,13 +80,14 @@ def receive_messages(  # noqa: PLR0917 - moto's own parameters
 ) -> list[Message]:
     """Replace the backend's own method."""
     queue = backend.get_queue(queue_name)
+    retention = queue.message_retention_period * _MILLISECONDS  # type: ignore[attr-defined]
     received: list[Message] = []
     for message in _receivable(queue):
         if _is_exhausted(queue, message):
             queue._messages.remove(message)  # noqa: SLF001
             message.system_attributes[_SOURCE] = queue.queue_arn
             queue.dead_letter_queue._messages.append(message)  # type: ignore[union-attr]  # noqa: SLF001
-        elif not backend.is_message_valid_based_on_retention_period(queue_name, message):
+        elif message.sent_timestamp + retention <= unix_time_millis():
             queue._messages.remove(message)  # noqa: SLF001
         else:
             message.mark_received(visibility_timeout=visibility_timeout)
@@ -88,6 +97,20 @@ def receive_messages(  # noqa: PLR0917 - moto's own parameters
             if len(received) == count:
                 break
     return received
+
+
+def delete_message(queue: Queue, receipt_handle: str) -> None:
+    """Replace the queue's own method."""
+    if receipt_handle in queue.deleted_messages:
+        return
+    messages = queue._messages  # noqa: SLF001
+    found = (place for place, message in enumerate(messages) if message.had_receipt_handle(receipt_handle))
+    place = next(found, None)
+    if place is None:
+        raise ReceiptHandleIsInvalid
+    message = messages.pop(place)
+    queue.pending_messages.discard(message)
+    queue.deleted_messages.update(filter(None, message.all_receipt_handles))
 
 
 _receive = SQSResponse.receive_message
@@ -105,6 +128,21 @@ def _receive_with_sources(response: SQSResponse) -> ActionResult:
             if source := sources.get(message["MessageId"]):
                 message.setdefault("Attributes", {})[_SOURCE] = source
     return answer
+
+
+def _list_visible(queue: Queue) -> list[Message]:
+    now = unix_time_millis()
+    return [message for message in queue._messages if not _is_away(message, now)]  # noqa: SLF001
+
+
+def _count_delayed(queue: Queue) -> int:
+    now = unix_time_millis()
+    return sum(now < message.delayed_until for message in queue._messages)  # noqa: SLF001
+
+
+def _count_invisible(queue: Queue) -> int:
+    now = unix_time_millis()
+    return sum(now <= message.visible_at for message in queue._messages)  # noqa: SLF001
 
 
 def _receivable(queue: Queue) -> Iterator[Message]:

@@ -3,23 +3,23 @@
 `local_engine.services.aws_services` starts it with listening sockets and a pipe as standard input.
 """
 
-import gc
 import ipaddress
 import os
 import socket
 import sys
 import threading
 
+from local_engine.imports import import_quickly
+
 
 def main() -> None:
     """Serve until the parent ends."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    # What is imported stays until the end, so collections would only slow the start down.
-    gc.disable()
-    from local_engine.services.moto_application import run_server  # noqa: PLC0415 - without collections
+    # botocore imports these two if they are installed, which takes long. Nothing here signs or connects.
+    sys.modules.update(dict.fromkeys(("awscrt", "OpenSSL")))  # type: ignore[arg-type]
+    with import_quickly():
+        from local_engine.services.moto_application import run_server  # noqa: PLC0415
 
-    gc.freeze()
-    gc.enable()
     networks = [ipaddress.ip_network(network) for network in sys.argv[1].split(",") if network]
     run_server(networks, sys.argv[2], [socket.socket(fileno=int(descriptor)) for descriptor in sys.argv[3:]])
 

@@ -19,8 +19,8 @@ from moto.dynamodb.models import dynamodb_backends
 from moto.dynamodb.models.dynamo_type import Item
 from moto.dynamodb.models.table import StreamRecord, StreamShard
 
+from local_engine.account import ACCOUNT_ID, REGION
 from local_engine.services.dynamodb_responses import wire_form
-from local_engine.template.intrinsics import ACCOUNT_ID, REGION
 
 MOST_UNREAD = 256 * 1024 * 1024
 """Bytes of a stream's records that wait for a slow reader, before the oldest are dropped."""

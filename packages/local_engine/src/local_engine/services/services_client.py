@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 from xml.etree import ElementTree
 
-from local_engine.template.intrinsics import REGION
+from local_engine.account import REGION
 
 _LONGEST_SHOWN = 2000
 # Target prefix and JSON version of each service's protocol, by its signing name.

@@ -9,11 +9,11 @@ from moto.dynamodb.models.dynamo_type import DynamoType, Item
 from moto.dynamodb.models.table import Table
 from moto.dynamodb.responses import DynamoHandler, DynamoResult
 
+from local_engine.account import ACCOUNT_ID, REGION
 from local_engine.services.dynamodb_transactions import remember_item
 from local_engine.services.vector_definitions import VectorDefinition, check_definitions
 from local_engine.services.vector_index import TableVectors
 from local_engine.services.vector_search import check_request, search_vectors
-from local_engine.template.intrinsics import ACCOUNT_ID, REGION
 
 _create_table = DynamoHandler.create_table
 _update_table = DynamoHandler.update_table

@@ -1,7 +1,7 @@
 """SAM templates, read as CloudFormation would. `local_engine.template.stack` says how a room reads a stack."""
 
+from local_engine.account import ACCOUNT_ID, REGION
 from local_engine.template.errors import ParametersRefused, TemplateError, Unresolved
-from local_engine.template.intrinsics import ACCOUNT_ID, REGION
 from local_engine.template.loader import load_template
 from local_engine.template.stack import Api, CodeFolder, Function, HttpApi, Resource, RestApi, Stack
 from local_engine.template.translation import translate

@@ -9,8 +9,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from local_engine.account import ACCOUNT_ID, REGION
 from local_engine.template.errors import TemplateError
-from local_engine.template.intrinsics import ACCOUNT_ID, REGION, function_url_host
+from local_engine.template.intrinsics import function_url_host
 from local_engine.template.settings import is_true, read_mapping
 from local_engine.template.stack import Api, FunctionUrl, Resource, Stack
 

@@ -12,13 +12,12 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+from local_engine.account import ACCOUNT_ID, REGION
 from local_engine.template.errors import Unresolved
 from local_engine.template.generated_secrets import generate_secret
 from local_engine.template.properties import Properties
 from local_engine.template.value_functions import VALUE_FUNCTIONS, write_text
 
-REGION = "us-east-1"
-ACCOUNT_ID = "123456789012"
 STACK_NAME = "local"
 ONLY_VERSION = "1"
 """The number of every function's published version: a new stack has no other."""

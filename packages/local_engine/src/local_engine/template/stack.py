@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from local_engine.account import ACCOUNT_ID, REGION
 from local_engine.template.errors import PartlyUnserved, TemplateError, Unresolved
-from local_engine.template.intrinsics import ACCOUNT_ID, REGION
 from local_engine.template.properties import Properties
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from local_engine.account import REGION
 from local_engine.state import state_directory
 from local_engine.template.errors import TemplateError
-from local_engine.template.intrinsics import REGION
 
 _FUNCTION = "AWS::Serverless::Function"
 _EVENT = re.compile(r"Event with id \[(\w+)\]")

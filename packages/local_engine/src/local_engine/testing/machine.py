@@ -66,11 +66,13 @@ def poll(is_met: Callable[[], bool], what: str, seconds: float = 60) -> None:
     Raises:
         AssertionError: it is not met in time. The message is `what`.
     """
-    deadline = time.monotonic() + seconds
+    started = time.monotonic()
     while not is_met():
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - started
+        if waited > seconds:
             raise AssertionError(what)
-        time.sleep(0.02)
+        # What takes long is looked at less often, because each look may cost several processes some time.
+        time.sleep(min(max(0.02, waited / 10), 0.2))
 
 
 def processes_below(pid: int) -> Sequence[int]:
