@@ -34,6 +34,7 @@ def nothing_is_written(monkeypatch):
         ("rotate_client_secret", "GET", "/api/v1/resources/types", "functions/rotate_client_secret/app.py exists"),
         ("count_types", "", "/api/v1/resources/types", "Set METHOD= to one of GET, POST"),
         ("count_types", "TRACE", "/api/v1/resources/types", "METHOD=TRACE is not one of GET, POST"),
+        ("count_types", "PATCH", "/api/v1/resources/types", "METHOD=PATCH is not one of GET, POST"),
         ("count_types", "GET", "", "Set PATH= to a route such as"),
         ("count_types", "GET", "/resources/types", "PATH=/resources/types is not a route such as"),
         ("count_types", "GET", "/api/v1/Types", "PATH=/api/v1/Types is not a route such as"),

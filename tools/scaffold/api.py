@@ -250,11 +250,12 @@ def make_event(method: str, path: str, scopes: Sequence[str], body: Any = None, 
     """
     key, text = f"{method} {path}", None if body is None else json.dumps(body)
     raw_path = re.sub(r"\{\w+\}", EXAMPLE_ID, path)
+    media_type = "application/merge-patch+json" if method == "PATCH" else "application/json"
     host = "example.execute-api.us-east-1.amazonaws.com"
     headers = {
         "accept": "application/json",
         "content-length": str(len(text or "")),
-        **({} if text is None else {"content-type": "application/json"}),
+        **({} if text is None else {"content-type": media_type}),
         "host": host,
         **more.pop("headers", {}),
         "user-agent": "curl/8.5.0",

@@ -12,9 +12,10 @@ from tools.scaffold.changes import Changes, ScaffoldError, report_changes
 from tools.scaffold.names import add_article, check_name, to_camel, to_pascal
 from tools.scaffold.source import format_source
 
-METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+# Without PATCH, which changes what a PUT replaces: `make noun` writes both.
+METHODS = ("GET", "POST", "PUT", "DELETE")
 _PATH = re.compile(r"/api/v1(/[a-z][a-z0-9-]*|/\{[a-z]\w*\})+")
-_WITH_BODY = ("POST", "PUT", "PATCH")
+_WITH_BODY = ("POST", "PUT")
 _CORRELATION = 'X-Correlation-Id: {$ref: "#/components/headers/CorrelationId"}'
 _ETAG = 'ETag: {$ref: "#/components/headers/ETag"}'
 _MEDIA_TYPE = '"415": {$ref: "#/components/responses/UnsupportedMediaType"}'

@@ -59,6 +59,15 @@ class Field:
         """The schema of the request model."""
         return {**self.schema, "example": self.example}
 
+    @property
+    def as_patch(self) -> dict[str, Any]:
+        """The schema of the patch: null removes an optional field."""
+        if self.required:
+            return self.as_input
+        schema = {**self.as_input, "nullable": True}
+        # In OpenAPI 3.0, `nullable` adds null to a type and not to a list of choices.
+        return schema | {"enum": [*schema["enum"], None]} if "enum" in schema else schema
+
 
 def parse_fields(text: str) -> list[Field]:
     """Return the fields of a text such as `total:decimal status:draft|sent|paid note?:text`.

@@ -51,6 +51,7 @@ _FUNCTIONS = (
     ),
     _Function("get", "GET", ["dynamodb:GetItem"], "Returns ~a_word"),
     _Function("update", "PUT", ["dynamodb:UpdateItem"], "Replaces the fields of ~a_word"),
+    _Function("patch", "PATCH", ["dynamodb:GetItem", "dynamodb:UpdateItem"], "Changes some fields of ~a_word"),
     _Function("delete", "DELETE", ["dynamodb:UpdateItem"], "Deletes ~a_word"),
 )
 
@@ -70,6 +71,7 @@ def add_noun(project: Path, noun: Noun, fields: Sequence[Field]) -> list[str]:
     words |= {
         "plural": "" if noun.plural == f"{noun.singular}s" else f', plural="{words["words"]}"',
         "required": next(field.name for field in fields if field.required),
+        "cleared": ", and null removes an optional field" if any(not field.required for field in fields) else "",
     }
     changes = Changes(project)
     api = Api(changes)
@@ -83,7 +85,7 @@ def add_noun(project: Path, noun: Noun, fields: Sequence[Field]) -> list[str]:
     _add_code(changes, api, words, fields)
     api.add_tag(words["path"], f"The calling user's {words['words']}")
     api.add_scope(f"read:{words['path']}", f"List and read {words['words']}")
-    api.add_scope(f"write:{words['path']}", f"Create, replace and delete {words['words']}")
+    api.add_scope(f"write:{words['path']}", f"Create, change and delete {words['words']}")
     api.add_paths(_fill(_read("paths.yaml.txt"), words))
     api.save()
     _add_default_scopes(changes, words)
@@ -116,6 +118,12 @@ def _add_models(changes: Changes, api: Api, words: Mapping[str, str], fields: Se
         "additionalProperties": False,
         "properties": {field.name: field.as_input for field in fields},
     }
+    patch = {
+        "type": "object",
+        "description": f"Changes of {words['a_word']} as a JSON Merge Patch (RFC 7396): what is left out stays{words['cleared']}.",
+        "additionalProperties": False,
+        "properties": {field.name: field.as_patch for field in fields},
+    }
     key = words["thingsKey"]
     token = "Pagination token of the next page; absent on the last page."  # noqa: S105 - a description
     page = {
@@ -130,7 +138,7 @@ def _add_models(changes: Changes, api: Api, words: Mapping[str, str], fields: Se
             "nextToken": {"type": "string", "description": token},
         },
     }
-    for name, model in ((thing, item), (f"{thing}Input", request), (f"{thing}Page", page)):
+    for name, model in ((thing, item), (f"{thing}Input", request), (f"{thing}Patch", patch), (f"{thing}Page", page)):
         changes.create(f"models/{name}.json", dump_model(model))
         api.add_schema(name)
 
@@ -146,7 +154,8 @@ def _add_code(changes: Changes, api: Api, words: Mapping[str, str], fields: Sequ
         block = make_function(name, f"{function.method} {path}", scope, description, function.actions)
         api.add_function(name, words["path"], block)
         changes.create(f"functions/{name}/app.py", format_source(_fill(_read(f"{function.verb}.py.txt"), words)))
-        body = {"POST": make_example(fields), "PUT": make_example(fields, other=True)}.get(function.method)
+        other = make_example(fields, other=True)
+        body = {"POST": make_example(fields), "PUT": other, "PATCH": other}.get(function.method)
         more: dict[str, Any] = {}
         if function.verb == "list":
             more = {"rawQueryString": "limit=20", "queryStringParameters": {"limit": "20"}}
