@@ -118,9 +118,10 @@ def _add_models(changes: Changes, api: Api, words: Mapping[str, str], fields: Se
         "additionalProperties": False,
         "properties": {field.name: field.as_input for field in fields},
     }
+    changes_of = f"Changes of {words['a_word']} as a JSON Merge Patch (RFC 7396)"
     patch = {
         "type": "object",
-        "description": f"Changes of {words['a_word']} as a JSON Merge Patch (RFC 7396): what is left out stays{words['cleared']}.",
+        "description": f"{changes_of}: what is left out stays{words['cleared']}.",
         "additionalProperties": False,
         "properties": {field.name: field.as_patch for field in fields},
     }
