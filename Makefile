@@ -8,9 +8,9 @@ SCOPES ?= read:resources write:resources read:audit erase:self
 EXPIRES ?= 3600
 MODEL ?= hashing
 PRINCIPAL ?= internal-client
+POLICY ?= examples/internal_client/policy.json
 FILE ?= examples/seed.json
 FOR ?= python
-POLICY ?= examples/internal_client/policy.json
 PROFILE ?= tools/benchmarks/load/profiles/steady.toml
 
 # Recipes read these from the environment, so that neither make nor the shell interprets a value's $, ` or quotes.

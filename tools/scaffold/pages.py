@@ -30,9 +30,14 @@ def remove_from_pages(changes: Changes, gone: Sequence[str], targets: Sequence[s
     stacks = [name for name in gone if name.startswith("stacks/")]
     _remove_sections(changes, _PARTS, [title] if title else [])
     _remove_sections(changes, _REFERENCE, stacks, level="###")
-    outputs = Blocks(changes.read("template.yaml")).list_keys("Outputs")
-    _keep_rows(changes, _REFERENCE, "output", set(outputs))
-    texts = [changes.read(file) for file in ("template.yaml", *changes.list_files("stacks", "*.yaml"))]
+    templates = {file: changes.read(file) for file in ("template.yaml", *changes.list_files("stacks", "*.yaml"))}
+    for heading, section in (("parameter", "Parameters"), ("output", "Outputs")):
+        _keep_rows(changes, _REFERENCE, heading, set(Blocks(templates["template.yaml"]).list_keys(section)))
+    for file, text in templates.items():
+        if Blocks(text).has("Mappings", "Stages"):
+            settings = set(Blocks(text).list_keys("Mappings", "Stages"))
+            _keep_rows(changes, _REFERENCE, "setting", settings, below=f"### {file}\n")
+    texts = templates.values()
     named = {heading for text in texts for heading in re.findall(r'docs/operations, "(.+?)"\)', text)} | {"Budget"}
     headings = re.findall(r"^## (.+)$", changes.read(_ALARMS), re.MULTILINE)
     _remove_sections(changes, _ALARMS, [heading for heading in headings if heading not in named])
@@ -113,11 +118,14 @@ def _remove_sections(changes: Changes, page: str, headings: Sequence[str], level
     changes.replace(page, text.rstrip("\n") + "\n")
 
 
-def _keep_rows(changes: Changes, page: str, heading: str, names: set[str]) -> None:
-    """Keep those rows of a table whose first column names something that is there."""
-    if not changes.exists(page):
+def _keep_rows(changes: Changes, page: str, heading: str, names: set[str], below: str = "") -> None:
+    """Keep those rows of a table, the first one below a text, whose first column names something that is there."""
+    text = changes.read(page) if changes.exists(page) else ""
+    above = text.find(below) + len(below)
+    before, start, rest = text[above:].partition(f"| {heading} |")
+    if below not in text or not start:
         return
-    before, start, rest = changes.read(page).partition(f"| {heading} |")
+    before = text[:above] + before
     table, end, after = rest.partition("\n\n")
     head, rule, *rows = table.split("\n")
     rows = [row for row in rows if set(re.findall(r"`(\w+)`", row.split("|")[1])) & names]

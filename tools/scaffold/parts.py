@@ -27,6 +27,9 @@ class Part:
     title: str
     blocks: Sequence[str]
     stacks: Sequence[str] = ()
+    sections: Sequence[tuple[str, str]] = ()
+    parameters: Sequence[str] = ()
+    conditions: Sequence[str] = ()
     files: Sequence[str] = ()
     targets: Sequence[str] = ()
     widgets: Sequence[str] = ()
@@ -58,9 +61,12 @@ def remove_part(project: Path, name: str) -> list[str]:
         raise ScaffoldError(f"PART={name} is gone already: template.yaml has no {part.blocks[0]}.")
     for other in part.after:
         if re.search(rf"^  {parts[other].blocks[0]}:$", template, re.MULTILINE):
-            raise ScaffoldError(f"PART={name} needs PART={other} to go first: it reads what {name} writes.")
+            raise ScaffoldError(f"PART={name} needs PART={other} to go first: it builds on {name}.")
     _edit_files(changes, part)
-    changes.replace(TEMPLATE, remove_blocks(template, part.blocks, part.replaced))
+    for file in (TEMPLATE, *sorted({file for file, _ in part.sections} - {TEMPLATE})):
+        if changes.exists(file):
+            changes.replace(file, remove_from_template(file, changes.read(file), part))
+    _remove_settings(changes, part.parameters)
     gone = [*part.stacks, *(file for file in part.files if changes.exists(file))]
     for file in gone:
         changes.remove(file)
@@ -76,7 +82,7 @@ def remove_part(project: Path, name: str) -> list[str]:
 def _edit_files(changes: Changes, part: Part) -> None:
     # A file or a text that another part has taken along is no mistake.
     for file, text, new in part.edits:
-        if changes.exists(file):
+        if file != TEMPLATE and changes.exists(file):
             changes.replace(file, changes.read(file).replace(text, new))
     for file, entry in part.entries:
         if changes.exists(file):
@@ -86,7 +92,35 @@ def _edit_files(changes: Changes, part: Part) -> None:
         remove_test(changes, *test.split("::"))
 
 
-def remove_blocks(text: str, blocks: Sequence[str], replaced: Mapping[str, str]) -> str:
+def remove_from_template(file: str, text: str, part: Part) -> str:
+    """Return the text of a template without a part; what the template does not have is skipped."""
+    for name, old, new in part.edits:
+        if name == file == TEMPLATE:
+            text = text.replace(old, new)
+    blocks = Blocks(text)
+    for path in (section.split("/") for name, section in part.sections if name == file):
+        if blocks.has(*path):
+            blocks.remove(*path)
+    text = _remove_blocks(blocks.text, part.blocks, part.replaced) if file == TEMPLATE else blocks.text
+    for condition in part.conditions:
+        # What stands in its place is nothing.
+        text = re.sub(rf"^ +- !If \[{condition}, .+, !Ref AWS::NoValue\]\n", "", text, flags=re.MULTILINE)
+        text = re.sub(rf"^( +)- !If\n\1  - {condition}\n(?:\1  .*\n)+", "", text, flags=re.MULTILINE)
+        text = re.sub(rf", !If \[{condition}, [^\[\]]+, !Ref AWS::NoValue\]", "", text)
+    return _remove_conditions(text)
+
+
+def _remove_settings(changes: Changes, parameters: Sequence[str]) -> None:
+    """Remove the values that the Makefile and the tests give to parameters that are gone."""
+    for name in parameters:
+        value = rf'(?:{name}="\w+"|"{name}": "\w+"|"{name}=\w+")'
+        for file in ("Makefile", "pyproject.toml", *changes.list_files("tests", "*.py")):
+            text = re.sub(rf", {value}|{value}(?:, )?| {name}=\w+(?= )", "", changes.read(file))
+            if text != changes.read(file):
+                changes.replace(file, text)
+
+
+def _remove_blocks(text: str, blocks: Sequence[str], replaced: Mapping[str, str]) -> str:
     """Return a template without blocks of resources, the paths of those that serve routes, and what refers to them.
 
     Args:
@@ -108,7 +142,7 @@ def remove_blocks(text: str, blocks: Sequence[str], replaced: Mapping[str, str])
         # Of a line with several entries, only the one that refers to the block.
         text = re.sub(rf" \w+: !GetAtt {block}\.Outputs\.\w+,(?= *\w+:)", "", text)
         text = re.sub(rf"^{reference}", "", text, flags=re.MULTILINE)
-    return _remove_conditions(text)
+    return text
 
 
 def _remove_conditions(text: str) -> str:
@@ -143,7 +177,7 @@ def remove_entry(text: str, entry: str) -> str:
         text, count = re.subn(pattern, "", text, count=1, flags=re.MULTILINE)
         if count:
             return text
-    return text.replace(f"= {{{entry}}}", "= set()")
+    return re.sub(rf"^(\w+) = \{{{found}\}}$", r"\1: set[str] = set()", text, flags=re.MULTILINE)
 
 
 def _remove_operation(text: str, method: str, path: str) -> str:
@@ -260,7 +294,8 @@ def remove_targets(changes: Changes, targets: Sequence[str], gone: Sequence[str]
 
 def _list_mentions(project: Path, part: Part) -> list[str]:
     """Return the lines of code that still name a block of the part."""
-    pattern = re.compile(rf"\b({'|'.join(part.blocks)})(/\w|\.Outputs\b)")
+    patterns = [rf"\b({'|'.join(part.blocks)})(/\w|\.Outputs\b)", *(rf"\b{name}\b" for name in part.parameters)]
+    pattern = re.compile("|".join(patterns))
     found = [
         f"- {path.relative_to(project)}:{number}"
         for folder in ("functions", "layers", "stacks", "tests", "tools")
