@@ -9,7 +9,7 @@ import pytest
 
 from local_engine.template import load_template
 from tests.support.stack import ROOT
-from tools.scaffold.parts import Part, load_parts, remove_blocks, remove_widgets
+from tools.scaffold.parts import Part, load_parts, remove_from_template, remove_widgets
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -58,7 +58,7 @@ def test_a_template_without_a_part_lints_and_has_the_other_routes(tmp_path: Path
     template, text = tmp_path / "template.yaml", TEMPLATE
     removed = {block for part in list_removed(name) for block in part.blocks}
     for part in list_removed(name):
-        text = remove_blocks(text, part.blocks, part.replaced)
+        text = remove_from_template("template.yaml", text, part)
     template.write_text(text, encoding="utf-8")
     names = {name for function in load_template(template, {}).functions for name in function.split("/")}
     assert not names & removed
