@@ -39,7 +39,7 @@ def test_the_page_says_what_the_command_removes(name: str) -> None:
 def test_everything_that_the_command_edits_is_there(name: str) -> None:
     part = PARTS[name]
     assert [file for file in (*part.stacks, *part.files) if not (ROOT / file).exists()] == []
-    for file, text, *_ in (*part.entries, *part.edits):
+    for file, text, *_ in (*part.entries, *part.edits, *part.passages):
         assert text in (ROOT / file).read_text(encoding="utf-8"), f"{file} has no {text!r}"
     for test in part.tests:
         file, _, function = test.partition("::")

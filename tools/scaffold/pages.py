@@ -25,8 +25,11 @@ def remove_from_pages(changes: Changes, gone: Sequence[str], targets: Sequence[s
     about = re.compile("|".join(words))
     for page in _list_pages(changes):
         units = _split(changes.read(page))
-        kept = "".join(unit for unit in units if not _is_about(unit, page, gone, about))
-        changes.replace(page, _unlink(re.sub(r"\n{3,}", "\n\n", kept), page, gone))
+        kept = [unit for unit in units if not _is_about(unit, page, gone, about)]
+        text = "".join(kept)
+        if len(kept) < len(units):
+            text = re.sub(r"\n{3,}", "\n\n", text)
+        changes.replace(page, _unlink(text, page, gone))
     stacks = [name for name in gone if name.startswith("stacks/")]
     _remove_sections(changes, _PARTS, [title] if title else [])
     _remove_sections(changes, _REFERENCE, stacks, level="###")
@@ -41,6 +44,15 @@ def remove_from_pages(changes: Changes, gone: Sequence[str], targets: Sequence[s
     named = {heading for text in texts for heading in re.findall(r'docs/operations, "(.+?)"\)', text)} | {"Budget"}
     headings = re.findall(r"^## (.+)$", changes.read(_ALARMS), re.MULTILINE)
     _remove_sections(changes, _ALARMS, [heading for heading in headings if heading not in named])
+
+
+def remove_passages(changes: Changes, passages: Sequence[tuple[str, str]]) -> None:
+    """Remove rows and paragraphs by their pages and beginnings; one that is gone already is no mistake."""
+    for page, start in passages:
+        if changes.exists(page):
+            rest = r".*\n" if start.startswith("|") else r".*\n(?:.+\n)*\n?"
+            pattern = re.compile(f"^{re.escape(start)}{rest}", re.MULTILINE)
+            changes.replace(page, pattern.sub("", changes.read(page)))
 
 
 def _list_pages(changes: Changes) -> Iterator[str]:

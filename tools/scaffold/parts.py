@@ -13,7 +13,7 @@ from tools.profiles import ROOT
 from tools.scaffold.api import TEMPLATE, Api
 from tools.scaffold.blocks import Blocks
 from tools.scaffold.changes import Changes, ScaffoldError, report_changes
-from tools.scaffold.pages import remove_from_pages
+from tools.scaffold.pages import remove_from_pages, remove_passages
 
 _LIST = Path(__file__).with_name("parts.toml")
 _DASHBOARD = "stacks/operations.yaml"
@@ -36,6 +36,7 @@ class Part:
     tests: Sequence[str] = ()
     entries: Sequence[tuple[str, str]] = ()
     edits: Sequence[tuple[str, str, str]] = ()
+    passages: Sequence[tuple[str, str]] = ()
     replaced: Mapping[str, str] = field(default_factory=dict)
     after: Sequence[str] = ()
 
@@ -87,6 +88,7 @@ def _edit_files(changes: Changes, part: Part) -> None:
     for file, entry in part.entries:
         if changes.exists(file):
             changes.replace(file, remove_entry(changes.read(file), entry))
+    remove_passages(changes, part.passages)
     changes.replace(_DASHBOARD, remove_widgets(changes.read(_DASHBOARD), part.widgets))
     for test in part.tests:
         remove_test(changes, *test.split("::"))
