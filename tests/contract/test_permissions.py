@@ -140,10 +140,8 @@ def test_statements_allow_what_the_routes_functions_do(monkeypatch: pytest.Monke
 def test_statements_allow_what_enriching_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     unreachable = f"http://127.0.0.1:{free_port()}/"
     settings = {"ENRICHMENT_URL": unreachable, "CIRCUIT_THRESHOLD": "1", "CIRCUIT_RESET_SECONDS": "1"}
-    allowed = {
-        function: set(read_role(function, EnrichmentUrl=unreachable, Intelligence="on").resources)
-        for function in FUNCTIONS.values()
-    }
+    parameters = {"EnrichmentUrl": unreachable, "Intelligence": "on"}
+    allowed = {function: set(read_role(function, **parameters).resources) for function in FUNCTIONS.values()}
     with _record(monkeypatch, **settings) as (api, dynamodb):
         _use_every_route(api, dynamodb)
 
