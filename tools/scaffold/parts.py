@@ -178,7 +178,7 @@ def remove_entry(text: str, entry: str) -> str:
     for pattern in (rf"^ +{found},\n", rf", {found}", rf"{found}, ?"):
         text, count = re.subn(pattern, "", text, count=1, flags=re.MULTILINE)
         if count:
-            return text
+            return text.replace("= {\n}", "= {}")
     return re.sub(rf"^(\w+) = \{{{found}\}}$", r"\1: set[str] = set()", text, flags=re.MULTILINE)
 
 
