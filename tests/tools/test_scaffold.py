@@ -154,6 +154,7 @@ def test_lines_are_inserted_below_a_block():
         ("CreateResource, listResources, get_resource, ResourceInput", "CreateBox, listBoxes, get_box, BoxInput"),
         ("            Resource: {Fn::Transform: {}}", "            Box: {Fn::Transform: {}}"),
         ("Resources:\n  A: 1\n", None),
+        (r'text.partition("\nResources:\n")', None),
         ("{Effect: Allow, Action: x, Resource: !GetAtt Table.Arn}", None),
         ('statement["Resource"], template["Resources"], stack.resources', None),
         ("Type: AWS::Cognito::UserPoolResourceServer, ResourceServer, cloudformation:ListStackResources", None),

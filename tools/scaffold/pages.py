@@ -28,7 +28,7 @@ def remove_from_pages(changes: Changes, gone: Sequence[str], targets: Sequence[s
         kept = [unit for unit in units if not _is_about(unit, page, gone, about)]
         text = "".join(kept)
         if len(kept) < len(units):
-            text = re.sub(r"\n{3,}", "\n\n", text)
+            text = _tidy(text)
         changes.replace(page, _unlink(text, page, gone))
     stacks = [name for name in gone if name.startswith("stacks/")]
     _remove_sections(changes, _PARTS, [title] if title else [])
@@ -44,6 +44,13 @@ def remove_from_pages(changes: Changes, gone: Sequence[str], targets: Sequence[s
     named = {heading for text in texts for heading in re.findall(r'docs/operations, "(.+?)"\)', text)} | {"Budget"}
     headings = re.findall(r"^## (.+)$", changes.read(_ALARMS), re.MULTILINE)
     _remove_sections(changes, _ALARMS, [heading for heading in headings if heading not in named])
+
+
+def _tidy(text: str) -> str:
+    """Return a page without the blanks that removed units leave; blocks of code stay as they are."""
+    parts = re.split(r"(^```(?:.*\n)*?```$)", text, flags=re.MULTILINE)
+    parts[::2] = [re.sub(r" +$", "", re.sub(r"\n{3,}", "\n\n", part), flags=re.MULTILINE) for part in parts[::2]]
+    return "".join(parts).rstrip("\n") + "\n"
 
 
 def remove_passages(changes: Changes, passages: Sequence[tuple[str, str]]) -> None:
@@ -88,11 +95,14 @@ def _split(text: str) -> list[str]:
 
 
 def _is_about(unit: str, page: str, gone: Sequence[str], about: re.Pattern[str]) -> bool:
-    """Return whether a row, an item or a sentence names what is removed; a sentence that only links there stays."""
+    """Return whether a row, an item or a sentence names what is removed.
+
+    A sentence that only links there stays, and so does a row of the reference: the templates decide which it has.
+    """
     if unit.startswith("#"):
         return False
     links = (_resolve(page, target) for target in re.findall(r"\]\(([^)\s#]+)", unit))
-    is_entry = unit.startswith(("|", "- "))
+    is_entry = unit.startswith(("|", "- ")) and page != _REFERENCE
     return bool(about.search(unit)) or (is_entry and any(_is_gone(name, gone) for name in links))
 
 

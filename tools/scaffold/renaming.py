@@ -18,7 +18,8 @@ _LEFT_ALONE = {
 }
 # AWS's own words, in templates, policies and the answers of services.
 _AWS = re.compile(
-    r"^Resources:|\bResources\b(?=\"\]|\", |\":)|\"Resources\"|\bResource:(?! \{Fn::Transform)|\"Resource\"|'Resource'"
+    r"(?:^|(?<=\\n))Resources:"
+    r"|\bResources\b(?=\"\]|\", |\":)|\"Resources\"|\bResource:(?! \{Fn::Transform)|\"Resource\"|'Resource'"
     r"|\bResource\b(?=\)|`, `Stage|,(?:Stage|Method)\b)"
     r"|\w*(?:ListStack|Physical|Logical|Tag|UserPool|Describe)Resource\w*|\bResourceServer\b|ResourceNotFound\w*"
     r"|Resource(?:Type|Status|Id|Properties|Policy|Policies|Path|InUse\w*)\b|PutResource\w*|resource(?:Path|Id)\b"
