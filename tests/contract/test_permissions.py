@@ -221,7 +221,7 @@ def test_a_function_of_the_internal_api_may_do_what_its_twin_of_the_other_api_ma
     twins = {"List": "ListResources"} | {verb: f"{verb}Resource" for verb in ("Create", "Get", "Update", "Delete")}
     for url in ("", "https://enrichment.example.com/"):
         for verb, twin in twins.items():
-            own = f"Internal/{twin.replace('Resource', 'UserResource')}"
+            own = f"Internal/{verb}User{twin.removeprefix(verb)}"
             allowed = read_role(twin, EnrichmentUrl=url).resources
             if verb == "List":
                 # It lists everything, newest first, and so reads no index.
