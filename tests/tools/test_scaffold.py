@@ -151,6 +151,7 @@ def test_lines_are_inserted_below_a_block():
     [
         ('Path: /api/v1/resources, "read:resources", resources/read', 'Path: /api/v1/boxes, "read:boxes", boxes/read'),
         ("from resources import resources", "from boxes import boxes"),
+        ("from tests.unit.resources.test_list import walk", "from tests.unit.boxes.test_list import walk"),
         ("CreateResource, listResources, get_resource, ResourceInput", "CreateBox, listBoxes, get_box, BoxInput"),
         ("            Resource: {Fn::Transform: {}}", "            Box: {Fn::Transform: {}}"),
         ("Resources:\n  A: 1\n", None),

@@ -25,7 +25,7 @@ _AWS = re.compile(
     r"|Resource(?:Type|Status|Id|Properties|Policy|Policies|Path|InUse\w*)\b|PutResource\w*|resource(?:Path|Id)\b"
     r"|\w*stack_resources?\b|resource_(?:policy|types?)\b|(?:find|translate|read|count)_resources\b"
     r"|\"resources\": \[(?=\"arn)|\bdef resources\b"
-    r"|(?<=[\w)\]])\.resources\b(?!\.(?:settings|enrichment)| import|_)|\bresources(?==)",
+    r"|(?<=[\w)\]])\.resources\b(?!\.(?:settings|enrichment|test_)| import|_)|\bresources(?==)",
     re.MULTILINE,
 )
 
