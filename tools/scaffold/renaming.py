@@ -24,7 +24,7 @@ _AWS = re.compile(
     r"|\w*(?:ListStack|Physical|Logical|Tag|UserPool|Describe)Resource\w*|\bResourceServer\b|ResourceNotFound\w*"
     r"|Resource(?:Type|Status|Id|Properties|Policy|Policies|Path|InUse\w*)\b|PutResource\w*|resource(?:Path|Id)\b"
     r"|\w*stack_resources?\b|resource_(?:policy|types?)\b|(?:find|translate|read|count)_resources\b"
-    r"|\"resources\": \[(?=\"arn)|\bdef resources\b"
+    r"|\"resources\": \[(?=\"arn)|\bdef resources(?=\(self)"
     r"|(?<=[\w)\]])\.resources\b(?!\.(?:settings|enrichment|test_)| import|_)|\bresources(?==)",
     re.MULTILINE,
 )
