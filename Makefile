@@ -8,14 +8,19 @@ SCOPES ?= read:resources write:resources read:audit erase:self
 EXPIRES ?= 3600
 MODEL ?= hashing
 PRINCIPAL ?= internal-client
+POLICY ?= examples/internal_client/policy.json
 FILE ?= examples/seed.json
 FOR ?= python
-POLICY ?= examples/internal_client/policy.json
 PROFILE ?= tools/benchmarks/load/profiles/steady.toml
 
 # Recipes read these from the environment, so that neither make nor the shell interprets a value's $, ` or quotes.
 # ARGS holds words for the shell.
-settings := PORT SUB SCOPES EXPIRES MODEL PRINCIPAL POLICY PROFILE ORIGIN URL STAGE STACK FUNCTION SERVICES TABLE FILE FOR
+settings := NAME PLURAL METHOD ROUTE FIELDS PART PORT SUB SCOPES EXPIRES MODEL PRINCIPAL POLICY PROFILE ORIGIN URL STAGE STACK FUNCTION SERVICES TABLE FILE FOR
+# `make endpoint PATH=/api/v1/...` names a route; the recipes still need the search path.
+ifeq ($(origin PATH),command line)
+override ROUTE := $(value PATH)
+override PATH := $(CURDIR)/.venv/bin:/usr/bin:/bin:/usr/local/bin:/opt/homebrew/bin
+endif
 $(foreach setting,$(settings),$(eval override $(setting) := $$(value $(setting))))
 export $(settings)
 
@@ -144,6 +149,26 @@ format: .venv/dev
 .PHONY: hooks
 hooks: .venv/dev .venv-scan/done
 	.venv-scan/bin/pre-commit install
+
+## endpoint: write an endpoint (NAME=archive_invoice METHOD=POST PATH=/api/v1/invoices/{id}/archive) and say what is left to decide
+.PHONY: endpoint
+endpoint: .venv/dev
+	@$(python) -m tools.scaffold.endpoint --name="$$NAME" --method="$$METHOD" --path="$$ROUTE"
+
+## noun: write a noun with five routes (NAME=invoice FIELDS="total:decimal status:draft|sent|paid note?:text", PLURAL= if irregular)
+.PHONY: noun
+noun: .venv/dev
+	@$(python) -m tools.scaffold.noun --name="$$NAME" --plural="$$PLURAL" --fields="$$FIELDS"
+
+## remove: take a part out of the project (PART= of docs/leave-out-a-part.md)
+.PHONY: remove
+remove: .venv/dev
+	@$(python) -m tools.scaffold.parts --part="$$PART"
+
+## starter: build the template of a new project, for `sam init --location dist/starter`
+.PHONY: starter
+starter: .venv/dev
+	@$(python) -m tools.scaffold.starter
 
 ## build: build the stack into .aws-sam/build, for `.venv/bin/sam deploy`
 .PHONY: build

@@ -199,9 +199,11 @@ def test_a_patch_names_every_field_and_removes_those_that_may_be_missing(route):
     assert {name for name, schema in patch["properties"].items() if schema.get("nullable")} == optional
     descriptive = {"nullable", "description", "example"}
 
+    # Of choices, null is one more (OpenAPI 3.0).
     def list_rules(model):
         return {
-            name: {keyword: value for keyword, value in schema.items() if keyword not in descriptive}
+            name: {keyword: value for keyword, value in schema.items() if keyword not in {*descriptive, "enum"}}
+            | {"enum": [choice for choice in schema.get("enum", ()) if choice is not None]}
             for name, schema in model["properties"].items()
         }
 

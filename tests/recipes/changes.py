@@ -1,6 +1,8 @@
 """Applies recipes to a copy of the project and measures what each costs."""
 
 import difflib
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +17,11 @@ class Cost:
     lines: int
 
 
-def insert_block(path: Path, anchor: str, block: str) -> None:
-    """Insert lines before the one line that starts with the anchor."""
-    lines = path.read_text().splitlines(keepends=True)
-    (place,) = [index for index, line in enumerate(lines) if line.startswith(anchor)]
-    lines[place:place] = [block]
-    path.write_text("".join(lines))
+def run_tool(project: Path, tool: str, *arguments: str) -> None:
+    """Run a command of the project that writes code."""
+    command = [sys.executable, "-B", "-m", f"tools.scaffold.{tool}", *arguments]
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def apply(recipe: Callable[[Path], None], project: Path) -> Mapping[str, Cost]:

@@ -1,26 +1,26 @@
-"""The endpoint of docs/add-an-endpoint.md, made of the page's own code blocks."""
+"""The endpoint of docs/add-an-endpoint.md: what `make endpoint` writes, with the page's function, answer and test."""
 
 import re
-import subprocess
 from pathlib import Path
 
-from tests.recipes.changes import insert_block
+from tests.recipes.changes import run_tool
 from tests.support.stack import ROOT
 
 PAGE = ROOT / "docs/add-an-endpoint.md"
-# The line before which a block of the template goes, in the order of the page.
-ANCHORS = ("  CreateResource:", "        components:")
+FILES = ("functions/count_types/app.py", "tests/api/test_count_types.py")
 
 
 def add_endpoint(project: Path) -> None:
     page = PAGE.read_text(encoding="utf-8")
-    files = re.findall(r"^`([\w/]+\.py)`:\n\n```python\n(.+?)^```$", page, re.MULTILINE | re.DOTALL)
-    assert len(files) == page.count("```python")
-    for name, text in files:
-        (project / name).parent.mkdir(parents=True, exist_ok=True)
+    ((name, method, path),) = re.findall(r"^make endpoint NAME=(\S+) METHOD=(\S+) PATH=(\S+)$", page, re.MULTILINE)
+    run_tool(project, "endpoint", f"--name={name}", f"--method={method}", f"--path={path}")
+    texts = re.findall(r"^```python\n(.+?)^```$", page, re.MULTILINE | re.DOTALL)
+    for name, text in zip(FILES, texts, strict=True):
+        assert (project / name).exists()
         (project / name).write_text(text)
-    blocks = re.findall(r"^```yaml\n(.+?)^```$", page, re.MULTILINE | re.DOTALL)
-    for anchor, block in zip(ANCHORS, blocks, strict=True):
-        insert_block(project / "template.yaml", anchor, block)
-    (event,) = re.findall(r"^```sh\n(sed .+?)^```$", page, re.MULTILINE | re.DOTALL)
-    subprocess.run(event, shell=True, cwd=project, check=True)
+    (answer,) = re.findall(r"^```yaml\n(.+)\n```$", page, re.MULTILINE)
+    template = project / "template.yaml"
+    written = re.escape("schema: {type: object, properties: {count: ") + r".+ example: \{count: 2\}"
+    text, count = re.subn(written, lambda _: answer, template.read_text())
+    assert count == 1
+    template.write_text(text)

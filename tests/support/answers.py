@@ -5,14 +5,16 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from functools import cache
+from pathlib import Path
 
+from local_engine import gateway
 from tests.support.stack import ROOT, Route
 
 type Answers = Mapping[int, set[str]]
 """Patterns of the texts, by status."""
 
 _LAYER = ROOT / "layers" / "shared"
-_GATEWAY = ROOT / "packages" / "local_engine" / "src" / "local_engine" / "gateway"
+_GATEWAY = Path(gateway.__file__).parent
 # The names by which handlers and the endpoint call these objects.
 _VARIABLES = {"request": "Request", "caller": "Caller", "exchange": "Exchange"}
 

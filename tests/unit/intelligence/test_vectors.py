@@ -18,13 +18,13 @@ MODELS = "VectorsA=amazon.titan-embed-text-v2:0"
 def house(dynamodb: DynamoDB) -> Iterator[Any]:
     """The module of vectors in a fresh environment, with what its tests use."""
     with import_functions({"AWS_ENDPOINT_URL": dynamodb.url}), pytest.MonkeyPatch.context() as patch:
-        import resources as noun
         import serverless_api
+        from resources import resources as collection
 
         vectors: Any = import_module("intelligence.vectors")
         patch.setenv("VECTOR_MODELS", MODELS)
         patch.setattr(vectors, "alice", serverless_api.Caller("alice", frozenset()), raising=False)
-        patch.setattr(vectors, "resources", noun.resources, raising=False)
+        patch.setattr(vectors, "collection", collection, raising=False)
         yield vectors
 
 
@@ -41,12 +41,12 @@ def read(table: Any) -> Callable[[], dict[str, Any]]:
 
 def refresh(house: Any, item_id: str, **models: str) -> int:
     slots = [house.Slot(name, model) for name, model in models.items()] or house.read_slots()
-    return house.refresh_vectors(house.resources, "alice", item_id, slots)
+    return house.refresh_vectors(house.collection, "alice", item_id, slots)
 
 
 def create(house: Any) -> str:
     fields = {"name": "a name", "type": "A", "metadata": {"size": 12, "tags": ["new", "red"], "none": None}}
-    item_id: str = house.resources.create(house.alice, fields).id
+    item_id: str = house.collection.create(house.alice, fields).id
     return item_id
 
 
@@ -66,7 +66,7 @@ def test_a_vector_is_beside_its_item(house: Any, read: Any) -> None:
 def test_the_embedded_text_is_all_that_the_fields_hold(house: Any) -> None:
     from intelligence.embeddings import describe
 
-    entity = house.resources.get(house.alice, create(house))
+    entity = house.collection.get(house.alice, create(house))
     assert describe(entity).split("\n") == ["a name", "A", "size: 12", "tags: new", "tags: red"]
 
 
@@ -80,7 +80,7 @@ def test_a_second_model_embeds_only_what_it_has_not(house: Any, read: Any) -> No
     assert refresh(house, item_id, **both) == 0
     # The first one is still there, and goes with the next change.
     assert refresh(house, item_id, VectorsB="another") == 0
-    house.resources.update(house.alice, item_id, {"name": "other", "type": "B"})
+    house.collection.update(house.alice, item_id, {"name": "other", "type": "B"})
     assert refresh(house, item_id, VectorsB="another") == 1
     ((_, vector),) = read().items()
     assert "VectorsA" not in vector
@@ -111,7 +111,7 @@ def test_what_changes_while_it_is_embedded_gets_no_vector_of_the_past(
 def test_what_is_gone_leaves_no_vector(house: Any, read: Any) -> None:
     item_id = create(house)
     refresh(house, item_id)
-    house.resources.delete(house.alice, item_id)
+    house.collection.delete(house.alice, item_id)
     assert refresh(house, item_id) == 0
     assert read() == {}
     # An event may arrive twice.

@@ -1,0 +1,87 @@
+"""Makes a new project of the starter: takes out parts, and gives the noun its name."""
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from tools.profiles import ROOT
+from tools.scaffold.changes import report_changes
+from tools.scaffold.names import Noun
+from tools.scaffold.parts import load_parts, remove_part
+from tools.scaffold.renaming import rename_noun
+
+_OWN = Noun("resource", "resources")
+_README = """\
+# {project_name}
+
+A serverless HTTP API on AWS: a JWT authorizer, one Lambda function for each route, and one DynamoDB table.
+
+## Run it
+
+```sh
+make run      # serves the API at http://127.0.0.1:3000, without Docker or an AWS account
+curl -H "Authorization: Bearer $(make -s token)" http://127.0.0.1:3000/api/v1/{path}
+```
+
+Python 3.13 and make are all it needs. `make help` lists every task.
+
+## Change it
+
+- [Add an endpoint](docs/add-an-endpoint.md): `make endpoint`.
+- [Add a noun](docs/add-a-noun.md): `make noun`.
+- [Leave out a part](docs/leave-out-a-part.md): `make remove`.
+
+`make check` is the fast loop, `make test` runs everything.
+
+## Deploy it
+
+```sh
+make build
+.venv/bin/sam deploy --guided
+```
+
+Accept every default and answer `y` to the last question ([stages and quotas](docs/operations/deploy.md)).
+
+## Where things are
+
+| folder | |
+|---|---|
+| `template.yaml`, `stacks/` | the API and its nested applications |
+| `functions/`, `events/` | one folder for each function, and an event to try it with |
+| `layers/shared/` | the house `serverless_api` and a package for each noun |
+| `models/` | request and response models |
+| `tests/` | unit, contract, API and security tests |
+| `docs/` | how to run, change, deploy and operate it |
+"""
+
+
+def generate_project(project: Path, answers: Mapping[str, str]) -> list[str]:
+    """Make the project that the answers describe; return what to do next.
+
+    Raises:
+        ScaffoldError: an answer cannot be used.
+    """
+    noun = Noun.parse(answers["noun"], answers["plural"])
+    parts = load_parts()
+    # Those that others need go last.
+    for name in sorted(parts, key=lambda name: len(parts[name].after)):
+        if answers[name] == "no":
+            remove_part(project, name)
+    if noun != _OWN:
+        rename_noun(project, _OWN, noun)
+    readme = _README.format(project_name=answers["project_name"], path=noun.words["path"])
+    (project / "README.md").write_text(readme, encoding="utf-8")
+    Path(__file__).unlink()
+    Path(__file__).with_name("renaming.py").unlink()
+    return [f"{answers['project_name']} is ready: cd {project.name} && make run"]
+
+
+def main() -> int:
+    """Read the answers as JSON from the standard input; return 2 if they cannot be used."""
+    answers = json.loads(sys.stdin.read())
+    return report_changes(lambda: generate_project(ROOT, answers))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
