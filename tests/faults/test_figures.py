@@ -20,7 +20,7 @@ EXPERIMENTS = [
         for rate, right in FAULTS.args[1]
     ),
     f"during {table.REQUESTS:,} mixed requests of {table.CLIENTS} clients, {table.AT_ONCE} at a time",
-    f"table down, {table.REQUESTS:,} requests .* at most 0.25 retries a request and {table.BUDGET} a process",
+    rf"table down, {table.REQUESTS_WHILE_DOWN:,} requests .* 0.25 retries a request and {table.BUDGET} a process",
     f"{downstream.PROCESSES} processes, {downstream.REQUESTS:,} requests .* most {downstream.THRESHOLD} calls of each",
     rf"{killed.CREATES} creates, .* \| {killed.CREATES} resources",
     f"{events.EVENTS:,} random and mutated events",

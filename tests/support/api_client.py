@@ -1,6 +1,7 @@
 """Calls the API as its users do: over HTTP, with a token, and again if told to come back."""
 
 import http.client
+import itertools
 import json
 import secrets
 import time
@@ -102,11 +103,20 @@ def make_next_token() -> str:
     return urlsafe_b64encode(bytes.fromhex(make_id().replace("-", ""))).decode().rstrip("=")
 
 
+_limits = itertools.cycle(range(1, 101))
+
+
 def _call(route: Route, client: ApiClient) -> Answer:
     path = route.path.format(**dict.fromkeys(route.path_parameters, make_id()))
     # The tokens of pages of items are the items' IDs; other pages have their own tokens.
     has_items = any(other.path == route.path + "/{id}" for other in list_routes())
-    query = f"?nextToken={make_next_token()}" if route.takes("nextToken") and has_items else route.query
+    query = route.query
+    if route.takes("nextToken") and has_items:
+        query = f"?nextToken={make_next_token()}"
+    elif route.takes("q"):
+        query = f"?q={make_id()}"
+    elif route.takes("limit"):
+        query = f"?limit={next(_limits)}"
     headers = {"Idempotency-Key": make_id()} if route.takes("Idempotency-Key") else {}
     return client.send(route.method, path + query, route.body, headers)
 

@@ -49,6 +49,9 @@ def no_faults(_number: int) -> Fault | None:
     return None
 
 
+MOST_REPEATS = 3
+
+
 def always(fault: Fault) -> FaultPlan:
     return lambda _number: fault
 
@@ -86,7 +89,8 @@ class FaultProxy:
         service: start of `X-Amz-Target` of the requests that meet faults, such as `AWSEvents.`; empty for all.
         met: how often each fault occurred.
         requests: the number of requests.
-        repeats: the number of requests with the same operation and body as an earlier one.
+        repeats: the number of requests of the service with the operation and body of an earlier one; of one body no
+            more than `MOST_REPEATS`, because no call is repeated more often: others are other calls.
     """
 
     def __init__(self, upstream: str) -> None:
@@ -95,7 +99,7 @@ class FaultProxy:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._connections: set[asyncio.Task[None]] = set()
-        self._seen: set[bytes] = set()
+        self._seen: Counter[bytes] = Counter()
         self.plan: FaultPlan = no_faults
         self.service = ""
         self.url = ""
@@ -188,8 +192,9 @@ class FaultProxy:
     def _count(self, request: _Message) -> Fault | None:
         # The target names DynamoDB's operation.
         digest = sha256(request.header("x-amz-target").encode() + request.body).digest()
-        self.repeats += digest in self._seen
-        self._seen.add(digest)
+        if request.header("x-amz-target").startswith(self.service):
+            self.repeats += 0 < self._seen[digest] <= MOST_REPEATS
+            self._seen[digest] += 1
         fault = self.plan(self.requests)
         self.requests += 1
         if fault is not None:
