@@ -16,6 +16,7 @@ from xdist.scheduler import LoadFileScheduling
 
 from local_engine.testing import EngineProcess, is_running, processes_below
 from tests.support.browser import CHROMIUM, open_browser
+from tests.support.imports import CHANGED_BY_IMPORTS
 from tests.support.missing import skip_or_fail
 
 pytest_plugins = ["local_engine.pytest_plugin"]
@@ -24,8 +25,6 @@ pytest_plugins = ["local_engine.pytest_plugin"]
 gc.disable()
 
 _ENVIRONMENT = dict(os.environ)
-CHANGED_BY_IMPORTS = pytest.StashKey[set[str]]()
-"""The environment variables that the imports of the collected tests changed."""
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import CHANGED_BY_IMPORTS
 from tests.support.gateway import import_functions
+from tests.support.imports import CHANGED_BY_IMPORTS
 from tests.support.stack import ROOT, list_routes
 
 LAYER = ROOT / "layers" / "shared"
