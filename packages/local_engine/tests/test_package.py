@@ -31,7 +31,7 @@ ROOMS = {
     "observer": {"template"},
     "event_bus": {"template"},
     "bedrock": set(),
-    "services": {"template", "child_environment", "event_bus", "bedrock", "imports"},
+    "services": {"template", "child_environment", "event_bus", "bedrock", "imports", "state"},
     "building": {"template", "state"},
     "functions": {"template", "observer", "services", "building", "child_environment", "event_bus"},
     "event_sources": {"template", "observer", "services", "functions", "event_bus"},

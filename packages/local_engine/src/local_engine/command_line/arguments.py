@@ -6,10 +6,11 @@ import re
 import socket
 import textwrap
 from pathlib import Path
-from typing import NamedTuple, NoReturn, override
+from typing import NoReturn, override
 
 from local_engine.bedrock.local_model import MODEL_NAMES, load_model
 from local_engine.command_line.command_errors import ArgumentError, PortError
+from local_engine.page.project_page import ProjectPage
 from local_engine.services.containers import listen
 
 HOST = "127.0.0.1"
@@ -19,13 +20,6 @@ LARGEST_PORT = 65535
 _ISSUER = "{issuer}"
 _PAGE_NAME = re.compile("[a-z][a-z0-9-]*")
 _TAKEN_NAMES = {"apigateway", "apis", "clock", "dashboard", "docs", "issuer", "lambda", "token", "user-pools"}
-
-
-class ProjectPage(NamedTuple):
-    """A page and its file."""
-
-    name: str
-    file: Path
 
 
 class CommandParser(argparse.ArgumentParser):

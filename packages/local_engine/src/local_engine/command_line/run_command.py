@@ -47,7 +47,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--keep",
         action="store_true",
-        help="keep the tables' items in .local for the next run with --keep, which then leaves out --seed",
+        help="keep the tables' items in .local for the next run with --keep, without --seed (default: they go)",
     )
     parser.add_argument(
         "--port",

@@ -21,7 +21,7 @@ from local_engine.building.search_paths import Builder
 from local_engine.cloudwatch.dashboard_page import create_dashboard_routes
 from local_engine.cloudwatch.emf import summarize_record
 from local_engine.cloudwatch.monitoring import Monitoring
-from local_engine.command_line.arguments import HOST, LARGEST_PORT, ProjectPage, listen_at, read_parameters
+from local_engine.command_line.arguments import HOST, LARGEST_PORT, listen_at, read_parameters
 from local_engine.command_line.command_errors import ArgumentError, MissingToolError, PortError
 from local_engine.command_line.start_summary import show_start
 from local_engine.console import Console
@@ -53,6 +53,7 @@ from local_engine.issuer.machine_client import keep_machine_client
 from local_engine.issuer.openid_provider import create_issuer, create_pool_issuer
 from local_engine.observer import Observer, Observers
 from local_engine.page.local_pages import create_pages
+from local_engine.page.project_page import ProjectPage
 from local_engine.page.project_pages import create_project_pages
 from local_engine.rest_api.management_api import API_GATEWAY_PATH, create_management_api
 from local_engine.rest_api.methods import read_methods

@@ -3,7 +3,6 @@
 from collections.abc import Collection, Mapping, Sequence
 
 from local_engine.access.user_pools import read_user_pools
-from local_engine.command_line.arguments import ProjectPage
 from local_engine.console import Console
 from local_engine.engine import Engine, Gateway
 from local_engine.function_url.url_access import is_public
@@ -12,6 +11,7 @@ from local_engine.issuer.access_tokens import load_signing_key
 from local_engine.issuer.api_tokens import find_token_settings, mint_api_token
 from local_engine.issuer.machine_client import describe_environment, find_machine_client
 from local_engine.page.local_pages import START_PATH
+from local_engine.page.project_page import ProjectPage
 from local_engine.template.stack import Api, FunctionUrl, HttpApi, RestApi, Stack
 
 _EXAMPLE_USER = "demo"

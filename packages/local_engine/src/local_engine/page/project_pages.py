@@ -14,8 +14,8 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
-from local_engine.command_line.arguments import ProjectPage
 from local_engine.page.local_pages import HEADERS
+from local_engine.page.project_page import ProjectPage
 
 APIS_PATH = "/_local/apis"
 PAGES_PATH = "/_local/pages.json"
