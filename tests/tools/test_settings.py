@@ -78,7 +78,7 @@ def test_no_url(target, setting):
         (["run", "ORIGIN=http://localhost:5173/"], "without a path or slash"),
         (["run", "ORIGIN=*"], "must be an https origin"),
         (["run", "ARGS=--fast"], "unrecognized arguments: --fast."),
-        (["run", f"ARGS={TOKEN}"], "'<token>' is not of the form Key=Value."),
+        (["run", f"ARGS={TOKEN}"], "unrecognized arguments: <token>"),
         (["debug"], "Set FUNCTION= to a function's logical ID, such as ListResources."),
         (["debug", "FUNCTION=nope"], "There is no function nope; there are ListResources,"),
         (["smoke", "STAGE=nope"], "STAGE=nope is not one of the profiles in samconfig.toml"),
