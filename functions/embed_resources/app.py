@@ -1,4 +1,4 @@
-"""Keeps the vectors of resources current: runs for each event of a change, and embeds the resource as it is."""
+"""Keeps the vectors of resources current: runs for each event of a change, and embeds the current version."""
 
 import json
 import os

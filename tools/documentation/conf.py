@@ -1,4 +1,4 @@
-"""Settings of the documentation site: Sphinx reads the repository's Markdown as it is."""
+"""Settings of the documentation site: Sphinx reads the repository's Markdown unchanged."""
 
 from pathlib import Path
 from typing import Any

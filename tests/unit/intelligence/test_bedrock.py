@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from tests.support.gateway import import_functions
-from tests.support.http_server import Reply, Request, Server, make_reply
+from tests.support.http_server import Reply, make_reply
+from tests.unit.intelligence.conftest import Bedrock
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
@@ -20,26 +21,9 @@ def refuse(code: str, status: int, **headers: str) -> Reply:
     return make_reply({"message": "no"}, status, {"x-amzn-ErrorType": f"{code}:http://internal.amazon.com/", **headers})
 
 
-class Bedrock:
-    """A server that gives one reply after another, and the last one for ever."""
-
-    def __init__(self) -> None:
-        self.replies: list[Reply] = [make_reply({"embedding": VECTOR})]
-        self.server = Server(self._answer)
-
-    def _answer(self, _: Request) -> Reply:
-        return self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
-
-    @property
-    def requests(self) -> list[Request]:
-        return self.server.requests
-
-
 @pytest.fixture
-def bedrock() -> Iterator[Bedrock]:
-    stub = Bedrock()
-    with stub.server:
-        yield stub
+def first_reply() -> Reply:
+    return make_reply({"embedding": VECTOR})
 
 
 @pytest.fixture

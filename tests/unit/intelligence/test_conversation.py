@@ -8,7 +8,8 @@ import pytest
 
 from local_engine.bedrock.event_stream_encoding import encode_event, encode_exception
 from tests.support.gateway import import_functions
-from tests.support.http_server import Reply, Request, Server, make_reply
+from tests.support.http_server import Reply, make_reply
+from tests.unit.intelligence.conftest import Bedrock
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
@@ -33,23 +34,9 @@ def refuse(code: str, status: int) -> Reply:
     return make_reply({"message": "no"}, status, {"x-amzn-ErrorType": code})
 
 
-class Bedrock:
-    """A server that gives one reply after another, and the last one for ever."""
-
-    def __init__(self) -> None:
-        self.replies: list[Reply] = [send(WHOLE)]
-        self.server = Server(lambda _: self.replies.pop(0) if len(self.replies) > 1 else self.replies[0])
-
-    @property
-    def requests(self) -> list[Request]:
-        return self.server.requests
-
-
 @pytest.fixture
-def bedrock() -> Iterator[Bedrock]:
-    stub = Bedrock()
-    with stub.server:
-        yield stub
+def first_reply() -> Reply:
+    return send(WHOLE)
 
 
 @pytest.fixture
