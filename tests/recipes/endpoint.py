@@ -18,7 +18,7 @@ def add_endpoint(project: Path) -> None:
     for name, text in zip(FILES, texts, strict=True):
         assert (project / name).exists()
         (project / name).write_text(text)
-    (answer,) = re.findall(r"^```yaml\n(.+)\n```$", page, re.MULTILINE)
+    (answer,) = re.findall(r"^```text\n(.+)\n```$", page, re.MULTILINE)
     template = project / "template.yaml"
     written = re.escape("schema: {type: object, properties: {count: ") + r".+ example: \{count: 2\}"
     text, count = re.subn(written, lambda _: answer, template.read_text())
