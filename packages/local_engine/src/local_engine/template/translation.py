@@ -12,6 +12,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import samtranslator
+
 from local_engine.account import REGION
 from local_engine.state import state_directory
 from local_engine.template.errors import TemplateError
@@ -32,6 +34,30 @@ class Translation:
 
     A rejected function is in the template without its code, so that its routes exist.
     """
+
+
+class _ReadValues(dict[str, Any]):
+    """Values of parameters that record which of them the translator reads. Most stay references in its result."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        super().__init__(values)
+        self._given = frozenset(values)
+        self._read: set[str] = set()
+
+    def __getitem__(self, name: str) -> Any:
+        self._read.add(name)
+        return super().__getitem__(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self._read.add(name)
+        return super().get(name, default)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "_ReadValues":
+        # The translator works on a copy.
+        return self
+
+    def list_read(self) -> dict[str, Any]:
+        return {name: super(_ReadValues, self).__getitem__(name) for name in sorted(self._read & self._given)}
 
 
 class _Rejection(Exception):
@@ -63,6 +89,8 @@ def translate_cached(
 ) -> Translation:
     """Translate what SAM accepts of a template, or return the result of an earlier start if nothing has changed.
 
+    Values that the translator does not read, such as an issuer's URL with its port, may differ from the earlier start.
+
     Args:
         template: the SAM template.
         parameters: a value for each parameter.
@@ -72,21 +100,28 @@ def translate_cached(
     Raises:
         TemplateError: SAM rejects the template as a whole.
     """
-    content = json.dumps([template, parameters], default=str)
-    key = hashlib.sha256(content.encode()).hexdigest()
+    content = json.dumps(template, default=str)
+    values = json.loads(json.dumps(parameters, default=str))
+    key = hashlib.sha256(f"{samtranslator.__version__} {content}".encode()).hexdigest()
     cache = state_directory(project) / f"template-{hashlib.sha256(place.encode()).hexdigest()[:12]}.json"
     try:
         kept = json.loads(cache.read_text())
-        if kept["key"] == key:
+        if kept["key"] == key and all(values[name] == value for name, value in kept["read"].items()):
             return Translation(kept["template"], kept["refused"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         pass
+    recorded = _ReadValues(values)
     # The translator writes into structures that the input shares.
-    translation = _translate_parts(*json.loads(content))
+    translation = _translate_parts(json.loads(content), recorded)
     try:
         cache.parent.mkdir(mode=0o700, exist_ok=True)
         temporary = cache.with_suffix(f".{os.getpid()}")
-        kept = {"key": key, "template": translation.template, "refused": translation.refused}
+        kept = {
+            "key": key,
+            "read": recorded.list_read(),
+            "template": translation.template,
+            "refused": translation.refused,
+        }
         temporary.write_text(json.dumps(kept))
         temporary.replace(cache)
     except OSError:
