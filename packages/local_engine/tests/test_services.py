@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
+from botocore.exceptions import ClientError
 from conftest import aws_client
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -112,6 +113,23 @@ def test_a_rule_sends_events_to_its_queue(services: Services) -> None:
     attributes = queues.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
     assert attributes["VisibilityTimeout"] == "60"
     assert json.loads(attributes["RedrivePolicy"])["deadLetterTargetArn"].endswith(":Failed")
+
+
+def test_a_request_that_moto_stumbles_over_is_answered_as_a_fault_of_aws(
+    services: Services, capfd: pytest.CaptureFixture[str]
+) -> None:
+    topics, queues = aws_client("sns", services.endpoint), aws_client("sqs", services.endpoint)
+    for call in (
+        lambda: topics.subscribe(TopicArn="no ARN", Protocol="sqs", Endpoint="x"),
+        lambda: queues.create_queue(QueueName="odd", Attributes={"VisibilityTimeout": "x"}),
+    ):
+        with pytest.raises(ClientError) as refused:
+            call()
+        assert refused.value.response["Error"]["Code"] == "InternalFailure"
+        assert "moto stumbles over the request" in refused.value.response["Error"]["Message"]
+    shown = capfd.readouterr().err
+    assert "Traceback" not in shown
+    assert shown.count("The local AWS services answer with status 500") == 2
 
 
 def test_a_long_poll_does_not_block_other_requests(services: Services, dynamodb: Any) -> None:

@@ -93,6 +93,7 @@ Resources:
   Key: {Type: AWS::SSM::Parameter, Properties: {Name: /key, Type: String, Value: value}}
   Cluster: {Type: AWS::RDS::DBCluster, Properties: {Engine: !ImportValue engine}}
   Network: {Type: AWS::EC2::VPC, Properties: {CidrBlock: !Select [3, !Split ['-', a-b]]}}
+  Mixed: {Type: AWS::Events::Rule, Properties: {EventPattern: {source: [mixed]}, Targets: [{Id: a, Arn: !GetAtt Cluster.Arn}, {Id: b, Arn: !GetAtt Good.Arn}]}}
   Table:
     Type: AWS::DynamoDB::Table
     Properties: {KeySchema: !ImportValue keys}
@@ -176,6 +177,12 @@ def test_methods_of_other_stacks_apis_leave_the_own_api_as_it_is(engine: EngineP
         assert client.get("/").status_code == 200
 
 
+def test_a_rule_runs_for_those_of_its_targets_that_are_here(engine: EngineProcess) -> None:
+    entry = {"Source": "mixed", "DetailType": "any", "Detail": "{}"}
+    aws_client("events", engine.services).put_events(Entries=[entry])
+    engine.wait_for_line("rule Mixed 1 record ok")
+
+
 def test_an_api_without_routes_answers_404(engine: EngineProcess) -> None:
     ports = [line.split()[-1] for line in engine.lines if " is served at " in line]
     assert httpx.get(ports[2], trust_env=False).status_code == 404
@@ -197,6 +204,7 @@ def test_an_api_without_routes_answers_404(engine: EngineProcess) -> None:
         "Paged is run in part: its CORS configuration is left out: Fn::ImportValue needs 'page' of another stack",
         "Listed is run in part: its CORS configuration is left out: .* is not a mapping",
         "TheirMethod is not run: its API is not in this template.",
+        "Mixed is run in part: its target Cluster.Arn is not here.",
     ],
 )
 def test_each_part_that_is_not_run_has_a_line(engine: EngineProcess, line: str) -> None:

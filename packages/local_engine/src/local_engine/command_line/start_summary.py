@@ -1,5 +1,6 @@
 """What a started engine tells the user: the start page, routes, an example request, and what programs need."""
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 
 from local_engine.access.user_pools import read_user_pools
@@ -15,6 +16,9 @@ from local_engine.page.project_page import ProjectPage
 from local_engine.template.stack import Api, FunctionUrl, HttpApi, RestApi, Stack
 
 _EXAMPLE_USER = "demo"
+_READING_METHODS = ("GET", "ANY")
+_WRITING_METHODS = ("POST", "PUT", "PATCH")
+_VARIABLE = re.compile(r"\{[^}]*\}")
 
 
 def show_start(
@@ -39,12 +43,7 @@ def show_start(
         console.show(f"\nStart page     {url}{START_PATH}  (API page, dashboard, tokens)\n")
         console.show(f"{api.logical_id} is served at {url}{api.base_path}\n")
         _show_routes(console, api, gateway, url, functions)
-        if not gateway.routes:
-            console.show("  It has no routes.\n")
-        elif command := _example_call(api, gateway, url + api.base_path, stack):
-            console.show(f"\n  {command}\n")
-        else:
-            console.show("\n  Its routes ask for proof that the engine cannot make up for an example.\n")
+        _show_example(console, api, gateway, url, stack)
         if isinstance(api, HttpApi) and (origins := (api.cors or {}).get("allowOrigins")):
             console.show(f"Allowed origin {', '.join(origins)}  (its web pages may call the API)")
         if isinstance(api, HttpApi) and find_machine_client(api, port, stack):
@@ -76,6 +75,15 @@ def _show_routes(console: Console, api: Api, gateway: Gateway, url: str, functio
         console.show(f"  {name:<{width}}  {answerer}  ({_describe_access(api, route)})")
 
 
+def _show_example(console: Console, api: Api, gateway: Gateway, url: str, stack: Stack) -> None:
+    if not gateway.routes:
+        console.show("  It has no routes.\n")
+    elif command := _example_call(api, gateway, url + api.base_path, stack):
+        console.show(f"\n  {command}\n")
+    elif _list_callable(gateway):
+        console.show("\n  Its routes ask for proof that the engine cannot make up for an example.\n")
+
+
 def _describe_function_url(api: FunctionUrl, route: Route, url: str, functions: Mapping[str, str]) -> str:
     if route.refusal:
         return route.refusal
@@ -103,21 +111,24 @@ def _describe_access(api: Api, route: Route) -> str:
 
 
 def _example_call(api: Api, gateway: Gateway, url: str, stack: Stack) -> str:
-    """Return a command that calls a route without a body or path variables, and that the API accepts.
+    """Return a command that calls a served route, preferably to read and without path variables.
 
-    Return an empty string if there is no such route.
+    Return an empty string if there is no route that the API lets an example call.
     """
-    readable = [
-        route
-        for route in gateway.routes
-        if route.method in ("GET", "ANY") and "{" not in route.path and not route.refusal
-    ]
     pools = read_user_pools(stack)
-    for route in readable:
-        path = "/" if route.path == "$default" else route.path
+    for route in sorted(
+        _list_callable(gateway), key=lambda route: (route.method in _WRITING_METHODS, "{" in route.path)
+    ):
+        path = "/" if route.path == "$default" else _VARIABLE.sub("1", route.path)
+        body = f" -X {route.method} -d '{{}}'" if route.method in _WRITING_METHODS else ""
         if route.authorizer is None:
-            return f"curl {url}{path}"
+            return f"curl{body} {url}{path}"
         if settings := find_token_settings(api.document, route.authorizer, pools):
             token = mint_api_token(load_signing_key(stack.project), settings, _EXAMPLE_USER, route.scopes)
-            return f"curl -H 'Authorization: Bearer {token}' {url}{path}"
-    return "" if readable else f"curl {url}/"
+            return f"curl{body} -H 'Authorization: Bearer {token}' {url}{path}"
+    return ""
+
+
+def _list_callable(gateway: Gateway) -> list[Route]:
+    methods = (*_READING_METHODS, *_WRITING_METHODS)
+    return [route for route in gateway.routes if route.method in methods and not route.refusal]

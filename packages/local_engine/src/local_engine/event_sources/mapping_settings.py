@@ -104,10 +104,16 @@ def _read_mapping(
     size = int(properties.get("BatchSize") or (10 if service == "sqs" else 100))
     _check(1 <= size <= 10_000, "BatchSize must be between 1 and 10,000.")
     _check(0 <= window <= 300, "MaximumBatchingWindowInSeconds must be between 0 and 300.")
+    source = _find_source(stack, arn)
+    if source not in stack.resources:
+        kind = "queue" if service == "sqs" else "table"
+        stack.refuse(
+            logical_id, f"the {kind} {source} is not in the template; a program must create it.", is_partial=True
+        )
     common = {
         "logical_id": logical_id,
         "source_arn": arn,
-        "source": _find_source(stack, arn),
+        "source": source,
         "function": name,
         "batch_size": size,
         "window": window / SHORTENING,

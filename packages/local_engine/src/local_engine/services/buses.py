@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from local_engine.event_bus.schedule_expression import InvalidSchedule, parse_rate, parse_schedule
 from local_engine.services.services_client import ServicesClient, ServicesError
-from local_engine.template.errors import TemplateError
+from local_engine.template.errors import PartlyUnserved, TemplateError
 from local_engine.template.stack import Resource
 
 _RULE = ("Description", "EventBusName", "ScheduleExpression", "State")
@@ -29,6 +29,7 @@ def create_bus(client: ServicesClient, name: str, resource: Resource) -> None:  
 def create_rule(client: ServicesClient, name: str, resource: Resource) -> None:
     """Create a rule with its targets, or replace it."""
     properties = resource.properties
+    targets = properties.get("Targets") or []
     request: dict[str, Any] = {"Name": name, **resource.pick(*_RULE)}
     if pattern := properties.get("EventPattern"):
         request["EventPattern"] = json.dumps(pattern)
@@ -39,8 +40,13 @@ def create_rule(client: ServicesClient, name: str, resource: Resource) -> None:
     # Those of a rule that an edit of the template changes.
     if old := client.call("events", "ListTargetsByRule", rule).get("Targets"):
         client.call("events", "RemoveTargets", {**rule, "Ids": [target["Id"] for target in old]})
-    if targets := properties.get("Targets"):
-        client.call("events", "PutTargets", {**rule, "Targets": targets})
+    # Such as the attribute of a resource that is not run.
+    unknown = [str(target["Arn"]) for target in targets if not str(target["Arn"]).startswith("arn:")]
+    if len(unknown) < len(targets):
+        known = [target for target in targets if target["Arn"] not in unknown]
+        client.call("events", "PutTargets", {**rule, "Targets": known})
+    if unknown:
+        raise PartlyUnserved(f"its target {' and '.join(unknown)} is not here.")
 
 
 def create_schedule_group(client: ServicesClient, name: str, resource: Resource) -> None:  # noqa: ARG001

@@ -14,10 +14,13 @@ import socket
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
+from xml.sax.saxutils import escape
 
 import uvicorn
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
@@ -216,7 +219,10 @@ def _call_wsgi(application: WsgiApplication, environ: dict[str, Any]) -> Respons
     def start_response(status: str, headers: list[tuple[str, str]], _: Any = None) -> None:
         started[:] = status, headers
 
-    answer = application(environ, start_response)
+    try:
+        answer = application(environ, start_response)
+    except Exception as error:
+        return _describe_fault(error, is_json="HTTP_X_AMZ_TARGET" in environ)
     try:
         content = b"".join(answer)
     finally:
@@ -228,6 +234,18 @@ def _call_wsgi(application: WsgiApplication, environ: dict[str, Any]) -> Respons
         [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers],
         content,
     )
+
+
+def _describe_fault(error: Exception, *, is_json: bool) -> Response:
+    """Return a fault of moto as AWS reports one of its own, and write it to the terminal, as programs may ignore it."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{Path(frame.filename).name}, line {frame.lineno}"
+    sentence = f"moto stumbles over the request ({type(error).__name__}: {error}; {place})."
+    print(f"The local AWS services answer with status 500: {sentence}", file=sys.stderr, flush=True)
+    if is_json:
+        return 500, _JSON, json.dumps({"__type": "InternalFailure", "message": sentence}).encode()
+    error_element = f"<Error><Code>InternalFailure</Code><Message>{escape(sentence)}</Message></Error>"
+    return 500, [(b"content-type", b"text/xml")], f"<ErrorResponse>{error_element}</ErrorResponse>".encode()
 
 
 def run_server(networks: Sequence[Network], model: str, sockets: Sequence[socket.socket]) -> None:

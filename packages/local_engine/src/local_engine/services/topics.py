@@ -62,6 +62,8 @@ def _subscribe(client: ServicesClient, topic: str, properties: Mapping[str, Any]
     protocol = properties["Protocol"]
     if protocol not in _PROTOCOLS:
         raise TemplateError(f"its Protocol is {protocol}, and only functions and queues can subscribe here.")
+    if not topic.startswith("arn:"):
+        raise TemplateError(f"its topic is {topic}, which is not here.")
     attributes = _describe({key: properties[key] for key in _SUBSCRIPTION if key in properties})
     request = {"TopicArn": topic, "Protocol": protocol, "Endpoint": properties["Endpoint"], "Attributes": attributes}
     client.call("sns", "Subscribe", request)

@@ -85,6 +85,7 @@ _REFERENCED_ATTRIBUTES = {
     "AWS::SNS::Topic": "TopicArn",
     "AWS::SQS::Queue": "QueueUrl",
     "AWS::SecretsManager::Secret": "Id",
+    "AWS::StepFunctions::StateMachine": "Arn",
 }
 # Suffix of the generated name if a property is true.
 _NAME_SUFFIXES = {"AWS::SNS::Topic": ("FifoTopic", ".fifo"), "AWS::SQS::Queue": ("FifoQueue", ".fifo")}

@@ -45,7 +45,7 @@ _SUPPORTING = (
     "AWS::Budgets::",
     "AWS::CDK::",
     "AWS::CertificateManager::",
-    "AWS::CloudFormation::WaitConditionHandle",
+    "AWS::CloudFormation::WaitCondition",
     "AWS::CloudWatch::",
     "AWS::CodeDeploy::",
     "AWS::EC2::",

@@ -1,0 +1,2 @@
+def handler(event, context):
+    print("notified", event.get("detail", {}).get("status"))
