@@ -115,9 +115,7 @@ def test_a_rule_sends_events_to_its_queue(services: Services) -> None:
     assert json.loads(attributes["RedrivePolicy"])["deadLetterTargetArn"].endswith(":Failed")
 
 
-def test_a_request_that_moto_stumbles_over_is_answered_as_a_fault_of_aws(
-    services: Services, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_request_that_moto_stumbles_over_is_answered_as_a_fault_of_aws(services: Services) -> None:
     topics, queues = aws_client("sns", services.endpoint), aws_client("sqs", services.endpoint)
     for call in (
         lambda: topics.subscribe(TopicArn="no ARN", Protocol="sqs", Endpoint="x"),
@@ -127,9 +125,6 @@ def test_a_request_that_moto_stumbles_over_is_answered_as_a_fault_of_aws(
             call()
         assert refused.value.response["Error"]["Code"] == "InternalFailure"
         assert "moto stumbles over the request" in refused.value.response["Error"]["Message"]
-    shown = capfd.readouterr().err
-    assert "Traceback" not in shown
-    assert shown.count("The local AWS services answer with status 500") == 2
 
 
 def test_a_long_poll_does_not_block_other_requests(services: Services, dynamodb: Any) -> None:
