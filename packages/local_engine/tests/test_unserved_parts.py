@@ -227,6 +227,24 @@ def test_a_template_without_an_api_serves_invoke(tmp_path: Path) -> None:
         engine.wait_for_line("no API. Its functions can be invoked: Hello")
 
 
+DELIVERING = """
+Resources:
+  Jobs: {Type: AWS::SQS::Queue}
+  Collected: {Type: AWS::Events::Rule, Properties: {EventPattern: {source: [mine]}, Targets: [{Id: a, Arn: !GetAtt Jobs.Arn}]}}
+"""  # noqa: E501 - a template
+
+
+def test_a_template_without_functions_runs_its_rules(tmp_path: Path) -> None:
+    with EngineProcess(write_template(tmp_path, DELIVERING)) as engine:
+        entry = {"Source": "mine", "DetailType": "any", "Detail": "{}"}
+        aws_client("events", engine.services).put_events(Entries=[entry])
+        queues = aws_client("sqs", engine.services)
+        url = queues.get_queue_url(QueueName="Jobs")["QueueUrl"]
+        (message,) = queues.receive_message(QueueUrl=url, WaitTimeSeconds=20)["Messages"]
+        assert json.loads(message["Body"])["source"] == "mine"
+        engine.wait_for_line("no function that can run. Its rules and subscriptions run")
+
+
 def test_json_may_have_tabs(tmp_path: Path) -> None:
     function = {"Code": "code", "Handler": "app.handler", "Runtime": "python3.13", "Role": "role"}
     template = {"Resources": {"Hello": {"Type": "AWS::Lambda::Function", "Properties": function}}}

@@ -69,7 +69,10 @@ from local_engine.state import StateError
 from local_engine.template.errors import TemplateError
 from local_engine.template.function_urls import localize_urls
 from local_engine.template.loader import load_template
-from local_engine.template.stack import Api, Function, FunctionUrl, HttpApi, RestApi, Stack
+from local_engine.template.stack import Api, Function, FunctionUrl, HttpApi, Resource, RestApi, Stack
+
+# Targets that the AWS services reach without the engine.
+_DELIVERED = tuple(f"arn:aws:{service}:" for service in ("events", "logs", "sns", "sqs"))
 
 
 def serve(options: argparse.Namespace, services: Services | None) -> None:
@@ -100,7 +103,7 @@ async def _serve(options: argparse.Namespace, services: Services | None, console
             cleanup.callback(reporting.cancel)
             endpoint = services.endpoint
         stack = load_template(options.template, read_parameters(options, issuer_url(options.port)))
-        if not stack.functions and not _has_mock_methods(stack):
+        if not (stack.functions or _has_mock_methods(stack) or _list_deliverers(stack)):
             reasons = "".join(f"\n{reason}" for reason in _list_reasons(stack))
             raise TemplateError(
                 f"{options.template} has no function that can run, so there is nothing to serve.{reasons}"
@@ -201,13 +204,31 @@ def _has_mock_methods(stack: Stack) -> bool:
     return any(method.is_mock and method.method != "OPTIONS" for api in apis for method in read_methods(api))
 
 
+def _list_deliverers(stack: Stack) -> list[str]:
+    """Return the logical IDs of rules, schedules and subscriptions that deliver without a function."""
+
+    def read_targets(_: str, resource: Resource) -> list[str]:
+        match resource.type:
+            case "AWS::Events::Rule":
+                return [str(target["Arn"]) for target in resource.properties.get("Targets") or ()]
+            case "AWS::Scheduler::Schedule":
+                return [str(resource.properties["Target"]["Arn"])]
+            case _:
+                return [str(resource.properties.get("Endpoint"))]
+
+    read = stack.read_parts(
+        "AWS::Events::Rule", "AWS::Scheduler::Schedule", "AWS::SNS::Subscription", read=read_targets
+    )
+    return [name for name, targets in read.items() if any(target.startswith(_DELIVERED) for target in targets)]
+
+
 def _list_reasons(stack: Stack) -> list[str]:
     """Return a sentence for each part of a stack that the engine does not start for."""
     routes = [route for api in stack.apis if isinstance(api, HttpApi) for route in read_routes(api.document)]
     methods = [method for api in stack.apis if isinstance(api, RestApi) for method in read_methods(api)]
     unserved = [f"{route.refusal}" for route in (*routes, *methods) if route.refusal]
     idle = [
-        f"{logical_id} is not run: the local engine does not start for rules and schedules alone."
+        f"{logical_id} is not run: none of its targets is here."
         for logical_id, resource in stack.resources.items()
         if resource.type in ("AWS::Events::Rule", "AWS::Scheduler::Schedule")
     ]

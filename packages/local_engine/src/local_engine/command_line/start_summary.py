@@ -33,8 +33,10 @@ def show_start(
 ) -> None:
     """Write what is served, and where, and what cannot be built."""
     functions = {function.name: logical_id for logical_id, function in stack.functions.items()}
-    if not stack.apis:
+    if not stack.apis and stack.functions:
         console.show(f"\nThe template has no API. Its functions can be invoked: {', '.join(stack.functions)}\n")
+    elif not stack.apis:
+        console.show("\nThe template has no API and no function that can run. Its rules and subscriptions run.\n")
     for api, (port, gateway) in zip(stack.apis, engine.gateways.items(), strict=True):
         url = f"http://127.0.0.1:{port}"
         if isinstance(api, FunctionUrl):
