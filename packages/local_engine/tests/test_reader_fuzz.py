@@ -140,6 +140,19 @@ TEMPLATE: dict[str, Any] = {
                 },
             },
         },
+        "One": {"Type": "AWS::Lambda::Version", "Properties": {"FunctionName": {"Ref": "Raw"}}},
+        "Live": {
+            "Type": "AWS::Lambda::Alias",
+            "Properties": {
+                "Name": "live",
+                "FunctionName": {"Ref": "Raw"},
+                "FunctionVersion": {"Fn::GetAtt": "One.Version"},
+            },
+        },
+        "Address": {
+            "Type": "AWS::Lambda::Url",
+            "Properties": {"AuthType": "NONE", "TargetFunctionArn": {"Fn::GetAtt": "Raw.Arn"}},
+        },
         "Plain": {"Type": "AWS::ApiGateway::RestApi", "Properties": {"Name": "plain"}},
         "PlainThing": {
             "Type": "AWS::ApiGateway::Resource",

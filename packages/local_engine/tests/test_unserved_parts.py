@@ -284,6 +284,15 @@ Resources:
     assert stack.resources["Thing"].properties["Value"] == result
 
 
+@pytest.mark.parametrize("kind", ["Alias", "Url", "Version"])
+@pytest.mark.parametrize("properties", ["", ", Properties: {AuthType: NONE}"])
+def test_a_resource_without_the_properties_of_its_reference_hurts_nothing_else(
+    tmp_path: Path, kind: str, properties: str
+) -> None:
+    text = f"{INVOKED}  Odd: {{Type: 'AWS::Lambda::{kind}'{properties}}}\nOutputs: {{A: {{Value: !Ref Odd}}}}\n"
+    assert list(load_template(write_template(tmp_path, text), {}).functions) == ["Hello"]
+
+
 def test_loops_are_expanded_in_loops_and_properties(tmp_path: Path) -> None:
     text = """
 Parameters: {Names: {Type: CommaDelimitedList, Default: 'a-1,b-2'}}

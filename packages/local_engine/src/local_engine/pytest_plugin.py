@@ -66,16 +66,23 @@ def local_engine_settings(pytestconfig: pytest.Config) -> dict[str, Any]:
 def local_engine(local_engine_settings: dict[str, Any], pytestconfig: pytest.Config) -> Iterator[EngineProcess]:
     """Yield the running engine, a `local_engine.testing.EngineProcess`."""
     try:
-        from local_engine.testing import EngineProcess  # noqa: PLC0415 - nothing is imported for tests without it
+        from local_engine.testing import EngineError, EngineProcess  # noqa: PLC0415 - nothing is imported for tests without it
     except ModuleNotFoundError as error:
         raise pytest.UsageError(
             f"{error.name} is missing. Install it with: pip install 'local-engine[testing]'"
         ) from None
     settings = dict(local_engine_settings)
     arguments = settings.pop("arguments", ())
-    with EngineProcess(settings.pop("template"), *arguments, **settings) as engine:
+    engine = EngineProcess(settings.pop("template"), *arguments, **settings)
+    try:
+        engine.start()
+    except EngineError as error:
+        pytest.fail(str(error), pytrace=False)
+    try:
         pytestconfig.stash[_RUNNING] = (engine, 0)
         yield engine
+    finally:
+        engine.stop()
     del pytestconfig.stash[_RUNNING]
 
 

@@ -456,7 +456,11 @@ class Evaluator:
 
     def _find_attribute(self, logical_id: str, attribute: str) -> Any:
         resource = self._resources[logical_id]
-        if (value := self._find_lambda_attribute(logical_id, resource, attribute)) is not None:
+        try:
+            value = self._find_lambda_attribute(logical_id, resource, attribute)
+        except (KeyError, TypeError) as error:
+            raise Unresolved(f"{logical_id} lacks a property that its {attribute} is made of.") from error
+        if value is not None:
             return value
         return self._find_named_attribute(logical_id, attribute)
 
