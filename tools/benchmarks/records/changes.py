@@ -23,6 +23,7 @@ from local_engine.template import ACCOUNT_ID, REGION
 from local_engine.testing import EngineProcess, poll, processes_below
 from tools.audit_check import check_local
 from tools.benchmarks.function_processes import read_function
+from tools.benchmarks.progress import show_progress
 from tools.benchmarks.records.erasure import connect, run_stack
 
 CLIENTS = 16
@@ -60,7 +61,7 @@ class Experiment:
         self._committed: list[Change] = []
         self._uncertain: set[str] = set()
         self._events: Counter[Change] = Counter()
-        self._again = self._killed = 0
+        self._again = self._killed = self._found = 0
         self._stopped = threading.Event()
 
     def run(self) -> dict[str, Any]:
@@ -96,6 +97,13 @@ class Experiment:
             "changes a second": round(len(self._committed) / seconds, 1),
             "seconds": round(time.monotonic() - started, 1),
         }
+
+    def describe(self) -> str:
+        """Return how far the experiment is."""
+        return (
+            f"{len(self._committed)} of {self.changes} changes, {len(self._uncertain)} uncertain, "
+            f"{self._found} entries found, {self._events.total()} events, {self._again} again, {self._killed} kills"
+        )
 
     def _check_trail(self) -> None:
         """Check that entries and changes are the same, and that no chain has a gap."""
@@ -160,7 +168,9 @@ class Experiment:
         self._committed.append(Change(user, action, item, version, answer.headers["apigw-requestid"]))
 
     def _read_trail(self) -> Counter[Change]:
-        return Counter(entry for user in USERS for entry in self._read_entries(user))
+        entries = Counter(entry for user in USERS for entry in self._read_entries(user))
+        self._found = entries.total()
+        return entries
 
     def _read_entries(self, user: str) -> Iterator[Change]:
         token = self.engine.mint_token(*_SCOPES, subject=user)
@@ -251,7 +261,9 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=30)
     options = parser.parse_args()
     with run_stack() as engine:
-        print(json.dumps(Experiment(engine, options.changes, options.kills).run()))
+        experiment = Experiment(engine, options.changes, options.kills)
+        with show_progress(experiment.describe):
+            print(json.dumps(experiment.run()))
 
 
 if __name__ == "__main__":

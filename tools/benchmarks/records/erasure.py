@@ -25,6 +25,7 @@ from local_engine.issuer import AUDIENCE
 from local_engine.testing import EngineProcess, poll, processes_below
 from records.partitions import Partition
 from tools.benchmarks.function_processes import read_function
+from tools.benchmarks.progress import show_progress
 from tools.profiles import ROOT
 
 SCOPES = ("read:resources", "write:resources", "erase:self")
@@ -63,6 +64,8 @@ class Experiment:
         self.dynamodb = connect(engine, "dynamodb")
         self._written: dict[tuple[str, str], float] = {}
         self._failures: list[str] = []
+        self._seeded = self._killed = 0
+        self._receipt: dict[str, Any] = {}
         self._stopped = threading.Event()
 
     def run(self) -> dict[str, Any]:
@@ -115,6 +118,13 @@ class Experiment:
             "seconds": round(seconds, 1),
         }
 
+    def describe(self) -> str:
+        """Return how far the experiment is."""
+        return (
+            f"{self._seeded} items at the start, {len(self._written)} written since, "
+            f"erased {self._receipt.get('erased', {})}, {self._killed} kills"
+        )
+
     def _seed(self, subject: str, count: int) -> set[str]:
         """Give a user resources that an earlier request has written."""
         at = str(int(time.time() * 1000) - 60_000)
@@ -140,6 +150,7 @@ class Experiment:
                 for key in part
             ]
             self.dynamodb.batch_write_item(RequestItems={"Table": puts})
+            self._seeded += len(puts)
         return set(keys)
 
     def _write(self, subject: str) -> None:
@@ -163,7 +174,8 @@ class Experiment:
 
     def _is_erased(self, client: httpx.Client, location: str, before: int) -> bool:
         time.sleep(0.5)
-        if self._read_receipt(client, location)["state"] != "running":
+        self._receipt = self._read_receipt(client, location)
+        if self._receipt["state"] != "running":
             return True
         if self.hastens and not any(Partition(self.dynamodb, "Table", self.user, before).find_pages()):
             self.hastens = False
@@ -193,7 +205,6 @@ class Experiment:
         return answer.status_code == 200
 
     def _kill(self) -> None:
-        self._killed = 0
         chance = random.Random(1)
         while self._killed < self.kills and not self._stopped.wait(chance.uniform(0.3, 1.5)):
             for process in processes_below(self.engine.process.pid):
@@ -246,7 +257,9 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=10)
     options = parser.parse_args()
     with run_stack() as engine:
-        print(json.dumps(Experiment(engine, options.items, options.kills).run()))
+        experiment = Experiment(engine, options.items, options.kills)
+        with show_progress(experiment.describe):
+            print(json.dumps(experiment.run()))
 
 
 if __name__ == "__main__":

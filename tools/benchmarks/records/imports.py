@@ -17,6 +17,7 @@ import httpx
 
 from local_engine.testing import EngineProcess, poll, processes_below
 from tools.benchmarks.function_processes import read_function, read_memory
+from tools.benchmarks.progress import show_progress
 from tools.benchmarks.records.erasure import connect, run_stack
 
 SCOPES = ("read:resources", "write:resources")
@@ -40,6 +41,7 @@ class Experiment:
         self.engine, self.lines, self.kills = engine, lines, kills
         self._killed = 0
         self._splitter_memory = 0
+        self._document: dict[str, Any] = {}
         self._over = threading.Event()
 
     def run(self) -> dict[str, Any]:
@@ -59,18 +61,17 @@ class Experiment:
             killer = threading.Thread(target=self._kill)
             killer.start()
             during: list[float] = []
-            document: dict[str, Any] = {}
 
             def is_over() -> bool:
                 during.append(_measure(reader))
-                nonlocal document
-                document = client.get(location).json()
-                return document.get("state") in ("completed", "failed")
+                self._document = client.get(location).json()
+                return self._document.get("state") in ("completed", "failed")
 
             poll(is_over, "the import ends", _LONGEST_SECONDS)
             seconds = time.monotonic() - started
             self._over.set()
             killer.join()
+        document = self._document
         assert document["state"] == "completed", document
         assert (document["created"], document["faulty"]) == (self.lines - len(faulty), len(faulty))
         assert [fault["line"] for fault in document["faults"]] == faulty[:100]
@@ -87,6 +88,11 @@ class Experiment:
             "median_ms_during": round(1000 * statistics.median(during), 1),
             "splitter_mb": round(self._splitter_memory / 1024, 1),
         }
+
+    def describe(self) -> str:
+        """Return how far the experiment is."""
+        counts = [self._document.get(name, 0) for name in ("created", "faulty")]
+        return f"{counts[0]} resources and {counts[1]} faulty lines of {self.lines}, {self._killed} kills"
 
     def _kill(self) -> None:
         chance = random.Random(1)
@@ -137,7 +143,9 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=10)
     options = parser.parse_args()
     with run_stack() as engine:
-        print(json.dumps(Experiment(engine, options.lines, options.kills).run()))
+        experiment = Experiment(engine, options.lines, options.kills)
+        with show_progress(experiment.describe):
+            print(json.dumps(experiment.run()))
 
 
 if __name__ == "__main__":
