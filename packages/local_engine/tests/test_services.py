@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
+from botocore.exceptions import ClientError
 from conftest import aws_client
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -421,12 +422,15 @@ def _assert_same(endpoints: list[str], operation: str, request: dict[str, Any]) 
 def test_a_stream_forgets_its_oldest_records_and_goes_on_counting(services: Services) -> None:
     dynamodb = aws_client("dynamodb", services.endpoint)
     streams = aws_client("dynamodbstreams", services.endpoint)
-    for start in range(0, 2 * RECORDS_KEPT + 50, 25):
-        items = [{"pk": {"S": "long"}, "sk": {"S": str(number)}} for number in range(start, start + 25)]
-        dynamodb.batch_write_item(RequestItems={"Items": [{"PutRequest": {"Item": item}} for item in items]})
     arn = dynamodb.describe_table(TableName="Items")["Table"]["LatestStreamArn"]
     shard = streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"][0]["ShardId"]
     place = {"StreamArn": arn, "ShardId": shard, "ShardIteratorType": "TRIM_HORIZON"}
+    early = streams.get_shard_iterator(**place)["ShardIterator"]
+    for start in range(0, 2 * RECORDS_KEPT + 50, 25):
+        items = [{"pk": {"S": "long"}, "sk": {"S": str(number)}} for number in range(start, start + 25)]
+        dynamodb.batch_write_item(RequestItems={"Items": [{"PutRequest": {"Item": item}} for item in items]})
+    with pytest.raises(ClientError, match="TrimmedDataAccessException"):
+        streams.get_records(ShardIterator=early)
     iterator, records = streams.get_shard_iterator(**place)["ShardIterator"], []
     while found := (answer := streams.get_records(ShardIterator=iterator))["Records"]:
         records += [record["dynamodb"] for record in found]
