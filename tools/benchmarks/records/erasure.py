@@ -29,6 +29,7 @@ from tools.profiles import ROOT
 SCOPES = ("read:resources", "write:resources", "erase:self")
 UPDATES = 5
 _KILLED = "EraseUser"
+_LATE_STEP = {"number": 1000, "token": "late", "round": 2}
 _LONGEST_SECONDS = 1800
 
 
@@ -176,7 +177,7 @@ class Experiment:
             erasure_id = location.rpartition("/")[2]
             ledger = self.dynamodb.scan(TableName="Records-Erasure-ErasureLedger")["Items"]
             (user,) = (item["pk"]["S"] for item in ledger if item["sk"]["S"] == f"erasure#{erasure_id}")
-            step = {"user": user, "erasure": erasure_id, "before": before, "round": 2}
+            step = {"user": user, "erasure": erasure_id, "before": before, **_LATE_STEP}
             sqs = connect(self.engine, "sqs")
             url = sqs.get_queue_url(QueueName="Records-Erasure-ErasureQueue")["QueueUrl"]
             sqs.send_message(QueueUrl=url, MessageBody=json.dumps(step))
