@@ -27,8 +27,7 @@ def _start(record: "DynamoDBRecord") -> None:
     change = record.dynamodb
     new, old = (change.new_image, change.old_image) if change else ({}, {})
     if new.get("state") == "running" and old.get("requestedAt") != new["requestedAt"]:
-        erasure = erasures.to_erasure(new)
-        send_step(Step(erasure.user, erasure.id, erasure.requested_at))
+        send_step(Step.first(erasures.to_erasure(new)))
 
 
 def _continue(record: "SQSRecord") -> None:

@@ -1,7 +1,8 @@
 """The steps of an erasure: two rounds over the user's partition, the account in between, and the receipt.
 
 A step works until its time is up, and says where the next one continues. Each may run twice or be killed anywhere:
-deletions and their counts are one transaction, and everything else is noted on the receipt before it goes.
+deletions and their counts are one transaction, and everything else is noted on the receipt before it goes. The ledger
+says which step is the current one, so a step that is sent twice begins once.
 """
 
 import json
@@ -10,6 +11,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from itertools import batched
+from secrets import token_hex
+from typing import Self
 
 from records import accounts, erasures, import_files
 from records.clients import make_client
@@ -46,6 +49,8 @@ class Step:
         user: the user's pseudonym.
         erasure: the erasure's ID.
         before: the time up to which the erasure goes, in milliseconds since 1970.
+        number: its place in the chain of steps.
+        token: names this message. Another message with the same step has another one.
         round: 1, or 2 for what was committed late.
         after: the sort key after which to continue.
     """
@@ -53,8 +58,19 @@ class Step:
     user: str
     erasure: str
     before: int
+    number: int
+    token: str
     round: int = 1
     after: str = ""
+
+    @classmethod
+    def first(cls, erasure: Erasure) -> Self:
+        """Return the message of an erasure's first step."""
+        return cls(erasure.user, erasure.id, erasure.requested_at, number=1, token=token_hex())
+
+    def follow(self) -> Self:
+        """Return the message of the step after this one."""
+        return replace(self, number=self.number + 1, token=token_hex())
 
 
 def send_step(step: Step, delay: int = 0) -> None:
@@ -69,19 +85,17 @@ def send_step(step: Step, delay: int = 0) -> None:
 
 def run_step(step: Step) -> Step | None:
     """Run a step and return the next one; None after the last one."""
-    erasure = erasures.read_erasure(step.user, step.erasure)
-    if erasure is None or erasure.requested_at != step.before:
-        # Another chain of steps erases up to a later time.
-        return None
-    if erasure.state == "running":
-        try:
+    try:
+        erasure = erasures.begin_step(step.user, step.erasure, step.before, step.number, step.token)
+        if erasure.state == "running":
             following = _erase(erasure, step)
             if following is not None:
-                return following
+                return following.follow()
             erasure = erasures.finish_erasure(erasure, read_count("RECOVERY_DAYS", default=7))
-        except (ReceiptClosed, ErasureMovedOn):
-            return None
-        logger.info("A user is erased", erased=erasure.erased)
+            logger.info("A user is erased", erased=erasure.erased)
+    except (ReceiptClosed, ErasureMovedOn):
+        # Another chain of steps erases up to a later time, or this one has gone on.
+        return None
     if erasure.state == "erased":
         _schedule_verification(erasure)
         _publish(erasure)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from botocore.exceptions import ClientError
 
 from records.clients import make_client
-from records.imports import MAX_LINE_BYTES, File, Part, fail_import, find_job, read_file
+from records.imports import MAX_LINE_BYTES, File, Part, fail_import, find_job, find_tenant, read_file
 from serverless_api import read_setting
 
 _s3 = make_client("s3")
@@ -50,4 +50,4 @@ def read_lines(part: Part) -> Lines | None:
 
 def send_again(part: Part) -> None:
     """Send a part once more, so that another invocation goes on with it."""
-    _sqs.send_message(QueueUrl=_queue, MessageBody=json.dumps(part))
+    _sqs.send_message(QueueUrl=_queue, MessageBody=json.dumps(part), MessageGroupId=find_tenant(part.key))

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from botocore.exceptions import ClientError
 
 from records.clients import make_client
-from records.imports import MAX_LINE_BYTES, Part, begin_import, end_split, fail_import, find_job, read_file
+from records.imports import MAX_LINE_BYTES, Part, begin_import, end_split, fail_import, find_job, find_tenant, read_file
 from serverless_api import InvalidJSON, current_deadline, logger, parse_json, read_setting
 
 MAX_FILE_BYTES = 1024**3
@@ -125,7 +125,8 @@ def split_file(cursor: Cursor) -> None:
     if _send_parts(splitter, itertools.chain([start], blocks), etag):
         end_split(file, splitter.cursor.number, splitter.cursor.line - 1)
     else:
-        _sqs.send_message(QueueUrl=_files_queue, MessageBody=json.dumps({"cursor": splitter.cursor}))
+        body = json.dumps({"cursor": splitter.cursor})
+        _sqs.send_message(QueueUrl=_files_queue, MessageBody=body, MessageGroupId=find_tenant(cursor.key))
 
 
 def _open_file(cursor: Cursor) -> tuple[Mapping[str, Any], Iterator[bytes]]:
@@ -156,7 +157,10 @@ def _send_parts(splitter: Splitter, blocks: Iterable[bytes], etag: str) -> bool:
 
 
 def _send(parts: Iterable[Part]) -> None:
-    entries = [{"Id": str(part.number), "MessageBody": json.dumps(part)} for part in parts]
+    entries = [
+        {"Id": str(part.number), "MessageBody": json.dumps(part), "MessageGroupId": find_tenant(part.key)}
+        for part in parts
+    ]
     answer = _sqs.send_message_batch(QueueUrl=_parts_queue, Entries=entries)
     if failed := answer.get("Failed"):
         raise RuntimeError(f"{len(failed)} messages were not sent: {failed[0].get('Code')}")

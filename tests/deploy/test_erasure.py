@@ -35,7 +35,8 @@ def test_a_user_is_erased_with_the_account(deployment: Deployment) -> None:
     ledger = connect("dynamodb").scan(TableName=deployment.find("Records/Erasure/ErasureLedger"))["Items"]
     (item,) = [entry for entry in ledger if entry["sk"]["S"] == f"erasure#{erasure_id}"]
     # As a message that arrives twice: the first round's own comes later.
-    step = {"user": item["pk"]["S"], "erasure": erasure_id, "before": int(item["requestedAt"]["N"]), "round": 2}
+    step = {"user": item["pk"]["S"], "erasure": erasure_id, "before": int(item["requestedAt"]["N"])}
+    step |= {"number": 1000, "token": "late", "round": 2}
     connect("sqs").send_message(QueueUrl=deployment.find("Records/Erasure/ErasureQueue"), MessageBody=json.dumps(step))
     poll(lambda: call("GetErasure", id=erasure_id)["state"] == "erased", "the erasure ends", seconds=120)
     erased = call("GetErasure", id=erasure_id)["erased"]

@@ -23,6 +23,7 @@ ERASURES = "/api/v1/erasures"
 LEDGER = "Records-Erasure-ErasureLedger"
 QUEUE = "Records-Erasure-ErasureQueue"
 BODY = {"name": "a name", "type": "A"}
+LATE_STEP = {"number": 1000, "token": "late", "round": 2}
 
 
 @pytest.fixture
@@ -58,7 +59,7 @@ def read_erasure(aws: Clients, erasure_id: str) -> dict[str, Any]:
 def send_second_round(aws: Clients, erasure_id: str) -> None:
     """Run the second round at once, as a message that arrives twice would; the first round's own comes later."""
     item = read_erasure(aws, erasure_id)
-    step = {"user": item["pk"]["S"], "erasure": erasure_id, "before": int(item["requestedAt"]["N"]), "round": 2}
+    step = {"user": item["pk"]["S"], "erasure": erasure_id, "before": int(item["requestedAt"]["N"]), **LATE_STEP}
     sqs = aws("sqs")
     sqs.send_message(QueueUrl=sqs.get_queue_url(QueueName=QUEUE)["QueueUrl"], MessageBody=json.dumps(step))
 

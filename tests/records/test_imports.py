@@ -106,6 +106,23 @@ def test_a_file_is_uploaded_with_a_link(importer: Importer, aws: Any) -> None:
     assert importer.list_names() == make_names(5)
 
 
+def test_the_file_of_one_user_does_not_hold_up_that_of_another(engine: EngineProcess, importer: Importer) -> None:
+    # The first line of each part takes two seconds of the owner's write units.
+    line = json.dumps({"name": "large", "type": "A", "metadata": {"text": "x" * 390_000}})
+    started = importer.client.post(IMPORTS, params={"upload": "true"})
+    upload, location = started.json()["upload"], started.headers["location"]
+    with httpx.Client(trust_env=False) as client:
+        content = f"{line}\n{'[]\n' * 999}" * 20
+        client.request(upload["method"], upload["url"], content=content, headers=upload["headers"]).raise_for_status()
+    poll(lambda: "lines" in importer.client.get(location).json(), "all parts are in the queue", seconds=60)
+    other = Importer(engine, "another importer")
+    with other.client:
+        assert other.wait(other.start(make_lines(1)).headers["location"])["created"] == 1
+    # In the order of the queue, it would have 19 parts at least.
+    assert importer.client.get(location).json()["created"] <= 15
+    assert importer.client.delete(location).status_code == 204
+
+
 def test_garbage_fails_with_one_sentence(importer: Importer) -> None:
     started = importer.client.post(IMPORTS, content=bytes(range(256)) * 20, headers=NDJSON)
     document = importer.wait(started.headers["location"])

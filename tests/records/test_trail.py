@@ -139,6 +139,25 @@ def test_a_record_that_arrives_again_adds_nothing(user: ApiClient, aws: Clients)
     assert list(read_trail(user)) == entries
 
 
+def test_each_repetition_of_updates_that_alternate_has_its_entry(user: ApiClient, aws: Clients) -> None:
+    """As of two requests that are repeated because their answers were lost."""
+    created = user.send("POST", RESOURCES, {"name": "first", "type": "A"}).document
+    key = {"pk": {"S": f"user#{user.subject}"}, "sk": {"S": f"resource#{created['id']}"}}
+    item = aws("dynamodb").get_item(TableName="Table", Key=key)["Item"]
+    first = item["version"]["S"]
+    for number in "1212":
+        changed = {
+            "name": {"S": number},
+            "version": {"S": number * 16},
+            "updatedAt": {"S": f"2999-01-01T00:00:0{number}.000Z"},
+        }
+        aws("dynamodb").put_item(TableName="Table", Item=item | changed)
+    entries = wait_for_entries(user, 5)
+    assert sorted((entry.get("before", ""), entry["after"]) for entry in entries) == sorted(
+        [("", first), (first, "1" * 16), *[("1" * 16, "2" * 16)] * 2, ("2" * 16, "1" * 16)]
+    )
+
+
 @pytest.fixture
 def check(engine: EngineProcess) -> Callable[..., subprocess.CompletedProcess[str]]:
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:

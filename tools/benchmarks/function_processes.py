@@ -1,6 +1,48 @@
 """The processes in which the local engine runs functions, as Linux shows them in /proc."""
 
+import os
+import random
+import signal
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+
+from local_engine.testing import processes_below
+
+
+@dataclass
+class FunctionKiller:
+    """Kills functions at random moments of an experiment, one at a time.
+
+    Attributes:
+        engine: the ID of the engine's process.
+        names: what the names of the functions end with.
+        kills: how many are killed.
+        progress: returns how far the experiment is, from 0 to 1, so that the kills are spread over it.
+        killed: how many have been killed so far.
+    """
+
+    engine: int
+    names: tuple[str, ...]
+    kills: int
+    progress: Callable[[], float]
+    killed: int = 0
+
+    def run(self, over: threading.Event) -> None:
+        """Kill until enough are killed, or the experiment is over."""
+        chance = random.Random(1)
+        while self.killed < self.kills and not over.wait(chance.uniform(0.3, 1.5)):
+            if self.killed > self.kills * self.progress():
+                continue
+            running = [
+                process for process in processes_below(self.engine) if read_function(process).endswith(self.names)
+            ]
+            # Between both calls a process may end.
+            with suppress(IndexError, ProcessLookupError):
+                os.kill(chance.choice(running), signal.SIGKILL)
+                self.killed += 1
 
 
 def read_function(process: int) -> str:

@@ -21,6 +21,7 @@ type State = Literal["running", "erased", "verified"]
 NOUN = "erasure"
 PREFIX = f"{NOUN}#"
 _RUNS = "#state = :running AND #requestedAt = :requestedAt"
+_IS_NEXT = "#requestedAt = :requestedAt AND (attribute_not_exists(#step) OR #step < :step OR #stepToken = :token)"
 # A later request moves the time of an erasure that still runs, instead of starting another one beside it.
 _RUNS_FOR_EARLIER = "#state = :running AND #requestedAt < :requestedAt"
 
@@ -104,7 +105,7 @@ def start_erasure(caller: Caller) -> Erasure:
         values = {":running": "running", ":requestedAt": requested["requestedAt"]}
         key = {"pk": user, "sk": last["sk"]}
         # Its steps start again, and so does their count of files.
-        removed = ["filesCounted"]
+        removed = ["filesCounted", "step", "stepToken"]
         try:
             return to_erasure(table.update_item(key, requested, removed, _RUNS_FOR_EARLIER, values, table_name=ledger))
         except table.ConditionFailed as failure:
@@ -162,6 +163,33 @@ def find_erasure(subject: str) -> tuple[str, int] | None:
     """Return the ID of the user's last erasure and its time in milliseconds since 1970, or None."""
     last = _find_last(pseudonymize(subject))
     return (last["sk"].removeprefix(PREFIX), int(last["requestedAt"])) if last else None
+
+
+def begin_step(user: str, erasure_id: str, requested_at: int, number: int, token: str) -> Erasure:
+    """Note which step an erasure has come to, and return the erasure.
+
+    A function that is killed after it has sent the next step runs again, and sends that step again. Only one of both
+    begins, so that an erasure has one chain of steps.
+
+    Args:
+        user: the user's pseudonym.
+        erasure_id: the erasure's ID.
+        requested_at: the time up to which the step erases.
+        number: the step's place in the chain.
+        token: names the step's message, so that a step that was killed may begin again.
+
+    Raises:
+        ErasureMovedOn: another message has begun this step or a later one, or the erasure goes up to a later time.
+    """
+    key, values = (
+        {"pk": user, "sk": PREFIX + erasure_id},
+        {":requestedAt": requested_at, ":step": number, ":token": token},
+    )
+    changes, ledger = {"step": number, "stepToken": token}, read_setting("ERASURE_LEDGER")
+    try:
+        return to_erasure(table.update_item(key, changes, [], _IS_NEXT, values, table_name=ledger))
+    except table.ConditionFailed as failure:
+        raise ErasureMovedOn from failure
 
 
 def read_erasure(user: str, erasure_id: str) -> Erasure | None:

@@ -226,6 +226,11 @@ def make_file_key(subject: str, import_id: str) -> str:
     return f"{pseudonymize(subject)}/{import_id}"
 
 
+def find_tenant(key: str) -> str:
+    """Return whose file a key names: the pseudonym, by which the queues serve everybody fairly."""
+    return key.partition("/")[0]
+
+
 def read_file(key: str, metadata: Mapping[str, str]) -> File | None:
     """Return what a file belongs to, or None if it is not the file of an import.
 

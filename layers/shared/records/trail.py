@@ -18,9 +18,9 @@ from serverless_api import BadRequest, Caller, Page, Problem, pseudonymize, read
 from serverless_api.storage import table
 
 PREFIX = "entry#"
-_POSITION = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z#[a-z][a-z ]*#[0-9a-f-]{36}#[\w~]+#[\w-]+")
-# Stand for the version before a creation and after a deletion, and sort before and after all versions.
-_START, _END = "-", "~"
+# Numbers of a stream's records have at most 40 digits ("StreamRecord", DynamoDB API Reference).
+_DIGITS = 40
+_POSITION = re.compile(rf"\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{{3}}Z#[a-z][a-z ]*#[0-9a-f-]{{36}}#\d{{{_DIGITS}}}")
 _DAY_SECONDS = 24 * 3600
 
 
@@ -87,10 +87,10 @@ def append_change(change: Change, retention_days: int) -> None:
         TableUnavailable: the trail's table is throttled, down or out of time.
     """
     # An update that is repeated because its answer was lost makes its version once more, if another one came between.
-    versions = f"{change.after or _END}#{change.before or _START}"
+    # So each record is an entry, whatever its versions are.
     item = {
         "pk": pseudonymize(change.owner),
-        "sk": f"{PREFIX}{change.time}#{change.noun}#{change.id}#{versions}",
+        "sk": f"{PREFIX}{change.time}#{change.noun}#{change.id}#{change.sequence:0>{_DIGITS}}",
         "actor": change.origin.actor or pseudonymize(change.owner),
         "action": change.action,
         "before": change.before,

@@ -18,8 +18,10 @@ from botocore.exceptions import ClientError
 from conftest import aws_client
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from moto.sqs.models import Message
 
 from local_engine.services.aws_services import Services, start_services
+from local_engine.services.fair_shares import FairShares
 from local_engine.services.moto_models import RECORDS_KEPT
 from local_engine.services.services_client import ServicesError
 from local_engine.services.stack_resources import create_resources, seed_tables
@@ -432,12 +434,15 @@ def _assert_same(endpoints: list[str], operation: str, request: dict[str, Any]) 
 def test_a_stream_forgets_its_oldest_records_and_goes_on_counting(services: Services) -> None:
     dynamodb = aws_client("dynamodb", services.endpoint)
     streams = aws_client("dynamodbstreams", services.endpoint)
-    for start in range(0, 2 * RECORDS_KEPT + 50, 25):
-        items = [{"pk": {"S": "long"}, "sk": {"S": str(number)}} for number in range(start, start + 25)]
-        dynamodb.batch_write_item(RequestItems={"Items": [{"PutRequest": {"Item": item}} for item in items]})
     arn = dynamodb.describe_table(TableName="Items")["Table"]["LatestStreamArn"]
     shard = streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"][0]["ShardId"]
     place = {"StreamArn": arn, "ShardId": shard, "ShardIteratorType": "TRIM_HORIZON"}
+    early = streams.get_shard_iterator(**place)["ShardIterator"]
+    for start in range(0, 2 * RECORDS_KEPT + 50, 25):
+        items = [{"pk": {"S": "long"}, "sk": {"S": str(number)}} for number in range(start, start + 25)]
+        dynamodb.batch_write_item(RequestItems={"Items": [{"PutRequest": {"Item": item}} for item in items]})
+    with pytest.raises(ClientError, match="TrimmedDataAccessException"):
+        streams.get_records(ShardIterator=early)
     iterator, records = streams.get_shard_iterator(**place)["ShardIterator"], []
     while found := (answer := streams.get_records(ShardIterator=iterator))["Records"]:
         records += [record["dynamodb"] for record in found]
@@ -470,6 +475,66 @@ def test_a_message_group_keeps_its_order_after_a_batch_failed(services: Services
     for message in batch:
         queues.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
     assert [message["Body"] for message in (*batch, *receive())] == ["0", "1", "2", "3"]
+
+
+def test_messages_of_quiet_groups_come_before_those_of_a_noisy_neighbor(services: Services) -> None:
+    queues, url = _create_queue(services, "fair")
+    for body in ("b1", "b2", "b3"):
+        queues.send_message(QueueUrl=url, MessageBody=body, MessageGroupId="big")
+
+    def receive() -> dict[str, Any]:
+        (message,) = queues.receive_message(QueueUrl=url, MessageSystemAttributeNames=["MessageGroupId"])["Messages"]
+        return {"Body": message["Body"], **message["Attributes"]}
+
+    assert receive() == {"Body": "b1", "MessageGroupId": "big"}
+    queues.send_message(QueueUrl=url, MessageBody="s1", MessageGroupId="small")
+    assert [receive()["Body"] for _ in range(3)] == ["s1", "b2", "b3"]
+
+
+def _make_message(body: str, group: str | None) -> Message:
+    message = Message(body, body)
+    message.group_id = group
+    return message
+
+
+def test_noisy_neighbors_take_turns_and_are_quiet_again_after_five_minutes() -> None:
+    shares, now = FairShares(), 1_000_000.0
+    big, small = ([_make_message(f"{group}{number}", group) for number in range(3)] for group in ("big", "small"))
+    alone = _make_message("alone", None)
+
+    def order(*messages: Message) -> list[str]:
+        return [message.body for message in shares.sort(messages, now)]
+
+    assert order(*big, *small) == ["big0", "big1", "big2", "small0", "small1", "small2"]
+    for message, visible_at in ((big[0], now + 60_000), (big[1], now + 1000), (small[0], now + 60_000)):
+        shares.begin(message, now)
+        message.visible_at = visible_at
+    now += 500
+    # Both use a third of the consumers or more. The one with fewer messages in flight comes first, after quiet ones.
+    assert order(*big, *small, alone)[0:3] == ["alone", "small0", "small1"]
+    now += 1000
+    # A message that is visible again is no longer in flight, and its time counts.
+    assert order(*big, *small)[0:3] == ["big0", "big1", "big2"]
+    for message in (big[0], small[0]):
+        shares.end(message, now)
+    now += 299_000
+    assert order(*small, *big)[0] == "small0"
+    quiet = _make_message("quiet", "quiet")
+    assert order(*big, *small, quiet)[0] == "quiet"
+    now += 2000
+    assert order(*big, *small, quiet)[0] == "big0"
+
+
+def test_a_group_with_thirty_messages_in_flight_is_a_noisy_neighbor() -> None:
+    shares, now = FairShares(), 1_000_000.0
+    few, *many = (_make_message(f"{number}", "many" if number else "few") for number in range(32))
+    for message in many[:29]:
+        shares.begin(message, now)
+        message.visible_at = now + 60_000
+    assert shares.sort([*many, few], now)[0] is many[0]
+    shares.begin(many[29], now)
+    many[29].visible_at = now + 60_000
+    assert shares.sort([*many, few], now)[0] is few
 
 
 def test_a_message_goes_to_the_dead_letter_queue_of_a_fifo_queue_and_lets_the_next_one_pass(services: Services) -> None:

@@ -82,10 +82,10 @@ def test_a_file_for_which_the_time_is_short_is_split_once(
         for client in (splitting._s3, splitting._sqs):
             patch_client(client)
         splitting._s3.create_bucket(Bucket=splitting._bucket)
-        splitting._s3.put_object(Bucket=splitting._bucket, Key="key", Body=b"{}\n" * count)
+        splitting._s3.put_object(Bucket=splitting._bucket, Key="ann/key", Body=b"{}\n" * count)
         for name in ("_parts_queue", "_files_queue"):
             monkeypatch.setattr(splitting, name, splitting._sqs.create_queue(QueueName=name)["QueueUrl"])
-        cursors: list[Any] = [["key"]]
+        cursors: list[Any] = [["ann/key"]]
         while cursors:
             (cursor,) = cursors
             splitting.split_file(splitting.Cursor(*cursor))
@@ -96,9 +96,11 @@ def test_a_file_for_which_the_time_is_short_is_split_once(
 
 
 def receive(sqs: Any, queue: str) -> list[Any]:
-    """The bodies of all messages of a queue, in their order."""
+    """The bodies of all messages of a queue, in their order. All are ann's."""
     bodies: list[Any] = []
-    while messages := sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages"):
+    wanted = {"MaxNumberOfMessages": 10, "MessageSystemAttributeNames": ["MessageGroupId"]}
+    while messages := sqs.receive_message(QueueUrl=queue, **wanted).get("Messages"):
+        assert {message["Attributes"]["MessageGroupId"] for message in messages} == {"ann"}
         bodies += [json.loads(message["Body"]) for message in messages]
     return bodies
 

@@ -5,9 +5,7 @@ python -m tools.benchmarks.records.changes --changes 5000
 
 import argparse
 import json
-import os
 import random
-import signal
 import threading
 import time
 from collections import Counter
@@ -20,9 +18,10 @@ import httpx
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local_engine.template import ACCOUNT_ID, REGION
-from local_engine.testing import EngineProcess, poll, processes_below
+from local_engine.testing import EngineProcess, poll
 from tools.audit_check import check_local
-from tools.benchmarks.function_processes import read_function
+from tools.benchmarks.background import run_beside, show_progress
+from tools.benchmarks.function_processes import FunctionKiller
 from tools.benchmarks.records.erasure import connect, run_stack
 
 CLIENTS = 16
@@ -51,17 +50,16 @@ class Experiment:
     Attributes:
         engine: the running stack.
         changes: how many changes the clients ask for.
-        kills: how many functions are killed.
     """
 
     def __init__(self, engine: EngineProcess, changes: int, kills: int) -> None:
-        self.engine, self.changes, self.kills = engine, changes, kills
+        self.engine, self.changes = engine, changes
         self._ids: dict[str, list[str]] = {user: [] for user in USERS}
         self._committed: list[Change] = []
         self._uncertain: set[str] = set()
         self._events: Counter[Change] = Counter()
-        self._again = self._killed = 0
-        self._stopped = threading.Event()
+        self._again = self._found = 0
+        self._killer = FunctionKiller(engine.process.pid, CONSUMERS, kills, lambda: len(self._committed) / self.changes)
 
     def run(self) -> dict[str, Any]:
         """Make the changes and return what was seen.
@@ -70,20 +68,13 @@ class Experiment:
             AssertionError: an entry is missing or too many, a chain has a gap, or an event is missing or invented.
         """
         self._subscribe()
-        disturbances = [threading.Thread(target=work) for work in (self._kill, self._deliver_again)]
-        for thread in disturbances:
-            thread.start()
         started = time.monotonic()
-        try:
+        with run_beside(self._killer.run, self._deliver_again):
             with ThreadPoolExecutor(CLIENTS) as clients:
                 list(clients.map(self._make_changes, range(CLIENTS)))
             seconds = time.monotonic() - started
             # The trail is complete while records still arrive again and functions are killed.
             poll(lambda: self._read_trail() >= Counter(self._committed), "every entry is there", _LONGEST_SECONDS)
-        finally:
-            self._stopped.set()
-            for thread in disturbances:
-                thread.join()
         self._check_trail()
         self._check_events()
         return {
@@ -92,10 +83,18 @@ class Experiment:
             "entries": self._read_trail().total(),
             "events": self._events.total(),
             "delivered again": self._again,
-            "kills": self._killed,
+            "kills": self._killer.killed,
             "changes a second": round(len(self._committed) / seconds, 1),
             "seconds": round(time.monotonic() - started, 1),
         }
+
+    def describe(self) -> str:
+        """Return how far the experiment is."""
+        return (
+            f"{len(self._committed)} of {self.changes} changes, {len(self._uncertain)} uncertain, "
+            f"{self._found} entries found, {self._events.total()} events, {self._again} delivered again, "
+            f"{self._killer.killed} kills"
+        )
 
     def _check_trail(self) -> None:
         """Check that entries and changes are the same, and that no chain has a gap."""
@@ -160,7 +159,9 @@ class Experiment:
         self._committed.append(Change(user, action, item, version, answer.headers["apigw-requestid"]))
 
     def _read_trail(self) -> Counter[Change]:
-        return Counter(entry for user in USERS for entry in self._read_entries(user))
+        entries = Counter(entry for user in USERS for entry in self._read_entries(user))
+        self._found = entries.total()
+        return entries
 
     def _read_entries(self, user: str) -> Iterator[Change]:
         token = self.engine.mint_token(*_SCOPES, subject=user)
@@ -199,22 +200,12 @@ class Experiment:
             self._sqs.delete_message_batch(QueueUrl=self._queue, Entries=entries)
         return self._events
 
-    def _kill(self) -> None:
-        """Kill functions that read the stream."""
-        chance = random.Random(1)
-        while self._killed < self.kills and not self._stopped.wait(chance.uniform(0.3, 1.5)):
-            for process in processes_below(self.engine.process.pid):
-                if read_function(process).endswith(CONSUMERS) and self._killed < self.kills:
-                    with suppress(ProcessLookupError):
-                        os.kill(process, signal.SIGKILL)
-                        self._killed += 1
-
-    def _deliver_again(self) -> None:
+    def _deliver_again(self, over: threading.Event) -> None:
         """Give the functions records of the stream again: late, in any order, and twice in one batch."""
         chance, records = random.Random(2), list[dict[str, Any]]()
         read = self._read_stream()
         functions = connect(self.engine, "lambda")
-        while not self._stopped.wait(chance.uniform(0.2, 1)):
+        while not over.wait(chance.uniform(0.2, 1)):
             records += read()
             batch = chance.sample(records, min(len(records), chance.randint(1, 30)))
             payload = json.dumps({"Records": [*batch, *batch[:5]]})
@@ -234,7 +225,12 @@ class Experiment:
 
         def read() -> list[dict[str, Any]]:
             nonlocal iterator
-            answer = streams.get_records(ShardIterator=iterator, Limit=1000)
+            try:
+                answer = streams.get_records(ShardIterator=iterator, Limit=1000)
+            except streams.exceptions.TrimmedDataAccessException:
+                # The services keep fewer records than the clients have written since the last call.
+                iterator = streams.get_shard_iterator(**start)["ShardIterator"]
+                return []
             iterator = answer["NextShardIterator"]
             for record in answer["Records"]:
                 change = record["dynamodb"]
@@ -251,7 +247,9 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=30)
     options = parser.parse_args()
     with run_stack() as engine:
-        print(json.dumps(Experiment(engine, options.changes, options.kills).run()))
+        experiment = Experiment(engine, options.changes, options.kills)
+        with show_progress(experiment.describe):
+            print(json.dumps(experiment.run()))
 
 
 if __name__ == "__main__":

@@ -5,16 +5,14 @@ python -m tools.benchmarks.records.erasure --items 100000
 
 import argparse
 import json
-import os
 import platform
-import random
-import signal
 import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from itertools import batched
 from typing import Any
 from uuid import uuid4
@@ -22,14 +20,16 @@ from uuid import uuid4
 import httpx
 
 from local_engine.issuer import AUDIENCE
-from local_engine.testing import EngineProcess, poll, processes_below
+from local_engine.testing import EngineProcess, poll
 from records.partitions import Partition
-from tools.benchmarks.function_processes import read_function
+from tools.benchmarks.background import run_beside, show_progress
+from tools.benchmarks.function_processes import FunctionKiller
 from tools.profiles import ROOT
 
 SCOPES = ("read:resources", "write:resources", "erase:self")
 UPDATES = 5
 _KILLED = "EraseUser"
+_LATE_STEP = {"number": 1000, "token": "late", "round": 2}
 _LONGEST_SECONDS = 1800
 
 
@@ -53,17 +53,18 @@ class Experiment:
     Attributes:
         engine: the running stack.
         items: how many resources the user has at first; others have a tenth of them.
-        kills: how many functions are killed while they erase.
         hastens: whether the second round begins as soon as the first one is over, instead of after its wait.
     """
 
     def __init__(self, engine: EngineProcess, items: int, kills: int, *, hastens: bool = False) -> None:
-        self.engine, self.items, self.kills, self.hastens = engine, items, kills, hastens
+        self.engine, self.items, self.hastens = engine, items, hastens
         self.user, *self.others = (f"{name}-{uuid4()}" for name in ("erased", "other", "another"))
         self.dynamodb = connect(engine, "dynamodb")
         self._written: dict[tuple[str, str], float] = {}
         self._failures: list[str] = []
-        self._stopped = threading.Event()
+        self._seeded = 0
+        self._receipt: dict[str, Any] = {}
+        self._killer = FunctionKiller(engine.process.pid, (_KILLED,), kills, lambda: self._count_erased() / items)
 
     def run(self) -> dict[str, Any]:
         """Erase the user and return what was seen.
@@ -73,23 +74,17 @@ class Experiment:
         """
         old = self._seed(self.user, self.items)
         kept = {subject: self._seed(subject, max(self.items // 10, 1)) for subject in self.others}
-        writers = [threading.Thread(target=self._write, args=(subject,)) for subject in (self.user, *self.others)]
-        for writer in writers:
-            writer.start()
-        poll(lambda: len(self._written) > 30, "everybody writes", 120)
-        with self._client(self.user) as client:
+        writers = [partial(self._write, subject) for subject in (self.user, *self.others)]
+        with self._client(self.user) as client, run_beside(*writers):
+            poll(lambda: len(self._written) > 30, "everybody writes", 120)
             started = time.monotonic()
             answer = _start(client)
             location, requested = answer.headers["location"], answer.json()["requestedAt"]
-            killer = threading.Thread(target=self._kill)
-            killer.start()
-            updated = set(filter(lambda key: self._update(client, key), sorted(old)[-UPDATES:]))
-            before = _to_milliseconds(requested)
-            poll(lambda: self._is_erased(client, location, before), "the erasure ends", _LONGEST_SECONDS)
-            seconds = time.monotonic() - started
-            self._stopped.set()
-            for thread in (*writers, killer):
-                thread.join()
+            with run_beside(self._killer.run):
+                updated = set(filter(lambda key: self._update(client, key), sorted(old)[-UPDATES:]))
+                before = _to_milliseconds(requested)
+                poll(lambda: self._is_erased(client, location, before), "the erasure ends", _LONGEST_SECONDS)
+                seconds = time.monotonic() - started
             receipt = self._read_receipt(client, location)
         left = {subject: self._read(subject) for subject in (self.user, *self.others)}
         assert not self._failures, self._failures[:3]
@@ -109,11 +104,18 @@ class Experiment:
         return {
             "items": self.items,
             "erased": receipt["erased"],
-            "kills": self._killed,
+            "kills": self._killer.killed,
             "updated": len(updated),
             "kept": sum(len(items) for items in left.values()),
             "seconds": round(seconds, 1),
         }
+
+    def describe(self) -> str:
+        """Return how far the experiment is."""
+        return (
+            f"{self._seeded} items at the start, {len(self._written)} written since, "
+            f"erased {self._receipt.get('erased', {})}, {self._killer.killed} kills"
+        )
 
     def _seed(self, subject: str, count: int) -> set[str]:
         """Give a user resources that an earlier request has written."""
@@ -140,12 +142,16 @@ class Experiment:
                 for key in part
             ]
             self.dynamodb.batch_write_item(RequestItems={"Table": puts})
+            self._seeded += len(puts)
         return set(keys)
 
-    def _write(self, subject: str) -> None:
+    def _count_erased(self) -> int:
+        return int(self._receipt.get("erased", {}).get("resource", 0))
+
+    def _write(self, subject: str, over: threading.Event) -> None:
         """Create resources until the erasure ends, and note which answer named which."""
         with self._client(subject) as client:
-            while not self._stopped.wait(0.05):
+            while not over.wait(0.05):
                 answer = client.post("/api/v1/resources", json={"name": "new", "type": "B"})
                 if answer.status_code == 503:
                     # The one process of the emulated table is busy.
@@ -163,14 +169,15 @@ class Experiment:
 
     def _is_erased(self, client: httpx.Client, location: str, before: int) -> bool:
         time.sleep(0.5)
-        if self._read_receipt(client, location)["state"] != "running":
+        self._receipt = self._read_receipt(client, location)
+        if self._receipt["state"] != "running":
             return True
         if self.hastens and not any(Partition(self.dynamodb, "Table", self.user, before).find_pages()):
             self.hastens = False
             erasure_id = location.rpartition("/")[2]
             ledger = self.dynamodb.scan(TableName="Records-Erasure-ErasureLedger")["Items"]
             (user,) = (item["pk"]["S"] for item in ledger if item["sk"]["S"] == f"erasure#{erasure_id}")
-            step = {"user": user, "erasure": erasure_id, "before": before, "round": 2}
+            step = {"user": user, "erasure": erasure_id, "before": before, **_LATE_STEP}
             sqs = connect(self.engine, "sqs")
             url = sqs.get_queue_url(QueueName="Records-Erasure-ErasureQueue")["QueueUrl"]
             sqs.send_message(QueueUrl=url, MessageBody=json.dumps(step))
@@ -191,15 +198,6 @@ class Experiment:
             return self._update(client, key)
         assert answer.status_code in {200, 404}, answer.text
         return answer.status_code == 200
-
-    def _kill(self) -> None:
-        self._killed = 0
-        chance = random.Random(1)
-        while self._killed < self.kills and not self._stopped.wait(chance.uniform(0.3, 1.5)):
-            for process in processes_below(self.engine.process.pid):
-                if _KILLED in read_function(process):
-                    os.kill(process, signal.SIGKILL)
-                    self._killed += 1
 
     def _read(self, subject: str) -> dict[str, Any]:
         pages = self.dynamodb.get_paginator("query").paginate(
@@ -246,7 +244,9 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=10)
     options = parser.parse_args()
     with run_stack() as engine:
-        print(json.dumps(Experiment(engine, options.items, options.kills).run()))
+        experiment = Experiment(engine, options.items, options.kills)
+        with show_progress(experiment.describe):
+            print(json.dumps(experiment.run()))
 
 
 if __name__ == "__main__":

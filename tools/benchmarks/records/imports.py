@@ -5,9 +5,7 @@ python -m tools.benchmarks.records.imports --lines 100000
 
 import argparse
 import json
-import os
 import random
-import signal
 import statistics
 import threading
 import time
@@ -16,7 +14,8 @@ from typing import Any
 import httpx
 
 from local_engine.testing import EngineProcess, poll, processes_below
-from tools.benchmarks.function_processes import read_function, read_memory
+from tools.benchmarks.background import run_beside, show_progress
+from tools.benchmarks.function_processes import FunctionKiller, read_function, read_memory
 from tools.benchmarks.records.erasure import connect, run_stack
 
 SCOPES = ("read:resources", "write:resources")
@@ -33,14 +32,15 @@ class Experiment:
     Attributes:
         engine: the running stack.
         lines: how many lines the file has.
-        kills: how many functions are killed while they import.
     """
 
     def __init__(self, engine: EngineProcess, lines: int, kills: int) -> None:
-        self.engine, self.lines, self.kills = engine, lines, kills
-        self._killed = 0
+        self.engine, self.lines = engine, lines
         self._splitter_memory = 0
-        self._over = threading.Event()
+        self._document: dict[str, Any] = {}
+        self._killer = FunctionKiller(
+            engine.process.pid, _BACKGROUND, kills, lambda: self._document.get("created", 0) / self.lines
+        )
 
     def run(self) -> dict[str, Any]:
         """Import the file and return what was seen.
@@ -56,21 +56,17 @@ class Experiment:
             answer = client.post("/api/v1/imports", params={"upload": "true"}).raise_for_status()
             upload, location = answer.json()["upload"], answer.headers["location"]
             httpx.put(upload["url"], content="\n".join(lines), headers=upload["headers"], trust_env=False)
-            killer = threading.Thread(target=self._kill)
-            killer.start()
             during: list[float] = []
-            document: dict[str, Any] = {}
 
             def is_over() -> bool:
                 during.append(_measure(reader))
-                nonlocal document
-                document = client.get(location).json()
-                return document.get("state") in ("completed", "failed")
+                self._document = client.get(location).json()
+                return self._document.get("state") in ("completed", "failed")
 
-            poll(is_over, "the import ends", _LONGEST_SECONDS)
-            seconds = time.monotonic() - started
-            self._over.set()
-            killer.join()
+            with run_beside(self._killer.run, self._watch_memory):
+                poll(is_over, "the import ends", _LONGEST_SECONDS)
+                seconds = time.monotonic() - started
+        document = self._document
         assert document["state"] == "completed", document
         assert (document["created"], document["faulty"]) == (self.lines - len(faulty), len(faulty))
         assert [fault["line"] for fault in document["faults"]] == faulty[:100]
@@ -81,23 +77,23 @@ class Experiment:
             "lines": self.lines,
             "created": len(found),
             "faulty": len(faulty),
-            "kills": self._killed,
+            "kills": self._killer.killed,
             "seconds": round(seconds, 1),
             "median_ms_before": round(1000 * statistics.median(before), 1),
             "median_ms_during": round(1000 * statistics.median(during), 1),
             "splitter_mb": round(self._splitter_memory / 1024, 1),
         }
 
-    def _kill(self) -> None:
-        chance = random.Random(1)
-        while not self._over.wait(chance.uniform(0.5, 2.5)):
+    def describe(self) -> str:
+        """Return how far the experiment is."""
+        counts = [self._document.get(name, 0) for name in ("created", "faulty")]
+        return f"{counts[0]} resources and {counts[1]} faulty lines of {self.lines}, {self._killer.killed} kills"
+
+    def _watch_memory(self, over: threading.Event) -> None:
+        while not over.wait(1):
             for process in processes_below(self.engine.process.pid):
-                function = read_function(process)
-                if function.endswith("SplitImport"):
+                if read_function(process).endswith("SplitImport"):
                     self._splitter_memory = max(self._splitter_memory, read_memory(process))
-                if function.endswith(_BACKGROUND) and self._killed < self.kills and chance.random() < 0.5:
-                    os.kill(process, signal.SIGKILL)
-                    self._killed += 1
 
     def _read_names(self) -> list[str]:
         """The names of the user's resources, as the table has them, in the order of their IDs."""
@@ -137,7 +133,9 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=10)
     options = parser.parse_args()
     with run_stack() as engine:
-        print(json.dumps(Experiment(engine, options.lines, options.kills).run()))
+        experiment = Experiment(engine, options.lines, options.kills)
+        with show_progress(experiment.describe):
+            print(json.dumps(experiment.run()))
 
 
 if __name__ == "__main__":

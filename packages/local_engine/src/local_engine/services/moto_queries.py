@@ -3,6 +3,7 @@
 import heapq
 from typing import TYPE_CHECKING, Any
 
+from moto.dynamodb.comparisons import get_comparison_func
 from moto.dynamodb.models.dynamo_type import DynamoType, Item
 from moto.dynamodb.models.table import Table
 
@@ -40,7 +41,8 @@ def query(  # noqa: PLR0917 - moto's own parameters
     partition: Any = table.items.get(hash_key, {})
     items: Iterable[Item] = partition.values()
     if range_comparison:
-        items = (item for item in items if item.range_key.compare(range_comparison, range_objs))  # type: ignore[union-attr]
+        compare, values = get_comparison_func(range_comparison), [value.cast_value for value in range_objs]
+        items = (item for item in items if compare(_text(item), *values))
     if exclusive_start_key:
         start = exclusive_start_key[str(table.range_key_attr)]["S"]
         items = (item for item in items if (_text(item) > start if scan_index_forward else _text(item) < start))
@@ -57,4 +59,5 @@ def query(  # noqa: PLR0917 - moto's own parameters
 
 
 def _text(item: Item) -> str:
-    return str(item.range_key.value)  # type: ignore[union-attr]
+    text: str = item.range_key.value  # type: ignore[union-attr]
+    return text

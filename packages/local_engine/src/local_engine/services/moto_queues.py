@@ -1,4 +1,4 @@
-"""Receiving of SQS messages in moto: in order, and without a thread per waiting request.
+"""Receiving of SQS messages in moto: in order, fairly, and without a thread per waiting request.
 
 Moto gives the messages of a FIFO queue out of order if a batch with several messages of one group becomes visible
 again, and it loses a message that is sent while another one is deleted. A long poll occupies a thread, of which there
@@ -9,8 +9,9 @@ Sources: "FIFO queue delivery logic", "Using dead-letter queues in Amazon SQS" (
 
 import copy
 import json
-from collections.abc import Iterator
-from typing import Any, cast
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Any, cast, override
 
 from moto.core.responses import ActionResult
 from moto.core.utils import unix_time_millis
@@ -19,6 +20,7 @@ from moto.sqs.models import Message, Queue, SQSBackend, _filter_message_attribut
 from moto.sqs.responses import SQSResponse
 
 from local_engine.account import ACCOUNT_ID, REGION
+from local_engine.services.fair_shares import FairShares
 
 _LONGEST_WAIT = 20
 _MILLISECONDS = 1000
@@ -30,12 +32,13 @@ def install_queue_order() -> None:
     SQSBackend.receive_message = receive_messages  # type: ignore[assignment,method-assign]
     SQSResponse.receive_message = _receive_with_sources  # type: ignore[assignment,method-assign]
     Queue.delete_message = delete_message  # type: ignore[assignment,method-assign]
-    for name, count in (
+    for name, value in (
+        ("attributes", _Attributes),
         ("messages", _list_visible),
         ("approximate_number_of_messages_delayed", _count_delayed),
         ("approximate_number_of_messages_not_visible", _count_invisible),
     ):
-        setattr(Queue, name, property(count))
+        setattr(Queue, name, property(value))
 
 
 def read_wait(body: bytes) -> tuple[float, bytes]:
@@ -62,7 +65,7 @@ def seconds_until_receivable(body: bytes) -> float:
     except KeyError:
         # Deleted meanwhile: the next attempt is rejected.
         return 0
-    if next(_receivable(queue), None) is not None:
+    if next(_receivable(queue, queue._messages), None) is not None:  # noqa: SLF001
         return 0
     now = unix_time_millis()
     times = (time for entry in list(queue._messages) for time in (entry.visible_at, entry.delayed_until))  # noqa: SLF001
@@ -81,16 +84,19 @@ def receive_messages(  # noqa: PLR0917 - moto's own parameters
     """Replace the backend's own method."""
     queue = backend.get_queue(queue_name)
     retention = queue.message_retention_period * _MILLISECONDS  # type: ignore[attr-defined]
+    now, shares = unix_time_millis(), _find_shares(queue)
     received: list[Message] = []
-    for message in _receivable(queue):
+    messages = queue._messages  # noqa: SLF001
+    for message in _receivable(queue, messages if queue.fifo_queue else shares.sort(messages, now)):
         if _is_exhausted(queue, message):
-            queue._messages.remove(message)  # noqa: SLF001
+            messages.remove(message)
             message.system_attributes[_SOURCE] = queue.queue_arn
             queue.dead_letter_queue._messages.append(message)  # type: ignore[union-attr]  # noqa: SLF001
         elif message.sent_timestamp + retention <= unix_time_millis():
-            queue._messages.remove(message)  # noqa: SLF001
+            messages.remove(message)
         else:
             message.mark_received(visibility_timeout=visibility_timeout)
+            shares.begin(message, now)
             shown = copy.deepcopy(message)
             _filter_message_attributes(shown, message_attribute_names or [])
             received.append(shown)
@@ -109,10 +115,40 @@ def delete_message(queue: Queue, receipt_handle: str) -> None:
     if place is None:
         raise ReceiptHandleIsInvalid
     message = messages.pop(place)
+    _find_shares(queue).end(message, unix_time_millis())
     queue.pending_messages.discard(message)
     queue.deleted_messages.update(filter(None, message.all_receipt_handles))
 
 
+class _Attributes(Mapping[str, Any]):
+    """A queue's attributes, which count its messages: only if one is read that the queue has.
+
+    Moto looks for a FIFO queue's attribute for each message that is sent.
+    """
+
+    def __init__(self, queue: Queue) -> None:
+        self._queue = queue
+
+    @cached_property
+    def _all(self) -> dict[str, Any]:
+        return _describe_queue(self._queue)  # type: ignore[no-any-return]
+
+    @override
+    def __getitem__(self, name: str) -> Any:
+        if name in Queue.FIFO_ATTRIBUTES and not self._queue.fifo_queue:
+            raise KeyError(name)
+        return self._all[name]
+
+    @override
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all)
+
+    @override
+    def __len__(self) -> int:
+        return len(self._all)
+
+
+_describe_queue = Queue.attributes.fget  # type: ignore[attr-defined]
 _receive = SQSResponse.receive_message
 
 
@@ -130,6 +166,11 @@ def _receive_with_sources(response: SQSResponse) -> ActionResult:
     return answer
 
 
+def _find_shares(queue: Queue) -> FairShares:
+    shares: FairShares = vars(queue).setdefault("fair_shares", FairShares())
+    return shares
+
+
 def _list_visible(queue: Queue) -> list[Message]:
     now = unix_time_millis()
     return [message for message in queue._messages if not _is_away(message, now)]  # noqa: SLF001
@@ -145,14 +186,14 @@ def _count_invisible(queue: Queue) -> int:
     return sum(now <= message.visible_at for message in queue._messages)  # noqa: SLF001
 
 
-def _receivable(queue: Queue) -> Iterator[Message]:
-    """Yield the messages that a consumer may get, in order."""
+def _receivable(queue: Queue, messages: Sequence[Message]) -> Iterator[Message]:
+    """Yield those of a queue's messages that a consumer may get, in the given order."""
     now = unix_time_millis()
-    messages = list(queue._messages)  # noqa: SLF001
+    messages = list(messages)
     # A message that is being processed, or delayed, holds up its whole group.
-    blocked = {message.group_id for message in messages if message.group_id and _is_away(message, now)}
+    blocked = {message.group_id for message in messages if _is_away(message, now)} if queue.fifo_queue else set()
     for message in messages:
-        if not _is_away(message, now) and not (queue.fifo_queue and message.group_id in blocked):
+        if not _is_away(message, now) and message.group_id not in blocked:
             yield message
 
 

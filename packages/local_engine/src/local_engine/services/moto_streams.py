@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC
 from typing import Any
 
+from moto.core.exceptions import JsonRESTError
 from moto.dynamodb.models import dynamodb_backends
 from moto.dynamodb.models.dynamo_type import Item
 from moto.dynamodb.models.table import StreamRecord, StreamShard
@@ -26,7 +27,7 @@ MOST_UNREAD = 256 * 1024 * 1024
 """Bytes of a stream's records that wait for a slow reader, before the oldest are dropped."""
 _SHARD_DISTANCE = 10**12
 
-_create_shard = StreamShard.__init__
+_create_shard, _get_records = StreamShard.__init__, StreamShard.get
 _shards = itertools.count()
 
 
@@ -34,6 +35,7 @@ def install_stream_rules() -> None:
     """Replace the methods that make a stream and its records."""
     StreamShard.__init__ = _start_shard  # type: ignore[assignment,method-assign]
     StreamShard.add = add_record  # type: ignore[assignment,method-assign]
+    StreamShard.get = get_records  # type: ignore[assignment,method-assign]
 
 
 def _start_shard(shard: StreamShard, account_id: str, table: Any) -> None:
@@ -59,6 +61,15 @@ def add_record(shard: StreamShard, old: Item | None, new: Item | None) -> None:
             shard.items[-1] = record
             return
     shard.items.append(record)
+
+
+def get_records(shard: StreamShard, start: int, quantity: int) -> list[dict[str, Any]]:
+    """Replace the shard's own method, which fails if the first record is not kept any more ("GetRecords")."""
+    if start < shard.starting_sequence_number:
+        raise JsonRESTError(
+            "TrimmedDataAccessException", "The record of the iterator is older than the oldest in the shard"
+        )
+    return _get_records(shard, start, quantity)
 
 
 @dataclass
