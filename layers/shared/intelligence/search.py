@@ -27,6 +27,8 @@ _MODEL = os.environ.get("EMBEDDING_MODEL", "")
 
 MAX_TEXT_CHARACTERS = 1000
 """How long a text to look for may be, without the white space around it."""
+UNDECODABLE = "\ufffd"
+"""What arrives in place of bytes that are not UTF-8, in a query and in the body of a REST API."""
 
 
 class Match(NamedTuple):
@@ -55,6 +57,8 @@ def read_query(collection: Collection, request: Request) -> Query:
     problems = []
     if not 0 < len(text) <= MAX_TEXT_CHARACTERS:
         problems.append(Problem("q", f"must be a text of 1 to {MAX_TEXT_CHARACTERS:,} characters"))
+    elif UNDECODABLE in text:
+        problems.append(Problem("q", "is not UTF-8 text"))
     filters = {name: value for name in collection.filters if (value := request.read_query_parameter(name)) is not None}
     schemas = load_model(collection.model)["properties"]
     for name, value in filters.items():

@@ -1,3 +1,4 @@
+import { listProjectPages } from "./header.js";
 import { explainAccess, make, readApi, showUser } from "./session.js";
 
 const METHODS = ["get", "post", "put", "patch", "delete", "head", "options"];
@@ -69,9 +70,8 @@ async function show() {
       copyOnClick("#copy-token", token);
     });
   }
-  const listed = await fetch("/_local/pages.json", { cache: "no-store" });
-  for (const name of (await listed.json()).pages) {
-    document.querySelector(".cards").append(make("li", { class: "panel" }, make("a", { href: `/_local/${name}` }, name[0].toUpperCase() + name.slice(1)), " A page of this project."));
+  for (const [path, title] of await listProjectPages()) {
+    document.querySelector(".cards").append(make("li", { class: "panel" }, make("a", { href: path }, title), " A page of this project."));
   }
   const answer = await fetch("/_local/alarms.json", { cache: "no-store" });
   document.querySelector("#alarms").textContent = describeAlarms((await answer.json()).alarms);
