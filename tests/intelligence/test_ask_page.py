@@ -130,6 +130,15 @@ def test_a_missing_scope_is_shown(page: Page) -> None:
     expect(page.locator("#state")).to_have_text("Insufficient permissions")
 
 
+def test_the_start_page_of_the_api_that_streams_says_what_it_wants(site: EngineProcess, page: Page) -> None:
+    page.goto(f"http://127.0.0.1:{site.port + 1}/_local/")
+    expect(page.locator("#user")).to_have_text("A Lambda authorizer decides on access, so this page has no token.")
+    expect(page.locator("#routes li", has_text="/answers").filter(has_text="POST")).to_contain_text(
+        "a Lambda authorizer"
+    )
+    page.get_by_role("link", name="Ask").first.click()
+
+
 def test_the_page_finds_the_apis_at_its_own_origin(site: EngineProcess) -> None:
     pages = httpx.get(f"{site.url}/_local/pages.json", trust_env=False).json()
     assert pages["pages"] == ["ask"]

@@ -13,6 +13,8 @@ function describeAccess(operation, schemes) {
   const requirements = (operation.security ?? []).filter((requirement) => Object.keys(requirement).some((name) => name in schemes));
   const scopes = requirements.flatMap((requirement) => Object.values(requirement).flat());
   if (scopes.length) return `Scope ${scopes.join(" or ")}`;
+  const others = requirements.flatMap(Object.keys).filter((name) => schemes[name].type === "apiKey");
+  if (others.length) return others.map((name) => schemes[name].description ?? "An API key is needed").join(", ");
   return requirements.length ? "Any valid token" : "Open: needs no token";
 }
 
