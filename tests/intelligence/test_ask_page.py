@@ -134,7 +134,7 @@ def test_the_start_page_of_the_api_that_streams_says_what_it_wants(site: EngineP
     page.goto(f"http://127.0.0.1:{site.port + 1}/_local/")
     expect(page.locator("#user")).to_have_text("A Lambda authorizer decides on access, so this page has no token.")
     expect(page.locator("#routes li", has_text="/answers").filter(has_text="POST")).to_contain_text(
-        "a Lambda authorizer"
+        "Lambda authorizer decides"
     )
     page.get_by_role("link", name="Ask").first.click()
 
