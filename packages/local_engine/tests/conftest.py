@@ -2,6 +2,7 @@ import importlib.util
 import os
 import shutil
 import signal
+import socket
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -45,6 +46,11 @@ def aws_client(name: str, endpoint: str, **options: Any) -> Any:
     configuration = Config(retries={"total_max_attempts": 1}, max_pool_connections=32, **options)
     secrets = {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
     return boto3.client(name, endpoint_url=endpoint, region_name="us-east-1", config=configuration, **secrets)
+
+
+def connect(port: int) -> socket.socket:
+    """A connection to a server of this machine, for what no HTTP client sends."""
+    return socket.create_connection(("127.0.0.1", port), timeout=20)
 
 
 def copy_stack(name: str, folder: Path) -> Path:
