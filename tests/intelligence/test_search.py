@@ -99,6 +99,8 @@ def test_limits_are_those_of_lists(user: User) -> None:
         ("?q=", "q"),
         ("?q=%20%09", "q"),
         (f"?q={'x' * 1001}", "q"),
+        ("?q=x%FF", "q"),
+        ("?q=%E2%80%8B", "q"),
         ("?q=x&type=Z", "type"),
         ("?q=x&type=", "type"),
         ("?q=x&limit=0", "limit"),

@@ -27,6 +27,8 @@ _MODEL = os.environ.get("EMBEDDING_MODEL", "")
 
 MAX_TEXT_CHARACTERS = 1000
 """How long a text to look for may be, without the white space around it."""
+# What arrives in place of bytes that are not UTF-8, in a query and in the body of a REST API.
+_UNDECODABLE = "\ufffd"
 
 
 class Match(NamedTuple):
@@ -52,9 +54,7 @@ def read_query(collection: Collection, request: Request) -> Query:
     """
     _check_deployment()
     text = (request.read_query_parameter("q") or "").strip()
-    problems = []
-    if not 0 < len(text) <= MAX_TEXT_CHARACTERS:
-        problems.append(Problem("q", f"must be a text of 1 to {MAX_TEXT_CHARACTERS:,} characters"))
+    problems = find_text_problems(text, "q")
     filters = {name: value for name in collection.filters if (value := request.read_query_parameter(name)) is not None}
     schemas = load_model(collection.model)["properties"]
     for name, value in filters.items():
@@ -62,6 +62,20 @@ def read_query(collection: Collection, request: Request) -> Query:
     if problems:
         raise BadRequest("The request is not valid", problems)
     return Query(text, filters)
+
+
+def find_text_problems(text: str, field: str) -> list[Problem]:
+    """Return what is wrong with a text to look for, without the white space around it; empty if nothing is.
+
+    >>> find_text_problems("\u200b", "q")
+    [Problem(field='q', problem='must be a text of 1 to 1,000 characters')]
+    """
+    if _UNDECODABLE in text:
+        return [Problem(field, "is not UTF-8 text")]
+    has_text = any(character.isprintable() and not character.isspace() for character in text)
+    if not has_text or len(text) > MAX_TEXT_CHARACTERS:
+        return [Problem(field, f"must be a text of 1 to {MAX_TEXT_CHARACTERS:,} characters")]
+    return []
 
 
 def find_items(

@@ -1,6 +1,8 @@
+import importlib.util
 import os
 import shutil
 import signal
+import socket
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -13,8 +15,12 @@ from botocore.config import Config
 from hypothesis import Phase, settings
 from playwright.sync_api import Browser, expect, sync_playwright
 
+from local_engine.bedrock.instruct_model import PACKAGES
 from local_engine.services import Services, start_services
 from local_engine.testing import EngineProcess
+
+# No environment of the tests has these packages, which weigh 200 MB; `make run MODEL=small` installs them.
+collect_ignore = [] if all(map(importlib.util.find_spec, PACKAGES)) else ["test_small_model.py"]
 
 STACKS = Path(__file__).parent / "stacks"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -40,6 +46,11 @@ def aws_client(name: str, endpoint: str, **options: Any) -> Any:
     configuration = Config(retries={"total_max_attempts": 1}, max_pool_connections=32, **options)
     secrets = {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
     return boto3.client(name, endpoint_url=endpoint, region_name="us-east-1", config=configuration, **secrets)
+
+
+def connect(port: int) -> socket.socket:
+    """A connection to a server of this machine, for what no HTTP client sends."""
+    return socket.create_connection(("127.0.0.1", port), timeout=20)
 
 
 def copy_stack(name: str, folder: Path) -> Path:

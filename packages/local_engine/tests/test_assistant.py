@@ -18,7 +18,7 @@ NOTES = (
     [
         ("hashing", "When does the library open on weekdays?", "The library opens at nine on weekdays. [1]"),
         # The texts share no word, so only a model of meaning finds the note.
-        ("small", "Which vehicles require permission?", None),
+        ("small-embeddings", "Which vehicles require permission?", None),
     ],
 )
 def test_a_question_is_answered_from_the_nearest_notes(model: str, question: str, answer: str | None) -> None:
@@ -38,7 +38,7 @@ def test_a_question_is_answered_from_the_nearest_notes(model: str, question: str
 def test_an_unknown_model_is_refused_in_a_sentence(command: str) -> None:
     ended = run_engine(command, "--template", str(TEMPLATE), "--model", "large")
     assert ended.returncode == 2
-    assert ended.stderr.startswith("--model: 'large' is not a model; choose hashing or small. See: ")
+    assert ended.stderr.startswith("--model: 'large' is not a model; choose hashing, small-embeddings, small. See: ")
 
 
 def test_a_model_without_its_packages_is_refused_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,4 +46,4 @@ def test_a_model_without_its_packages_is_refused_in_a_sentence(monkeypatch: pyte
 
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(ModelUnavailableError, match="pip install 'local-engine"):
-        load_model("small")
+        load_model("small-embeddings")

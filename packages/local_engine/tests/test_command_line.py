@@ -120,8 +120,15 @@ def test_an_unusable_state_folder_has_its_status(tmp_path: Path) -> None:
     check(ended, ExitStatus.STATE, ".local")
 
 
-@pytest.mark.parametrize("module", ["debugpy", "wordllama"])
-def test_a_missing_package_has_its_status(tmp_path: Path, module: str) -> None:
+@pytest.mark.parametrize(
+    ("module", "option"),
+    [
+        ("debugpy", ["--debug", "Echo"]),
+        ("wordllama", ["--model", "small-embeddings"]),
+        ("xllamacpp", ["--model", "small"]),
+    ],
+)
+def test_a_missing_package_has_its_status(module: str, option: list[str]) -> None:
     # As if the package were not installed.
     code = (
         "import importlib.util, sys\n"
@@ -130,7 +137,6 @@ def test_a_missing_package_has_its_status(tmp_path: Path, module: str) -> None:
         "from local_engine.__main__ import main\n"
         "sys.exit(main())\n"
     )
-    option = ["--debug", "Echo"] if module == "debugpy" else ["--model", "small"]
     command = [sys.executable, "-c", code, "run", "--template", ECHO, "--port", str(free_port()), *option]
     check(subprocess.run(command, capture_output=True, text=True, check=False), ExitStatus.TOOL, "nstall")
 

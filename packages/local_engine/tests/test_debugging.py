@@ -1,12 +1,11 @@
 """`local-engine run --debug`: one process that waits for a debugger, without timeouts."""
 
 import argparse
-import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from conftest import STACKS, copy_stack
+from conftest import STACKS, connect, copy_stack
 
 import local_engine
 from local_engine.command_line.exit_status import ArgumentError, MissingToolError
@@ -22,10 +21,6 @@ def start(template: Path, port: int) -> EngineProcess:
     paths = (STACK / "functions" / "paused", Path(local_engine.__file__).parents[1])
     environment = {"PYTHONPATH": ":".join(map(str, paths))}
     return EngineProcess(template, "--debug", "Paused", "--debug-port", str(port), environment=environment)
-
-
-def connect(port: int) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", port), timeout=20)
 
 
 def test_requests_wait_for_the_debugger_and_do_not_time_out() -> None:

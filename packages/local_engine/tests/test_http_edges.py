@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import uvicorn
-from conftest import STACKS
+from conftest import STACKS, connect
 
 from local_engine.gateway.http_connection import HttpConnection
 from local_engine.testing import EngineProcess, processes_below
@@ -26,10 +26,6 @@ HOST = "Host: a\r\n"
 def engine() -> Iterator[EngineProcess]:
     with EngineProcess(STACKS / "echo" / "template.yaml") as engine:
         yield engine
-
-
-def connect(port: int) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", port), timeout=20)
 
 
 def read_to_end(connection: socket.socket) -> bytes:

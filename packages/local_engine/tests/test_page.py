@@ -180,6 +180,22 @@ def test_another_issuer_is_named() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("extensions", "description"),
+    [
+        ({"x-amazon-apigateway-authtype": "awsSigv4"}, "Requests are signed (Signature Version 4)"),
+        ({"x-amazon-apigateway-authorizer": {"type": "request"}}, "A Lambda authorizer decides on access"),
+        ({"x-amazon-apigateway-authorizer": {"type": "token"}}, "A Lambda authorizer decides on access"),
+        ({}, None),
+    ],
+)
+def test_what_a_request_without_a_token_needs_is_named(extensions: dict[str, Any], description: str | None) -> None:
+    scheme = {"type": "apiKey", "in": "header", "name": "Authorization"}
+    document = {"paths": {}, "components": {"securitySchemes": {"Access": scheme | extensions}}}
+    described = describe_api(document, {}, ORIGIN)["components"]["securitySchemes"]["Access"]
+    assert described == scheme | ({"description": description} if description else {})
+
+
 def test_the_documents_own_extensions_describe_every_operation_scopes_and_groups() -> None:
     own = {"200": {"description": "Own"}, "404": {"description": "Own"}}
     paths = {"/a": {"get": {"security": [{"Tokens": ["read", "admin"]}], "responses": own}, "post": {}}}

@@ -48,6 +48,7 @@ def test_numbers_that_a_patch_leaves_alone_keep_every_digit(api):
         ({"name": None}, {"name": "is missing"}),
         ({"name": None, "type": None, "x": 1}, {"name", "type", "x"}),
         ({"name": ""}, {"name"}),
+        ({"metdata": None}, {"metdata": "is not a known property"}),
         ({"type": "Z"}, {"type"}),
         ({"metadata": []}, {"metadata"}),
         ([], {"body"}),

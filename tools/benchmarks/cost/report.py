@@ -1,6 +1,6 @@
 """A month's bill and its comparisons, as Markdown and as JSON."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -176,50 +176,32 @@ def format_write_units(units: Mapping[int, Mapping[str, WriteUnits]]) -> str:
 
 def format_savings(savings: Mapping[str, InternalSavings]) -> str:
     """Return what the internal API's gateway saves, by profile."""
-    head = (
-        "profile",
-        "bad bodies",
-        "rejecting them saves $",
-        "reads that the cache answers",
-        "saves, less refreshing it, $",
-        "costs $",
-        "pays from hits",
+    return _format_profiles(
+        savings,
+        {
+            "bad bodies": lambda entry: f"{entry.invalid:,.0f}",
+            "rejecting them saves $": lambda entry: _dollars(entry.rejected),
+            "reads that the cache answers": lambda entry: f"{entry.hits:.2%}",
+            "saves, less refreshing it, $": lambda entry: _dollars(entry.saved),
+            "costs $": lambda entry: _dollars(entry.cache),
+            "pays from hits": lambda entry: f"{entry.pays_from / 1e6:,.1f} million",
+        },
     )
-    rows = [
-        (
-            f"`{name}`",
-            f"{entry.invalid:,.0f}",
-            _dollars(entry.rejected),
-            f"{entry.hits:.2%}",
-            _dollars(entry.saved),
-            _dollars(entry.cache),
-            f"{entry.pays_from / 1e6:,.1f} million",
-        )
-        for name, entry in savings.items()
-    ]
-    return _format_table(head, rows, right=(1, 2, 3, 4, 5, 6, 7))
 
 
 def format_search(costs: Mapping[str, SearchCost]) -> str:
     """Return what search costs, by profile."""
-    head = (
-        "profile",
-        "changes a month",
-        "embeddings $",
-        "vectors $",
-        "whatever the traffic $",
-        "a million vectors stored $",
-        "a million searches $",
+    return _format_profiles(
+        costs,
+        {
+            "changes a month": lambda entry: f"{entry.changes:,.0f}",
+            "embeddings $": lambda entry: _dollars(entry.model),
+            "vectors $": lambda entry: _dollars(entry.vectors),
+            "whatever the traffic $": lambda entry: _dollars(entry.standing),
+            "a million vectors stored $": lambda entry: _dollars(entry.stored),
+            "a million searches $": lambda entry: _dollars(entry.searches),
+        },
     )
-    rows = [
-        (
-            f"`{name}`",
-            f"{entry.changes:,.0f}",
-            *map(_dollars, (entry.model, entry.vectors, entry.standing, entry.stored, entry.searches)),
-        )
-        for name, entry in costs.items()
-    ]
-    return _format_table(head, rows, right=(1, 2, 3, 4, 5, 6))
 
 
 def format_jobs(jobs: Sequence[Job]) -> str:
@@ -267,6 +249,12 @@ def to_document(report: Report, calculator: Calculator) -> dict[str, Any]:
         "internal": asdict(estimate_savings(calculator)),
         "search": asdict(estimate_search(calculator)),
     }
+
+
+def _format_profiles[Entry](entries: Mapping[str, Entry], columns: Mapping[str, Callable[[Entry], str]]) -> str:
+    """Return a table with a row for each profile, and columns of numbers."""
+    rows = [(f"`{name}`", *(show(entry) for show in columns.values())) for name, entry in entries.items()]
+    return _format_table(("profile", *columns), rows, right=range(1, len(columns) + 1))
 
 
 def _format_table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:

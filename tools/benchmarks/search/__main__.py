@@ -30,13 +30,13 @@ def main() -> None:
     parser.add_argument("--relevance-only", action="store_true", help="measure relevance without the stack; seconds")
     parser.add_argument("--write", action="store_true", help=f"write {REPORT.relative_to(ROOT)}")
     arguments = parser.parse_args()
-    # The small model's package makes every library log.
+    # WordLlama makes every library log.
     logging.getLogger("httpx").setLevel(logging.WARNING)
     conditions = describe_system()
     questions, resources = load_questions(), load_resources()
     texts = describe_resources(resources)
     found = {
-        "small": measure_relevance(rank_by_embedding("small", texts), questions),
+        "small": measure_relevance(rank_by_embedding("small-embeddings", texts), questions),
         "hashing": measure_relevance(rank_by_embedding("hashing", texts), questions),
         "keywords": measure_relevance(rank_by_keywords(texts), questions),
     }
@@ -74,6 +74,7 @@ def run_experiments(arguments: argparse.Namespace) -> dict[str, Any]:
             "burst": burst.Experiment(stand, arguments.resources, burst.QUOTA).run,
         }
         for name, run in experiments.items():
+            print(f"{name} …", file=sys.stderr, flush=True)
             figures[name] = run()
             print(f"{name}: {figures[name]}", file=sys.stderr, flush=True)
     return figures

@@ -6,6 +6,7 @@ python -m tools.benchmarks.search.burst --resources 20000 --quota 50
 import argparse
 import json
 import random
+import sys
 import threading
 import time
 from collections import Counter
@@ -20,6 +21,7 @@ QUOTA = 50.0
 _SOUGHT = 100
 _PAUSE_SECONDS = 0.2
 _RATE_SECONDS = 1.0
+_PROGRESS_SECONDS = 30.0
 
 
 class Experiment:
@@ -47,7 +49,11 @@ class Experiment:
         share = self.resources // len(USERS)
         expected = self.stand.count_vectors() + share * len(USERS)
         before = self.stand.read_model_counts()
-        watchers = [threading.Thread(target=work) for work in (self._use_api, self._watch_model)]
+        watchers = [
+            threading.Thread(target=self._use_api),
+            threading.Thread(target=self._watch_model),
+            threading.Thread(target=self._print_progress, args=(expected,)),
+        ]
         self.stand.configure_model(requestsPerSecond=self.quota)
         started = time.monotonic()
         for thread in watchers:
@@ -127,6 +133,13 @@ class Experiment:
             now_requests, now = self.stand.read_model_counts()["requests"], time.monotonic()
             self._rates.append((now_requests - requests) / (now - at))
             requests, at = now_requests, now
+
+    def _print_progress(self, expected: int) -> None:
+        """Print how many vectors there are until the burst is over."""
+        started = time.monotonic()
+        while not self._stopped.wait(_PROGRESS_SECONDS):
+            vectors, seconds = self.stand.count_vectors(), time.monotonic() - started
+            print(f"burst: {vectors:,} of {expected:,} vectors after {seconds:.0f} s", file=sys.stderr, flush=True)
 
 
 def main() -> None:

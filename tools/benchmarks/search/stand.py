@@ -130,7 +130,7 @@ class Stand:
 
 
 @contextmanager
-def run_search_stack(model: str = "small") -> Iterator[Stand]:
+def run_search_stack(model: str = "small-embeddings") -> Iterator[Stand]:
     """Serve the stack for the block.
 
     Args:

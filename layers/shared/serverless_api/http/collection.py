@@ -310,7 +310,7 @@ class Collection:
         Args:
             caller: the owner.
             item_id: the item's ID.
-            patch: the changes; null removes.
+            patch: the changes; null removes a field of the model.
             preconditions: the request's.
 
         Raises:
@@ -325,7 +325,9 @@ class Collection:
             if preconditions.exclude(current.version):
                 raise self._precondition_failed(preconditions, current.version)
             fields = merge_patch(current.fields, patch)
-            check_value(fields, self.model)
+            # Removing a field that the model does not know would change nothing, and hide a mistyped name.
+            unknown = dict.fromkeys(patch.keys() - self.fields.keys())
+            check_value(fields | unknown, self.model)
             try:
                 return self.update(caller, item_id, fields, Preconditions(match=frozenset({current.version})))
             except PreconditionFailed as error:

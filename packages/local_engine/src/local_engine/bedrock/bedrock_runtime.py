@@ -192,16 +192,18 @@ class BedrockRuntime:
     async def _send_text(
         self, operation: str, answer: Answer, write_piece: Callable[[str], Awaitable[None]], send: Send
     ) -> bool:
-        """Send an answer's text. Return False if a fault ended the stream."""
+        """Send an answer's text. Return False if an error ended the stream."""
         fault = self._limits.find_stream_fault(operation)
-        async with aclosing(self._pace(answer)) as pieces:
-            async for piece in pieces:
-                if fault and answer.output_tokens > fault[0]:
-                    name = fault[1].code[0].lower() + fault[1].code[1:]
-                    content = encode_exception(name, str(fault[1]))
-                    await send({"type": "http.response.body", "body": content, "more_body": True})
-                    return False
-                await write_piece(piece)
+        try:
+            async with aclosing(self._pace(answer)) as pieces:
+                async for piece in pieces:
+                    if fault and answer.output_tokens > fault[0]:
+                        raise fault[1]
+                    await write_piece(piece)
+        except BedrockError as error:
+            name = error.code[0].lower() + error.code[1:]
+            await send({"type": "http.response.body", "body": encode_exception(name, str(error)), "more_body": True})
+            return False
         return True
 
     async def _pace(self, answer: Answer) -> AsyncGenerator[str]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-MODEL_NAMES = ("hashing", "small")
+MODEL_NAMES = ("hashing", "small-embeddings", "small")
 
 
 @dataclass(frozen=True)
@@ -26,19 +26,27 @@ class Prompt:
     messages: Sequence[Message]
 
 
-class LocalModel(Protocol):
-    """A model that embeds texts and continues conversations."""
-
-    def embed(self, text: str, dimensions: int) -> list[float]:
-        """Return the embedding of a text."""
-        ...
+class TextModel(Protocol):
+    """A model that continues conversations."""
 
     def count_tokens(self, text: str) -> int:
         """Return the number of tokens of a text."""
         ...
 
     def answer(self, prompt: Prompt) -> Iterator[str]:
-        """Return the assistant's next message in pieces of a token each, computed when they are wanted."""
+        """Return the assistant's next message in pieces of a token each, computed while they are read.
+
+        Raises:
+            BedrockError: the model cannot answer.
+        """
+        ...
+
+
+class LocalModel(TextModel, Protocol):
+    """A model that embeds texts, too."""
+
+    def embed(self, text: str, dimensions: int) -> list[float]:
+        """Return the embedding of a text."""
         ...
 
 
@@ -55,10 +63,15 @@ def load_model(name: str) -> LocalModel:
     Raises:
         ModelUnavailableError: its packages are not installed.
     """
-    if name == "small":
-        from local_engine.bedrock.small_model import SmallModel  # noqa: PLC0415 - its packages are optional
+    # The packages of the others are optional.
+    from local_engine.bedrock.hashing_model import HashingModel  # noqa: PLC0415
 
-        return SmallModel()
-    from local_engine.bedrock.hashing_model import HashingModel  # noqa: PLC0415 - one of several
+    if name == "hashing":
+        return HashingModel()
+    from local_engine.bedrock.small_model import SmallModel  # noqa: PLC0415
 
-    return HashingModel()
+    if name == "small-embeddings":
+        return SmallModel(HashingModel())
+    from local_engine.bedrock.instruct_model import InstructModel  # noqa: PLC0415
+
+    return SmallModel(InstructModel())

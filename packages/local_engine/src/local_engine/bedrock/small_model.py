@@ -1,4 +1,4 @@
-"""A small embedding model whose weights are in its wheel: WordLlama. The deterministic model converses.
+"""A small embedding model whose weights are in its wheel: WordLlama. Another model converses.
 
 `pip install 'local-engine[models]'` installs it.
 """
@@ -10,8 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from local_engine.bedrock.hashing_model import HashingModel
-from local_engine.bedrock.local_model import ModelUnavailableError, Prompt
+from local_engine.bedrock.local_model import ModelUnavailableError, Prompt, TextModel
 
 _DIMENSIONS = 256
 
@@ -19,18 +18,21 @@ _DIMENSIONS = 256
 class SmallModel:
     """The model. It loads without a network."""
 
-    def __init__(self) -> None:
+    def __init__(self, conversations: TextModel) -> None:
         """Find the package.
+
+        Args:
+            conversations: the model that converses.
 
         Raises:
             ModelUnavailableError: WordLlama is not installed.
         """
         if importlib.util.find_spec("wordllama") is None:
             raise ModelUnavailableError(
-                "The small model needs WordLlama: pip install 'local-engine[models]'. Without --model, a deterministic "
+                "Small embeddings need WordLlama: pip install 'local-engine[models]'. Without --model, a deterministic "
                 "model answers."
             )
-        self._conversations = HashingModel()
+        self._conversations = conversations
 
     @cached_property
     def _embeddings(self) -> Any:

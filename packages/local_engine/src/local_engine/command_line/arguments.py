@@ -92,7 +92,8 @@ def add_model_option(parser: argparse.ArgumentParser) -> None:
         type=parse_model,
         default=MODEL_NAMES[0],
         metavar="NAME",
-        help="behind Amazon Bedrock: hashing (deterministic, the default) or small (a small real one)",
+        help="behind Amazon Bedrock: hashing (deterministic, the default), small-embeddings (a real model "
+        "embeds), or small (another one answers, too)",
     )
 
 
@@ -115,7 +116,7 @@ def parse_model(text: str) -> str:
         ModelUnavailableError: its packages are not installed.
     """
     if text not in MODEL_NAMES:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a model; choose {' or '.join(MODEL_NAMES)}")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a model; choose {', '.join(MODEL_NAMES)}")
     load_model(text)
     return text
 

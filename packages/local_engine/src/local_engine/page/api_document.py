@@ -94,11 +94,15 @@ def _describe_scheme(
     scheme: Mapping[str, Any], token_paths: Mapping[str, str], origin: str, scopes: Mapping[str, str]
 ) -> Any:
     authorizer = scheme.get("x-amazon-apigateway-authorizer", {})
+    if scheme.get("x-amazon-apigateway-authtype") == "awsSigv4":
+        return {**_without_extensions(scheme), "description": "Requests are signed (Signature Version 4)"}
     match authorizer.get("type"):
         case "jwt":
             trusted = authorizer.get("jwtConfiguration", {}).get("issuer", "")
         case "cognito_user_pools":
             trusted = next(iter(authorizer.get("providerARNs") or ()), "")
+        case "request" | "token":
+            return {**_without_extensions(scheme), "description": "A Lambda authorizer decides on access"}
         case _:
             return _without_extensions(scheme)
     # A template may have anything here.

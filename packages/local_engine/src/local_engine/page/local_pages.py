@@ -26,6 +26,7 @@ _FILES = {
     "start_page.js": "text/javascript",
     "api_page.css": "text/css",
     "api_page.js": "text/javascript",
+    "header.js": "text/javascript",
     "session.js": "text/javascript",
 }
 _SWAGGER_FILES = {"swagger-ui.css": "css", "swagger-ui-bundle.js": "js"}

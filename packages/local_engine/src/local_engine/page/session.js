@@ -20,6 +20,7 @@ export async function readApi() {
     described,
     local: Object.fromEntries(local),
     scopes: [...new Set(local.flatMap(([, scheme]) => Object.keys(scheme.flows.clientCredentials.scopes)))],
+    others: schemes.filter(([, scheme]) => scheme.type === "apiKey").map(([, scheme]) => scheme.description ?? "An API key is needed"),
     issuers: schemes.filter(([, scheme]) => scheme.type === "openIdConnect").map(([, scheme]) => scheme.openIdConnectUrl),
   };
 }
@@ -81,8 +82,9 @@ export function showUser(place, api, onToken) {
 /** Say how to get access if the local issuer's tokens do not give it; returns whether they do. */
 export function explainAccess(place, api) {
   if (Object.keys(api.local).length) return true;
-  place.append(make("p", {}, api.issuers.length
-    ? `This API accepts the tokens of another issuer: get one there (${api.issuers.join(", ")}).`
-    : "This API needs no token."));
+  let access = "This API needs no token.";
+  if (api.others.length) access = `${api.others.join(", ")}, so this page has no token.`;
+  if (api.issuers.length) access = `This API accepts the tokens of another issuer: get one there (${api.issuers.join(", ")}).`;
+  place.append(make("p", {}, access));
   return false;
 }

@@ -1,3 +1,4 @@
+import { listProjectPages } from "./header.js";
 import { explainAccess, make, readApi, showUser } from "./session.js";
 
 const METHODS = ["get", "post", "put", "patch", "delete", "head", "options"];
@@ -12,6 +13,8 @@ function describeAccess(operation, schemes) {
   const requirements = (operation.security ?? []).filter((requirement) => Object.keys(requirement).some((name) => name in schemes));
   const scopes = requirements.flatMap((requirement) => Object.values(requirement).flat());
   if (scopes.length) return `Scope ${scopes.join(" or ")}`;
+  const others = requirements.flatMap(Object.keys).filter((name) => schemes[name].type === "apiKey");
+  if (others.length) return others.map((name) => schemes[name].description ?? "An API key is needed").join(", ");
   return requirements.length ? "Any valid token" : "Open: needs no token";
 }
 
@@ -69,9 +72,8 @@ async function show() {
       copyOnClick("#copy-token", token);
     });
   }
-  const listed = await fetch("/_local/pages.json", { cache: "no-store" });
-  for (const name of (await listed.json()).pages) {
-    document.querySelector(".cards").append(make("li", { class: "panel" }, make("a", { href: `/_local/${name}` }, name[0].toUpperCase() + name.slice(1)), " A page of this project."));
+  for (const [path, title] of await listProjectPages()) {
+    document.querySelector(".cards").append(make("li", { class: "panel" }, make("a", { href: path }, title), " A page of this project."));
   }
   const answer = await fetch("/_local/alarms.json", { cache: "no-store" });
   document.querySelector("#alarms").textContent = describeAlarms((await answer.json()).alarms);
