@@ -1,10 +1,10 @@
 """Gives a project's noun another name, and leaves the words of CloudFormation, IAM and EventBridge alone."""
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from tools.scaffold.api import correct_length
 from tools.scaffold.names import Noun
 from tools.scaffold.source import format_source
 
@@ -41,7 +41,7 @@ def rename_noun(project: Path, old: Noun, new: Noun) -> None:
         is_about_templates = path.suffix == ".py" and _reads_templates(text)
         renamed = rename_text(text, old, new, _AWS_WORD if is_about_templates else _AWS)
         if path.parent.name == "events":
-            renamed = _correct_length(renamed)
+            renamed = correct_length(renamed)
         if renamed != text:
             path.write_text(format_source(renamed) if path.suffix == ".py" else renamed, encoding="utf-8")
     # The deepest first, so that no parent's new name hides a child.
@@ -66,13 +66,6 @@ def rename_text(text: str, old: Noun, new: Noun, kept: re.Pattern[str] = _AWS) -
 
 def _reads_templates(source: str) -> bool:
     return bool(_TEMPLATE.search(source)) and not _NOUN_IMPORT.search(source)
-
-
-def _correct_length(event: str) -> str:
-    """Return an event fixture whose `content-length` is that of its body."""
-    body = json.loads(event).get("body")
-    length = len(body.encode()) if body else 0
-    return re.sub(r'"content-length": "\d+"', f'"content-length": "{length}"', event)
 
 
 def _rename_word(text: str, old: Noun, new: Noun) -> str:
