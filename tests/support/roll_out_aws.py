@@ -31,7 +31,7 @@ def write_app_spec(function: str, version: str) -> str:
     return json.dumps({"version": 0.0, "Resources": [resource], "Hooks": hooks})
 
 
-def list_resources(functions: Mapping[str, str]) -> list[dict[str, str]]:
+def list_stack_resources(functions: Mapping[str, str]) -> list[dict[str, str]]:
     """The resources of a stack whose functions, by logical ID, have these names: each with a version and an alias."""
     resources = [("Table", "AWS::DynamoDB::Table", "api-Table-X", "UPDATE_COMPLETE")]
     for logical_id, name in functions.items():

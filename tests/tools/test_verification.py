@@ -9,7 +9,7 @@ from samtranslator.yaml_helper import yaml_parse
 
 from tests.support.http_server import Server
 from tests.support.programs import prepare_engine
-from tests.support.roll_out_aws import EVENT, STACK_ID, RollOut, list_resources, write_app_spec
+from tests.support.roll_out_aws import EVENT, STACK_ID, RollOut, list_stack_resources, write_app_spec
 from tests.support.stack import list_routes
 
 # The engine names functions by their logical IDs, and each has version 1.
@@ -18,7 +18,7 @@ FUNCTIONS = {route.function: route.function for route in list_routes()}
 
 @pytest.fixture
 def roll_out():
-    return RollOut("", list_resources(FUNCTIONS))
+    return RollOut("", list_stack_resources(FUNCTIONS))
 
 
 @pytest.fixture

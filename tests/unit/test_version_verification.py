@@ -16,7 +16,7 @@ import pytest
 from tests.support.functions import import_function
 from tests.support.gateway import Context, Handler, import_functions
 from tests.support.http_server import Reply, Request, Server, make_reply
-from tests.support.roll_out_aws import EVENT, STACK_ID, RollOut, list_resources, write_app_spec
+from tests.support.roll_out_aws import EVENT, STACK_ID, RollOut, list_stack_resources, write_app_spec
 from tests.support.stack import ROOT, Route, list_routes
 
 pytestmark = [pytest.mark.slow, pytest.mark.allow_hosts(["127.0.0.1"])]
@@ -63,7 +63,7 @@ class Hook:
         self._run = run
         self.functions = functions
         self.names = names
-        self.roll_out = RollOut("", list_resources(names))
+        self.roll_out = RollOut("", list_stack_resources(names))
 
     def answer(self, request: Request) -> Reply:
         return self.roll_out.answer(request) or self.functions.answer(request)
@@ -202,7 +202,7 @@ def test_what_cannot_be_tried_may_not_serve(hook: Hook, capfd: Any, app_spec: st
 
 def test_a_function_without_a_fixture_may_not_serve(hook: Hook, capfd: Any) -> None:
     hook.names = FUNCTIONS | {"NoFixture": "api-NoFixture-A1B2C3"}
-    hook.roll_out.resources = list_resources(hook.names)
+    hook.roll_out.resources = list_stack_resources(hook.names)
     assert hook.run("NoFixture") == ["Failed"]
     assert "has no event fixture with a route" in capfd.readouterr().out
 

@@ -306,6 +306,13 @@ def make_event(method: str, path: str, scopes: Sequence[str], body: Any = None, 
     return json.dumps(event, indent=2) + "\n"
 
 
+def correct_length(event: str) -> str:
+    """Return an event fixture whose `content-length` is that of its body."""
+    body = json.loads(event).get("body")
+    length = len(body.encode()) if body else 0
+    return re.sub(r'"content-length": "\d+"', f'"content-length": "{length}"', event)
+
+
 def make_function(name: str, route: str, scope: str, description: str, actions: Sequence[str] = ()) -> str:
     """Return the lines of a function's block below its name.
 

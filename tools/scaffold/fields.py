@@ -1,5 +1,6 @@
 """Fields of a noun, from one line of text to the schemas and examples of its models."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -53,6 +54,10 @@ class Field:
     example: Any
     other: Any
     required: bool
+
+    def store(self, value: Any) -> str:
+        """Return a value as the house stores it: a string unchanged, any other type as JSON text."""
+        return value if self.schema["type"] == "string" else json.dumps(value)
 
     @property
     def as_input(self) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from tools.profiles import ROOT
 from tools.scaffold.changes import report_changes
+from tools.scaffold.fields import parse_fields
+from tools.scaffold.first_noun import FirstNoun
 from tools.scaffold.names import Noun
 from tools.scaffold.parts import load_parts, remove_part
 from tools.scaffold.renaming import rename_noun
@@ -70,10 +72,12 @@ def generate_project(project: Path, answers: Mapping[str, str]) -> list[str]:
             remove_part(project, name)
     if noun != _OWN:
         rename_noun(project, _OWN, noun)
+    if answers["fields"]:
+        FirstNoun(noun, parse_fields(answers["fields"])).replace_fields(project)
     readme = _README.format(project_name=answers["project_name"], path=noun.words["path"])
     (project / "README.md").write_text(readme, encoding="utf-8")
-    Path(__file__).unlink()
-    Path(__file__).with_name("renaming.py").unlink()
+    for name in ("generation.py", "renaming.py", "first_noun.py", "pieces/first_package.py.txt"):
+        (Path(__file__).parent / name).unlink()
     return [f"{answers['project_name']} is ready: cd {project.name} && make run"]
 
 

@@ -67,12 +67,7 @@ def add_noun(project: Path, noun: Noun, fields: Sequence[Field]) -> list[str]:
     Raises:
         ScaffoldError: the noun, or a name that follows from it, is taken.
     """
-    words = noun.words
-    words |= {
-        "plural": "" if noun.plural == f"{noun.singular}s" else f', plural="{words["words"]}"',
-        "required": next(field.name for field in fields if field.required),
-        "cleared": ", and null removes an optional field" if any(not field.required for field in fields) else "",
-    }
+    words = find_words(noun, fields)
     changes = Changes(project)
     api = Api(changes)
     if words["thingsKey"] in {"count", "nextToken"}:
@@ -81,19 +76,32 @@ def add_noun(project: Path, noun: Noun, fields: Sequence[Field]) -> list[str]:
         raise ScaffoldError(f"The API has routes below {PREFIX}{words['path']} already; choose another NAME=.")
     if changes.exists(f"layers/shared/{noun.plural}"):
         raise ScaffoldError(f"layers/shared/{noun.plural} exists; choose another NAME=.")
-    _add_models(changes, api, words, fields)
+    for name, model in make_models(words, fields).items():
+        changes.create(f"models/{name}.json", dump_model(model))
+        api.add_schema(name)
     _add_code(changes, api, words, fields)
     api.add_tag(words["path"], f"The calling user's {words['words']}")
     api.add_scope(f"read:{words['path']}", f"List and read {words['words']}")
     api.add_scope(f"write:{words['path']}", f"Create, change and delete {words['words']}")
-    api.add_paths(_fill(_read("paths.yaml.txt"), words))
+    api.add_paths(fill_piece(read_piece("paths.yaml.txt"), words))
     api.save()
     _add_default_scopes(changes, words)
     _add_examples(changes, words, fields)
     return [*changes.write(), "", *_list_decisions(words)]
 
 
-def _add_models(changes: Changes, api: Api, words: Mapping[str, str], fields: Sequence[Field]) -> None:
+def find_words(noun: Noun, fields: Sequence[Field]) -> dict[str, str]:
+    """Return the words that the pieces of a noun are filled with."""
+    words = noun.words
+    return words | {
+        "plural": "" if noun.plural == f"{noun.singular}s" else f', plural="{words["words"]}"',
+        "required": next(field.name for field in fields if field.required),
+        "cleared": ", and null removes an optional field" if any(not field.required for field in fields) else "",
+    }
+
+
+def make_models(words: Mapping[str, str], fields: Sequence[Field]) -> dict[str, dict[str, Any]]:
+    """Return the models of a noun by their names: an item, the body that writes it, a patch and a page."""
     thing, required = words["Thing"], [field.name for field in fields if field.required]
     times = {"createdAt": _CREATED, "updatedAt": _CREATED}
     example = {"id": EXAMPLE_ID, **make_example(fields), **times}
@@ -139,22 +147,24 @@ def _add_models(changes: Changes, api: Api, words: Mapping[str, str], fields: Se
             "nextToken": {"type": "string", "description": token},
         },
     }
-    for name, model in ((thing, item), (f"{thing}Input", request), (f"{thing}Patch", patch), (f"{thing}Page", page)):
-        changes.create(f"models/{name}.json", dump_model(model))
-        api.add_schema(name)
+    return {thing: item, f"{thing}Input": request, f"{thing}Patch": patch, f"{thing}Page": page}
 
 
 def _add_code(changes: Changes, api: Api, words: Mapping[str, str], fields: Sequence[Field]) -> None:
-    changes.create(f"layers/shared/{words['things']}/__init__.py", format_source(_fill(_read("package.py.txt"), words)))
+    changes.create(
+        f"layers/shared/{words['things']}/__init__.py", format_source(fill_piece(read_piece("package.py.txt"), words))
+    )
     scopes = [f"{action}:{words['path']}" for action in _SCOPES]
     for function in _FUNCTIONS:
         name, path = function.name(words), function.path(words)
         api.check_function(name)
         scope = scopes[0 if function.method == "GET" else 1]
-        description = _fill(function.description, words)
+        description = fill_piece(function.description, words)
         block = make_function(name, f"{function.method} {path}", scope, description, function.actions)
         api.add_function(name, words["path"], block)
-        changes.create(f"functions/{name}/app.py", format_source(_fill(_read(f"{function.verb}.py.txt"), words)))
+        changes.create(
+            f"functions/{name}/app.py", format_source(fill_piece(read_piece(f"{function.verb}.py.txt"), words))
+        )
         other = make_example(fields, other=True)
         body = {"POST": make_example(fields), "PUT": other, "PATCH": other}.get(function.method)
         more: dict[str, Any] = {}
@@ -163,7 +173,9 @@ def _add_code(changes: Changes, api: Api, words: Mapping[str, str], fields: Sequ
         elif function.verb == "create":
             more = {"headers": {"idempotency-key": f"5f1c0b0e-first-{words['path']}"}}
         changes.create(f"events/{name}.json", make_event(function.method, path, scopes, body, **more))
-    changes.create(f"tests/api/test_{words['things']}.py", format_source(_fill(_read("test_api.py.txt"), words)))
+    changes.create(
+        f"tests/api/test_{words['things']}.py", format_source(fill_piece(read_piece("test_api.py.txt"), words))
+    )
 
 
 def _add_default_scopes(changes: Changes, words: Mapping[str, str]) -> None:
@@ -177,9 +189,7 @@ def _add_examples(changes: Changes, words: Mapping[str, str], fields: Sequence[F
     """Give the user of the example data an item of the noun."""
     seed = json.loads(changes.read(_SEED))
     values = {"pk": "user#demo", "sk": f"{words['word']}#{EXAMPLE_ID}"}
-    values |= {
-        field.name: field.example if field.schema["type"] == "string" else json.dumps(field.example) for field in fields
-    }
+    values |= {field.name: field.store(field.example) for field in fields}
     values |= {"createdAt": _CREATED, "updatedAt": _CREATED, "version": "0" * 16}
     item = {name: {"S": value} for name, value in values.items()}
     seed["Table"].append({"PutRequest": {"Item": item}})
@@ -196,11 +206,13 @@ def _list_decisions(words: Mapping[str, str]) -> list[str]:
     return ["Left to decide:", *(f"- {decision}" for decision in decisions), "Then run `make check`."]
 
 
-def _read(piece: str) -> str:
+def read_piece(piece: str) -> str:
+    """Return the text of a file of `pieces`."""
     return (_PIECES / piece).read_text(encoding="utf-8")
 
 
-def _fill(text: str, words: Mapping[str, str]) -> str:
+def fill_piece(text: str, words: Mapping[str, str]) -> str:
+    """Return a piece with each `~word` replaced."""
     return _Piece(text).substitute(words)
 
 

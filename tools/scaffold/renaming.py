@@ -1,10 +1,10 @@
 """Gives a project's noun another name, and leaves the words of CloudFormation, IAM and EventBridge alone."""
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from tools.scaffold.api import correct_length
 from tools.scaffold.names import Noun
 from tools.scaffold.source import format_source
 
@@ -23,20 +23,25 @@ _AWS = re.compile(
     r"|\bResource\b(?=\)|`, `Stage|,(?:Stage|Method)\b)"
     r"|\w*(?:ListStack|Physical|Logical|Tag|UserPool|Describe)Resource\w*|\bResourceServer\b|ResourceNotFound\w*"
     r"|Resource(?:Type|Status|Id|Properties|Policy|Policies|Path|InUse\w*)\b|PutResource\w*|resource(?:Path|Id)\b"
-    r"|\w*stack_resources?\b|resource_(?:policy|types?)\b|(?:find|translate|read|count)_resources\b"
+    r"|\w*stack_resources?\b|resource_(?:policy|types?)\b|(?:find|translate|read|count)_resources\b|\bget_resource_schema\b"
     r"|\"resources\": \[(?=\"arn)|\bdef resources(?=\(self)"
-    r"|(?<=[\w)\]])\.resources\b(?!\.(?:settings|enrichment|test_)| import|_)|\bresources(?==)",
+    r"|(?:(?<=[\w)\]])|^ +)\.resources\b(?!\.(?:settings|enrichment|test_)| import|_)|\bresources(?==)",
     re.MULTILINE,
 )
+_TEMPLATE = re.compile(r"\[\"Resources\"\]|\btranslate_(?:stack|template)\b|\bResource(?:Type|Status)\b|\"AWS::")
+_NOUN_IMPORT = re.compile(r"^\s*(?:from|import) resources\b", re.MULTILINE)
+# In a module that reads a template, or what CloudFormation says of a stack, the bare word is AWS's too.
+_AWS_WORD = re.compile(rf"{_AWS.pattern}|(?<![\w/:.\"'-])resources?\b(?!/|:\S|-)|\"resource\"", re.MULTILINE)
 
 
 def rename_noun(project: Path, old: Noun, new: Noun) -> None:
     """Rename the noun in everything that is written, and the files that are named after it."""
     for path in list(_list_files(project)):
         text = path.read_text(encoding="utf-8")
-        renamed = rename_text(text, old, new)
+        is_about_templates = path.suffix == ".py" and _reads_templates(text)
+        renamed = rename_text(text, old, new, _AWS_WORD if is_about_templates else _AWS)
         if path.parent.name == "events":
-            renamed = _correct_length(renamed)
+            renamed = correct_length(renamed)
         if renamed != text:
             path.write_text(format_source(renamed) if path.suffix == ".py" else renamed, encoding="utf-8")
     # The deepest first, so that no parent's new name hides a child.
@@ -46,24 +51,21 @@ def rename_noun(project: Path, old: Noun, new: Noun) -> None:
             path.rename(path.with_name(name))
 
 
-def rename_text(text: str, old: Noun, new: Noun) -> str:
-    """Return a text with the noun's new name in each spelling.
+def rename_text(text: str, old: Noun, new: Noun, kept: re.Pattern[str] = _AWS) -> str:
+    """Return a text with the noun's new name in each spelling, except what is kept.
 
     >>> rename_text('"read:resources", Resource: "*"', Noun("resource", "resources"), Noun("invoice", "invoices"))
     '"read:invoices", Resource: "*"'
     """
     parts, end = [], 0
-    for match in _AWS.finditer(text):
+    for match in kept.finditer(text):
         parts += [_rename_word(text[end : match.start()], old, new), match[0]]
         end = match.end()
     return "".join([*parts, _rename_word(text[end:], old, new)])
 
 
-def _correct_length(event: str) -> str:
-    """Return an event fixture whose `content-length` is that of its body."""
-    body = json.loads(event).get("body")
-    length = len(body.encode()) if body else 0
-    return re.sub(r'"content-length": "\d+"', f'"content-length": "{length}"', event)
+def _reads_templates(source: str) -> bool:
+    return bool(_TEMPLATE.search(source)) and not _NOUN_IMPORT.search(source)
 
 
 def _rename_word(text: str, old: Noun, new: Noun) -> str:
