@@ -11,38 +11,22 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
 
 from tools.command_parser import CommandParser
-from tools.mutants.mutations import Mutant, apply_mutant, list_mutants
+from tools.mutants.messages import Request
+from tools.mutants.mutations import apply_mutant, list_mutants
+from tools.mutants.outcomes import Mutant, Result, report
 from tools.mutants.selection import Selection
-from tools.mutants.survivors import Survivor, find_stale, read_survivors, write_entry
+from tools.mutants.survivors import Survivor, find_stale, read_survivors
 from tools.mutants.targets import ROOT, TARGETS, find_target, list_sources, list_tests
-from tools.mutants.worker import Request
 from tools.mutants.workspace import Workspace
 
 _CACHE = ROOT / ".mutants"
 _SURVIVORS = ROOT / "tools/mutants/survivors.toml"
 _SAMPLE = 200
-_LEAST_KILLED = 0.9
 _LEAST_SECONDS = 120
 # A busy machine, or a mutant that loops.
 _SLOWNESS = 10
-
-
-class Result(NamedTuple):
-    """The outcome of a mutant's tests."""
-
-    mutant: Mutant
-    survivor: Survivor
-    outcome: str
-    """`killed`, `ended` after too long a time, `survived`, or `untested` if no test runs its lines."""
-    seconds: float
-
-    @property
-    def is_killed(self) -> bool:
-        """Whether the tests noticed the mutant."""
-        return self.outcome in {"killed", "ended"}
 
 
 class Pool:
@@ -133,23 +117,6 @@ def _run_mutant(mutant: Mutant, workspace: Workspace, selection: Selection) -> R
     workspace.replace(mutant.file, source)
     outcome = {0: "survived", None: "ended"}.get(answer.status, "killed")
     return Result(mutant, survivor, outcome, answer.processor_seconds)
-
-
-def report(results: list[Result], survivors: dict[Survivor, str]) -> int:
-    """Print the rate and the survivors without a reason, and return the exit status."""
-    killed = [result for result in results if result.is_killed]
-    unlisted = [result for result in results if not result.is_killed and result.survivor not in survivors]
-    listed = len(results) - len(killed) - len(unlisted)
-    rate = len(killed) / len(results)
-    print(f"{rate:.1%} killed: {len(killed)} of {len(results)}. {listed} survivors have a reason, {len(unlisted)} none.")
-    for result in killed:
-        if result.survivor in survivors:
-            print(f"Listed as a survivor, but killed: {result.mutant.name}")
-    if unlisted:
-        print("Write a test for each, or list it with a reason in tools/mutants/survivors.toml:")
-    for result in unlisted:
-        print(f"\n# {result.mutant.name}, {result.outcome}\n{write_entry(result.survivor)}")
-    return int(bool(unlisted) or rate < _LEAST_KILLED)
 
 
 def _read_options() -> argparse.Namespace:

@@ -13,6 +13,8 @@ from cosmic_ray.mutating import mutate_code
 from cosmic_ray.operators.operator import Operator
 from cosmic_ray.plugins import get_operator, operator_names
 
+from tools.mutants.outcomes import Mutant
+
 # Of the replacements of an operator, one: those that a test of a limit or of a sign tells apart.
 _REPLACEMENTS = {
     "Comparison": "Eq_NotEq NotEq_Eq Lt_LtE Lt_GtE LtE_Lt Gt_GtE Gt_LtE GtE_Gt Is_IsNot IsNot_Is",
@@ -30,6 +32,7 @@ class RemoveStatement(Operator):  # type: ignore[misc]
 
     @staticmethod
     def mutation_positions(node: Any) -> Iterator[tuple[Any, Any]]:
+        """Return where such a statement starts and ends."""
         if node.type != "simple_stmt":
             return
         statement = node.children[0]
@@ -39,13 +42,15 @@ class RemoveStatement(Operator):  # type: ignore[misc]
             yield statement.start_pos, statement.end_pos
 
     @staticmethod
-    def mutate(node: Any, index: int) -> Any:
+    def mutate(node: Any, _index: int) -> Any:
+        """Change the statement."""
         old = node.children[0]
         node.children[0] = parso.python.tree.Keyword("pass", old.start_pos, old.get_first_leaf().prefix)
         return node
 
     @classmethod
     def examples(cls) -> tuple[()]:
+        """Return none: they are for Cosmic Ray's own tests."""
         return ()
 
 
@@ -54,16 +59,19 @@ class ReturnNone(Operator):  # type: ignore[misc]
 
     @staticmethod
     def mutation_positions(node: Any) -> Iterator[tuple[Any, Any]]:
+        """Return where a statement with a value starts and ends."""
         if node.type == "return_stmt" and node.children[1].get_code().strip() != "None":
             yield node.start_pos, node.end_pos
 
     @staticmethod
-    def mutate(node: Any, index: int) -> Any:
+    def mutate(node: Any, _index: int) -> Any:
+        """Change the value."""
         node.children[1] = parso.python.tree.Keyword("None", node.children[1].start_pos, " ")
         return node
 
     @classmethod
     def examples(cls) -> tuple[()]:
+        """Return none: they are for Cosmic Ray's own tests."""
         return ()
 
 
@@ -72,27 +80,14 @@ def _list_operators() -> dict[str, Operator]:
     for qualified in operator_names():
         name = qualified.partition("/")[2]
         kind = get_operator(qualified)
-        if not kind.arguments() and (name in _CHOSEN or not re.match(r"Replace(Comparison|Binary|Unary)Operator", name)):
+        if not kind.arguments() and (
+            name in _CHOSEN or not re.match(r"Replace(Comparison|Binary|Unary)Operator", name)
+        ):
             operators[name] = kind()
     return operators
 
 
 _OPERATORS = _list_operators()
-
-
-class Mutant(NamedTuple):
-    """A place in a module and what to change there."""
-
-    file: str
-    line: int
-    column: int
-    operator: str
-    occurrence: int
-
-    @property
-    def name(self) -> str:
-        """The mutant as an argument of the command, with its operator."""
-        return f"{self.file}:{self.line}:{self.column} {self.operator}"
 
 
 class Change(NamedTuple):
@@ -111,9 +106,9 @@ def list_mutants(root: Path, file: str) -> list[Mutant]:
     mutants = []
     for node in ast_nodes(get_ast(source)):
         for name, operator in _OPERATORS.items():
-            for start, _ in operator.mutation_positions(node):
-                if not _is_skipped(start, *skipped):
-                    mutants.append(Mutant(file, *start, name, counts[name]))
+            for (line, column), _ in operator.mutation_positions(node):
+                if not _is_skipped((line, column), *skipped):
+                    mutants.append(Mutant(file, line, column, name, counts[name]))
                 counts[name] += 1
     return sorted(mutants)
 
@@ -137,12 +132,14 @@ def _is_skipped(position: tuple[int, int], lines: set[int], ranges: list[_Range]
 def _skipped_lines(source: str) -> Iterator[int]:
     """Lines that do nothing at run time, or nothing but help type checkers."""
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-            yield from range(node.lineno, node.body[-1].end_lineno + 1)
-        elif isinstance(node, ast.TypeAlias):
-            yield from range(node.lineno, node.end_lineno + 1)
+        if (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING") or isinstance(node, ast.TypeAlias):
+            yield from _lines(node)
         elif isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             yield from (place.lineno for place in node.decorator_list if ast.unparse(place) in _CHECKERS)
+
+
+def _lines(node: ast.stmt) -> range:
+    return range(node.lineno, (node.end_lineno or node.lineno) + 1)
 
 
 def _annotations(source: str) -> Iterator[_Range]:
@@ -150,4 +147,4 @@ def _annotations(source: str) -> Iterator[_Range]:
         for field in ("annotation", "returns", "bound"):
             place = getattr(node, field, None)
             if isinstance(place, ast.expr):
-                yield (place.lineno, place.col_offset), (place.end_lineno, place.end_col_offset)
+                yield (place.lineno, place.col_offset), (place.end_lineno or 0, place.end_col_offset or 0)

@@ -6,12 +6,11 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
-from xml.etree import ElementTree
 
 from coverage import CoverageData
 
-from tools.mutants.targets import TARGETS, Target, find_target, list_sources, list_tests
-from tools.mutants.worker import Request
+from tools.mutants.messages import Request
+from tools.mutants.targets import TARGETS, Target, find_target, list_sources
 from tools.mutants.workspace import Workspace
 
 _MEASURE_SECONDS = 900
@@ -22,8 +21,7 @@ data_file = {folder}/.coverage
 # Servers run the code, too.
 patch = subprocess
 sigterm = true
-source_dirs =
-{sources}
+source_dirs = {sources}
 """
 
 
@@ -32,8 +30,10 @@ class Measurement(NamedTuple):
 
     seconds: float
     """Processor time of the file's tests."""
-    lines: dict[str, dict[int, list[str]]]
-    """IDs of the tests that run a line, by module. An empty ID stands for a server or a fixture of the whole file."""
+    tests: list[str]
+    """IDs of the tests. An empty one stands for a server or a fixture, which serve the whole file."""
+    lines: dict[str, dict[str, list[int]]]
+    """The tests that run a line, as indexes, by module and line."""
 
 
 class Selection:
@@ -43,8 +43,6 @@ class Selection:
         """Take the repository's folder, and a folder that keeps measurements for the next time."""
         self._root = root
         self._cache = cache
-        code = [root / source for target in TARGETS for source in list_sources(target, root)]
-        self._code = b"".join(path.read_bytes() for path in code)
         self._measurements: dict[Target, dict[str, Measurement]] = {target: {} for target in TARGETS}
 
     def measure(self, target: Target, test: str, workspace: Workspace) -> None:
@@ -53,26 +51,32 @@ class Selection:
         Raises:
             ChildProcessError: they fail.
         """
-        content = (self._root / target.folder / test).read_bytes()
-        file = self._cache / f"{hashlib.sha256(self._code + content).hexdigest()}.json"
+        paths = [
+            *(self._root / source for source in list_sources(target, self._root)),
+            self._root / target.folder / test,
+        ]
+        key = hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
+        file = self._cache / f"{key}.json"
         if file.exists():
-            values = json.loads(file.read_text(encoding="utf-8"))
-            lines = {name: {int(line): ids for line, ids in found.items()} for name, found in values["lines"].items()}
-            self._measurements[target][test] = Measurement(values["seconds"], lines)
-            return
-        measurement = _measure(target, test, workspace)
-        file.parent.mkdir(exist_ok=True)
-        file.write_text(json.dumps(measurement._asdict()), encoding="utf-8")
+            measurement = Measurement(**json.loads(file.read_text(encoding="utf-8")))
+        else:
+            measurement = _measure(target, test, workspace)
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(json.dumps(measurement._asdict()), encoding="utf-8")
         self._measurements[target][test] = measurement
 
     def find_tests(self, file: str, line: int) -> tuple[list[str], float]:
         """Return the arguments of pytest for a line, quick files first, and the processor seconds that they take."""
         lines = find_lines((self._root / file).read_text(encoding="utf-8"), line)
         found = []
-        for test, (seconds, measured) in self._measurements[find_target(file)].items():
-            ids = {id for number in lines for id in measured.get(file, {}).get(number, ())}
-            if ids:
-                found.append((seconds, [test] if "" in ids else sorted(ids)))
+        for test, measurement in self._measurements[find_target(file)].items():
+            measured = measurement.lines.get(file, {})
+            indexes = {index for number in lines for index in measured.get(str(number), ())}
+            names = sorted(measurement.tests[index] for index in indexes)
+            if names:
+                is_whole = "" in names
+                seconds = measurement.seconds * (1 if is_whole else len(names) / len(measurement.tests))
+                found.append((seconds, [test] if is_whole else names))
         found.sort()
         return [argument for _, arguments in found for argument in arguments], sum(seconds for seconds, _ in found)
 
@@ -81,25 +85,23 @@ def _measure(target: Target, test: str, workspace: Workspace) -> Measurement:
     folder = workspace.folder.with_suffix(".measured")
     folder.mkdir(exist_ok=True)
     settings = folder / "settings.ini"
-    sources = "\n".join(f"    {workspace.folder / each.sources}" for each in TARGETS)
-    settings.write_text(_SETTINGS.format(folder=folder, sources=sources), encoding="utf-8")
-    answer = workspace.run(
-        target,
-        Request(["--quiet", "-p", "tools.mutants.contexts", test], _MEASURE_SECONDS, test, str(settings)),
-    )
+    settings.write_text(_SETTINGS.format(folder=folder, sources=workspace.folder / target.sources), encoding="utf-8")
+    arguments = ["--quiet", "-p", "tools.mutants.contexts", test]
+    answer = workspace.run(target, Request(arguments, _MEASURE_SECONDS, test, str(settings)))
     if answer.status != 0:
         raise ChildProcessError(f"The tests of {test} fail without a mutant: {workspace.output}")
-    lines: dict[str, dict[int, list[str]]] = {}
+    tests: dict[str, int] = {}
+    lines: dict[str, dict[str, list[int]]] = {}
     for path in folder.glob(".coverage.*"):
         data = CoverageData(str(path))
         data.read()
         for module in data.measured_files():
             measured = lines.setdefault(str(Path(module).relative_to(workspace.folder)), {})
             for number, contexts in data.contexts_by_lineno(module).items():
-                ids = {context.partition("|")[2] for context in contexts}
-                measured[number] = sorted({*measured.get(number, ()), *ids})
+                indexes = {tests.setdefault(context.partition("|")[2], len(tests)) for context in contexts}
+                measured[str(number)] = sorted(indexes.union(measured.get(str(number), ())))
         path.unlink()
-    return Measurement(answer.processor_seconds, lines)
+    return Measurement(answer.processor_seconds, list(tests), lines)
 
 
 def find_lines(source: str, line: int) -> set[int]:
@@ -115,10 +117,10 @@ def find_lines(source: str, line: int) -> set[int]:
         if line in body:
             return _find_statement(function.body, line)
         if line in range(min([function.lineno, *(node.lineno for node in function.decorator_list)]), min(body)):
-            return body
+            return set(body)
     names = set(_defined_names(tree, line))
     bodies = {number for function in functions for number in _lines(function.body)}
-    used = {node.lineno for node in ast.walk(tree) if _read_name(node) in names} & bodies
+    used = {node.lineno for node in ast.walk(tree) if isinstance(node, ast.expr) and _read_name(node) in names} & bodies
     return used or bodies or {line}
 
 
@@ -146,7 +148,7 @@ def _defined_names(tree: ast.Module, line: int) -> Iterator[str]:
             yield node.id
 
 
-def _read_name(node: ast.AST) -> str | None:
+def _read_name(node: ast.expr) -> str | None:
     if isinstance(node, ast.Name):
         return node.id
     return node.attr if isinstance(node, ast.Attribute) else None

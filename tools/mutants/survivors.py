@@ -15,8 +15,15 @@ class Survivor(NamedTuple):
 
 
 def read_survivors(path: Path) -> dict[Survivor, str]:
-    """Return the reason of each listed mutant."""
+    """Return the reason of each listed mutant.
+
+    Raises:
+        ValueError: an entry has no reason.
+    """
     entries = tomllib.loads(path.read_text(encoding="utf-8")).get("survivor", [])
+    for entry in entries:
+        if not entry["reason"].strip():
+            raise ValueError(f"An entry of {entry['file']} has no reason: {entry['before']}")
     return {Survivor(entry["file"], entry["before"], entry["after"]): entry["reason"] for entry in entries}
 
 
@@ -34,4 +41,4 @@ def find_stale(root: Path, survivors: dict[Survivor, str]) -> list[Survivor]:
 def write_entry(survivor: Survivor) -> str:
     """Return the lines that list a mutant, without the reason."""
     values = {**survivor._asdict(), "reason": ""}
-    return "\n".join(["[[survivor]]", *(f"{name} = {json.dumps(value)}" for name, value in values.items())])
+    return "\n".join(["[[survivor]]", *(f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in values.items())])

@@ -9,8 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tools.mutants.messages import Answer, Request
 from tools.mutants.targets import ROOT, Target, list_tests
-from tools.mutants.worker import Answer, Request
 
 _LEFT_OUT = {"clients", "dist", "docs", "htmlcov", "site", "__pycache__"}
 
@@ -29,7 +29,9 @@ class Workspace:
         shutil.copytree(ROOT, self.folder, ignore=_list_left_out, symlinks=True)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         for worker in self._workers.values():
             if worker.stdin:
                 worker.stdin.close()
@@ -45,12 +47,17 @@ class Workspace:
         return ""
 
     def run(self, target: Target, request: Request) -> Answer:
-        """Run tests of a target."""
+        """Run tests of a target.
+
+        Raises:
+            ChildProcessError: pytest cannot be run at all.
+        """
         worker = self._workers.get(target) or self._start(target)
-        assert worker.stdin
-        assert worker.stdout
         print(json.dumps(request._asdict()), file=worker.stdin, flush=True)
-        return Answer(**json.loads(worker.stdout.readline()))
+        answer = worker.stdout.readline() if worker.stdout else ""
+        if not answer:
+            raise ChildProcessError(f"The tests cannot be collected: {self.output}")
+        return Answer(**json.loads(answer))
 
     def replace(self, file: str, code: str) -> None:
         """Change a module."""
