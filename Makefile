@@ -114,6 +114,11 @@ test-deploy: .venv/dev .venv-deploy/done
 test-faults: .venv/dev
 	$(python) -m pytest tests/faults
 
+## mutants: run the unit tests against 200 mutants of the code, and report which survive (ARGS="http/request.py", ARGS="--sample 50 --seed 7", ARGS=--help)
+.PHONY: mutants
+mutants: .venv/dev .venv-mutants/done
+	@.venv-mutants/bin/python -m tools.mutants $(ARGS)
+
 ## lint: check style, types, templates and workflows, and scan them for security problems
 .PHONY: lint lint-style lint-pyright lint-mypy lint-templates lint-workflows
 lint: lint-style lint-pyright lint-mypy lint-templates lint-workflows
@@ -288,6 +293,7 @@ lock: .venv/dev
 	$(pin) $(locked)/clients.in --output-file $(locked)/clients.txt
 	$(pin) $(locked)/docs.in --output-file $(locked)/docs.txt
 	$(pin) $(locked)/models.in --no-deps --output-file $(locked)/models.txt
+	$(pin) $(locked)/mutants.in --constraint $(locked)/dev.txt --output-file $(locked)/mutants.txt
 	$(pin) tools/benchmarks/requirements.in --constraint layers/shared/requirements.txt --output-file tools/benchmarks/requirements.txt
 
 ## docs: build the documentation site into site/; a broken link fails it
@@ -302,7 +308,7 @@ docs: .venv-docs/done
 clean:
 	@# The benchmark's folders are read-only, as Lambda's are.
 	@if [ -d .bench ]; then chmod -R u+w .bench; fi
-	rm -rf .venv .venv-* .local .aws-sam .bench .load clients site .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
+	rm -rf .venv .venv-* .local .aws-sam .bench .load .mutants clients site .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
 
 ## help: list the targets
 .PHONY: help
@@ -334,7 +340,7 @@ install = install --quiet --disable-pip-version-check --require-hashes --require
 
 # The further environments share the first one's pip. Of their modules, only those that run are ever compiled.
 # The AWS emulator and checkov pin other versions of the same packages.
-.venv-deploy/done .venv-scan/done .venv-docs/done: .venv-%/done: tools/requirements/%.txt .venv/bin/python
+.venv-deploy/done .venv-scan/done .venv-docs/done .venv-mutants/done: .venv-%/done: tools/requirements/%.txt .venv/bin/python
 	@echo "Setting up .venv-$* (once)"
 	@$(python) -m venv --clear --without-pip .venv-$*
 	@$(python) -m pip --python .venv-$*/bin/python $(install) $< --no-compile
