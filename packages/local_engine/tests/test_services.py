@@ -123,10 +123,8 @@ def test_a_request_that_moto_stumbles_over_is_answered_as_a_fault_of_aws(service
         lambda: topics.subscribe(TopicArn="no ARN", Protocol="sqs", Endpoint="x"),
         lambda: queues.create_queue(QueueName="odd", Attributes={"VisibilityTimeout": "x"}),
     ):
-        with pytest.raises(ClientError) as refused:
+        with pytest.raises(ClientError, match=r"\(InternalFailure\).*moto stumbles over the request"):
             call()
-        assert refused.value.response["Error"]["Code"] == "InternalFailure"
-        assert "moto stumbles over the request" in refused.value.response["Error"]["Message"]
 
 
 def test_a_long_poll_does_not_block_other_requests(services: Services, dynamodb: Any) -> None:

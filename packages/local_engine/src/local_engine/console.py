@@ -154,10 +154,11 @@ class Console(Observer):
 def mask_tokens(text: str) -> str:
     """Return a text without its JSON Web Tokens; a text with an encoded one is returned decoded."""
     decoded = text
-    # A link in a parameter of a link is encoded once more.
-    for _ in range(3):
-        decoded = unquote(decoded)
-    return _TOKEN.sub("<token>", decoded if _TOKEN.search(decoded) else text)
+    if "%" in text:
+        # A link in a parameter of a link is encoded once more.
+        for _ in range(3):
+            decoded = unquote(decoded)
+    return _TOKEN.sub("<token>", decoded) if _TOKEN.search(decoded) else text
 
 
 def _value_text(value: Any) -> str:

@@ -71,7 +71,8 @@ def _show_routes(console: Console, api: Api, gateway: Gateway, url: str, functio
     width = max(map(len, shown), default=0)
     for name, route in zip(shown, gateway.routes, strict=True):
         if route.refusal:
-            console.show(f"  {name:<{width}}  not served: {route.refusal}")
+            reason = route.refusal.removeprefix(f"Method {route.key} is not served: ")
+            console.show(f"  {name:<{width}}  not served: {reason}")
             continue
         answerer = functions.get(route.function_name, "the gateway itself")
         console.show(f"  {name:<{width}}  {answerer}  ({_describe_access(api, route)})")

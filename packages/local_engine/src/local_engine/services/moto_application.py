@@ -7,6 +7,7 @@ those to DynamoDB in the event loop, all others in a thread. Long polls wait in 
 """
 
 import asyncio
+import html
 import importlib
 import io
 import json
@@ -20,7 +21,6 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import escape
 
 import uvicorn
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
@@ -244,7 +244,9 @@ def _describe_fault(error: Exception, *, is_json: bool) -> Response:
     print(f"The local AWS services answer with status 500: {sentence}", file=sys.stderr, flush=True)
     if is_json:
         return 500, _JSON, json.dumps({"__type": "InternalFailure", "message": sentence}).encode()
-    error_element = f"<Error><Code>InternalFailure</Code><Message>{escape(sentence)}</Message></Error>"
+    error_element = (
+        f"<Error><Code>InternalFailure</Code><Message>{html.escape(sentence, quote=False)}</Message></Error>"
+    )
     return 500, [(b"content-type", b"text/xml")], f"<ErrorResponse>{error_element}</ErrorResponse>".encode()
 
 

@@ -148,7 +148,7 @@ def _read_function(logical_id: str, resource: Resource, layers: Mapping[Any, Cod
     name = properties["FunctionName"]
     reserved = properties.get("ReservedConcurrentExecutions")
     used = properties.get("Layers") or []
-    if properties.get("DurableConfig"):
+    if resource.find("DurableConfig"):
         stack.refuse(logical_id, "its DurableConfig has no effect, and no execution is resumed.", is_partial=True)
     for layer in used if isinstance(used, list) else [used]:
         if not isinstance(layer, str):

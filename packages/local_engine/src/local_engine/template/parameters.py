@@ -52,10 +52,14 @@ def read_parameters(template: Mapping[str, Any], given: Mapping[str, str], owner
         else:
             values[name] = _convert(name, value, str(declaration.get("Type")), is_given=name in given)
     if len(missing) == 1:
-        problems.append(f"{owner}: parameter {missing[0]} has no default. Give it a value with {missing[0]}=….")
+        problems.append(
+            f"{owner}: parameter {missing[0]} has no default. Give it a value with --parameters {missing[0]}=…."
+        )
     elif missing:
         example = " ".join(f"{name}=…" for name in missing)
-        problems.append(f"{owner}: parameters {', '.join(missing)} have no default. Give them values with {example}.")
+        problems.append(
+            f"{owner}: parameters {', '.join(missing)} have no default. Give them values with --parameters {example}."
+        )
     if problems:
         raise ParameterError("\n".join(problems))
     _check_rules(template, values, owner)
@@ -65,7 +69,9 @@ def read_parameters(template: Mapping[str, Any], given: Mapping[str, str], owner
 def _convert(name: str, value: Any, kind: str, *, is_given: bool) -> Any:
     if kind.startswith(_STORED):
         if not is_given:
-            return Unresolved(f"parameter {name} stands for {value!r} in AWS's parameter store. Set it with {name}=….")
+            return Unresolved(
+                f"parameter {name} stands for {value!r} in AWS's parameter store. Set it with --parameters {name}=…."
+            )
         kind = kind.removeprefix(_STORED)
     return _split(value) if _is_list(kind) else str(value)
 
