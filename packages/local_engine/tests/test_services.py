@@ -145,7 +145,7 @@ def test_a_rejected_resource_is_left_out_and_named(services: Services, stack: St
 def test_example_items(services: Services, dynamodb: Any, tmp_path: Path) -> None:
     file = tmp_path / "items.json"
     entries = [{"PutRequest": {"Item": {"id": {"S": str(number)}}}} for number in range(60)]
-    file.write_text(json.dumps({"Named": entries}))
+    file.write_text(json.dumps({"Named": entries}), encoding="utf-8-sig")
     seed_tables(file, services.endpoint, {"Named": "a-name-of-its-own"})
     assert dynamodb.scan(TableName="a-name-of-its-own")["Count"] == 60
 
@@ -153,10 +153,10 @@ def test_example_items(services: Services, dynamodb: Any, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (None, "cannot be used for example data"),
-        ("{", "cannot be used for example data"),
-        ("[]", "cannot be used for example data"),
-        ('{"Items": 5}', "cannot be used for example data"),
+        (None, "cannot be read"),
+        ("{", "cannot be read"),
+        ("[]", "does not have the form of BatchWriteItem's RequestItems"),
+        ('{"Items": 5}', "does not have the form of BatchWriteItem's RequestItems"),
         ('{"Absent": [{}]}', "'Absent', which is not a table of the template"),
         ('{"Items": [{"PutRequest": {"Item": {}}}]}', "reject BatchWriteItem"),
     ],

@@ -169,7 +169,16 @@ async def _serve(options: argparse.Namespace, services: Services | None, console
             preparing.cancel()
             return
         preparing.result()
-        show_start(console, stack, engine, endpoint, lambda_endpoint, failed_builds=builder.failed, pages=options.page)
+        show_start(
+            console,
+            stack,
+            engine,
+            endpoint,
+            lambda_endpoint,
+            failed_builds=builder.failed,
+            pages=options.page,
+            keeps=options.keep,
+        )
         server = _Server(
             uvicorn.Config(
                 engine,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from local_engine.services.services_client import ServicesClient, ServicesError
-from local_engine.services.stack_resources import seed_tables
+from local_engine.services.stack_resources import SeedError, seed_tables
 from local_engine.state import StateError, read_or_create, replace_file, state_directory
 
 _NAME = "tables.json"
@@ -37,13 +37,18 @@ class KeptTables:
         """Write what an earlier run has kept into the tables, and return whether there is anything.
 
         Raises:
-            SeedError: the file cannot be read, or a table is no longer in the template.
-            ServicesError: an item does not fit its table.
+            SeedError: the file is damaged, or does not fit the template's tables any more.
+            ServicesError: the services do not answer.
         """
         path = state_directory(self._project) / _NAME
         if not path.exists():
             return False
-        seed_tables(path, self._endpoint, self._names)
+        try:
+            seed_tables(path, self._endpoint, self._names)
+        except SeedError as error:
+            raise SeedError(
+                f"{error} It holds the data of an earlier run. Delete it, or start without --keep."
+            ) from error
         return True
 
     def save(self) -> None:
