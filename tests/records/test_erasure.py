@@ -139,8 +139,8 @@ def test_an_erasure_takes_what_was_written_before_and_nothing_else(
     assert (document["erased"]["idempotency"], document["erased"]["import"], document["erased"]["file"]) == (1, 1, 1)
     days = read_days(document["erasedAt"], document["backupsExpireAt"])
     assert days == 7
-    (event,) = [each for each in bus.wait_for(1, owner=user.subject) if each["detail-type"] == "UserErased"] or [None]
-    assert event is None or event["detail"]["id"] == erasure_id
+    (event,) = bus.wait_for(1, id=erasure_id)
+    assert (event["detail-type"], event["detail"]["owner"]) == ("UserErased", user.subject)
 
     # A restored copy has it all again, until the erasures are applied to it.
     key = read_key(aws)
