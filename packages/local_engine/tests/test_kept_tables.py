@@ -18,6 +18,7 @@ Resources:
       BillingMode: PAY_PER_REQUEST
       AttributeDefinitions: [{AttributeName: pk, AttributeType: S}]
       KeySchema: [{AttributeName: pk, KeyType: HASH}]
+      StreamSpecification: {StreamViewType: NEW_IMAGE}
   Nothing:
     Type: AWS::Serverless::Function
     Properties:
@@ -70,6 +71,20 @@ def test_items_survive_a_stop_and_a_kill(project: Path) -> None:
     with start(project) as engine:
         assert "Data           lost when the engine stops; --keep (make run KEEP=1) keeps it" in engine.output
         assert read(engine) == {"seeded"}
+
+
+def test_kept_items_are_not_in_the_stream_again(project: Path) -> None:
+    with start(project, "--keep"):
+        pass
+    with start(project, "--keep") as engine:
+        write(engine, "new")
+        streams = aws_client("dynamodbstreams", engine.services)
+        (stream,) = streams.list_streams(TableName="Items")["Streams"]
+        (shard,) = streams.describe_stream(StreamArn=stream["StreamArn"])["StreamDescription"]["Shards"]
+        place = {"StreamArn": stream["StreamArn"], "ShardId": shard["ShardId"], "ShardIteratorType": "TRIM_HORIZON"}
+        iterator = streams.get_shard_iterator(**place)["ShardIterator"]
+        (record,) = streams.get_records(ShardIterator=iterator)["Records"]
+        assert record["dynamodb"]["Keys"] == {"pk": {"S": "new"}}
 
 
 @pytest.mark.parametrize(
