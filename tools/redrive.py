@@ -79,7 +79,7 @@ class Redrive:
             MaxNumberOfMessages=_BATCH,
             VisibilityTimeout=_HIDDEN_SECONDS,
             WaitTimeSeconds=1,
-            MessageSystemAttributeNames=["SentTimestamp", "DeadLetterQueueSourceArn"],
+            MessageSystemAttributeNames=["SentTimestamp", "DeadLetterQueueSourceArn", "MessageGroupId"],
             MessageAttributeNames=["TARGET_ARN"],
         )
         return list(answer.get("Messages", ()))
@@ -142,7 +142,9 @@ class Redrive:
         if ":sqs:" not in arn:
             raise LetterLeft("it does not say what it is for; invoke its function by hand.")
         url = self._sqs.get_queue_url(QueueName=arn.rpartition(":")[2])["QueueUrl"]
-        self._sqs.send_message(QueueUrl=url, MessageBody=message["Body"])
+        # The group of a fair queue.
+        group = {name: value for name, value in message["Attributes"].items() if name == "MessageGroupId"}
+        self._sqs.send_message(QueueUrl=url, MessageBody=message["Body"], **group)
 
 
 def _write_value(value: object) -> Any:

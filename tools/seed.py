@@ -31,7 +31,8 @@ def read_bodies(file: Path) -> dict[str, list[Any]]:
         OperationError: the file cannot be read or has another form.
     """
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        # Editors may write a BOM.
+        content = json.loads(file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise OperationError(f"{file} cannot be read: {error}") from error
     if not isinstance(content, dict) or not all(

@@ -95,6 +95,24 @@ def test_what_is_erased_is_gone_everywhere_within_thirty_days(stage):
     assert windows["Table"] + processing + windows["Records/Erasure/ErasureLedger"] < 30
 
 
+def test_a_consumer_of_a_queue_follows_the_pattern():
+    functions, queues = (
+        find_translated(kind, **WHOLE).values() for kind in ("AWS::Lambda::Function", "AWS::SQS::Queue")
+    )
+    timeouts = {function["FunctionName"]: function["Timeout"] for function in functions}
+    attributes = {queue["QueueName"]: queue for queue in queues if "QueueName" in queue}
+    mappings = find_translated("AWS::Lambda::EventSourceMapping", **WHOLE)
+    consumers = [mapping for mapping in mappings.values() if ":sqs:" in mapping["EventSourceArn"]]
+    assert len(consumers) >= 4
+    for consumer in consumers:
+        queue = attributes[consumer["EventSourceArn"].rpartition(":")[2]]
+        assert queue["VisibilityTimeout"] >= 6 * timeouts[consumer["FunctionName"]], queue
+        assert consumer["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+        assert consumer["ScalingConfig"]["MaximumConcurrency"] >= 2
+        # What is of no use after minutes expires instead.
+        assert "RedrivePolicy" in queue or queue["MessageRetentionPeriod"] <= 600, queue
+
+
 @pytest.mark.parametrize(("traces", "mode"), [("on", "Active"), ("off", "PassThrough")])
 @functions
 def test_traces_are_one_setting(name, traces, mode):

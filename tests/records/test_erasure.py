@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
+import jsonschema
 import pytest
 
 from local_engine.testing import EngineProcess, poll
@@ -17,6 +18,7 @@ from tests.records.bus import Bus
 from tests.records.conftest import Clients
 from tests.support.api_client import ApiClient, make_id
 from tests.support.resources import RESOURCES
+from tests.support.stack import ROOT
 from tools.reapply_erasures import reapply_erasures
 
 ERASURES = "/api/v1/erasures"
@@ -139,8 +141,9 @@ def test_an_erasure_takes_what_was_written_before_and_nothing_else(
     assert (document["erased"]["idempotency"], document["erased"]["import"], document["erased"]["file"]) == (1, 1, 1)
     days = read_days(document["erasedAt"], document["backupsExpireAt"])
     assert days == 7
-    (event,) = [each for each in bus.wait_for(1, owner=user.subject) if each["detail-type"] == "UserErased"] or [None]
-    assert event is None or event["detail"]["id"] == erasure_id
+    (event,) = bus.wait_for(1, id=erasure_id)
+    assert (event["detail-type"], event["detail"]["owner"]) == ("UserErased", user.subject)
+    jsonschema.validate(event["detail"], json.loads((ROOT / "models/events/v1/UserErased.json").read_text()))
 
     # A restored copy has it all again, until the erasures are applied to it.
     key = read_key(aws)

@@ -23,6 +23,12 @@ def test_a_file_is_created_once_for_its_user(engine: EngineProcess) -> None:
     assert [resource["name"] for resource in page["resources"]] == [body["name"] for body in bodies[RESOURCES][::-1]]
 
 
+def test_a_file_may_start_with_a_bom(tmp_path: Path) -> None:
+    file = tmp_path / "seed.json"
+    file.write_text(EXAMPLE.read_text(encoding="utf-8"), encoding="utf-8-sig")
+    assert read_bodies(file) == read_bodies(EXAMPLE)
+
+
 def test_what_cannot_be_created_is_named(engine: EngineProcess, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setitem(os.environ, "TOKEN", engine.mint_token("write:resources", subject=f"seed-{uuid4()}"))
     file = tmp_path / "seed.json"

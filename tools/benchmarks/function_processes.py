@@ -54,6 +54,16 @@ def read_function(process: int) -> str:
     return next((entry.decode() for entry in variables if entry.startswith(b"AWS_LAMBDA_FUNCTION_NAME=")), "")
 
 
+def read_processor_seconds(process: int) -> float:
+    """Return the processor time that a process has taken; 0 if it is gone."""
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    # `utime` and `stime` of proc_pid_stat(5), which follow the command's name.
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def read_memory(process: int) -> int:
     """Return the most memory that a process has had, in KB; 0 if it is gone."""
     try:

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from itertools import batched
 from typing import Any
 
+MAX_FOUND = 1_000
+"""The most items of a page. To delete them takes two seconds of the write units of a partition."""
+
 MAX_DELETED = 99
 """A transaction has at most 100 actions, and one of them updates the receipt. Keys of one page never exceed its 4 MB,
 because a page has at most 1 MB and one more item."""
@@ -90,6 +93,7 @@ class Partition:
             ExpressionAttributeNames={"#pk": "pk", "#sk": "sk", "#deletedAt": "deletedAt", **_NAMES},
             ExpressionAttributeValues={":pk": self._key("")["pk"], ":before": {"N": str(self.before)}},
             ConsistentRead=True,
+            Limit=MAX_FOUND,
             **start,
         )
         keys = [(item["sk"]["S"], "deletedAt" in item) for item in page["Items"]]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import aws_client
 
-from local_engine.testing import EngineProcess, poll
+from local_engine.testing import EngineError, EngineProcess, poll
 
 TEMPLATE = """
 Transform: AWS::Serverless-2016-10-31
@@ -18,6 +18,7 @@ Resources:
       BillingMode: PAY_PER_REQUEST
       AttributeDefinitions: [{AttributeName: pk, AttributeType: S}]
       KeySchema: [{AttributeName: pk, KeyType: HASH}]
+      StreamSpecification: {StreamViewType: NEW_IMAGE}
   Nothing:
     Type: AWS::Serverless::Function
     Properties:
@@ -51,6 +52,7 @@ def write(engine: EngineProcess, key: str) -> None:
 def test_items_survive_a_stop_and_a_kill(project: Path) -> None:
     kept = project / ".local/tables.json"
     with start(project, "--keep") as engine:
+        assert "Data           kept for the next run with --keep\n" in engine.output
         assert read(engine) == {"seeded"}
         write(engine, "before the stop")
         client = aws_client("dynamodb", engine.services)
@@ -67,12 +69,40 @@ def test_items_survive_a_stop_and_a_kill(project: Path) -> None:
     with start(project, "--keep") as engine:
         assert read(engine) == {"before the stop", "before the kill"}
     with start(project) as engine:
+        assert "Data           lost when the engine stops; --keep (make run KEEP=1) keeps it" in engine.output
         assert read(engine) == {"seeded"}
 
 
-def test_what_is_kept_for_a_table_that_is_gone_is_named(project: Path) -> None:
-    (project / ".local").mkdir()
-    (project / ".local/tables.json").write_text(json.dumps({"Gone": SEED["Items"]}))
-    engine = start(project, "--keep")
-    with pytest.raises(Exception, match=r"Gone.* not a table of the template"):
-        engine.start()
+def test_kept_items_are_not_in_the_stream_again(project: Path) -> None:
+    with start(project, "--keep"):
+        pass
+    with start(project, "--keep") as engine:
+        write(engine, "new")
+        streams = aws_client("dynamodbstreams", engine.services)
+        (stream,) = streams.list_streams(TableName="Items")["Streams"]
+        (shard,) = streams.describe_stream(StreamArn=stream["StreamArn"])["StreamDescription"]["Shards"]
+        place = {"StreamArn": stream["StreamArn"], "ShardId": shard["ShardId"], "ShardIteratorType": "TRIM_HORIZON"}
+        iterator = streams.get_shard_iterator(**place)["ShardIterator"]
+        (record,) = streams.get_records(ShardIterator=iterator)["Records"]
+        assert record["dynamodb"]["Keys"] == {"pk": {"S": "new"}}
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (json.dumps({"Gone": SEED["Items"]}), "has items for 'Gone', which is not a table of the template"),
+        (json.dumps(SEED)[:-20], "cannot be read: "),
+        ("[]", "does not have the form of BatchWriteItem's RequestItems: "),
+        ('{"Items": [{"PutRequest": {"Item": {"sk": {"S": "x"}}}}]}', "does not fit its tables. "),
+    ],
+    ids=["table that is gone", "damaged", "list", "another key"],
+)
+def test_kept_items_that_cannot_be_used_are_named_with_what_to_do(project: Path, content: str, problem: str) -> None:
+    kept = project / ".local/tables.json"
+    kept.parent.mkdir()
+    kept.write_text(content)
+    with pytest.raises(EngineError) as failure, start(project, "--keep"):
+        pass
+    assert f"{kept} {problem}" in str(failure.value)
+    assert "Delete it, or start without --keep." in str(failure.value)
+    assert kept.read_text() == content

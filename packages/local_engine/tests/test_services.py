@@ -155,7 +155,7 @@ def test_a_rejected_resource_is_left_out_and_named(services: Services, stack: St
 def test_example_items(services: Services, dynamodb: Any, tmp_path: Path) -> None:
     file = tmp_path / "items.json"
     entries = [{"PutRequest": {"Item": {"id": {"S": str(number)}}}} for number in range(60)]
-    file.write_text(json.dumps({"Named": entries}))
+    file.write_text(json.dumps({"Named": entries}), encoding="utf-8-sig")
     seed_tables(file, services.endpoint, {"Named": "a-name-of-its-own"})
     assert dynamodb.scan(TableName="a-name-of-its-own")["Count"] == 60
 
@@ -163,10 +163,10 @@ def test_example_items(services: Services, dynamodb: Any, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (None, "cannot be used for example data"),
-        ("{", "cannot be used for example data"),
-        ("[]", "cannot be used for example data"),
-        ('{"Items": 5}', "cannot be used for example data"),
+        (None, "cannot be read"),
+        ("{", "cannot be read"),
+        ("[]", "does not have the form of BatchWriteItem's RequestItems"),
+        ('{"Items": 5}', "does not have the form of BatchWriteItem's RequestItems"),
         ('{"Absent": [{}]}', "'Absent', which is not a table of the template"),
         ('{"Items": [{"PutRequest": {"Item": {}}}]}', "reject BatchWriteItem"),
     ],
@@ -489,8 +489,8 @@ def test_messages_of_quiet_groups_come_before_those_of_a_noisy_neighbor(services
     assert [receive()["Body"] for _ in range(3)] == ["s1", "b2", "b3"]
 
 
-def _make_message(body: str, group: str | None) -> Message:
-    message = Message(body, body)
+def _make_message(body: str, group: str | None) -> Any:
+    message: Any = Message(body, body)
     message.group_id = group
     return message
 

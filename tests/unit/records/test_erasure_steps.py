@@ -67,7 +67,7 @@ def chain(dynamodb: DynamoDB) -> Iterator[Chain]:
             patch.setenv(name, value)
         with import_function(ROOT / "functions" / "erase_user"):
             steps = importlib.import_module("erasure_steps")
-            from records import erasures
+            erasures = importlib.import_module("records.erasures")
             from serverless_api import Caller, Origin
             from serverless_api.storage import table
 

@@ -107,3 +107,14 @@ def test_pages_follow_each_other(client: Any, partition: Partition) -> None:
     pages = list(partition.find_pages())
     assert len(pages) > 1
     assert sum(len(items) for items in pages) == 30
+
+
+def test_a_page_of_small_items_is_soon_deleted(
+    client: Any, partition: Partition, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("records.partitions.MAX_FOUND", 10)
+    # What stays counts for a page too.
+    for number in range(25):
+        put(client, f"widget#{number:02}", BEFORE + (number in range(5, 18)))
+    pages = list(partition.find_pages())
+    assert [len(items) for items in pages] == [5, 2, 5]

@@ -36,12 +36,16 @@ def test_letters_that_stay_hide_none_behind_them(sqs: Any) -> None:
         sqs.send_message(QueueUrl=letters, MessageBody="says nothing")
     for number in range(5):
         target = {"TARGET_ARN": {"DataType": "String", "StringValue": SOURCE}}
-        sqs.send_message(QueueUrl=letters, MessageBody=json.dumps({"number": number}), MessageAttributes=target)
+        body, group = json.dumps({"number": number}), {"MessageGroupId": "ann"} if number else {}
+        sqs.send_message(QueueUrl=letters, MessageBody=body, MessageAttributes=target, **group)
     shown: list[str] = []
     assert Redrive(make_client).run(letters, shown.append) == (5, 25)
     assert len(set(shown)) == len(shown) == 25
     assert count(sqs, source) == (5, 0)
     assert count(sqs, letters) == (25, 0)
+    wanted = {"MaxNumberOfMessages": 10, "MessageSystemAttributeNames": ["MessageGroupId"]}
+    groups = [message.get("Attributes", {}) for message in sqs.receive_message(QueueUrl=source, **wanted)["Messages"]]
+    assert sorted(map(len, groups)) == [0, 1, 1, 1, 1]
 
 
 def test_letters_that_arrive_meanwhile_are_for_another_time(sqs: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,6 +28,7 @@ from tools.profiles import ROOT
 
 SCOPES = ("read:resources", "write:resources", "erase:self")
 UPDATES = 5
+_RECORDED = 100
 _KILLED = "EraseUser"
 _LATE_STEP = {"number": 1000, "token": "late", "round": 2}
 _LONGEST_SECONDS = 1800
@@ -75,6 +76,8 @@ class Experiment:
         old = self._seed(self.user, self.items)
         kept = {subject: self._seed(subject, max(self.items // 10, 1)) for subject in self.others}
         writers = [partial(self._write, subject) for subject in (self.user, *self.others)]
+        for subject in (self.user, *self.others):
+            self._import_garbage(subject)
         with self._client(self.user) as client, run_beside(*writers):
             poll(lambda: len(self._written) > 30, "everybody writes", 120)
             started = time.monotonic()
@@ -99,7 +102,10 @@ class Experiment:
             - len(updated)
             + sum(subject == self.user and at <= before for (subject, _), at in self._written.items())
         )
-        assert receipt["erased"]["resource"] == gone, f"{receipt['erased']} of {gone}"
+        erased = {"resource": gone, "import": 1, "file": 1, "idempotency": 1}
+        assert receipt["erased"] == erased, f"{receipt['erased']} of {erased}"
+        self._check_tables(before)
+        self._check_files(receipt["id"])
         self._check_queues()
         return {
             "items": self.items,
@@ -118,29 +124,28 @@ class Experiment:
         )
 
     def _seed(self, subject: str, count: int) -> set[str]:
-        """Give a user resources that an earlier request has written."""
+        """Give a user resources that an earlier request has written.
+
+        Only the last of them have what brings them into the trail, which would take most of the emulator's time.
+        """
         at = str(int(time.time() * 1000) - 60_000)
         keys = [f"resource#019ab0c1-7a3e-7c55-9d1f-{number:012x}" for number in range(count)]
         writer = {"M": {"door": {"S": "api"}, "request": {"S": "seed"}, "at": {"N": at}}}
-        stamp = {"S": "2025-11-23T12:47:41.118Z"}
+        stamp, recorded = {"S": "2025-11-23T12:47:41.118Z"}, set(keys[-_RECORDED:])
         for part in batched(keys, 25, strict=False):
-            puts = [
+            items = [
                 {
-                    "PutRequest": {
-                        "Item": {
-                            "pk": {"S": f"user#{subject}"},
-                            "sk": {"S": key},
-                            "name": {"S": "seeded"},
-                            "type": {"S": "A"},
-                            "createdAt": stamp,
-                            "updatedAt": stamp,
-                            "version": {"S": key[-16:]},
-                            "writer": writer,
-                        }
-                    }
+                    "pk": {"S": f"user#{subject}"},
+                    "sk": {"S": key},
+                    "name": {"S": "seeded"},
+                    "type": {"S": "A"},
+                    "updatedAt": stamp,
+                    "writer": writer,
+                    **({"createdAt": stamp, "version": {"S": key[-16:]}} if key in recorded else {}),
                 }
                 for key in part
             ]
+            puts = [{"PutRequest": {"Item": item}} for item in items]
             self.dynamodb.batch_write_item(RequestItems={"Table": puts})
             self._seeded += len(puts)
         return set(keys)
@@ -175,9 +180,7 @@ class Experiment:
         if self.hastens and not any(Partition(self.dynamodb, "Table", self.user, before).find_pages()):
             self.hastens = False
             erasure_id = location.rpartition("/")[2]
-            ledger = self.dynamodb.scan(TableName="Records-Erasure-ErasureLedger")["Items"]
-            (user,) = (item["pk"]["S"] for item in ledger if item["sk"]["S"] == f"erasure#{erasure_id}")
-            step = {"user": user, "erasure": erasure_id, "before": before, **_LATE_STEP}
+            step = {"user": self._find_pseudonym(erasure_id), "erasure": erasure_id, "before": before, **_LATE_STEP}
             sqs = connect(self.engine, "sqs")
             url = sqs.get_queue_url(QueueName="Records-Erasure-ErasureQueue")["QueueUrl"]
             sqs.send_message(QueueUrl=url, MessageBody=json.dumps(step))
@@ -208,11 +211,44 @@ class Experiment:
         )
         return {item["sk"]["S"]: item for page in pages for item in page["Items"]}
 
+    def _import_garbage(self, subject: str) -> None:
+        """Leave an import, its file and an idempotency key."""
+        headers = {"Content-Type": "application/x-ndjson", "Idempotency-Key": subject}
+        with self._client(subject) as client:
+            answer = client.post("/api/v1/imports", content="garbage", headers=headers).raise_for_status()
+            location = answer.headers["location"]
+            poll(lambda: client.get(location).json().get("state") == "failed", "the import ends", 120)
+
+    def _check_tables(self, before: int) -> None:
+        """Check that no table names the user, except what was written later and the open receipt."""
+        for table in self.dynamodb.list_tables()["TableNames"]:
+            for page in self.dynamodb.get_paginator("scan").paginate(TableName=table, ConsistentRead=True):
+                named = [item for item in page["Items"] if self.user in json.dumps(item, default=repr)]
+                left = [item for item in named if "requestedAt" not in item and _written_at(item) <= before]
+                assert not left, f"{table} has {left[:3]}"
+
+    def _check_files(self, erasure: str) -> None:
+        """Check that the files of others are there, and those of the user are not."""
+        s3 = connect(self.engine, "s3")
+        keys = [
+            found["Key"]
+            for bucket in s3.list_buckets()["Buckets"]
+            for found in s3.list_objects_v2(Bucket=bucket["Name"]).get("Contents", ())
+        ]
+        user = self._find_pseudonym(erasure)
+        assert len(keys) >= len(self.others)
+        assert not [key for key in keys if key.startswith(user)], "files are left"
+
+    def _find_pseudonym(self, erasure: str) -> str:
+        ledger = self.dynamodb.scan(TableName="Records-Erasure-ErasureLedger")["Items"]
+        (user,) = (item["pk"]["S"] for item in ledger if item["sk"]["S"] == f"erasure#{erasure}")
+        return str(user)
+
     def _check_queues(self) -> None:
-        """Check that no dead letter is left, and that nothing of the user waits in the queue of the erasure."""
+        """Check that no dead letter is left, and that nothing of the user waits in the queues of both parts."""
         sqs = connect(self.engine, "sqs")
         for url in sqs.list_queues()["QueueUrls"]:
-            if "Erasure" in url:
+            if "Erasure" in url or "Imports" in url or "Dead" in url:
                 messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
                 assert not [message for message in messages if self.user in message["Body"]]
                 assert "DeadLetters" not in url or not messages

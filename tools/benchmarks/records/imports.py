@@ -9,19 +9,26 @@ import random
 import statistics
 import threading
 import time
+from collections import Counter
 from typing import Any
 
 import httpx
 
 from local_engine.testing import EngineProcess, poll, processes_below
 from tools.benchmarks.background import run_beside, show_progress
-from tools.benchmarks.function_processes import FunctionKiller, read_function, read_memory
+from tools.benchmarks.function_processes import (
+    FunctionKiller,
+    read_function,
+    read_memory,
+    read_processor_seconds,
+)
 from tools.benchmarks.records.erasure import connect, run_stack
 
 SCOPES = ("read:resources", "write:resources")
 USER, READER = "importer", "reader"
 FAULTY_EVERY = 100
 _BACKGROUND = ("SplitImport", "ImportResources")
+_STREAM = ("RecordChanges", "PublishChanges", "MeasureEvents")
 _SAMPLES = 100
 _LONGEST_SECONDS = 3600
 
@@ -37,6 +44,7 @@ class Experiment:
     def __init__(self, engine: EngineProcess, lines: int, kills: int) -> None:
         self.engine, self.lines = engine, lines
         self._splitter_memory = 0
+        self._processor_seconds: dict[int, tuple[str, float]] = {}
         self._document: dict[str, Any] = {}
         self._killer = FunctionKiller(
             engine.process.pid, _BACKGROUND, kills, lambda: self._document.get("created", 0) / self.lines
@@ -63,7 +71,7 @@ class Experiment:
                 self._document = client.get(location).json()
                 return self._document.get("state") in ("completed", "failed")
 
-            with run_beside(self._killer.run, self._watch_memory):
+            with run_beside(self._killer.run, self._watch_processes):
                 poll(is_over, "the import ends", _LONGEST_SECONDS)
                 seconds = time.monotonic() - started
         document = self._document
@@ -82,6 +90,7 @@ class Experiment:
             "median_ms_before": round(1000 * statistics.median(before), 1),
             "median_ms_during": round(1000 * statistics.median(during), 1),
             "splitter_mb": round(self._splitter_memory / 1024, 1),
+            "processor_shares": self._find_shares(),
         }
 
     def describe(self) -> str:
@@ -89,11 +98,23 @@ class Experiment:
         counts = [self._document.get(name, 0) for name in ("created", "faulty")]
         return f"{counts[0]} resources and {counts[1]} faulty lines of {self.lines}, {self._killer.killed} kills"
 
-    def _watch_memory(self, over: threading.Event) -> None:
+    def _watch_processes(self, over: threading.Event) -> None:
         while not over.wait(1):
-            for process in processes_below(self.engine.process.pid):
-                if read_function(process).endswith("SplitImport"):
+            engine = self.engine.process.pid
+            for process in (engine, *processes_below(engine)):
+                function = read_function(process)
+                if function.endswith("SplitImport"):
                     self._splitter_memory = max(self._splitter_memory, read_memory(process))
+                group = "engine" if process == engine else _find_group(function)
+                _, before = self._processor_seconds.get(process, ("", 0.0))
+                self._processor_seconds[process] = (group, max(before, read_processor_seconds(process)))
+
+    def _find_shares(self) -> dict[str, float]:
+        """Return what the stack's processes took of their processor time, those of before the import included."""
+        seconds = Counter[str]()
+        for group, taken in self._processor_seconds.values():
+            seconds[group] += round(100 * taken)
+        return {group: round(taken / seconds.total(), 2) for group, taken in seconds.most_common()}
 
     def _read_names(self) -> list[str]:
         """The names of the user's resources, as the table has them, in the order of their IDs."""
@@ -112,6 +133,15 @@ class Experiment:
     def _client(self, subject: str) -> httpx.Client:
         token = self.engine.mint_token(*SCOPES, subject=subject)
         return self.engine.client(headers={"Authorization": f"Bearer {token}"})
+
+
+def _find_group(function: str) -> str:
+    """Return what a process of the engine is for, by the name of its function: the AWS services have none."""
+    if not function:
+        return "AWS services"
+    if function.endswith(_BACKGROUND):
+        return "import"
+    return "trail and events" if function.endswith(_STREAM) else "API"
 
 
 def _make_line(number: int) -> str:

@@ -88,7 +88,7 @@ def _describe_exports(key: Credentials) -> str:
 
 def _read_policy(path: Path) -> dict[str, Any]:
     try:
-        policy = json.loads(path.read_text(encoding="utf-8"))
+        policy = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise InputFileError(f"{path} is not a policy document in JSON ({error}).") from error
     if not isinstance(policy, dict) or "Statement" not in policy:

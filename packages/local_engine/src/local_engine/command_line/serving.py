@@ -172,7 +172,16 @@ async def _serve(options: argparse.Namespace, services: Services | None, console
             preparing.cancel()
             return
         preparing.result()
-        show_start(console, stack, engine, endpoint, lambda_endpoint, failed_builds=builder.failed, pages=options.page)
+        show_start(
+            console,
+            stack,
+            engine,
+            endpoint,
+            lambda_endpoint,
+            failed_builds=builder.failed,
+            pages=options.page,
+            keeps=options.keep,
+        )
         server = _Server(
             uvicorn.Config(
                 engine,
@@ -271,7 +280,7 @@ async def _prepare(
 ) -> None:
     await asyncio.to_thread(create_resources, stack, endpoint)
     # Before the triggers: functions have seen these items in an earlier run.
-    is_filled = kept is not None and await asyncio.to_thread(kept.load)
+    is_filled = kept is not None and await kept.load()
     # Before the example data, because a deployed stack is complete before anything is written.
     await engine.start_triggers()
     await asyncio.to_thread(_fill_services, stack, endpoint, options, None if is_filled else options.seed)

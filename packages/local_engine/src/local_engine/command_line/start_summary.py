@@ -13,6 +13,7 @@ from local_engine.issuer.api_tokens import find_token_settings, mint_api_token
 from local_engine.issuer.machine_client import describe_environment, find_machine_client
 from local_engine.page.local_pages import START_PATH
 from local_engine.page.project_page import ProjectPage
+from local_engine.services.stack_resources import find_table_names
 from local_engine.template.stack import Api, FunctionUrl, HttpApi, RestApi, Stack
 
 _EXAMPLE_USER = "demo"
@@ -30,8 +31,9 @@ def show_start(
     *,
     failed_builds: Collection[str],
     pages: Sequence[ProjectPage],
+    keeps: bool,
 ) -> None:
-    """Write what is served, and where, and what cannot be built."""
+    """Write what is served, and where, and what cannot be built or is lost at the end."""
     functions = {function.name: logical_id for logical_id, function in stack.functions.items()}
     if not stack.apis and stack.functions:
         console.show(f"\nThe template has no API. Its functions can be invoked: {', '.join(stack.functions)}\n")
@@ -52,6 +54,7 @@ def show_start(
             console.show(f"Machine client {describe_environment(api, url + api.base_path, endpoint)}")
     _show_pages(console, engine, pages)
     console.show(f"AWS services   {endpoint}\nLambda         {lambda_endpoint}")
+    _show_data(console, stack, keeps=keeps)
     for sentence in stack.notices:
         console.show(sentence)
     state = "Ready"
@@ -64,6 +67,12 @@ def _show_pages(console: Console, engine: Engine, pages: Sequence[ProjectPage]) 
     first = min(engine.gateways, default=None)
     for page in pages if first else ():
         console.show(f"Page           http://127.0.0.1:{first}{START_PATH}{page.name}")
+
+
+def _show_data(console: Console, stack: Stack, *, keeps: bool) -> None:
+    if find_table_names(stack):
+        lost = "lost when the engine stops; --keep (make run KEEP=1) keeps it for the next run"
+        console.show(f"Data           {'kept for the next run with --keep' if keeps else lost}")
 
 
 def _show_routes(console: Console, api: Api, gateway: Gateway, url: str, functions: Mapping[str, str]) -> None:

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from local_engine.services.service_calls import READ_STREAM, call_service
 from local_engine.services.services_client import ServicesClient, ServicesError
-from local_engine.services.stack_resources import seed_tables
+from local_engine.services.stack_resources import SeedError, seed_tables
 from local_engine.state import StateError, read_or_create, replace_file, state_directory
 
 _NAME = "tables.json"
@@ -33,17 +34,26 @@ class KeptTables:
         self._names = names
         self._saved = b""
 
-    def load(self) -> bool:
+    async def load(self) -> bool:
         """Write what an earlier run has kept into the tables, and return whether there is anything.
 
+        The tables' streams have no records of it: they had them in the earlier run.
+
         Raises:
-            SeedError: the file cannot be read, or a table is no longer in the template.
-            ServicesError: an item does not fit its table.
+            SeedError: the file is damaged, or does not fit the template's tables any more.
+            ServicesError: the services do not answer.
         """
         path = state_directory(self._project) / _NAME
         if not path.exists():
             return False
-        seed_tables(path, self._endpoint, self._names)
+        try:
+            await asyncio.to_thread(seed_tables, path, self._endpoint, self._names)
+        except SeedError as error:
+            raise SeedError(
+                f"{error} It holds the data of an earlier run. Delete it, or start without --keep."
+            ) from error
+        for name in self._names.values():
+            await call_service(self._endpoint, "dynamodb", READ_STREAM, {"TableName": name, "Forget": True})
         return True
 
     def save(self) -> None:

@@ -1,23 +1,27 @@
-"""DynamoDB queries in moto, which sorts all items of the table for each."""
+"""DynamoDB queries and conditions in moto, which sorts all items of the table for each query.
+
+It also parses the condition of each item of a transaction or a batch, most of which are the same.
+"""
 
 import heapq
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import Any
 
-from moto.dynamodb.comparisons import get_comparison_func
+from moto.dynamodb.comparisons import ConditionExpressionParser, get_comparison_func
 from moto.dynamodb.models.dynamo_type import DynamoType, Item
 from moto.dynamodb.models.table import Table
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-_query = Table.query
+_query, _parse = Table.query, ConditionExpressionParser.parse
+_parsed: dict[tuple[str | None, str], tuple[Any, Sequence[str], Sequence[str]]] = {}
+_MOST_PARSED = 256
 # Further options are filters of the old kind, before which a page has no end.
 _CONDITIONS = {"hash_key_conditions", "range_key_conditions"}
 
 
 def install_fast_queries() -> None:
-    """Replace the method of tables. Only for a process that serves one request at a time."""
+    """Replace the methods of tables and conditions. Only for a process that serves one request at a time."""
     Table.query = query  # type: ignore[assignment,method-assign]
+    ConditionExpressionParser.parse = parse_condition  # type: ignore[assignment,method-assign]
 
 
 def query(  # noqa: PLR0917 - moto's own parameters
@@ -56,6 +60,19 @@ def query(  # noqa: PLR0917 - moto's own parameters
         return _query(table, *given, **options)
     finally:
         del table.all_items
+
+
+def parse_condition(parser: ConditionExpressionParser) -> Any:
+    """Replace the parser's own method, which is asked again and again for the same condition."""
+    attributes = (parser.expression_attribute_names, parser.expression_attribute_values)
+    key = (parser.condition_expression, repr(attributes))
+    if key not in _parsed:
+        if len(_parsed) == _MOST_PARSED:
+            _parsed.clear()
+        _parsed[key] = _parse(parser), tuple(parser.expr_attr_names_found), tuple(parser.expr_attr_values_found)
+    condition, names, values = _parsed[key]
+    parser.expr_attr_names_found[:], parser.expr_attr_values_found[:] = names, values
+    return condition
 
 
 def _text(item: Item) -> str:

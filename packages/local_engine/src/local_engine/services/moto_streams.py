@@ -103,13 +103,18 @@ class StreamLogs:
 
         Args:
             request: `TableName` and `Reader`, a name. The first request has `StartingPosition`, the others `After`, the
-                number of the last record that the reader has taken, and `Limit`. With `Close`, the reader ends.
+                number of the last record that the reader has taken, and `Limit`. With `Close`, the reader ends. With
+                `Forget` instead of a reader, the table's records so far are dropped.
 
         Returns:
             `Records` in the form of Lambda's events, `Last`, the number of the last one, and `IsIncomplete`, whether
             records before them were dropped. For the first request only `Last`.
         """
-        name, reader = request["TableName"], request["Reader"]
+        name = request["TableName"]
+        if request.get("Forget"):
+            _forget_records(name)
+            return {}
+        reader = request["Reader"]
         if request.get("Close"):
             self._close(name, reader)
             return {}
@@ -144,8 +149,7 @@ class StreamLogs:
                 del self._logs[name]
 
     def _collect(self, name: str, log: _StreamLog) -> bool:
-        table = dynamodb_backends[ACCOUNT_ID][REGION].tables.get(name)
-        shard = table.stream_shard if table else None
+        shard = _find_shard(name)
         if shard is None:
             return False
         if log.shard is not shard:
@@ -163,6 +167,18 @@ class StreamLogs:
             log.dropped, content = log.records.popleft()
             log.size -= len(content)
         return True
+
+
+def _find_shard(name: str) -> StreamShard | None:
+    table = dynamodb_backends[ACCOUNT_ID][REGION].tables.get(name)
+    return table.stream_shard if table else None
+
+
+def _forget_records(name: str) -> None:
+    if shard := _find_shard(name):
+        # A record's number is its position after the first one.
+        shard.starting_sequence_number += len(shard.items)
+        shard.items.clear()
 
 
 def describe_record(record: StreamRecord) -> dict[str, Any]:

@@ -119,14 +119,17 @@ def seed_tables(file: Path, endpoint: str, names: Mapping[str, str]) -> None:
         names: the tables' names by their logical IDs.
 
     Raises:
-        SeedError: the file cannot be read, or a table is unknown.
-        ServicesError: an item is rejected.
+        SeedError: the file cannot be read, a table is unknown, or an item is rejected.
+        ServicesError: the services do not answer.
     """
     try:
-        content = json.loads(file.read_text())
+        # Editors may write a BOM.
+        content = json.loads(file.read_text(encoding="utf-8-sig"))
         requests = [(names[table], request) for table, entries in content.items() for request in entries]
-    except (OSError, ValueError, AttributeError, TypeError) as error:
-        raise SeedError(f"{file} cannot be used for example data: {error}.") from error
+    except (OSError, ValueError) as error:
+        raise SeedError(f"{file} cannot be read: {error}.") from error
+    except (AttributeError, TypeError) as error:
+        raise SeedError(f"{file} does not have the form of BatchWriteItem's RequestItems: {error}.") from error
     except KeyError as error:
         raise SeedError(f"{file} has items for {error}, which is not a table of the template.") from error
     with ServicesClient(endpoint) as client:
@@ -134,7 +137,10 @@ def seed_tables(file: Path, endpoint: str, names: Mapping[str, str]) -> None:
             batch: dict[str, list[Any]] = {}
             for table, request in requests[start : start + LARGEST_BATCH]:
                 batch.setdefault(table, []).append(request)
-            client.call("dynamodb", "BatchWriteItem", {"RequestItems": batch})
+            try:
+                client.call("dynamodb", "BatchWriteItem", {"RequestItems": batch})
+            except RejectedRequest as error:
+                raise SeedError(f"{file} does not fit its tables. {error}") from error
 
 
 def _is_needed(resource: Resource, stack: Stack) -> bool:
