@@ -8,7 +8,7 @@ const ENDS = {
   deadline: "The time for the answer is up.",
   filtered: "The guardrail has stopped the answer.",
   length: "The answer has reached its longest size.",
-  nothing_found: "You have no resources to answer from.",
+  nothing_found: "No resource is found to answer from.",
 };
 
 const find = (id) => document.getElementById(id);

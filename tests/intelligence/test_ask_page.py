@@ -115,7 +115,7 @@ def test_another_user_sees_nothing_of_the_one_before(page: Page, model: Model) -
         # Nothing of the answer comes after it.
         expect(page.get_by_role("button", name="Stop")).to_be_disabled()
     page.get_by_role("button", name="Ask", exact=True).click()
-    expect(page.locator("#state")).to_have_text("You have no resources to answer from.")
+    expect(page.locator("#state")).to_have_text("No resource is found to answer from.")
     expect(page.locator("#answer")).to_be_empty()
 
 
