@@ -22,7 +22,7 @@ import types
 
 class CommonParams(types.SimpleNamespace):
     def __init__(self):
-        super().__init__(model=types.SimpleNamespace(path=None))
+        super().__init__(**{name: types.SimpleNamespace() for name in ("model", "cpuparams", "cpuparams_batch")})
 
 
 class Server:
