@@ -1,15 +1,17 @@
-"""Receiving of SQS messages in moto: in order, and without a thread per waiting request.
+"""SQS messages in moto: received in order, without a thread per waiting request, and sent without counting others.
 
 Moto gives the messages of a FIFO queue out of order if a batch with several messages of one group becomes visible
 again, and it loses a message that is sent while another one is deleted. A long poll occupies a thread, of which there
-are few. So moto's requests are served one at a time here, receive what there is, and wait outside.
+are few. So moto's requests are served one at a time here, receive what there is, and wait outside. To send a message,
+moto counts those that are there three times, so that sending thousands takes minutes; here it does not.
 
 Sources: "FIFO queue delivery logic", "Using dead-letter queues in Amazon SQS" (SQS Developer Guide).
 """
 
 import copy
 import json
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 from moto.core.responses import ActionResult
@@ -26,16 +28,18 @@ _SOURCE = "DeadLetterQueueSourceArn"
 
 
 def install_queue_order() -> None:
-    """Replace the methods that receive messages. The process must serve one request to SQS at a time."""
+    """Replace the methods of messages. The process must serve one request to SQS at a time."""
+    SQSBackend.send_message = send_message  # type: ignore[assignment,method-assign]
     SQSBackend.receive_message = receive_messages  # type: ignore[assignment,method-assign]
     SQSResponse.receive_message = _receive_with_sources  # type: ignore[assignment,method-assign]
     Queue.delete_message = delete_message  # type: ignore[assignment,method-assign]
+    Queue.messages = property(_list_visible)  # type: ignore[assignment,method-assign]
     for name, count in (
-        ("messages", _list_visible),
+        ("approximate_number_of_messages", _count_visible),
         ("approximate_number_of_messages_delayed", _count_delayed),
         ("approximate_number_of_messages_not_visible", _count_invisible),
     ):
-        setattr(Queue, name, property(count))
+        setattr(Queue, name, property(_skip_while_sending(count)))
 
 
 def read_wait(body: bytes) -> tuple[float, bytes]:
@@ -68,6 +72,23 @@ def seconds_until_receivable(body: bytes) -> float:
     times = (time for entry in list(queue._messages) for time in (entry.visible_at, entry.delayed_until))  # noqa: SLF001
     earliest = min((time for time in times if time >= now), default=now + _LONGEST_WAIT * _MILLISECONDS)
     return (earliest - now + 1) / _MILLISECONDS
+
+
+_send = SQSBackend.send_message
+_sending = threading.local()
+
+
+def send_message(backend: SQSBackend, *arguments: Any, **options: Any) -> Message:
+    """Replace the backend's own method, which reads all attributes of the queue, numbers of messages among them."""
+    _sending.is_active = True
+    try:
+        return _send(backend, *arguments, **options)
+    finally:
+        _sending.is_active = False
+
+
+def _skip_while_sending(count: Callable[[Queue], int]) -> Callable[[Queue], int]:
+    return lambda queue: 0 if getattr(_sending, "is_active", False) else count(queue)
 
 
 def receive_messages(  # noqa: PLR0917 - moto's own parameters
@@ -133,6 +154,10 @@ def _receive_with_sources(response: SQSResponse) -> ActionResult:
 def _list_visible(queue: Queue) -> list[Message]:
     now = unix_time_millis()
     return [message for message in queue._messages if not _is_away(message, now)]  # noqa: SLF001
+
+
+def _count_visible(queue: Queue) -> int:
+    return len(_list_visible(queue))
 
 
 def _count_delayed(queue: Queue) -> int:
