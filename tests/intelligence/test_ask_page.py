@@ -137,6 +137,8 @@ def test_the_start_page_of_the_api_that_streams_says_what_it_wants(site: EngineP
         "Lambda authorizer decides"
     )
     page.get_by_role("link", name="Ask").first.click()
+    expect(page.locator("#user")).to_contain_text("You are demo")
+    assert page.url == f"{site.url}/_local/ask"
 
 
 def test_the_page_finds_the_apis_at_its_own_origin(site: EngineProcess) -> None:
