@@ -8,7 +8,7 @@ const ENDS = {
   deadline: "The time for the answer is up.",
   filtered: "The guardrail has stopped the answer.",
   length: "The answer has reached its longest size.",
-  nothing_found: "You have no resources to answer from.",
+  nothing_found: "No resource is found to answer from.",
 };
 
 const find = (id) => document.getElementById(id);
@@ -119,6 +119,12 @@ async function start() {
   const answer = await fetch("/_local/pages.json", { cache: "no-store" });
   paths = (await answer.json()).apis;
   const api = await readApi();
+  // Only the pages of the API that searches have tokens.
+  const port = paths[SEARCH_API].split("/").pop();
+  if (!Object.keys(api.local).length && location.port !== port) {
+    location.port = port;
+    return;
+  }
   if (explainAccess(find("user"), api)) showUser(find("user"), api, become);
 }
 

@@ -8,7 +8,7 @@
 
 An event `error` in place of the rest says that the answer could not be completed. `end` has one of these reasons:
 `complete`; `length`, the answer has reached its longest size; `filtered`, a guardrail has intervened; `deadline`, the
-time is up; `nothing_found`, the caller has nothing to answer from; `fallback`.
+time is up; `nothing_found`, there are no sources; `fallback`.
 """
 
 import os

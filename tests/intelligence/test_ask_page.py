@@ -115,7 +115,7 @@ def test_another_user_sees_nothing_of_the_one_before(page: Page, model: Model) -
         # Nothing of the answer comes after it.
         expect(page.get_by_role("button", name="Stop")).to_be_disabled()
     page.get_by_role("button", name="Ask", exact=True).click()
-    expect(page.locator("#state")).to_have_text("You have no resources to answer from.")
+    expect(page.locator("#state")).to_have_text("No resource is found to answer from.")
     expect(page.locator("#answer")).to_be_empty()
 
 
@@ -137,6 +137,8 @@ def test_the_start_page_of_the_api_that_streams_says_what_it_wants(site: EngineP
         "Lambda authorizer decides"
     )
     page.get_by_role("link", name="Ask").first.click()
+    expect(page.locator("#user")).to_contain_text("You are demo")
+    assert page.url == f"{site.url}/_local/ask"
 
 
 def test_the_page_finds_the_apis_at_its_own_origin(site: EngineProcess) -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from local_engine.testing import EngineProcess, poll
 from tools.benchmarks.search import burst, first_token, freshness, isolation, latency
+from tools.benchmarks.search.__main__ import EXPERIMENTS, REPORT, load_figures, make_report
 from tools.benchmarks.search.embedding import describe_resources
 from tools.benchmarks.search.question_set import load_questions, load_resources
 from tools.benchmarks.search.rankings import rank_by_embedding, rank_by_keywords
@@ -33,6 +34,12 @@ def test_the_small_model_finds_what_other_words_ask_for() -> None:
     keywords = measure_relevance(rank_by_keywords(texts), questions)
     assert small.recall >= LEAST_RECALL
     assert (small.recall, small.ndcg) > (keywords.recall, keywords.ndcg) > (0, 0)
+
+
+def test_the_page_has_the_figures_of_the_last_runs_and_no_others() -> None:
+    figures = load_figures()
+    assert figures.keys() == set(EXPERIMENTS)
+    assert REPORT.read_text(encoding="utf-8") == make_report(figures)
 
 
 def test_perfect_and_useless_rankings_are_measured_as_such() -> None:

@@ -22,7 +22,7 @@ import types
 
 class CommonParams(types.SimpleNamespace):
     def __init__(self):
-        super().__init__(model=types.SimpleNamespace(path=None))
+        super().__init__(**{name: types.SimpleNamespace() for name in ("model", "cpuparams", "cpuparams_batch")})
 
 
 class Server:
@@ -105,6 +105,6 @@ def test_the_model_stops_when_the_answer_is_long_enough(bedrock: Any, packages: 
 def test_what_the_model_cannot_answer_is_an_error(bedrock: Any, question: str, error: str, message: str) -> None:
     with pytest.raises(ClientError) as refused:
         bedrock.converse(modelId=NOVA, messages=say(question))
-    assert refused.value.response["Error"] == {"Code": error, "Message": message}
+    assert dict(refused.value.response)["Error"] == {"Code": error, "Message": message}
     with pytest.raises(EventStreamError, match=message):
         list(bedrock.converse_stream(modelId=NOVA, messages=say(question))["stream"])

@@ -9,25 +9,9 @@ import pytest
 from local_engine.bedrock.event_stream_encoding import encode_event, encode_exception
 from tests.support.gateway import import_functions
 from tests.support.http_server import Reply, make_reply
-from tests.unit.intelligence.conftest import Bedrock
+from tests.unit.intelligence.conftest import MODEL, PIECES, START, STOP, TEXT, WHOLE, Bedrock, send
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
-
-MODEL = "amazon.nova-lite-v1:0"
-PIECES = ("The boat", " is blüe", " [1].")
-START = encode_event("messageStart", {"role": "assistant"})
-TEXT = [encode_event("contentBlockDelta", {"delta": {"text": piece}, "contentBlockIndex": 0}) for piece in PIECES]
-STOP = encode_event("messageStop", {"stopReason": "end_turn"})
-USAGE = encode_event("metadata", {"usage": {"inputTokens": 12, "outputTokens": 5, "totalTokens": 17}})
-WHOLE = b"".join([START, *TEXT, STOP, USAGE])
-
-
-def send(content: bytes, *, size: int = 7, then: str = "stay", is_whole: bool = True) -> Reply:
-    """A chunked response, in chunks that divide messages."""
-    chunks = [content[start : start + size] for start in range(0, len(content), size)]
-    body = b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks)
-    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-    return Reply(head + body + (b"0\r\n\r\n" if is_whole else b""), then)
 
 
 def refuse(code: str, status: int) -> Reply:

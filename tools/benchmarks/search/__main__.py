@@ -1,8 +1,10 @@
 """`make bench-search`: relevance, and the experiments with searches and answers in one run of the stack."""
 
 import argparse
+import json
 import logging
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
@@ -12,13 +14,19 @@ from tools.benchmarks.search import burst, erasure, first_token, freshness, isol
 from tools.benchmarks.search.embedding import describe_resources
 from tools.benchmarks.search.question_set import load_questions, load_resources
 from tools.benchmarks.search.rankings import rank_by_embedding, rank_by_keywords, rank_by_search
-from tools.benchmarks.search.relevance import LEAST_RECALL, Relevance, measure_relevance
-from tools.benchmarks.search.stand import run_search_stack
+from tools.benchmarks.search.relevance import LEAST_RECALL, measure_relevance
+from tools.benchmarks.search.stand import Stand, run_search_stack
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 REPORT = ROOT / "docs/benchmarks/search.md"
+FIGURES = Path(__file__).with_name("figures.json")
+"""The last figures of each experiment, with their conditions; the report is made of them."""
+EXPERIMENTS = ("latency", "freshness", "relevance", "first_token", "isolation", "erasure", "burst")
+_LOAD = "Load average at the start"
+
+type Figures = dict[str, dict[str, Any]]
 
 
 def main() -> None:
@@ -27,77 +35,97 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=1000, help="other users (default: 1,000)")
     parser.add_argument("--requests", type=int, default=5000, help="searches and questions that test the isolation")
     parser.add_argument("--samples", type=int, default=100, help="resources created to measure freshness")
+    parser.add_argument("--only", nargs="+", choices=EXPERIMENTS, default=EXPERIMENTS, help="run only these")
     parser.add_argument("--relevance-only", action="store_true", help="measure relevance without the stack; seconds")
     parser.add_argument("--write", action="store_true", help=f"write {REPORT.relative_to(ROOT)}")
     arguments = parser.parse_args()
     # WordLlama makes every library log.
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    conditions = describe_system()
-    questions, resources = load_questions(), load_resources()
-    texts = describe_resources(resources)
-    found = {
-        "small": measure_relevance(rank_by_embedding("small-embeddings", texts), questions),
-        "hashing": measure_relevance(rank_by_embedding("hashing", texts), questions),
-        "keywords": measure_relevance(rank_by_keywords(texts), questions),
-    }
     try:
         if arguments.relevance_only:
-            print(
-                *(f"{name}: recall {recall:.2f}, nDCG {ndcg:.2f}" for name, (recall, ndcg) in found.items()), sep="\n"
-            )
+            found = measure_rankings()
+            print(*(f"{name}: recall {each['recall']}, nDCG {each['ndcg']}" for name, each in found.items()), sep="\n")
             check(found)
             return
-        figures = run_experiments(arguments)
-        found["search"] = figures.pop("relevance")
-        check(found)
+        figures = load_figures()
+        for name, seen in run_experiments(arguments):
+            print(f"{name}: {seen}", file=sys.stderr, flush=True)
+            if name == "relevance":
+                check(seen["figures"])
+            figures[name] = seen
+            if arguments.write:
+                # After each experiment, so that a run that is stopped keeps what it has.
+                FIGURES.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     except (BenchmarkError, AssertionError) as error:
         sys.exit(f"{error}")
-    report = make_report(found, figures, conditions)
+    report = make_report(figures)
     print(report)
     if arguments.write:
         REPORT.write_text(report, encoding="utf-8")
 
 
-def run_experiments(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Run the experiments one after the other and return what each has seen."""
-    figures: dict[str, Any] = {}
+def run_experiments(arguments: argparse.Namespace) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Run the experiments one after the other, and yield the name, figures and conditions of each."""
     with run_search_stack() as stand:
-        experiments: dict[str, Callable[[], Any]] = {
+        experiments: dict[str, Callable[[], Mapping[str, Any]]] = {
             "latency": latency.Experiment(stand, arguments.resources // 2, arguments.users, 500).run,
             "freshness": freshness.Experiment(stand, arguments.samples).run,
-            "relevance": lambda: measure_relevance(
-                rank_by_search(stand, first_token.USER, load_resources()), load_questions()
-            ),
+            "relevance": lambda: measure_rankings(stand),
             "first_token": first_token.Experiment(stand, 20).run,
             "isolation": isolation.Experiment(stand, arguments.users // 5, arguments.requests).run,
             "erasure": erasure.Experiment(stand, 1000).run,
             "burst": burst.Experiment(stand, arguments.resources, burst.QUOTA).run,
         }
-        for name, run in experiments.items():
+        for name in arguments.only:
             print(f"{name} …", file=sys.stderr, flush=True)
-            figures[name] = run()
-            print(f"{name}: {figures[name]}", file=sys.stderr, flush=True)
-    return figures
+            conditions = describe_system()
+            yield name, {"figures": experiments[name](), "conditions": conditions}
 
 
-def check(found: dict[str, Relevance]) -> None:
+def measure_rankings(stand: Stand | None = None) -> dict[str, dict[str, str]]:
+    """Return recall and nDCG of each ranking, and of the stack's search if there is one."""
+    questions, resources = load_questions(), load_resources()
+    texts = describe_resources(resources)
+    rankings = {
+        "small": rank_by_embedding("small-embeddings", texts),
+        "hashing": rank_by_embedding("hashing", texts),
+        "keywords": rank_by_keywords(texts),
+    }
+    if stand:
+        rankings["search"] = rank_by_search(stand, first_token.USER, resources)
+    found = {name: measure_relevance(ranking, questions) for name, ranking in rankings.items()}
+    return {name: {key: f"{value:.2f}" for key, value in each._asdict().items()} for name, each in found.items()}
+
+
+def check(found: Mapping[str, Mapping[str, str]]) -> None:
     """Compare the relevance with what docs/figures.md promises.
 
     Raises:
         BenchmarkError: it is lower.
     """
     for name in ("small", "search"):
-        if name in found and found[name].recall < LEAST_RECALL:
-            raise BenchmarkError(f"The recall of {name} is {found[name].recall:.2f}, below {LEAST_RECALL}.")
+        if name in found and float(found[name]["recall"]) < LEAST_RECALL:
+            raise BenchmarkError(f"The recall of {name} is {found[name]['recall']}, below {LEAST_RECALL}.")
 
 
-def make_report(found: dict[str, Relevance], figures: dict[str, Any], conditions: dict[str, str]) -> str:
+def load_figures() -> Figures:
+    """Return the last figures of each experiment."""
+    figures: Figures = json.loads(FIGURES.read_text(encoding="utf-8"))
+    return figures
+
+
+def make_report(figures: Figures) -> str:
+    """Return the page with the figures of all experiments."""
     template = Template(Path(__file__).with_name("report.md").read_text(encoding="utf-8"))
-    values = {f"{name}_{key}": f"{value:.2f}" for name, each in found.items() for key, value in each._asdict().items()}
-    values |= {f"{name}_{key}": _write(value) for name, each in figures.items() for key, value in each.items()}
-    return template.substitute(
-        values, conditions="\n".join(f"| {name} | {value} |" for name, value in conditions.items())
-    )
+    values = {
+        f"{name}_{key}": _write(value) for name, each in figures.items() for key, value in each["figures"].items()
+    }
+    rankings = figures["relevance"]["figures"]
+    values |= {f"{name}_{key}": value for name, each in rankings.items() for key, value in each.items()}
+    newest = max((each["conditions"] for each in figures.values()), key=lambda conditions: conditions["Date"])
+    loads = ", ".join(f"{name.replace('_', ' ')} {each['conditions'][_LOAD]}" for name, each in figures.items())
+    conditions = "\n".join(f"| {name} | {value} |" for name, value in {**newest, _LOAD: loads}.items())
+    return template.substitute(values, conditions=conditions)
 
 
 def _write(value: Any) -> str:
@@ -106,6 +134,8 @@ def _write(value: Any) -> str:
             return ", ".join(f"{name.rstrip('#')} {_write(each)}" for name, each in value.items())
         case int():
             return f"{value:,}"
+        case float():
+            return f"{value:g}"
         case _:
             return str(value)
 

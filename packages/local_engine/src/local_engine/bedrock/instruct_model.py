@@ -6,6 +6,7 @@ be compiled, and is not needed for the weights.
 
 import importlib
 import importlib.util
+import os
 import secrets
 from collections.abc import Iterator, Mapping
 from functools import cached_property
@@ -52,6 +53,9 @@ class InstructModel:
         parameters.n_ctx = CONTEXT_TOKENS
         parameters.warmup = False
         parameters.verbosity = -1
+        # The runtime's threads wait for one another, so they stand still if functions keep one of their cores busy.
+        threads = max((os.process_cpu_count() or 1) - 1, 1)
+        parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = threads
         # The runtime listens on a port of the loopback interface, which nothing here uses and web pages could reach.
         parameters.api_keys = [secrets.token_urlsafe()]
         parameters.endpoint_slots = parameters.ui = False
