@@ -22,7 +22,25 @@ from tools.scaffold.source import format_source
 _OLD = ("name", "type", "metadata")
 _KINDS = ("A", "B", "C")
 # Tests of what the old fields may hold, by their files and names.
-_TESTS_OF_OLD_FIELDS = ("tests/unit/{things}/test_create.py",)
+_TESTS_OF_OLD_FIELDS = (
+    "tests/unit/{things}/test_create.py",
+    "tests/unit/{things}/test_enrichment.py",
+    "tests/unit/{things}/test_patch.py",
+    "tests/unit/{things}/test_selection.py",
+    "tests/unit/{things}/test_idempotency.py::test_a_number_with_other_digits_makes_another_body",
+    "tests/unit/{things}/test_idempotency.py::test_another_body_under_the_same_key_is_refused",
+    "tests/unit/{things}/test_idempotency.py::test_the_order_of_members_does_not_make_another_body",
+    "tests/unit/{things}/test_idempotency.py::test_white_space_does_not_make_another_body",
+    "tests/unit/{things}/test_list.py::test_large_{things}_are_all_listed_in_pages_that_fit",
+    "tests/unit/{things}/test_list.py::test_pages_of_wide_characters_fit",
+    "tests/unit/{things}/test_update.py::test_an_invalid_update_changes_nothing",
+    "tests/unit/{things}/test_update.py::test_an_update_over_400_kb_is_too_large",
+    "tests/unit/{things}/test_update.py::test_what_the_caller_may_change_is_replaced",
+    "tests/unit/intelligence/test_search.py::test_a_deleted_item_and_one_that_no_longer_fits_are_left_out",
+    "tests/unit/intelligence/test_vectors.py::test_the_embedded_text_is_all_that_the_fields_hold",
+    "tests/unit/records/test_imports.py::test_a_line_that_cannot_be_stored_is_faulty_and_its_neighbours_are_not",
+    "tests/unit/records/test_imports.py::test_faulty_lines_stop_no_other_and_are_named_in_the_words_of_the_api",
+)
 # A body of the old fields, as Python and JSON write it.
 _BODY = re.compile(
     r'(?<!\{)\{\s*(\\?)"name\1": ?\1"[^"\\]*\1", ?\1"type\1": ?\1"([ABC])\1"(?:, ?\1"metadata\1": ?\{[^{}\']*\})?\s*\}'
@@ -64,6 +82,8 @@ class FirstNoun:
                 remove_test(changes, file, name)
             elif changes.exists(file):
                 changes.remove(file)
+        test = format_source(fill_piece(read_piece("test_api.py.txt"), self.words))
+        changes.replace(f"tests/api/test_{self.words['things']}.py", test)
 
     def make_body(self, kind: str) -> dict[str, Any]:
         """Return a body in place of one whose `type` was A, B or C."""
