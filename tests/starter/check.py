@@ -30,7 +30,7 @@ PROJECTS: Mapping[str, Mapping[str, str]] = {
         "licence": "Apache-2.0",
     },
 }
-_ENVIRONMENTS = (".venv", ".venv-scan", ".venv-clients")
+_ENVIRONMENTS = (".venv", ".venv-scan", ".venv-docs")
 _SAM = [sys.executable, "-m", "samcli"]
 
 
@@ -60,7 +60,7 @@ def install_environments(project: Path) -> None:
     for marker in project.glob(".venv*/*"):
         if marker.name in {"run", "dev", "done"}:
             marker.touch()
-    _run(["make", ".venv/dev", ".venv-scan/done"], project)
+    _run(["make", ".venv/dev", ".venv-scan/done", ".venv-docs/done"], project)
 
 
 def deploy(project: Path) -> None:
@@ -82,7 +82,7 @@ def deploy(project: Path) -> None:
 
 STEPS: Mapping[str, Callable[[Path], None]] = {
     "environments": install_environments,
-    "lint": lambda project: _run(["make", "lint"], project),
+    "lint": lambda project: _run(["make", "lint", "docs"], project),
     "test": lambda project: _run(["make", "test"], project),
     "deploy": deploy,
 }
