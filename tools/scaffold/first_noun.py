@@ -210,7 +210,7 @@ class FirstNoun:
             (r"\{entry\['name'\]\}", f"{{entry['{self.label}']}}"),
         ]
         for file in (*changes.list_files("docs", "*.md"), *changes.list_files("examples", "*.md")):
-            changes.replace(file, self._replace_bodies(_edit(changes.read(file), edits), json.dumps))
+            changes.replace(file, self.replace_bodies(_edit(changes.read(file), edits), json.dumps))
         sources = [
             name
             for folder in ("functions", "layers", "examples", "tests")
@@ -218,11 +218,13 @@ class FirstNoun:
         ]
         for file in (*sources, "tools/seed.py"):
             text = changes.read(file)
-            edited = self._replace_bodies(_edit(text, [*edits, *code]), _write_literal)
+            edited = self.replace_bodies(_edit(text, [*edits, *code]), write_literal)
             if edited != text:
                 changes.replace(file, format_source(edited))
 
-    def _replace_bodies(self, text: str, write: Callable[[Any], str]) -> str:
+    def replace_bodies(self, text: str, write: Callable[[Any], str]) -> str:
+        """Return a text with a body of the new fields for each of the old ones; `write` writes it outside quotes."""
+
         def replace(match: re.Match[str]) -> str:
             quoted = match.string[match.start() - 1] in "'\""
             body = (json.dumps if quoted else write)(self.make_body(match[2]))
@@ -249,6 +251,6 @@ def _return(text: str, _: re.Match[str]) -> str:
     return text
 
 
-def _write_literal(value: Any) -> str:
+def write_literal(value: Any) -> str:
     """Return a value as Python writes it."""
     return repr(value).replace("'", '"')
