@@ -93,6 +93,12 @@ def _name_project(project: Path, name: str, slug: str, noun: Noun) -> None:
     """Give the stacks and the documentation the project's name."""
     for path in (project / "pyproject.toml", project / "samconfig.toml", *(project / "docs/operations").glob("*.md")):
         path.write_text(path.read_text(encoding="utf-8").replace("serverless-api", slug), encoding="utf-8")
+    for file, old in (
+        ("tools/documentation/conf.py", "Serverless API"),
+        (".devcontainer/devcontainer.json", "serverless API"),
+    ):
+        path = project / file
+        path.write_text(path.read_text(encoding="utf-8").replace(old, json.dumps(name)[1:-1]), encoding="utf-8")
     readme = _README.format(project_name=name, path=noun.words["path"])
     (project / "README.md").write_text(readme, encoding="utf-8")
 
