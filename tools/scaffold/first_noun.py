@@ -194,23 +194,13 @@ class FirstNoun:
     def _edit_texts(self, changes: Changes) -> None:
         """Edit code, tests and pages."""
         edits = [(r"metadata\.enrichment", "enrichment")]
-        filters = "docs/decisions/filters-and-sorts.md"
-        if self.choice:
-            name, first = self.choice.name, self.choice.example
-            edits_of_page = [
-                (r"\btype=A\b", f"{name}={first}"),
-                (r"\btype=", f"{name}="),
-                ("`type`", f"`{name}`"),
-                (r'"type"', f'"{name}"'),
-                (r"\bby_type\b", f"by_{name}"),
-            ]
-            changes.replace(filters, _edit(changes.read(filters), edits_of_page))
         code = [
             (r'"name": source\.entity\.fields\["name"\]', f'"{self.label}": source.entity.fields["{self.label}"]'),
             (r"\{entry\['name'\]\}", f"{{entry['{self.label}']}}"),
         ]
         for file in (*changes.list_files("docs", "*.md"), *changes.list_files("examples", "*.md")):
-            changes.replace(file, self.replace_bodies(_edit(changes.read(file), edits), json.dumps))
+            text = _edit(changes.read(file), [*edits, *self._edit_page(file)])
+            changes.replace(file, self.replace_bodies(text, json.dumps))
         sources = [
             name
             for folder in ("functions", "layers", "examples", "tests")
@@ -221,6 +211,38 @@ class FirstNoun:
             edited = self.replace_bodies(_edit(text, [*edits, *code]), write_literal)
             if edited != text:
                 changes.replace(file, format_source(edited))
+
+    def _edit_page(self, page: str) -> list[tuple[str, str]]:
+        """Return the edits of a page that explains by the example of the old fields."""
+        patch = json.dumps({self.label: self.make_body("B")[self.label]})
+        edits = {
+            "docs/decisions/merge-patch.md": [(r'\{"name": "New name", .*?\}\}', patch)],
+            "docs/decisions/search.md": [(r"names, types and all that its metadata holds", "all that its fields hold")],
+            "docs/security.md": [(r"Names and metadata come back", "Texts come back")],
+        }
+        if self.choice:
+            name, first, second = self.choice.name, self.choice.example, self.choice.schema["enum"][1]
+            body = json.dumps(self.make_body("A")).replace(f'"{name}": "{first}"', f'"{name}": kind')
+            filters = [
+                (r"\btype=A\b", f"{name}={first}"),
+                (r"\btype=", f"{name}="),
+                ("`type`", f"`{name}`"),
+                (r'"type"', f'"{name}"'),
+                (r"\bby_type\b", f"by_{name}"),
+            ]
+            edits |= {
+                "docs/decisions/filters-and-sorts.md": filters,
+                "docs/upgrading.md": filters,
+                "docs/add-an-endpoint.md": [
+                    (r'\["type"\]', f'["{name}"]'),
+                    (r"\bby(.)type\b", f"by {name}"),
+                    (r'\("A", "B", "A"\)', f'("{first}", "{second}", "{first}")'),
+                    (r'\{"name": "x", "type": kind\}', body),
+                    (r'\{"A": 2, "B": 1\}', f'{{"{first}": 2, "{second}": 1}}'),
+                    (r"\{A: 2, B: 1\}", f"{{{first}: 2, {second}: 1}}"),
+                ],
+            }
+        return edits.get(page, [])
 
     def replace_bodies(self, text: str, write: Callable[[Any], str]) -> str:
         """Return a text with a body of the new fields for each of the old ones; `write` writes it outside quotes."""
