@@ -173,7 +173,7 @@ starter: .venv/dev
 ## starter-check: make projects of the starter, and lint, test and deploy each into an AWS emulator (ARGS=minimal, everything or fields for one; up to an hour each)
 .PHONY: starter-check
 starter-check: .venv/dev .venv-deploy/done
-	@$(python) -m tests.starter.check $(ARGS)
+	@$(python) -m tests.deploy.starter_check $(ARGS)
 
 ## build: build the stack into .aws-sam/build, for `.venv/bin/sam deploy`
 .PHONY: build
