@@ -13,6 +13,7 @@ from tools.scaffold.fields import parse_fields
 from tools.scaffold.first_noun import FirstNoun, write_literal
 from tools.scaffold.names import Noun
 from tools.scaffold.noun import add_noun
+from tools.scaffold.parts import remove_unused_imports
 from tools.scaffold.renaming import IN_TEMPLATES, rename_text
 
 FIELDS = "title:text"
@@ -190,3 +191,9 @@ kept = f'{{"name": "x", "type": "A"}}', {"name": "x", "size": 1}
 def test_bodies_get_the_fields_of_the_project():
     first = FirstNoun(Noun("bill", "bills"), parse_fields("total:decimal paid:boolean"))
     assert first.replace_bodies(BODIES, write_literal) == OWN_BODIES
+
+
+def test_imports_that_nothing_uses_go_and_fixtures_stay():
+    source = "import json\nimport re\nfrom a import b, c\nfrom d import e\n\n\ndef test(e):\n    c(re)\n"
+    expected = "import re\nfrom a import c\nfrom d import e\n\n\ndef test(e):\n    c(re)\n"
+    assert remove_unused_imports(source) == expected

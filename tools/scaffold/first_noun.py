@@ -23,6 +23,12 @@ _OLD = ("name", "type", "metadata")
 _KINDS = ("A", "B", "C")
 # Tests of what the old fields may hold, by their files and names.
 _TESTS_OF_OLD_FIELDS = (
+    "tests/internal/test_cache.py::test_no_answer_crosses_a_key",
+    "tests/internal/test_cache.py::send_at_random",
+    "tests/internal/test_cache.py::check_page",
+    "tests/internal/test_rejection.py",
+    "tests/records/test_events.py::test_a_{things}_life_becomes_events",
+    "tests/records/test_trail.py::test_a_{things}_life_is_a_chain_of_entries",
     "tests/unit/{things}/test_create.py",
     "tests/unit/{things}/test_enrichment.py",
     "tests/unit/{things}/test_patch.py",
