@@ -14,6 +14,7 @@ from tools.scaffold.first_noun import FirstNoun
 from tools.scaffold.names import Noun
 from tools.scaffold.parts import load_parts, remove_part
 from tools.scaffold.renaming import rename_noun
+from tools.scaffold.source import format_project
 
 _LICENCES = Path(__file__).with_name("licences")
 _OWN = Noun("resource", "resources")
@@ -86,7 +87,8 @@ def generate_project(project: Path, answers: Mapping[str, str]) -> list[str]:
     for file in ("generation.py", "renaming.py", "first_noun.py", "pieces/first_package.py.txt"):
         (Path(__file__).parent / file).unlink()
     shutil.rmtree(_LICENCES)
-    return [f"{name} is ready: cd {slug} && make run"]
+    first_steps = "make run" if format_project(project) else "make format && make run"
+    return [f"{name} is ready: cd {slug} && {first_steps}"]
 
 
 def _name_project(project: Path, name: str, slug: str, noun: Noun) -> None:
