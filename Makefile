@@ -175,6 +175,11 @@ remove: .venv/dev
 starter: .venv/dev
 	@$(python) -m tools.scaffold.starter
 
+## starter-check: make projects of the starter, and lint, test and deploy each into an AWS emulator (ARGS=minimal, everything or fields for one; up to an hour each)
+.PHONY: starter-check
+starter-check: .venv/dev .venv-deploy/done
+	@$(python) -m tests.deploy.starter_check $(ARGS)
+
 ## build: build the stack into .aws-sam/build, for `.venv/bin/sam deploy`
 .PHONY: build
 build: .venv/dev
@@ -313,7 +318,7 @@ clean:
 ## help: list the targets
 .PHONY: help
 help:
-	@sed -n 's/^## \([a-z-]*\): /\1|/p' Makefile | awk -F'|' '{ printf "  make %-14s %s\n", $$1, $$2 }'
+	@awk '/^## [a-z-]+: / { name = $$2; sub(/:/, "", name); sub(/^## [a-z-]+: /, ""); printf "  make %-14s %s\n", name, $$0 }' Makefile
 
 # ---------------------------------------------------------------- environments, each with one lock
 install = install --quiet --disable-pip-version-check --require-hashes --requirement

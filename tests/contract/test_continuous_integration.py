@@ -127,7 +127,7 @@ def test_a_step_runs_a_make_target_that_exists_and_nothing_else():
     assert commands
     called = [re.fullmatch(r'make ([a-z-]+)( [A-Z]+=("\$[A-Z]+"|yes))*', command) for command in commands]
     assert all(called), "a command line with more in it than make and variables of the environment"
-    assert {match[1] for match in called} == {"docs", "lint", "mutants", "test", "deploy"} <= targets
+    assert {match[1] for match in called} == {"docs", "lint", "mutants", "test", "starter-check", "deploy"} <= targets
 
 
 def test_a_commit_is_checked_with_tools_that_are_installed_by_the_projects_own_locks():

@@ -140,17 +140,21 @@ class Deployment:
     def deploy_guided(self, directory: Path) -> None:
         """Create the stack with `sam deploy --guided` on a terminal, and accept every default.
 
-        The question whether to deploy the change set gets a `y`, because its default is no. SAM saves the answers to a
-        copy of samconfig.toml in `directory`.
+        SAM saves the answers to a copy of samconfig.toml in `directory`.
         """
-        config = shutil.copy(ROOT / "samconfig.toml", directory / "samconfig.toml")
+        self.answer_guide(directory, ROOT)
+        self._complete()
+
+    def answer_guide(self, directory: Path, project: Path) -> None:
+        """Run `sam deploy --guided` in a project. The question whether to deploy gets a `y`: its default is no."""
+        config = shutil.copy(project / "samconfig.toml", directory / "samconfig.toml")
         arguments = ["deploy", "--guided", "--template-file", str(self._template), "--config-file", str(config)]
         # Questions are coloured: the pattern skips the control characters between words.
         answers = {r"Deploy this changeset[^\n]*\]: ": "y", r"\]: ": ""}
         ours, theirs = pty.openpty()
         with subprocess.Popen(
             [*_SAM, *arguments],
-            cwd=ROOT,
+            cwd=project,
             env=_environment(self.emulator),
             stdin=theirs,
             stdout=theirs,
@@ -172,7 +176,6 @@ class Deployment:
             finally:
                 terminal.close()
         assert process.returncode == 0, f"sam deploy --guided failed:\n{shown}"
-        self._complete()
 
     def _complete(self) -> None:
         """Set what the emulator enforces but ignores in templates, and remove what it takes too literally."""

@@ -24,6 +24,7 @@ from tests.support.internal import (
     make_principal,
 )
 from tests.support.permissions import translate_stack
+from tests.support.resources import make_body
 from tests.support.stack import find_fixture
 from tests.support.templates import write_variant
 
@@ -70,14 +71,15 @@ def test_the_function_itself_would_have_answered_alike(engine: EngineProcess, ca
 def test_a_change_replaces_what_is_kept(engine: EngineProcess, caller: InternalClient) -> None:
     item = caller.create("changed")
     page = "/users/changed/resources"
-    assert caller.send("GET", item).json()["name"] == caller.send("GET", page).json()["resources"][0]["name"]
+    assert caller.send("GET", item).json() == caller.send("GET", page).json()["resources"][0]
     # By the user, at the other API.
     token = engine.mint_token("write:resources", subject="changed")
     path = f"/api/v1/resources/{item.rpartition('/')[2]}"
     with engine.client("Api", headers={"Authorization": f"Bearer {token}"}) as user:
-        assert user.put(path, json={**BODY, "name": "new"}).status_code == 200
-        poll(lambda: caller.send("GET", item).json()["name"] == "new", "the resource is stale", 60)
-        poll(lambda: caller.send("GET", page).json()["resources"][0]["name"] == "new", "the page is stale", 60)
+        changed = user.put(path, json=make_body(1))
+        assert changed.status_code == 200
+        poll(lambda: caller.send("GET", item).json() == changed.json(), "the resource is stale", 60)
+        poll(lambda: caller.send("GET", page).json()["resources"][0] == changed.json(), "the page is stale", 60)
         user.delete(path)
         poll(lambda: caller.send("GET", item).status_code == 404, "the deleted resource is there", 60)
         poll(lambda: caller.send("GET", page).json()["count"] == 0, "the page has the deleted resource", 60)
@@ -87,7 +89,7 @@ def test_other_limits_only_expire(engine: EngineProcess, caller: InternalClient)
     item = caller.create("limits")
     pages = ["/users/limits/resources?limit=1", "/users/limits/resources"]
     kept = [caller.send("GET", page).json() for page in pages]
-    caller.send("PUT", item, {**BODY, "name": "new"})
+    caller.send("PUT", item, make_body(1))
     poll(lambda: caller.send("GET", pages[1]).json() != kept[1], "the page is stale", 60)
     assert caller.send("GET", pages[0]).json() == kept[0]
 

@@ -7,6 +7,7 @@ import pytest
 from local_engine.template import ACCOUNT_ID
 from local_engine.testing import EngineProcess, poll
 from tests.support.internal import BODY, InternalClient
+from tests.support.resources import make_body
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def test_a_users_resources_are_those_of_the_other_api(
         item = user.post("/api/v1/resources", json=BODY).json()
         path = f"/users/{subject}/resources/{item['id']}"
         assert caller.send("GET", path).json() == item
-        changed = caller.send("PUT", path, {**BODY, "name": "changed"})
+        changed = caller.send("PUT", path, make_body(1))
         assert user.get(f"/api/v1/resources/{item['id']}").json() == changed.json()
         assert caller.send("DELETE", path).status_code == 204
         assert user.get(f"/api/v1/resources/{item['id']}").status_code == 404

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from local_engine.testing import EngineProcess, poll
+from tests.support.resources import make_body
 
 IMPORTS = "/api/v1/imports"
 NDJSON = {"Content-Type": "application/x-ndjson"}
@@ -42,13 +43,14 @@ class Importer:
         poll(is_over, f"{location} does not end", seconds=240)
         return document
 
-    def list_names(self) -> list[str]:
-        names, query = [], {"limit": "100"}
+    def list_bodies(self) -> list[dict[str, Any]]:
+        """What was imported, in its order."""
+        found, query = [], {"limit": "100"}
         while query:
             page = self.client.get("/api/v1/resources", params=query).json()
-            names += [resource["name"] for resource in page["resources"]]
+            found += page["resources"]
             query = {"limit": "100", "nextToken": page["nextToken"]} if "nextToken" in page else {}
-        return names[::-1]
+        return [{name: resource[name] for name in make_body(1)} for resource in reversed(found)]
 
 
 @pytest.fixture
@@ -59,23 +61,23 @@ def importer(engine: EngineProcess, request: pytest.FixtureRequest) -> Iterator[
 
 
 def make_lines(count: int) -> list[str]:
-    return [json.dumps({"name": f"n{number}", "type": "A"}) for number in range(1, count + 1)]
+    return [json.dumps(body) for body in make_bodies(count)]
 
 
-def make_names(count: int) -> list[str]:
-    return [f"n{number}" for number in range(1, count + 1)]
+def make_bodies(count: int) -> list[dict[str, Any]]:
+    return [make_body(number) for number in range(1, count + 1)]
 
 
 def test_a_file_may_start_with_a_bom(importer: Importer) -> None:
     first, *others = make_lines(3)
     document = importer.wait(importer.start([f"\ufeff{first}", *others]).headers["location"])
     assert (document["state"], document["created"], document["faulty"]) == ("completed", 3, 0)
-    assert importer.list_names() == make_names(3)
+    assert importer.list_bodies() == make_bodies(3)
 
 
 def test_each_good_line_of_the_body_becomes_a_resource(importer: Importer) -> None:
     lines = make_lines(120)
-    lines.insert(50, '{"name": "without a type"}')
+    lines.insert(50, "[]")
     started = importer.start(lines)
     assert (started.status_code, started.json()["state"]) == (202, "waiting")
     location = started.headers["location"]
@@ -86,9 +88,9 @@ def test_each_good_line_of_the_body_becomes_a_resource(importer: Importer) -> No
         "lines": 121,
         "created": 120,
         "faulty": 1,
-        "faults": [{"line": 51, "problems": [{"field": "type", "problem": "is missing"}]}],
+        "faults": [{"line": 51, "problems": [{"field": "body", "problem": "must be an object"}]}],
     }
-    assert importer.list_names() == make_names(120)
+    assert importer.list_bodies() == make_bodies(120)
 
 
 def test_a_repeated_request_imports_once(importer: Importer) -> None:
@@ -97,7 +99,7 @@ def test_a_repeated_request_imports_once(importer: Importer) -> None:
     assert (again.status_code, again.json()) == (202, first.json())
     assert importer.start(make_lines(4), **key).status_code == 422
     assert importer.wait(first.headers["location"])["created"] == 3
-    assert importer.list_names() == make_names(3)
+    assert importer.list_bodies() == make_bodies(3)
 
 
 def test_a_file_is_uploaded_with_a_link(importer: Importer, aws: Any) -> None:
@@ -111,7 +113,7 @@ def test_a_file_is_uploaded_with_a_link(importer: Importer, aws: Any) -> None:
         again = client.request(upload["method"], upload["url"], content=b"{}", headers=upload["headers"])
         assert again.status_code == 412
     assert importer.wait(started.headers["location"])["created"] == 5
-    assert importer.list_names() == make_names(5)
+    assert importer.list_bodies() == make_bodies(5)
 
 
 def test_the_file_of_one_user_does_not_hold_up_that_of_another(engine: EngineProcess, importer: Importer) -> None:
@@ -170,7 +172,7 @@ def test_a_file_that_arrives_after_its_import_is_deleted_goes(importer: Importer
         return not [entry for entry in found if entry["Key"].endswith(import_id)]
 
     poll(is_gone, "the file stays", seconds=60)
-    assert importer.list_names() == []
+    assert importer.list_bodies() == []
 
 
 def test_an_import_is_its_owners_alone(engine: EngineProcess, importer: Importer) -> None:

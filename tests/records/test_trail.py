@@ -12,7 +12,7 @@ import pytest
 from local_engine.testing import EngineProcess, poll
 from tests.records.conftest import Clients
 from tests.support.api_client import ApiClient
-from tests.support.resources import RESOURCES
+from tests.support.resources import RESOURCES, make_body
 from tests.support.stack import ROOT
 
 AUDIT = "/api/v1/audit"
@@ -69,7 +69,7 @@ def test_a_resources_life_is_a_chain_of_entries(user: ApiClient) -> None:
 
 def test_the_trail_has_pages(user: ApiClient) -> None:
     for number in range(5):
-        user.send("POST", RESOURCES, {"name": str(number), "type": "A"})
+        user.send("POST", RESOURCES, make_body(number + 1))
     entries = wait_for_entries(user, 5)
     assert list(read_trail(user, limit=2)) == entries
     times = [entry["time"] for entry in entries]
@@ -119,8 +119,8 @@ def test_what_an_erasure_has_deleted_names_it(user: ApiClient) -> None:
 
 def test_a_record_that_arrives_again_adds_nothing(user: ApiClient, aws: Clients) -> None:
     """Twice in one batch, late, and after the deletion."""
-    location = user.send("POST", RESOURCES, {"name": "first", "type": "A"}).headers["location"]
-    user.send("PUT", location, {"name": "second", "type": "A"})
+    location = user.send("POST", RESOURCES, make_body(1)).headers["location"]
+    user.send("PUT", location, make_body(2))
     user.send("DELETE", location)
     entries = wait_for_entries(user, 3)
     streams = aws("dynamodbstreams")
@@ -171,10 +171,9 @@ def check(engine: EngineProcess) -> Callable[..., subprocess.CompletedProcess[st
 def test_the_check_finds_an_entry_that_is_gone_and_a_change_without_one(
     user: ApiClient, aws: Clients, check: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
-    body = {"name": "checked", "type": "A"}
-    locations = [user.send("POST", RESOURCES, body).headers["location"] for _ in range(3)]
+    locations = [user.send("POST", RESOURCES, make_body(1)).headers["location"] for _ in range(3)]
     for location in locations:
-        user.send("PUT", location, {**body, "name": "changed"})
+        user.send("PUT", location, make_body(2))
     user.send("DELETE", locations[2])
     wait_for_entries(user, 7)
     done = check("--sub", user.subject)

@@ -10,9 +10,11 @@ from tools.scaffold.blocks import Blocks
 from tools.scaffold.changes import Changes, ScaffoldError
 from tools.scaffold.endpoint import add_endpoint
 from tools.scaffold.fields import parse_fields
+from tools.scaffold.first_noun import FirstNoun, write_literal
 from tools.scaffold.names import Noun
 from tools.scaffold.noun import add_noun
-from tools.scaffold.renaming import rename_text
+from tools.scaffold.parts import remove_unused_imports
+from tools.scaffold.renaming import IN_TEMPLATES, rename_text
 
 FIELDS = "title:text"
 
@@ -164,3 +166,34 @@ def test_lines_are_inserted_below_a_block():
 )
 def test_the_noun_is_renamed_and_awss_words_are_not(text, renamed):
     assert rename_text(text, Noun("resource", "resources"), Noun("box", "boxes")) == (renamed or text)
+
+
+def test_a_module_that_reads_templates_keeps_awss_word_and_gets_the_noun_in_routes():
+    text = 'for resource in translate_stack().resources: send(f"/api/v1/resources/{resource}", resources)'
+    renamed = text.replace("v1/resources", "v1/boxes")
+    assert rename_text(text, Noun("resource", "resources"), Noun("box", "boxes"), IN_TEMPLATES) == renamed
+
+
+BODIES = """\
+sent = {"name": "thing", "type": "A"}
+other = {"name": "thing", "type": "B", "metadata": {"size": 1}}
+text = '{"name":"x","type":"A"}'
+kept = f'{{"name": "x", "type": "A"}}', {"name": "x", "size": 1}
+"""
+OWN_BODIES = """\
+sent = {"total": 12.5, "paid": True}
+other = {"total": 17.25, "paid": False}
+text = '{"total": 12.5, "paid": true}'
+kept = f'{{"name": "x", "type": "A"}}', {"name": "x", "size": 1}
+"""
+
+
+def test_bodies_get_the_fields_of_the_project():
+    first = FirstNoun(Noun("bill", "bills"), parse_fields("total:decimal paid:boolean"))
+    assert first.replace_bodies(BODIES, write_literal) == OWN_BODIES
+
+
+def test_imports_that_nothing_uses_go_and_fixtures_stay():
+    source = "import json\nimport re\nfrom a import b, c\nfrom d import e\n\n\ndef test(e):\n    c(re)\n"
+    expected = "import re\nfrom a import c\nfrom d import e\n\n\ndef test(e):\n    c(re)\n"
+    assert remove_unused_imports(source) == expected

@@ -24,7 +24,14 @@ html_theme = "furo"
 html_title = project
 # Pages refer to one another; the sidebar groups them.
 GROUPS = {
-    "Build": ["docs/add-an-endpoint", "docs/add-a-noun", "docs/leave-out-a-part", "docs/moving-here", "docs/upgrading"],
+    "Build": [
+        "docs/start-your-own",
+        "docs/add-an-endpoint",
+        "docs/add-a-noun",
+        "docs/leave-out-a-part",
+        "docs/moving-here",
+        "docs/upgrading",
+    ],
     "Run": ["docs/local", "docs/debugging", "docs/reference", "docs/identity/*", "docs/operations/*"],
     "Know": ["docs/security", "docs/privacy", "docs/cost", "docs/figures", "docs/benchmarks/*"],
     "Decisions": ["docs/decisions/*"],

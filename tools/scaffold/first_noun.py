@@ -22,7 +22,31 @@ from tools.scaffold.source import format_source
 _OLD = ("name", "type", "metadata")
 _KINDS = ("A", "B", "C")
 # Tests of what the old fields may hold, by their files and names.
-_TESTS_OF_OLD_FIELDS = ("tests/unit/{things}/test_create.py",)
+_TESTS_OF_OLD_FIELDS = (
+    "tests/internal/test_cache.py::test_no_answer_crosses_a_key",
+    "tests/internal/test_cache.py::send_at_random",
+    "tests/internal/test_cache.py::check_page",
+    "tests/internal/test_rejection.py",
+    "tests/records/test_events.py::test_a_{things}_life_becomes_events",
+    "tests/records/test_trail.py::test_a_{things}_life_is_a_chain_of_entries",
+    "tests/unit/{things}/test_create.py",
+    "tests/unit/{things}/test_enrichment.py",
+    "tests/unit/{things}/test_patch.py",
+    "tests/unit/{things}/test_selection.py",
+    "tests/unit/{things}/test_idempotency.py::test_a_number_with_other_digits_makes_another_body",
+    "tests/unit/{things}/test_idempotency.py::test_another_body_under_the_same_key_is_refused",
+    "tests/unit/{things}/test_idempotency.py::test_the_order_of_members_does_not_make_another_body",
+    "tests/unit/{things}/test_idempotency.py::test_white_space_does_not_make_another_body",
+    "tests/unit/{things}/test_list.py::test_large_{things}_are_all_listed_in_pages_that_fit",
+    "tests/unit/{things}/test_list.py::test_pages_of_wide_characters_fit",
+    "tests/unit/{things}/test_update.py::test_an_invalid_update_changes_nothing",
+    "tests/unit/{things}/test_update.py::test_an_update_over_400_kb_is_too_large",
+    "tests/unit/{things}/test_update.py::test_what_the_caller_may_change_is_replaced",
+    "tests/unit/intelligence/test_search.py::test_a_deleted_item_and_one_that_no_longer_fits_are_left_out",
+    "tests/unit/intelligence/test_vectors.py::test_the_embedded_text_is_all_that_the_fields_hold",
+    "tests/unit/records/test_imports.py::test_a_line_that_cannot_be_stored_is_faulty_and_its_neighbours_are_not",
+    "tests/unit/records/test_imports.py::test_faulty_lines_stop_no_other_and_are_named_in_the_words_of_the_api",
+)
 # A body of the old fields, as Python and JSON write it.
 _BODY = re.compile(
     r'(?<!\{)\{\s*(\\?)"name\1": ?\1"[^"\\]*\1", ?\1"type\1": ?\1"([ABC])\1"(?:, ?\1"metadata\1": ?\{[^{}\']*\})?\s*\}'
@@ -64,6 +88,8 @@ class FirstNoun:
                 remove_test(changes, file, name)
             elif changes.exists(file):
                 changes.remove(file)
+        test = format_source(fill_piece(read_piece("test_api.py.txt"), self.words))
+        changes.replace(f"tests/api/test_{self.words['things']}.py", test)
 
     def make_body(self, kind: str) -> dict[str, Any]:
         """Return a body in place of one whose `type` was A, B or C."""
@@ -174,23 +200,13 @@ class FirstNoun:
     def _edit_texts(self, changes: Changes) -> None:
         """Edit code, tests and pages."""
         edits = [(r"metadata\.enrichment", "enrichment")]
-        filters = "docs/decisions/filters-and-sorts.md"
-        if self.choice:
-            name, first = self.choice.name, self.choice.example
-            edits_of_page = [
-                (r"\btype=A\b", f"{name}={first}"),
-                (r"\btype=", f"{name}="),
-                ("`type`", f"`{name}`"),
-                (r'"type"', f'"{name}"'),
-                (r"\bby_type\b", f"by_{name}"),
-            ]
-            changes.replace(filters, _edit(changes.read(filters), edits_of_page))
         code = [
             (r'"name": source\.entity\.fields\["name"\]', f'"{self.label}": source.entity.fields["{self.label}"]'),
             (r"\{entry\['name'\]\}", f"{{entry['{self.label}']}}"),
         ]
         for file in (*changes.list_files("docs", "*.md"), *changes.list_files("examples", "*.md")):
-            changes.replace(file, self._replace_bodies(_edit(changes.read(file), edits), json.dumps))
+            text = _edit(changes.read(file), [*edits, *self._edit_page(file)])
+            changes.replace(file, self.replace_bodies(text, json.dumps))
         sources = [
             name
             for folder in ("functions", "layers", "examples", "tests")
@@ -198,11 +214,45 @@ class FirstNoun:
         ]
         for file in (*sources, "tools/seed.py"):
             text = changes.read(file)
-            edited = self._replace_bodies(_edit(text, [*edits, *code]), _write_literal)
+            edited = self.replace_bodies(_edit(text, [*edits, *code]), write_literal)
             if edited != text:
                 changes.replace(file, format_source(edited))
 
-    def _replace_bodies(self, text: str, write: Callable[[Any], str]) -> str:
+    def _edit_page(self, page: str) -> list[tuple[str, str]]:
+        """Return the edits of a page that explains by the example of the old fields."""
+        patch = json.dumps({self.label: self.make_body("B")[self.label]})
+        edits = {
+            "docs/decisions/merge-patch.md": [(r'\{"name": "New name", .*?\}\}', patch)],
+            "docs/decisions/search.md": [(r"names, types and all that its metadata holds", "all that its fields hold")],
+            "docs/security.md": [(r"Names and metadata come back", "Texts come back")],
+        }
+        if self.choice:
+            name, first, second = self.choice.name, self.choice.example, self.choice.schema["enum"][1]
+            body = json.dumps(self.make_body("A")).replace(f'"{name}": "{first}"', f'"{name}": kind')
+            filters = [
+                (r"\btype=A\b", f"{name}={first}"),
+                (r"\btype=", f"{name}="),
+                ("`type`", f"`{name}`"),
+                (r'"type"', f'"{name}"'),
+                (r"\bby_type\b", f"by_{name}"),
+            ]
+            edits |= {
+                "docs/decisions/filters-and-sorts.md": filters,
+                "docs/upgrading.md": filters,
+                "docs/add-an-endpoint.md": [
+                    (r'\["type"\]', f'["{name}"]'),
+                    (r"\bby(.)type\b", f"by {name}"),
+                    (r'\("A", "B", "A"\)', f'("{first}", "{second}", "{first}")'),
+                    (r'\{"name": "x", "type": kind\}', body),
+                    (r'\{"A": 2, "B": 1\}', f'{{"{first}": 2, "{second}": 1}}'),
+                    (r"\{A: 2, B: 1\}", f"{{{first}: 2, {second}: 1}}"),
+                ],
+            }
+        return edits.get(page, [])
+
+    def replace_bodies(self, text: str, write: Callable[[Any], str]) -> str:
+        """Return a text with a body of the new fields for each of the old ones; `write` writes it outside quotes."""
+
         def replace(match: re.Match[str]) -> str:
             quoted = match.string[match.start() - 1] in "'\""
             body = (json.dumps if quoted else write)(self.make_body(match[2]))
@@ -229,6 +279,6 @@ def _return(text: str, _: re.Match[str]) -> str:
     return text
 
 
-def _write_literal(value: Any) -> str:
+def write_literal(value: Any) -> str:
     """Return a value as Python writes it."""
     return repr(value).replace("'", '"')

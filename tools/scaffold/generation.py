@@ -1,18 +1,22 @@
 """Makes a new project of the starter: takes out parts, and gives the noun its name."""
 
 import json
+import re
+import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from tools.profiles import ROOT
-from tools.scaffold.changes import report_changes
+from tools.scaffold.changes import ScaffoldError, report_changes
 from tools.scaffold.fields import parse_fields
 from tools.scaffold.first_noun import FirstNoun
 from tools.scaffold.names import Noun
 from tools.scaffold.parts import load_parts, remove_part
 from tools.scaffold.renaming import rename_noun
+from tools.scaffold.source import format_project
 
+_LICENCES = Path(__file__).with_name("licences")
 _OWN = Noun("resource", "resources")
 _README = """\
 # {project_name}
@@ -64,21 +68,51 @@ def generate_project(project: Path, answers: Mapping[str, str]) -> list[str]:
     Raises:
         ScaffoldError: an answer cannot be used.
     """
+    name, slug = answers["project_name"], answers["project_slug"]
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]{0,99}", slug):
+        raise ScaffoldError(f"{slug} cannot name a stack: use letters, digits and hyphens, and begin with a letter.")
     noun = Noun.parse(answers["noun"], answers["plural"])
+    first = FirstNoun(noun, parse_fields(answers["fields"])) if answers["fields"] else None
     parts = load_parts()
     # Those that others need go last.
-    for name in sorted(parts, key=lambda name: len(parts[name].after)):
-        if answers[name] == "no":
-            remove_part(project, name)
+    for part in sorted(parts, key=lambda part: len(parts[part].after)):
+        if answers[part] == "no":
+            remove_part(project, part)
     if noun != _OWN:
         rename_noun(project, _OWN, noun)
-    if answers["fields"]:
-        FirstNoun(noun, parse_fields(answers["fields"])).replace_fields(project)
-    readme = _README.format(project_name=answers["project_name"], path=noun.words["path"])
+    if first:
+        first.replace_fields(project)
+    _name_project(project, name, slug, noun)
+    _write_licence(project, name, answers["licence"])
+    for file in ("generation.py", "renaming.py", "first_noun.py", "pieces/first_package.py.txt"):
+        (Path(__file__).parent / file).unlink()
+    shutil.rmtree(_LICENCES)
+    first_steps = "make run" if format_project(project) else "make format && make run"
+    return [f"{name} is ready: cd {slug} && {first_steps}"]
+
+
+def _name_project(project: Path, name: str, slug: str, noun: Noun) -> None:
+    """Give the stacks and the documentation the project's name."""
+    for path in (project / "pyproject.toml", project / "samconfig.toml", *(project / "docs/operations").glob("*.md")):
+        path.write_text(path.read_text(encoding="utf-8").replace("serverless-api", slug), encoding="utf-8")
+    for file, old in (
+        ("tools/documentation/conf.py", "Serverless API"),
+        (".devcontainer/devcontainer.json", "serverless API"),
+    ):
+        path = project / file
+        path.write_text(path.read_text(encoding="utf-8").replace(old, json.dumps(name)[1:-1]), encoding="utf-8")
+    readme = _README.format(project_name=name, path=noun.words["path"])
     (project / "README.md").write_text(readme, encoding="utf-8")
-    for name in ("generation.py", "renaming.py", "first_noun.py", "pieces/first_package.py.txt"):
-        (Path(__file__).parent / name).unlink()
-    return [f"{answers['project_name']} is ready: cd {project.name} && make run"]
+
+
+def _write_licence(project: Path, name: str, licence: str) -> None:
+    template = project / "template.yaml"
+    known = "All rights reserved" if licence == "proprietary" else licence
+    text = template.read_text(encoding="utf-8").replace("license: {name: MIT-0}", f"license: {{name: {known}}}")
+    template.write_text(text, encoding="utf-8")
+    if licence != "proprietary":
+        terms = (_LICENCES / f"{licence}.txt").read_text(encoding="utf-8")
+        (project / "LICENSE").write_text(terms.format(holder=f"the contributors of {name}"), encoding="utf-8")
 
 
 def main() -> int:

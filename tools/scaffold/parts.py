@@ -14,6 +14,7 @@ from tools.scaffold.api import TEMPLATE, Api
 from tools.scaffold.blocks import Blocks
 from tools.scaffold.changes import Changes, ScaffoldError, report_changes
 from tools.scaffold.pages import remove_from_pages, remove_passages
+from tools.scaffold.source import format_source
 
 _LIST = Path(__file__).with_name("parts.toml")
 _DASHBOARD = "stacks/operations.yaml"
@@ -282,7 +283,25 @@ def remove_test(changes: Changes, file: str, name: str) -> None:
             end = node.end_lineno or node.lineno
             while end < len(lines) and not lines[end].strip():
                 end += 1
-            changes.replace(file, "".join(lines[:start] + lines[end:]).rstrip() + "\n")
+            changes.replace(file, remove_unused_imports("".join(lines[:start] + lines[end:]).rstrip() + "\n"))
+
+
+def remove_unused_imports(source: str) -> str:
+    """Return source without the imports of its first level that nothing uses."""
+    lines, tree = source.splitlines(keepends=True), ast.parse(source)
+    # A name may be a fixture, or in an annotation that is text.
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    used |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
+    used |= {str(node.value) for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+    for node in reversed(tree.body):
+        if not isinstance(node, ast.Import | ast.ImportFrom):
+            continue
+        names = [alias for alias in node.names if (alias.asname or alias.name.partition(".")[0]) in used]
+        if len(names) < len(node.names):
+            node.names = names
+            lines[node.lineno - 1 : node.end_lineno] = [f"{ast.unparse(node)}\n"] if names else []
+    text = "".join(lines)
+    return source if text == source else format_source(text)
 
 
 def remove_targets(changes: Changes, targets: Sequence[str], gone: Sequence[str]) -> None:

@@ -31,7 +31,7 @@ _AWS = re.compile(
 _TEMPLATE = re.compile(r"\[\"Resources\"\]|\btranslate_(?:stack|template)\b|\bResource(?:Type|Status)\b|\"AWS::")
 _NOUN_IMPORT = re.compile(r"^\s*(?:from|import) resources\b", re.MULTILINE)
 # In a module that reads a template, or what CloudFormation says of a stack, the bare word is AWS's too.
-_AWS_WORD = re.compile(rf"{_AWS.pattern}|(?<![\w/:.\"'-])resources?\b(?!/|:\S|-)|\"resource\"", re.MULTILINE)
+IN_TEMPLATES = re.compile(rf"{_AWS.pattern}|(?<![\w/:.\"'-])resources?\b(?!/|:\S|-)|\"resource\"", re.MULTILINE)
 
 
 def rename_noun(project: Path, old: Noun, new: Noun) -> None:
@@ -39,7 +39,7 @@ def rename_noun(project: Path, old: Noun, new: Noun) -> None:
     for path in list(_list_files(project)):
         text = path.read_text(encoding="utf-8")
         is_about_templates = path.suffix == ".py" and _reads_templates(text)
-        renamed = rename_text(text, old, new, _AWS_WORD if is_about_templates else _AWS)
+        renamed = rename_text(text, old, new, IN_TEMPLATES if is_about_templates else _AWS)
         if path.parent.name == "events":
             renamed = correct_length(renamed)
         if renamed != text:

@@ -17,3 +17,11 @@ def format_source(text: str) -> str:
     command = [str(_RUFF), "format", "--quiet", "--line-length", "120", "--isolated", "-"]
     done = subprocess.run(command, input=text, capture_output=True, text=True, check=True)  # noqa: S603 - fixed words
     return done.stdout
+
+
+def format_project(project: Path) -> bool:
+    """Format every file of a project, samples in pages included; return False if no formatter is installed."""
+    if not _RUFF.exists():
+        return False
+    subprocess.run([str(_RUFF), "format", "--quiet", str(project)], check=True)  # noqa: S603 - fixed words
+    return True

@@ -58,8 +58,10 @@ def build_starter(project: Path, target: Path) -> list[str]:
     _build_engine(project, copy / "packages")
     (target / "hooks").mkdir()
     (target / "hooks/post_gen_project.py").write_text(_HOOK, encoding="utf-8")
-    questions = plan["questions"] | {name: ["yes", "no"] for name in load_parts()}
-    text = json.dumps({**questions, "_copy_without_render": ["*"]}, indent=2)
+    parts = load_parts()
+    questions = plan["questions"] | {name: ["yes", "no"] for name in parts}
+    prompts = plan["prompts"] | {name: f"{part.title}?" for name, part in parts.items()}
+    text = json.dumps({**questions, "__prompts__": prompts, "_copy_without_render": ["*"]}, indent=2)
     (target / "cookiecutter.json").write_text(text + "\n", encoding="utf-8")
     count = sum(path.is_file() for path in copy.rglob("*"))
     return [f"{target}: {count} files. Start a project with `sam init --location {target}`."]

@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.dynamodb import DynamoDB, Refusal
 from tests.support.gateway import ENVIRONMENT, import_functions
+from tests.support.resources import make_body
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
@@ -44,9 +45,8 @@ def refresh(house: Any, item_id: str, **models: str) -> int:
     return house.refresh_vectors(house.collection, "alice", item_id, slots)
 
 
-def create(house: Any) -> str:
-    fields = {"name": "a name", "type": "A", "metadata": {"size": 12, "tags": ["new", "red"], "none": None}}
-    item_id: str = house.collection.create(house.alice, fields).id
+def create(house: Any, fields: dict[str, Any] | None = None) -> str:
+    item_id: str = house.collection.create(house.alice, fields or make_body(1)).id
     return item_id
 
 
@@ -55,7 +55,9 @@ def test_a_vector_is_beside_its_item(house: Any, read: Any) -> None:
     assert refresh(house, item_id) == 1
     ((key, vector),) = read().items()
     assert key == f"vector#resource#{item_id}"
-    assert (vector["noun"], vector["type"]) == ({"S": "resource"}, {"S": "A"})
+    assert vector["noun"] == {"S": "resource"}
+    filters = house.collection.filters
+    assert {name: vector[name] for name in filters} == {name: {"S": make_body(1)[name]} for name in filters}
     assert vector["VectorsA"]["L"] == [{"N": "1"}] + [{"N": "0"}] * 255
     assert vector["models"] == {"M": {"VectorsA": {"S": "amazon.titan-embed-text-v2:0"}}}
     # By these, the stream's filters know what is a change.
@@ -66,7 +68,8 @@ def test_a_vector_is_beside_its_item(house: Any, read: Any) -> None:
 def test_the_embedded_text_is_all_that_the_fields_hold(house: Any) -> None:
     from intelligence.embeddings import describe
 
-    entity = house.collection.get(house.alice, create(house))
+    fields = {"name": "a name", "type": "A", "metadata": {"size": 12, "tags": ["new", "red"], "none": None}}
+    entity = house.collection.get(house.alice, create(house, fields))
     assert describe(entity).split("\n") == ["a name", "A", "size: 12", "tags: new", "tags: red"]
 
 
@@ -80,7 +83,7 @@ def test_a_second_model_embeds_only_what_it_has_not(house: Any, read: Any) -> No
     assert refresh(house, item_id, **both) == 0
     # The first one is still there, and goes with the next change.
     assert refresh(house, item_id, VectorsB="another") == 0
-    house.collection.update(house.alice, item_id, {"name": "other", "type": "B"})
+    house.collection.update(house.alice, item_id, make_body(2))
     assert refresh(house, item_id, VectorsB="another") == 1
     ((_, vector),) = read().items()
     assert "VectorsA" not in vector

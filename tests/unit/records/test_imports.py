@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.dynamodb import Drop, DynamoDB, LoseAnswer, Refusal
 from tests.support.gateway import import_functions
+from tests.support.resources import make_body
 
 LINES = 25
 """Three transactions of `MAX_ITEMS`."""
@@ -29,6 +30,7 @@ class Importer:
     collection: Any
     table: Any
     caller: Any
+    dump_json: Any
     id: str
 
     @property
@@ -44,23 +46,29 @@ class Importer:
         document: dict[str, Any] = self.imports.get_import(self.caller, self.id)
         return document
 
-    def list_names(self) -> list[str]:
-        """The names of the caller's resources, in the order of the lines."""
-        names, token = [], None
+    def list_numbers(self) -> list[int]:
+        """Which of `make_lines` have become the caller's resources, in the order of the lines."""
+        found, token = [], None
         while True:
             page = self.collection.list(self.caller, 100, token)
-            names += [entity.fields["name"] for entity in page.items]
+            found += [json.loads(self.dump_json(entity.to_document())) for entity in page.items]
             token = page.next_token
             if token is None:
-                return names[::-1]
+                bodies = [make_body(number) for number in range(1, LINES + 1)]
+                return [
+                    number
+                    for document in reversed(found)
+                    for number, body in enumerate(bodies, 1)
+                    if document | body == document
+                ]
 
 
 def make_lines(count: int = LINES) -> list[str]:
-    return [json.dumps({"name": f"n{number}", "type": "A"}) for number in range(1, count + 1)]
+    return [json.dumps(make_body(number)) for number in range(1, count + 1)]
 
 
-def make_names(count: int = LINES) -> list[str]:
-    return [f"n{number}" for number in range(1, count + 1)]
+def list_all(count: int = LINES) -> list[int]:
+    return list(range(1, count + 1))
 
 
 @pytest.fixture
@@ -68,7 +76,7 @@ def importer(dynamodb: DynamoDB) -> Iterator[Importer]:
     with import_functions({"AWS_ENDPOINT_URL": dynamodb.url}):
         imports = importlib.import_module("records.imports")
         from resources import resources
-        from serverless_api import Caller, Origin
+        from serverless_api import Caller, Origin, dump_json
         from serverless_api.storage import table
 
         # A busy machine must fail no test.
@@ -77,7 +85,7 @@ def importer(dynamodb: DynamoDB) -> Iterator[Importer]:
             environment.setattr(imports, "_MAX_ITEMS", MAX_ITEMS)
             caller = Caller("ann", frozenset(), Origin("api", "request-1", 1_798_761_600_000))
             document = imports.start_import(caller, None, None)
-            importer = Importer(imports, resources, table, caller, document["id"])
+            importer = Importer(imports, resources, table, caller, dump_json, document["id"])
             assert imports.begin_import(importer.file, '"etag"')
             imports.end_split(importer.file, 1, LINES)
             yield importer
@@ -85,7 +93,7 @@ def importer(dynamodb: DynamoDB) -> Iterator[Importer]:
 
 def test_good_lines_become_resources_in_their_order(importer: Importer) -> None:
     assert importer.run(make_lines())
-    assert importer.list_names() == make_names()
+    assert importer.list_numbers() == list_all()
     assert {name: importer.read()[name] for name in ("state", "created", "faulty", "faults")} == {
         "state": "completed",
         "created": LINES,
@@ -112,10 +120,11 @@ def test_each_item_names_the_import_as_its_writer(importer: Importer, table: Any
 
 
 def test_faulty_lines_stop_no_other_and_are_named_in_the_words_of_the_api(importer: Importer) -> None:
-    lines = ['{"name": "a", "type": "A"}', "{", " ", '{"name": "", "type": "Q"}', "[]", '{"name": "b", "type": "B"}\r']
+    first, second = make_lines(2)
+    lines = [first, "{", " ", '{"name": "", "type": "Q"}', "[]", f"{second}\r"]
     importer.run([*lines, '{"name": "\\ud800", "type": "A"}'], first=11)
     document = importer.read()
-    assert importer.list_names() == ["a", "b"]
+    assert importer.list_numbers() == [1, 2]
     assert (document["created"], document["faulty"]) == (2, 4)
     assert document["faults"] == [
         {"line": 12, "problems": [{"field": "body", "problem": document["faults"][0]["problems"][0]["problem"]}]},
@@ -149,7 +158,7 @@ def test_a_line_that_cannot_be_stored_is_faulty_and_its_neighbours_are_not(impor
     lines[2] = json.dumps({"name": "large", "type": "A", "metadata": {"text": "x" * 420_000}})
     lines[4] = json.dumps({"name": "longer", "type": "A", "metadata": {"text": "x" * 1_000_000}})
     importer.run(lines)
-    assert importer.list_names() == ["n1", "n2", "n4", "n6"]
+    assert importer.list_numbers() == [1, 2, 4, 6]
     assert importer.read()["faults"] == [
         {"line": 3, "problems": [{"field": "body", "problem": "is larger than the 400 KB that can be stored"}]},
         {"line": 5, "problems": [{"field": "body", "problem": "is longer than 1 MB"}]},
@@ -178,7 +187,7 @@ def test_a_part_whose_function_is_killed_is_written_once(
         importer.run(make_lines())
     importer.run(make_lines())
     importer.run(make_lines())
-    assert importer.list_names() == make_names()
+    assert importer.list_numbers() == list_all()
     assert (importer.read()["state"], importer.read()["created"]) == ("completed", LINES)
 
 
@@ -188,14 +197,14 @@ def test_a_part_whose_function_is_killed_is_written_once(
 def test_lost_answers_write_nothing_twice(importer: Importer, dynamodb: DynamoDB, fault: Any) -> None:
     dynamodb.fail("TransactWriteItems", fault, None, fault, None, fault)
     importer.run(make_lines())
-    assert importer.list_names() == make_names()
+    assert importer.list_numbers() == list_all()
     assert importer.read()["created"] == LINES
 
 
 def test_two_functions_with_the_same_part_write_it_once(importer: Importer, dynamodb: DynamoDB) -> None:
     dynamodb.before("TransactWriteItems", lambda: importer.run(make_lines()))
     importer.run(make_lines())
-    assert importer.list_names() == make_names()
+    assert importer.list_numbers() == list_all()
     assert (importer.read()["state"], importer.read()["created"]) == ("completed", LINES)
 
 
@@ -215,7 +224,7 @@ def test_a_part_goes_on_only_from_where_it_was_read(importer: Importer, monkeypa
 
     monkeypatch.setattr(importer.table, "transact", transact_late)
     importer.run(make_lines())
-    assert importer.list_names() == []
+    assert importer.list_numbers() == []
     assert importer.read()["created"] == LINES
 
 
@@ -224,7 +233,7 @@ def test_a_resource_that_its_owner_deleted_does_not_come_back(importer: Importer
     (newest, *_) = importer.collection.list(importer.caller, 1).items
     importer.collection.delete(importer.caller, newest.id)
     importer.run(make_lines(3))
-    assert importer.list_names() == ["n1", "n2"]
+    assert importer.list_numbers() == [1, 2]
 
 
 def test_nothing_is_written_after_the_import_is_deleted(importer: Importer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -236,7 +245,7 @@ def test_nothing_is_written_after_the_import_is_deleted(importer: Importer, monk
 
     monkeypatch.setattr(importer.table, "transact", transact_and_delete)
     assert importer.run(make_lines())
-    assert importer.list_names() == make_names(MAX_ITEMS)
+    assert importer.list_numbers() == list_all(MAX_ITEMS)
 
 
 def test_a_part_that_has_too_little_time_goes_on_later(importer: Importer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -244,7 +253,7 @@ def test_a_part_that_has_too_little_time_goes_on_later(importer: Importer, monke
 
     monkeypatch.setattr(importer.imports, "current_deadline", lambda: Deadline(20.0))
     assert not importer.run(make_lines())
-    assert importer.list_names() == []
+    assert importer.list_numbers() == []
 
 
 def test_a_file_is_an_import_only_under_the_key_of_its_owner(importer: Importer) -> None:
@@ -264,7 +273,7 @@ def test_a_failed_import_says_why_and_writes_nothing(importer: Importer) -> None
     assert importer.imports.fail_import(importer.file, "The file is larger than 1 GB")
     importer.run(make_lines(3))
     assert (importer.read()["state"], importer.read()["reason"]) == ("failed", "The file is larger than 1 GB")
-    assert importer.list_names() == []
+    assert importer.list_numbers() == []
     assert not importer.imports.fail_import(importer.file, "Another reason")
 
 

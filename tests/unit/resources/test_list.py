@@ -4,6 +4,8 @@ import uuid
 
 import pytest
 
+from tests.support.resources import make_body
+
 
 def walk(api, **options):
     """All pages, following nextToken to the end."""
@@ -28,7 +30,7 @@ def test_a_caller_without_resources_gets_an_empty_page(api):
 
 
 def test_resources_are_listed_newest_first_as_they_are_read(api):
-    ids = [api.create({"name": f"number {n}", "type": "ABC"[n], "metadata": {"n": n}}).json()["id"] for n in range(3)]
+    ids = [api.create(make_body(number)).json()["id"] for number in range(3)]
     page = api.page().json()
     assert page["count"] == 3
     assert page["resources"] == [api.read(resource_id).json() for resource_id in reversed(ids)]
