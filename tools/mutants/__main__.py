@@ -71,9 +71,10 @@ def main() -> int:
     if not mutants:
         print(f"No mutant is in {' '.join(options.modules)}.", file=sys.stderr)
         return 2
+    size = options.sample or (len(mutants) if options.all or options.modules else _SAMPLE)
     chosen = mutants
-    if not (options.all or options.modules) and options.sample < len(mutants):
-        chosen = random.Random(options.seed).sample(mutants, options.sample)  # noqa: S311 - a sample is no secret
+    if size < len(mutants):
+        chosen = random.Random(options.seed).sample(mutants, size)  # noqa: S311 - a sample is no secret
     sampled = f", chosen with the seed {options.seed}" if chosen is not mutants else ""
     print(f"{len(chosen)} of the {len(mutants)} mutants of {len({file for file, _ in modules})} modules{sampled}")
     try:
@@ -122,8 +123,8 @@ def _run_mutant(mutant: Mutant, workspace: Workspace, selection: Selection) -> R
 def _read_options() -> argparse.Namespace:
     week = datetime.now(UTC).strftime("%G-W%V")
     parser = CommandParser(prog="make mutants", description=__doc__)
-    parser.add_argument("modules", nargs="*", help="run all mutants of modules, or of a line: http/request.py:120")
-    parser.add_argument("--sample", type=int, default=_SAMPLE, help="how many mutants to choose (%(default)s)")
+    parser.add_argument("modules", nargs="*", help="modules, folders, or lines such as http/request.py:120")
+    parser.add_argument("--sample", type=int, help=f"how many to choose ({_SAMPLE}, or all of given modules)")
     parser.add_argument("--seed", default=week, help="chooses the sample (the week: %(default)s)")
     parser.add_argument("--all", action="store_true", help="run all mutants, which takes hours")
     processes = os.cpu_count() or 1

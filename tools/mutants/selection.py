@@ -73,8 +73,10 @@ class Selection:
             measured = measurement.lines.get(file, {})
             indexes = {index for number in lines for index in measured.get(str(number), ())}
             names = sorted(measurement.tests[index] for index in indexes)
-            if names:
-                is_whole = "" in names
+            # Tests whose programs have an environment of the tests' choice are not measured.
+            is_unmeasured = not measurement.lines and Path(test).name == f"test_{Path(file).name}"
+            if names or is_unmeasured:
+                is_whole = is_unmeasured or "" in names
                 seconds = measurement.seconds * (1 if is_whole else len(names) / len(measurement.tests))
                 found.append((seconds, [test] if is_whole else names))
         found.sort()

@@ -12,7 +12,7 @@ from typing import Self
 from tools.mutants.messages import Answer, Request
 from tools.mutants.targets import ROOT, Target, list_tests
 
-_LEFT_OUT = {"clients", "dist", "docs", "htmlcov", "site", "__pycache__"}
+_LEFT_OUT = {"clients", "dist", "htmlcov", "site", "__pycache__"}
 
 
 class Workspace:
