@@ -4,6 +4,7 @@ import ast
 import hashlib
 import json
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -106,13 +107,18 @@ def _measure(target: Target, test: str, workspace: Workspace) -> Measurement:
     return Measurement(answer.processor_seconds, list(tests), lines)
 
 
+@cache
+def _parse(source: str) -> ast.Module:
+    return ast.parse(source)
+
+
 def find_lines(source: str, line: int) -> set[int]:
     """Return the lines that run what stands in a line.
 
     A line of a function is run with the function. What a module or class defines is run once, by the first import, so
     the lines that use it count, and for a decorator or default value those of its function.
     """
-    tree = ast.parse(source)
+    tree = _parse(source)
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
     for function in sorted(functions, key=lambda node: -node.lineno):
         body = _lines(function.body)
@@ -144,7 +150,8 @@ def _find_statement(body: list[ast.stmt], line: int) -> set[int]:
 
 def _defined_names(tree: ast.Module, line: int) -> Iterator[str]:
     statements = [node for node in ast.walk(tree) if isinstance(node, ast.stmt) and line in _lines([node])]
-    innermost = max(statements, key=lambda node: node.lineno)
+    # The line of a class's decorator is in no statement.
+    innermost = max(statements, key=lambda node: node.lineno, default=ast.Pass())
     for node in ast.walk(innermost):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             yield node.id
