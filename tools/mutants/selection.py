@@ -69,15 +69,14 @@ class Selection:
     def find_tests(self, file: str, line: int) -> tuple[list[str], float]:
         """Return the arguments of pytest for a line, quick files first, and the processor seconds that they take."""
         lines = find_lines((self._root / file).read_text(encoding="utf-8"), line)
-        found = []
-        for test, measurement in self._measurements[find_target(file)].items():
+        target, found = find_target(file), []
+        programs = {test for module, test in target.programs if file.endswith(f"/{module}")}
+        for test, measurement in self._measurements[target].items():
             measured = measurement.lines.get(file, {})
             indexes = {index for number in lines for index in measured.get(str(number), ())}
             names = sorted(measurement.tests[index] for index in indexes)
-            # Tests whose programs have an environment of the tests' choice are not measured.
-            is_unmeasured = not measurement.lines and Path(test).name == f"test_{Path(file).name}"
-            if names or is_unmeasured:
-                is_whole = is_unmeasured or "" in names
+            if names or test in programs:
+                is_whole = test in programs or "" in names
                 seconds = measurement.seconds * (1 if is_whole else len(names) / len(measurement.tests))
                 found.append((seconds, [test] if is_whole else names))
         found.sort()
