@@ -51,12 +51,18 @@ class Pool:
 
         return self._executor.map(call, values)
 
+    def close(self) -> None:
+        """Wait for what runs, and start nothing more."""
+        self._executor.shutdown(cancel_futures=True)
+
 
 @contextmanager
 def open_pool(processes: int) -> Iterator[Pool]:
     """Return as many workspaces as tests may run at the same time."""
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder, ExitStack() as stack:
-        yield Pool([stack.enter_context(Workspace(Path(folder) / str(number))) for number in range(processes)])
+        pool = Pool([stack.enter_context(Workspace(Path(folder) / str(number))) for number in range(processes)])
+        stack.callback(pool.close)
+        yield pool
 
 
 def main() -> int:

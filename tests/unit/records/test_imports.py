@@ -268,6 +268,74 @@ def test_a_failed_import_says_why_and_writes_nothing(importer: Importer) -> None
     assert not importer.imports.fail_import(importer.file, "Another reason")
 
 
+class Uploads:
+    """The bucket of imports, as far as starting and deleting one uses it. An object is written once."""
+
+    def __init__(self, importer: Importer) -> None:
+        self._objects = importlib.import_module("serverless_api.storage.objects")
+        self._errors = importlib.import_module("serverless_api")
+        self.files: dict[str, tuple[bytes, dict[str, str]]] = {}
+        self.is_down = False
+        importer.imports._bucket = self
+
+    def put(self, key: str, content: bytes, headers: dict[str, str]) -> None:
+        if self.is_down:
+            raise self._errors.DependencyUnavailable("down")
+        if key in self.files:
+            raise self._objects.ObjectExists
+        self.files[key] = (content, headers)
+
+    def delete(self, key: str) -> None:
+        if self.is_down:
+            raise self._errors.DependencyUnavailable("down")
+        self.files.pop(key, None)
+
+
+@pytest.fixture
+def uploads(importer: Importer) -> Uploads:
+    return Uploads(importer)
+
+
+def test_a_key_starts_one_import_with_one_file(importer: Importer, uploads: Uploads) -> None:
+    imports, caller = importer.imports, importer.caller
+    first = imports.start_import(caller, b"{}", "key")
+    assert imports.start_import(caller, b"{}", "key") == first
+    assert uploads.files == {
+        imports.make_file_key("ann", first["id"]): (b"{}", {imports.OWNER_HEADER: "YW5u", "if-none-match": "*"})
+    }
+    with pytest.raises(Exception, match="Idempotency-Key") as refused:
+        imports.start_import(caller, b"[]", "key")
+    assert refused.value.status == 422
+    imports.delete_import(caller, first["id"].upper())
+    assert uploads.files == {}
+    with pytest.raises(Exception, match="The import of this Idempotency-Key has been deleted") as conflict:
+        imports.start_import(caller, b"{}", "key")
+    assert conflict.value.status == 409
+
+
+def test_a_bucket_that_is_down_refuses_a_file_and_holds_up_no_deletion(importer: Importer, uploads: Uploads) -> None:
+    started = importer.imports.start_import(importer.caller, b"{}", None)
+    uploads.is_down = True
+    with pytest.raises(Exception, match="busy") as down:
+        importer.imports.start_import(importer.caller, b"{}", None)
+    assert down.value.status == 503
+    importer.imports.delete_import(importer.caller, started["id"])
+    for import_id in (started["id"], "x"):
+        with pytest.raises(Exception, match="There is no such import"):
+            importer.imports.delete_import(importer.caller, import_id)
+
+
+def test_imports_are_listed_from_the_newest(importer: Importer, uploads: Uploads) -> None:
+    imports, caller = importer.imports, importer.caller
+    ids = [importer.id, *(imports.start_import(caller, b"{}", None)["id"] for _ in range(2))]
+    assert [document["id"] for document in imports.list_imports(caller, 2)] == ids[:0:-1]
+    assert [document["id"] for document in imports.list_imports(caller, 2, after=ids[1])] == ids[:1]
+    assert imports.list_imports(caller._replace(subject="bob"), 2) == []
+    with pytest.raises(Exception, match="not valid") as error:
+        imports.list_imports(caller, 2, after="x")
+    assert [tuple(detail) for detail in error.value.details] == [("after", "must be the ID of an import")]
+
+
 class Bucket:
     """S3 with some files, of which it refuses to delete one."""
 
