@@ -26,13 +26,11 @@ TARGETS = (
         (
             "tests/unit/*/test_*.py",
             "tests/records/test_publishing.py",
-            "tests/streaming/test_endpoint.py",
             "tests/streaming/test_runtime.py",
         ),
         (
             ("environment/settings.py", "tests/unit/resources/test_settings.py"),
             ("http/snapshot.py", "tests/unit/http/test_snapshot.py"),
-            ("http/streaming.py", "tests/streaming/test_endpoint.py"),
             ("serverless_api/streaming_runtime.py", "tests/streaming/test_runtime.py"),
         ),
     ),
