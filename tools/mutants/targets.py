@@ -51,6 +51,7 @@ TARGETS = (
             "tests/test_response_cache.py",
             "tests/test_rest_*.py",
             "tests/test_signatures_over_http.py",
+            "tests/test_throttling.py",
         ),
     ),
 )
