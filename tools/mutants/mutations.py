@@ -138,10 +138,6 @@ def _skipped_lines(source: str) -> Iterator[int]:
             yield from (place.lineno for place in node.decorator_list if ast.unparse(place) in _CHECKERS)
 
 
-def _lines(node: ast.stmt) -> range:
-    return range(node.lineno, (node.end_lineno or node.lineno) + 1)
-
-
 def _annotations(source: str) -> Iterator[_Range]:
     for node in ast.walk(ast.parse(source)):
         for field in ("annotation", "returns", "bound"):

@@ -88,7 +88,7 @@ def _measure(target: Target, test: str, workspace: Workspace) -> Measurement:
     folder.mkdir(exist_ok=True)
     settings = folder / "settings.ini"
     settings.write_text(_SETTINGS.format(folder=folder, sources=workspace.folder / target.sources), encoding="utf-8")
-    arguments = ["--quiet", "-p", "tools.mutants.contexts", test]
+    arguments = ["--quiet", "--disable-warnings", "-p", "tools.mutants.contexts", test]
     answer = workspace.run(target, Request(arguments, _MEASURE_SECONDS, test, str(settings)))
     if answer.status != 0:
         raise ChildProcessError(f"The tests of {test} fail without a mutant: {workspace.output}")

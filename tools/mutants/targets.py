@@ -52,6 +52,7 @@ TARGETS = (
             "tests/test_rest_*.py",
             "tests/test_signatures_over_http.py",
             "tests/test_throttling.py",
+            "tests/test_unserved_parts.py",
         ),
     ),
 )
