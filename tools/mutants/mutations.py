@@ -132,8 +132,10 @@ def _is_skipped(position: tuple[int, int], lines: set[int], ranges: list[_Range]
 def _skipped_lines(source: str) -> Iterator[int]:
     """Lines that do nothing at run time, or nothing but help type checkers."""
     for node in ast.walk(ast.parse(source)):
-        if (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING") or isinstance(node, ast.TypeAlias):
-            yield from _lines(node)
+        is_checking = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        is_protocol = isinstance(node, ast.ClassDef) and "Protocol" in map(ast.unparse, node.bases)
+        if isinstance(node, ast.stmt) and (is_checking or is_protocol or isinstance(node, ast.TypeAlias)):
+            yield from range(node.lineno, (node.end_lineno or node.lineno) + 1)
         elif isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             yield from (place.lineno for place in node.decorator_list if ast.unparse(place) in _CHECKERS)
 
