@@ -7,6 +7,8 @@ from uuid import UUID
 
 import pytest
 
+from tests.support.gateway import import_functions
+
 REQUESTED = 1_798_761_600_000
 DAY = 86_400_000
 
@@ -148,3 +150,24 @@ def test_a_receipt_is_its_users_alone(ask: Any, erasures: Any) -> None:
             erasures.get_erasure(read_caller(subject), erasure_id)
     assert erasures.read_erasure(erasure.user, f"{erasure.id[:-1]}0") is None
     assert erasures.find_erasure("bob") is None
+
+
+def test_the_event_of_an_erasure_names_the_user_to_those_who_have_more_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    with import_functions():
+        event = importlib.import_module("records.events").make_erasure_event("ann", "1", "2027-01-01T00:00:00.000Z")
+    assert (event.kind, event.time) == ("UserErased", "2027-01-01T00:00:00.000Z")
+    assert event.detail == {
+        "schemaVersion": 1,
+        "occurredAt": "2027-01-01T00:00:00.000Z",
+        "owner": "ann",
+        "id": "1",
+        "correlationId": "1",
+    }
+
+
+def test_without_its_key_a_function_names_nobody() -> None:
+    with import_functions({"PSEUDONYM_KEY": ""}):
+        pseudonyms: Any = importlib.import_module("serverless_api.telemetry.pseudonyms")
+        with pytest.raises(Exception, match="PSEUDONYM_KEY is not set"):
+            pseudonyms.pseudonymize("ann")

@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.dynamodb import Drop, DynamoDB, LoseAnswer, Refusal
 from tests.support.gateway import import_functions
+from tests.support.resources_api import ResourcesApi
 
 LINES = 25
 """Three transactions of `MAX_ITEMS`."""
@@ -323,6 +324,12 @@ def test_a_bucket_that_is_down_refuses_a_file_and_holds_up_no_deletion(importer:
     for import_id in (started["id"], "x"):
         with pytest.raises(Exception, match="There is no such import"):
             importer.imports.delete_import(importer.caller, import_id)
+
+
+@pytest.mark.parametrize("value", ["yes", "True", ""])
+def test_an_upload_is_asked_for_with_true_or_false(api: ResourcesApi, value: str) -> None:
+    answer = api.send("POST", "/api/v1/imports", query={"upload": value})
+    assert (answer.status, answer.problems) == (400, {"upload": "must be true or false"})
 
 
 def test_imports_are_listed_from_the_newest(importer: Importer, uploads: Uploads) -> None:

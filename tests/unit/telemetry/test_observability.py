@@ -199,3 +199,19 @@ def test_lambdas_own_level_does_not_make_every_line_appear(aws, table, capsys):
     with start_api(aws, DEBUG_SAMPLE_RATE="0.000001", AWS_LAMBDA_LOG_LEVEL="DEBUG") as api:
         api.page()
     assert {line["level"] for line in read_lines(capsys) if "level" in line} == {"INFO"}
+
+
+def test_durations_and_counts_of_an_event_are_metrics_once(capsys):
+    with import_functions():
+        from serverless_api import Metric, count, report_event
+        from serverless_api.telemetry.observability import measure
+
+        age, lost = Metric("AgeOfTest"), Metric("LostInTest")
+        measure(age, 12.5)
+        measure(age, 20)
+        count(lost, 3)
+        report_event()
+        (line,) = [line for line in read_lines(capsys) if "_aws" in line]
+        assert (line["AgeOfTest"], line["LostInTest"]) == ([12.5, 20.0], [3.0])
+        report_event()
+        assert [line for line in read_lines(capsys) if "_aws" in line] == []
