@@ -130,12 +130,18 @@ def _read_options() -> argparse.Namespace:
     week = datetime.now(UTC).strftime("%G-W%V")
     parser = CommandParser(prog="make mutants", description=__doc__)
     parser.add_argument("modules", nargs="*", help="modules, folders, or lines such as http/request.py:120")
-    parser.add_argument("--sample", type=int, help=f"how many to choose ({_SAMPLE}, or all of given modules)")
+    parser.add_argument("--sample", type=_read_size, help=f"how many to choose ({_SAMPLE}, or all of given modules)")
     parser.add_argument("--seed", default=week, help="chooses the sample (the week: %(default)s)")
     parser.add_argument("--all", action="store_true", help="run all mutants, which takes hours")
     processes = os.cpu_count() or 1
-    parser.add_argument("--processes", type=int, default=processes, help="tests at the same time (%(default)s)")
+    parser.add_argument("--processes", type=_read_size, default=processes, help="tests at the same time (%(default)s)")
     return parser.parse_args()
+
+
+def _read_size(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least one")
+    return int(text)
 
 
 def _find_modules(names: list[str]) -> list[tuple[str, int | None]]:
