@@ -97,7 +97,7 @@ def run_mutants(mutants: list[Mutant], processes: int) -> list[Result]:
     Raises:
         ChildProcessError: tests fail without a mutant.
     """
-    selection = Selection(ROOT, _CACHE)
+    selection = Selection(_CACHE)
     targets = {find_target(mutant.file) for mutant in mutants}
     with open_pool(processes) as pool:
         files = [(target, test) for target in TARGETS if target in targets for test in list_tests(target, ROOT)]
@@ -112,12 +112,13 @@ def run_mutants(mutants: list[Mutant], processes: int) -> list[Result]:
 
 
 def _run_mutant(mutant: Mutant, workspace: Workspace, selection: Selection) -> Result:
-    change = apply_mutant(ROOT, mutant)
+    root = workspace.folder
+    change = apply_mutant(root, mutant)
     survivor = Survivor(mutant.file, change.before, change.after)
-    tests, seconds = selection.find_tests(mutant.file, mutant.line)
+    tests, seconds = selection.find_tests(root, mutant.file, mutant.line)
     if not tests:
         return Result(mutant, survivor, "untested", 0)
-    source = (ROOT / mutant.file).read_text(encoding="utf-8")
+    source = (root / mutant.file).read_text(encoding="utf-8")
     workspace.replace(mutant.file, change.code)
     request = Request(["-x", "--quiet", "--no-header", *tests], _LEAST_SECONDS + _SLOWNESS * seconds)
     answer = workspace.run(find_target(mutant.file), request)

@@ -40,9 +40,8 @@ class Measurement(NamedTuple):
 class Selection:
     """The tests of each mutant."""
 
-    def __init__(self, root: Path, cache: Path) -> None:
-        """Take the repository's folder, and a folder that keeps measurements for the next time."""
-        self._root = root
+    def __init__(self, cache: Path) -> None:
+        """Take a folder that keeps measurements for the next time."""
         self._cache = cache
         self._measurements: dict[Target, dict[str, Measurement]] = {target: {} for target in TARGETS}
 
@@ -52,10 +51,8 @@ class Selection:
         Raises:
             ChildProcessError: they fail.
         """
-        paths = [
-            *(self._root / source for source in list_sources(target, self._root)),
-            self._root / target.folder / test,
-        ]
+        root = workspace.folder
+        paths = [*(root / source for source in list_sources(target, root)), root / target.folder / test]
         key = hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
         file = self._cache / f"{key}.json"
         if file.exists():
@@ -66,9 +63,9 @@ class Selection:
             file.write_text(json.dumps(measurement._asdict()), encoding="utf-8")
         self._measurements[target][test] = measurement
 
-    def find_tests(self, file: str, line: int) -> tuple[list[str], float]:
+    def find_tests(self, root: Path, file: str, line: int) -> tuple[list[str], float]:
         """Return the arguments of pytest for a line, quick files first, and the processor seconds that they take."""
-        lines = find_lines((self._root / file).read_text(encoding="utf-8"), line)
+        lines = find_lines((root / file).read_text(encoding="utf-8"), line)
         target, found = find_target(file), []
         programs = {test for module, test in target.programs if file.endswith(f"/{module}")}
         for test, measurement in self._measurements[target].items():
