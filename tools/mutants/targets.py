@@ -44,6 +44,7 @@ TARGETS = (
             "tests/test_gateway.py",
             "tests/test_http_edges.py",
             "tests/test_iam_authorization.py",
+            "tests/test_identity_sources.py",
             "tests/test_invoke_api.py",
             "tests/test_issuer.py",
             "tests/test_policies.py",
