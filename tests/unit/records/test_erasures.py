@@ -76,6 +76,8 @@ def test_a_later_request_moves_the_running_erasure_and_an_earlier_one_does_not(a
 
 
 def test_an_erasure_after_the_last_one_has_an_id_that_follows(ask: Any, erasures: Any) -> None:
+    from serverless_api import BadRequest
+
     first = ask()
     erasures.finish_erasure(first, 7)
     second = ask(at=REQUESTED + 1)
@@ -87,7 +89,7 @@ def test_an_erasure_after_the_last_one_has_an_id_that_follows(ask: Any, erasures
     assert [erasure.id for erasure in erasures.list_erasures(read_caller(), 2)] == [third.id, second.id]
     assert [erasure.id for erasure in erasures.list_erasures(read_caller(), 5, after=third.id)] == [second.id, first.id]
     assert erasures.list_erasures(read_caller("bob"), 5) == []
-    with pytest.raises(Exception, match="not valid") as error:
+    with pytest.raises(BadRequest) as error:
         erasures.list_erasures(read_caller(), 5, after="1")
     assert [problem.field for problem in error.value.details] == ["after"]
 
@@ -143,10 +145,12 @@ def test_a_receipt_ends_in_order_and_forgets_the_subject(
 
 
 def test_a_receipt_is_its_users_alone(ask: Any, erasures: Any) -> None:
+    from serverless_api import NotFound
+
     erasure = ask()
     assert erasures.get_erasure(read_caller(), erasure.id.upper()) == erasure
     for subject, erasure_id in (("bob", erasure.id), ("ann", "x"), ("ann", f"{erasure.id[:-1]}0")):
-        with pytest.raises(Exception, match="There is no such erasure"):
+        with pytest.raises(NotFound, match="There is no such erasure"):
             erasures.get_erasure(read_caller(subject), erasure_id)
     assert erasures.read_erasure(erasure.user, f"{erasure.id[:-1]}0") is None
     assert erasures.find_erasure("bob") is None
