@@ -23,8 +23,8 @@ _REPLACEMENTS = {
     "Unary": "USub_UAdd Delete_Not Delete_Invert",
 }
 _CHOSEN = {f"Replace{kind}Operator_{pair}" for kind, pairs in _REPLACEMENTS.items() for pair in pairs.split()}
-# What only type checkers read.
-_CHECKERS = {"override", "final", "overload"}
+# What only type checkers read, and what only keeps code from assigning attributes.
+_CHECKERS = re.compile(r"(override|final|overload)$|dataclass\b")
 
 
 class RemoveStatement(Operator):  # type: ignore[misc]
@@ -137,7 +137,7 @@ def _skipped_lines(source: str) -> Iterator[int]:
         if isinstance(node, ast.stmt) and (is_checking or is_protocol or isinstance(node, ast.TypeAlias)):
             yield from range(node.lineno, (node.end_lineno or node.lineno) + 1)
         elif isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            yield from (place.lineno for place in node.decorator_list if ast.unparse(place) in _CHECKERS)
+            yield from (place.lineno for place in node.decorator_list if _CHECKERS.match(ast.unparse(place)))
 
 
 def _annotations(source: str) -> Iterator[_Range]:

@@ -154,6 +154,22 @@ def test_pages_follow_each_other_from_the_newest_entry(changes: Any, trail: Any,
         times.append([entry["time"][17:19] for entry in page.json()["entries"]])
         token = page.json().get("nextToken")
     assert times == [["44", "43"], ["42", "41"], ["40"]]
+    whole = api.send("GET", PATH, subject="fixture", query={"limit": "5"}).json()
+    assert (len(whole["entries"]), whole.get("nextToken")) == (5, None)
+
+
+@pytest.mark.parametrize("version", ["a", "ab", "abc", "abcd"])
+def test_a_token_is_read_whatever_its_length_and_nothing_is_added_to_it(
+    changes: Any, trail: Any, api: ResourcesApi, version: str
+) -> None:
+    change = changes.read_change(make_record())._replace(after=version)
+    trail.append_change(change, 1)
+    trail.append_change(change._replace(time="2026-11-27T00:00:00.000Z"), 1)
+    query = {"limit": "1"}
+    token = api.send("GET", PATH, subject="fixture", query=query).json()["nextToken"]
+    (entry,) = api.send("GET", PATH, subject="fixture", query=query | {"nextToken": token}).json()["entries"]
+    assert entry["time"] == CREATED
+    assert api.send("GET", PATH, subject="fixture", query=query | {"nextToken": f"!{token}"}).status == 400
 
 
 @pytest.mark.parametrize("token", ["x", "é", "YQ", "YQ==", "a b"])
