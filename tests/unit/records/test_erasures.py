@@ -96,9 +96,10 @@ def test_an_erasure_after_the_last_one_has_an_id_that_follows(ask: Any, erasures
 
 def test_requests_that_see_the_same_last_erasure_start_one(ask: Any, erasures: Any, monkeypatch: Any) -> None:
     first = ask()
-    find, found = erasures._find_last, iter([None])
     # Both looked before either wrote.
-    monkeypatch.setattr(erasures, "_find_last", lambda user: next(found, None) or find(user))
+    looks = iter([lambda user: None])
+    find = erasures._find_last
+    monkeypatch.setattr(erasures, "_find_last", lambda user: next(looks, find)(user))
     assert ask(at=REQUESTED + 1) == erasures.read_erasure(first.user, first.id)
     assert len(erasures.list_erasures(read_caller(), 5)) == 1
 
