@@ -97,9 +97,13 @@ def test_an_erasure_after_the_last_one_has_an_id_that_follows(ask: Any, erasures
 def test_requests_that_see_the_same_last_erasure_start_one(ask: Any, erasures: Any, monkeypatch: Any) -> None:
     first = ask()
     # Both looked before either wrote.
-    looks = iter([lambda user: None])
-    find = erasures._find_last
-    monkeypatch.setattr(erasures, "_find_last", lambda user: next(looks, find)(user))
+    find, looks = erasures._find_last, []
+
+    def look(user: str) -> Any:
+        looks.append(user)
+        return find(user) if len(looks) > 1 else None
+
+    monkeypatch.setattr(erasures, "_find_last", look)
     assert ask(at=REQUESTED + 1) == erasures.read_erasure(first.user, first.id)
     assert len(erasures.list_erasures(read_caller(), 5)) == 1
 
