@@ -107,7 +107,9 @@ def list_mutants(root: Path, file: str) -> list[Mutant]:
     for node in ast_nodes(get_ast(source)):
         for name, operator in _OPERATORS.items():
             for (line, column), _ in operator.mutation_positions(node):
-                if not _is_skipped((line, column), *skipped):
+                # A bare `*` or `/` between parameters is no operator of an expression.
+                is_separator = bool(node.parent) and node.parent.type == "parameters"
+                if not (is_separator or _is_skipped((line, column), *skipped)):
                     mutants.append(Mutant(file, line, column, name, counts[name]))
                 counts[name] += 1
     return sorted(mutants)

@@ -50,6 +50,7 @@ TARGETS = (
             "tests/test_policies.py",
             "tests/test_request_validation.py",
             "tests/test_response_cache.py",
+            "tests/test_response_status.py",
             "tests/test_rest_*.py",
             "tests/test_signatures_over_http.py",
             "tests/test_throttling.py",

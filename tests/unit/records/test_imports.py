@@ -333,6 +333,11 @@ def test_an_upload_is_asked_for_with_true_or_false(api: ResourcesApi, value: str
     assert (answer.status, answer.problems) == (400, {"upload": "must be true or false"})
 
 
+def test_a_compressed_file_is_refused(api: ResourcesApi) -> None:
+    headers = {"content-type": "application/x-ndjson", "content-encoding": "gzip"}
+    assert api.send("POST", "/api/v1/imports", body="{}", headers=headers).status == 415
+
+
 def test_imports_are_listed_from_the_newest(importer: Importer, uploads: Uploads) -> None:
     from serverless_api import BadRequest
 
