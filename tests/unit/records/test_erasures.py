@@ -180,3 +180,11 @@ def test_without_its_key_a_function_names_nobody() -> None:
         pseudonyms: Any = importlib.import_module("serverless_api.telemetry.pseudonyms")
         with pytest.raises(Exception, match="PSEUDONYM_KEY is not set"):
             pseudonyms.pseudonymize("ann")
+
+
+def test_ids_of_erasures_count_on_in_hexadecimal(ask: Any, erasures: Any, table: Any) -> None:
+    first = ask()
+    erasures.finish_erasure(first, 7)
+    (item,) = read_items(table)
+    table.put_item(TableName="erasures", Item={**item, "sk": {"S": "erasure#00000000-00ff-7ba5-9a69-30323b80efc7"}})
+    assert ask(at=REQUESTED + 1).id.startswith("00000000-0100-7")

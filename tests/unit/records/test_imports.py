@@ -333,6 +333,16 @@ def test_an_upload_is_asked_for_with_true_or_false(api: ResourcesApi, value: str
     assert (answer.status, answer.problems) == (400, {"upload": "must be true or false"})
 
 
+def test_writes_are_paced_by_their_size(importer: Importer, monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("time.sleep", pauses.append)
+    part = importer.imports.Part("key", '"etag"', 0, 0, 100, 1)
+    lines = [*make_lines(12), json.dumps({"name": "large", "type": "A", "metadata": {"text": "x" * 9_000}})]
+    importer.imports.PartImport(importer.file, part, importer.collection, 0.02).run([line.encode() for line in lines])
+    # Two write units for each item and KB, and for the count: 22 for the first transaction, and 26 for the second.
+    assert [round(pause, -2) for pause in pauses] == [1_100, 1_300]
+
+
 def test_a_compressed_file_is_refused(api: ResourcesApi) -> None:
     headers = {"content-type": "application/x-ndjson", "content-encoding": "gzip"}
     assert api.send("POST", "/api/v1/imports", body="{}", headers=headers).status == 415
