@@ -51,12 +51,18 @@ class Pool:
 
         return self._executor.map(call, values)
 
+    def close(self) -> None:
+        """Wait for what runs, and start nothing more."""
+        self._executor.shutdown(cancel_futures=True)
+
 
 @contextmanager
 def open_pool(processes: int) -> Iterator[Pool]:
     """Return as many workspaces as tests may run at the same time."""
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder, ExitStack() as stack:
-        yield Pool([stack.enter_context(Workspace(Path(folder) / str(number))) for number in range(processes)])
+        pool = Pool([stack.enter_context(Workspace(Path(folder) / str(number))) for number in range(processes)])
+        stack.callback(pool.close)
+        yield pool
 
 
 def main() -> int:
@@ -71,9 +77,10 @@ def main() -> int:
     if not mutants:
         print(f"No mutant is in {' '.join(options.modules)}.", file=sys.stderr)
         return 2
+    size = options.sample or (len(mutants) if options.all or options.modules else _SAMPLE)
     chosen = mutants
-    if not (options.all or options.modules) and options.sample < len(mutants):
-        chosen = random.Random(options.seed).sample(mutants, options.sample)  # noqa: S311 - a sample is no secret
+    if size < len(mutants):
+        chosen = random.Random(options.seed).sample(mutants, size)  # noqa: S311 - a sample is no secret
     sampled = f", chosen with the seed {options.seed}" if chosen is not mutants else ""
     print(f"{len(chosen)} of the {len(mutants)} mutants of {len({file for file, _ in modules})} modules{sampled}")
     try:
@@ -90,7 +97,7 @@ def run_mutants(mutants: list[Mutant], processes: int) -> list[Result]:
     Raises:
         ChildProcessError: tests fail without a mutant.
     """
-    selection = Selection(ROOT, _CACHE)
+    selection = Selection(_CACHE)
     targets = {find_target(mutant.file) for mutant in mutants}
     with open_pool(processes) as pool:
         files = [(target, test) for target in TARGETS if target in targets for test in list_tests(target, ROOT)]
@@ -105,12 +112,13 @@ def run_mutants(mutants: list[Mutant], processes: int) -> list[Result]:
 
 
 def _run_mutant(mutant: Mutant, workspace: Workspace, selection: Selection) -> Result:
-    change = apply_mutant(ROOT, mutant)
+    root = workspace.folder
+    change = apply_mutant(root, mutant)
     survivor = Survivor(mutant.file, change.before, change.after)
-    tests, seconds = selection.find_tests(mutant.file, mutant.line)
+    tests, seconds = selection.find_tests(root, mutant.file, mutant.line)
     if not tests:
         return Result(mutant, survivor, "untested", 0)
-    source = (ROOT / mutant.file).read_text(encoding="utf-8")
+    source = (root / mutant.file).read_text(encoding="utf-8")
     workspace.replace(mutant.file, change.code)
     request = Request(["-x", "--quiet", "--no-header", *tests], _LEAST_SECONDS + _SLOWNESS * seconds)
     answer = workspace.run(find_target(mutant.file), request)
@@ -122,13 +130,19 @@ def _run_mutant(mutant: Mutant, workspace: Workspace, selection: Selection) -> R
 def _read_options() -> argparse.Namespace:
     week = datetime.now(UTC).strftime("%G-W%V")
     parser = CommandParser(prog="make mutants", description=__doc__)
-    parser.add_argument("modules", nargs="*", help="run all mutants of modules, or of a line: http/request.py:120")
-    parser.add_argument("--sample", type=int, default=_SAMPLE, help="how many mutants to choose (%(default)s)")
+    parser.add_argument("modules", nargs="*", help="modules, folders, or lines such as http/request.py:120")
+    parser.add_argument("--sample", type=_read_size, help=f"how many to choose ({_SAMPLE}, or all of given modules)")
     parser.add_argument("--seed", default=week, help="chooses the sample (the week: %(default)s)")
     parser.add_argument("--all", action="store_true", help="run all mutants, which takes hours")
     processes = os.cpu_count() or 1
-    parser.add_argument("--processes", type=int, default=processes, help="tests at the same time (%(default)s)")
+    parser.add_argument("--processes", type=_read_size, default=processes, help="tests at the same time (%(default)s)")
     return parser.parse_args()
+
+
+def _read_size(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least one")
+    return int(text)
 
 
 def _find_modules(names: list[str]) -> list[tuple[str, int | None]]:

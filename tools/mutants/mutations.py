@@ -23,8 +23,8 @@ _REPLACEMENTS = {
     "Unary": "USub_UAdd Delete_Not Delete_Invert",
 }
 _CHOSEN = {f"Replace{kind}Operator_{pair}" for kind, pairs in _REPLACEMENTS.items() for pair in pairs.split()}
-# What only type checkers read.
-_CHECKERS = {"override", "final", "overload"}
+# What only type checkers read, and what only keeps code from assigning attributes.
+_CHECKERS = re.compile(r"(override|final|overload)$|dataclass\b")
 
 
 class RemoveStatement(Operator):  # type: ignore[misc]
@@ -107,7 +107,9 @@ def list_mutants(root: Path, file: str) -> list[Mutant]:
     for node in ast_nodes(get_ast(source)):
         for name, operator in _OPERATORS.items():
             for (line, column), _ in operator.mutation_positions(node):
-                if not _is_skipped((line, column), *skipped):
+                # A bare `*` or `/` between parameters is no operator of an expression.
+                is_separator = bool(node.parent) and node.parent.type == "parameters"
+                if not (is_separator or _is_skipped((line, column), *skipped)):
                     mutants.append(Mutant(file, line, column, name, counts[name]))
                 counts[name] += 1
     return sorted(mutants)
@@ -132,14 +134,12 @@ def _is_skipped(position: tuple[int, int], lines: set[int], ranges: list[_Range]
 def _skipped_lines(source: str) -> Iterator[int]:
     """Lines that do nothing at run time, or nothing but help type checkers."""
     for node in ast.walk(ast.parse(source)):
-        if (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING") or isinstance(node, ast.TypeAlias):
-            yield from _lines(node)
+        is_checking = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        is_protocol = isinstance(node, ast.ClassDef) and "Protocol" in map(ast.unparse, node.bases)
+        if isinstance(node, ast.stmt) and (is_checking or is_protocol or isinstance(node, ast.TypeAlias)):
+            yield from range(node.lineno, (node.end_lineno or node.lineno) + 1)
         elif isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            yield from (place.lineno for place in node.decorator_list if ast.unparse(place) in _CHECKERS)
-
-
-def _lines(node: ast.stmt) -> range:
-    return range(node.lineno, (node.end_lineno or node.lineno) + 1)
+            yield from (place.lineno for place in node.decorator_list if _CHECKERS.match(ast.unparse(place)))
 
 
 def _annotations(source: str) -> Iterator[_Range]:

@@ -4,6 +4,7 @@ import ast
 import hashlib
 import json
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,9 +40,8 @@ class Measurement(NamedTuple):
 class Selection:
     """The tests of each mutant."""
 
-    def __init__(self, root: Path, cache: Path) -> None:
-        """Take the repository's folder, and a folder that keeps measurements for the next time."""
-        self._root = root
+    def __init__(self, cache: Path) -> None:
+        """Take a folder that keeps measurements for the next time."""
         self._cache = cache
         self._measurements: dict[Target, dict[str, Measurement]] = {target: {} for target in TARGETS}
 
@@ -51,10 +51,8 @@ class Selection:
         Raises:
             ChildProcessError: they fail.
         """
-        paths = [
-            *(self._root / source for source in list_sources(target, self._root)),
-            self._root / target.folder / test,
-        ]
+        root = workspace.folder
+        paths = [*(root / source for source in list_sources(target, root)), root / target.folder / test]
         key = hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
         file = self._cache / f"{key}.json"
         if file.exists():
@@ -65,16 +63,17 @@ class Selection:
             file.write_text(json.dumps(measurement._asdict()), encoding="utf-8")
         self._measurements[target][test] = measurement
 
-    def find_tests(self, file: str, line: int) -> tuple[list[str], float]:
+    def find_tests(self, root: Path, file: str, line: int) -> tuple[list[str], float]:
         """Return the arguments of pytest for a line, quick files first, and the processor seconds that they take."""
-        lines = find_lines((self._root / file).read_text(encoding="utf-8"), line)
-        found = []
-        for test, measurement in self._measurements[find_target(file)].items():
+        lines = find_lines((root / file).read_text(encoding="utf-8"), line)
+        target, found = find_target(file), []
+        programs = {test for module, test in target.programs if file.endswith(f"/{module}")}
+        for test, measurement in self._measurements[target].items():
             measured = measurement.lines.get(file, {})
             indexes = {index for number in lines for index in measured.get(str(number), ())}
             names = sorted(measurement.tests[index] for index in indexes)
-            if names:
-                is_whole = "" in names
+            if names or test in programs:
+                is_whole = test in programs or "" in names
                 seconds = measurement.seconds * (1 if is_whole else len(names) / len(measurement.tests))
                 found.append((seconds, [test] if is_whole else names))
         found.sort()
@@ -86,7 +85,7 @@ def _measure(target: Target, test: str, workspace: Workspace) -> Measurement:
     folder.mkdir(exist_ok=True)
     settings = folder / "settings.ini"
     settings.write_text(_SETTINGS.format(folder=folder, sources=workspace.folder / target.sources), encoding="utf-8")
-    arguments = ["--quiet", "-p", "tools.mutants.contexts", test]
+    arguments = ["--quiet", "--disable-warnings", "-p", "tools.mutants.contexts", test]
     answer = workspace.run(target, Request(arguments, _MEASURE_SECONDS, test, str(settings)))
     if answer.status != 0:
         raise ChildProcessError(f"The tests of {test} fail without a mutant: {workspace.output}")
@@ -104,13 +103,18 @@ def _measure(target: Target, test: str, workspace: Workspace) -> Measurement:
     return Measurement(answer.processor_seconds, list(tests), lines)
 
 
+@cache
+def _parse(source: str) -> ast.Module:
+    return ast.parse(source)
+
+
 def find_lines(source: str, line: int) -> set[int]:
     """Return the lines that run what stands in a line.
 
     A line of a function is run with the function. What a module or class defines is run once, by the first import, so
     the lines that use it count, and for a decorator or default value those of its function.
     """
-    tree = ast.parse(source)
+    tree = _parse(source)
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
     for function in sorted(functions, key=lambda node: -node.lineno):
         body = _lines(function.body)
@@ -142,7 +146,8 @@ def _find_statement(body: list[ast.stmt], line: int) -> set[int]:
 
 def _defined_names(tree: ast.Module, line: int) -> Iterator[str]:
     statements = [node for node in ast.walk(tree) if isinstance(node, ast.stmt) and line in _lines([node])]
-    innermost = max(statements, key=lambda node: node.lineno)
+    # The line of a class's decorator is in no statement.
+    innermost = max(statements, key=lambda node: node.lineno, default=ast.Pass())
     for node in ast.walk(innermost):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             yield node.id

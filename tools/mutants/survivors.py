@@ -41,4 +41,6 @@ def find_stale(root: Path, survivors: dict[Survivor, str]) -> list[Survivor]:
 def write_entry(survivor: Survivor) -> str:
     """Return the lines that list a mutant, without the reason."""
     values = {**survivor._asdict(), "reason": ""}
-    return "\n".join(["[[survivor]]", *(f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in values.items())])
+    return "\n".join(
+        ["[[survivor]]", *(f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in values.items())]
+    )

@@ -14,11 +14,26 @@ class Target(NamedTuple):
     """Where pytest runs."""
     tests: tuple[str, ...]
     """Patterns of test files below the folder."""
+    programs: tuple[tuple[str, str], ...] = ()
+    """Modules with tests that start programs with an environment of the tests' choice, so that nothing is measured."""
 
 
 TARGETS = (
-    # The other files directly in tests/unit are about the tools.
-    Target("layers/shared", ".", ("tests/unit/*/test_*.py",)),
+    # The unit tests except those of the tools, and other tests that start no engine.
+    Target(
+        "layers/shared",
+        ".",
+        (
+            "tests/unit/*/test_*.py",
+            "tests/records/test_publishing.py",
+            "tests/streaming/test_runtime.py",
+        ),
+        (
+            ("environment/settings.py", "tests/unit/resources/test_settings.py"),
+            ("http/snapshot.py", "tests/unit/http/test_snapshot.py"),
+            ("serverless_api/streaming_runtime.py", "tests/streaming/test_runtime.py"),
+        ),
+    ),
     Target(
         "packages/local_engine/src/local_engine/gateway",
         "packages/local_engine",
@@ -29,13 +44,17 @@ TARGETS = (
             "tests/test_gateway.py",
             "tests/test_http_edges.py",
             "tests/test_iam_authorization.py",
+            "tests/test_identity_sources.py",
             "tests/test_invoke_api.py",
             "tests/test_issuer.py",
             "tests/test_policies.py",
             "tests/test_request_validation.py",
             "tests/test_response_cache.py",
+            "tests/test_response_status.py",
             "tests/test_rest_*.py",
             "tests/test_signatures_over_http.py",
+            "tests/test_throttling.py",
+            "tests/test_unserved_parts.py",
         ),
     ),
 )

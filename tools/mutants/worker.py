@@ -54,17 +54,19 @@ def _run(request: Request) -> Answer:
     if not (child := os.fork()):
         os._exit(_run_tests(request))
     end = time.monotonic() + request.seconds
-    while True:
-        ended, status, usage = os.wait4(child, os.WNOHANG)
-        if ended:
-            # Servers that a killed test has left behind.
-            _kill(child)
-            return Answer(os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime)
-        if time.monotonic() > end:
-            _kill(child)
-            _, _, usage = os.wait4(child, 0)
-            return Answer(None, usage.ru_utime + usage.ru_stime)
-        time.sleep(_TICK_SECONDS)
+    try:
+        while True:
+            ended, status, usage = os.wait4(child, os.WNOHANG)
+            if ended:
+                return Answer(os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime)
+            if time.monotonic() > end:
+                _kill(child)
+                _, _, usage = os.wait4(child, 0)
+                return Answer(None, usage.ru_utime + usage.ru_stime)
+            time.sleep(_TICK_SECONDS)
+    finally:
+        # Also the servers that killed tests leave behind.
+        _kill(child)
 
 
 def _kill(group: int) -> None:

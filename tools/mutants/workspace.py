@@ -12,7 +12,8 @@ from typing import Self
 from tools.mutants.messages import Answer, Request
 from tools.mutants.targets import ROOT, Target, list_tests
 
-_LEFT_OUT = {"clients", "dist", "docs", "htmlcov", "site", "__pycache__"}
+_LEFT_OUT = {"clients", "dist", "htmlcov", "site", "__pycache__"}
+_SHOWN_CHARACTERS = 4_000
 
 
 class Workspace:
@@ -21,7 +22,7 @@ class Workspace:
     def __init__(self, folder: Path) -> None:
         """Take a folder that does not exist."""
         self.folder = folder
-        self.output_file = folder.with_suffix(".out")
+        self._output_file = folder.with_suffix(".out")
         self._workers: dict[Target, subprocess.Popen[str]] = {}
         self._changes = 0
 
@@ -37,13 +38,13 @@ class Workspace:
                 worker.stdin.close()
             worker.wait()
         shutil.rmtree(self.folder)
-        self.output_file.unlink(missing_ok=True)
+        self._output_file.unlink(missing_ok=True)
 
     @property
     def output(self) -> str:
-        """What the last tests have written."""
+        """The end of what the last tests have written."""
         with suppress(FileNotFoundError):
-            return self.output_file.read_text(encoding="utf-8", errors="replace")
+            return self._output_file.read_text(encoding="utf-8", errors="replace")[-_SHOWN_CHARACTERS:]
         return ""
 
     def run(self, target: Target, request: Request) -> Answer:
@@ -73,7 +74,7 @@ class Workspace:
             **os.environ,
             "PYTHONPATH": os.pathsep.join(str(self.folder / path) for path in paths),
             "HYPOTHESIS_PROFILE": "quick",
-            "MUTANTS_OUTPUT": str(self.output_file),
+            "MUTANTS_OUTPUT": str(self._output_file),
         }
         tests = list_tests(target, ROOT)
         worker = subprocess.Popen(  # noqa: S603 - our own program

@@ -70,3 +70,11 @@ def test_a_path_with_a_slash_at_its_end_is_no_route(call: Call) -> None:
 @pytest.mark.parametrize(("method", "echoed"), [("GET", None), ("POST", "mine")])
 def test_a_response_that_may_be_kept_names_no_request(call: Call, method: str, echoed: str | None) -> None:
     assert call("ann", method=method)["headers"].get("X-Correlation-Id") == echoed
+
+
+def test_an_item_names_its_writer_and_the_principal_of_a_signed_request() -> None:
+    with import_functions():
+        from serverless_api import Origin
+
+        assert Origin("api", "request-1", 5).to_attribute() == {"door": "api", "request": "request-1", "at": 5}
+        assert Origin("internal", "request-1", 5, USER).to_attribute()["actor"] == USER

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.dynamodb import DynamoDB
+from tests.support.dynamodb import DynamoDB, Refusal
 from tests.support.gateway import ENVIRONMENT, import_functions
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
@@ -71,3 +71,16 @@ def test_the_count_is_in_no_users_partition_and_names_nobody(house: Any, table: 
     assert item["pk"]["S"].startswith("quota#")
     assert "alice" not in str(item)
     assert (item["used"], item["reserved"]) == ({"N": "100"}, {"N": "0"})
+
+
+def test_a_count_that_others_change_each_time_is_given_up(
+    house: Any, dynamodb: DynamoDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(house.time, "sleep", pauses.append)
+    dynamodb.fail("UpdateItem", *[Refusal("ConditionalCheckFailedException")] * 100)
+    with pytest.raises(house.TableUnavailable):
+        house.Quota(house.alice, MOST).reserve(800)
+    assert 1 < len(pauses) < 100
+    dynamodb.recover()
+    house.Quota(house.alice, MOST).reserve(MOST)

@@ -11,6 +11,7 @@ import pytest
 from tests.support.dynamodb import Drop, DynamoDB, LoseAnswer, Refusal
 from tests.support.gateway import import_functions
 from tests.support.resources import make_body
+from tests.support.resources_api import ResourcesApi
 
 LINES = 25
 """Three transactions of `MAX_ITEMS`."""
@@ -275,6 +276,98 @@ def test_a_failed_import_says_why_and_writes_nothing(importer: Importer) -> None
     assert (importer.read()["state"], importer.read()["reason"]) == ("failed", "The file is larger than 1 GB")
     assert importer.list_numbers() == []
     assert not importer.imports.fail_import(importer.file, "Another reason")
+
+
+class Uploads:
+    """The bucket of imports, as far as starting and deleting one uses it. An object is written once."""
+
+    def __init__(self, importer: Importer) -> None:
+        self._objects = importlib.import_module("serverless_api.storage.objects")
+        self._errors = importlib.import_module("serverless_api")
+        self.files: dict[str, tuple[bytes, dict[str, str]]] = {}
+        self.is_down = False
+        importer.imports._bucket = self
+
+    def put(self, key: str, content: bytes, headers: dict[str, str]) -> None:
+        if self.is_down:
+            raise self._errors.DependencyUnavailable("down")
+        if key in self.files:
+            raise self._objects.ObjectExists
+        self.files[key] = (content, headers)
+
+    def delete(self, key: str) -> None:
+        if self.is_down:
+            raise self._errors.DependencyUnavailable("down")
+        self.files.pop(key, None)
+
+
+@pytest.fixture
+def uploads(importer: Importer) -> Uploads:
+    return Uploads(importer)
+
+
+def test_a_key_starts_one_import_with_one_file(importer: Importer, uploads: Uploads) -> None:
+    from serverless_api import Conflict, UnprocessableContent
+
+    imports, caller = importer.imports, importer.caller
+    first = imports.start_import(caller, b"{}", "key")
+    assert imports.start_import(caller, b"{}", "key") == first
+    assert uploads.files == {
+        imports.make_file_key("ann", first["id"]): (b"{}", {imports.OWNER_HEADER: "YW5u", "if-none-match": "*"})
+    }
+    with pytest.raises(UnprocessableContent):
+        imports.start_import(caller, b"[]", "key")
+    imports.delete_import(caller, first["id"].upper())
+    assert uploads.files == {}
+    with pytest.raises(Conflict, match="The import of this Idempotency-Key has been deleted"):
+        imports.start_import(caller, b"{}", "key")
+
+
+def test_a_bucket_that_is_down_refuses_a_file_and_holds_up_no_deletion(importer: Importer, uploads: Uploads) -> None:
+    from serverless_api import NotFound, ServiceUnavailable
+
+    started = importer.imports.start_import(importer.caller, b"{}", None)
+    uploads.is_down = True
+    with pytest.raises(ServiceUnavailable):
+        importer.imports.start_import(importer.caller, b"{}", None)
+    importer.imports.delete_import(importer.caller, started["id"])
+    for import_id in (started["id"], "x"):
+        with pytest.raises(NotFound, match="There is no such import"):
+            importer.imports.delete_import(importer.caller, import_id)
+
+
+@pytest.mark.parametrize("value", ["yes", "True", ""])
+def test_an_upload_is_asked_for_with_true_or_false(api: ResourcesApi, value: str) -> None:
+    answer = api.send("POST", "/api/v1/imports", query={"upload": value})
+    assert (answer.status, answer.problems) == (400, {"upload": "must be true or false"})
+
+
+def test_writes_are_paced_by_their_size(importer: Importer, monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("time.sleep", pauses.append)
+    part = importer.imports.Part("key", '"etag"', 0, 0, 100, 1)
+    lines = [*make_lines(12), json.dumps({"name": "large", "type": "A", "metadata": {"text": "x" * 9_000}})]
+    importer.imports.PartImport(importer.file, part, importer.collection, 0.02).run([line.encode() for line in lines])
+    # Two write units for each item and KB, and for the count: 22 for the first transaction, and 26 for the second.
+    assert [round(pause, -2) for pause in pauses] == [1_100, 1_300]
+
+
+def test_a_compressed_file_is_refused(api: ResourcesApi) -> None:
+    headers = {"content-type": "application/x-ndjson", "content-encoding": "gzip"}
+    assert api.send("POST", "/api/v1/imports", body="{}", headers=headers).status == 415
+
+
+def test_imports_are_listed_from_the_newest(importer: Importer, uploads: Uploads) -> None:
+    from serverless_api import BadRequest
+
+    imports, caller = importer.imports, importer.caller
+    ids = [importer.id, *(imports.start_import(caller, b"{}", None)["id"] for _ in range(2))]
+    assert [document["id"] for document in imports.list_imports(caller, 2)] == ids[:0:-1]
+    assert [document["id"] for document in imports.list_imports(caller, 2, after=ids[1])] == ids[:1]
+    assert imports.list_imports(caller._replace(subject="bob"), 2) == []
+    with pytest.raises(BadRequest) as error:
+        imports.list_imports(caller, 2, after="x")
+    assert [tuple(detail) for detail in error.value.details] == [("after", "must be the ID of an import")]
 
 
 class Bucket:

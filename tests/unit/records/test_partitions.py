@@ -118,3 +118,37 @@ def test_a_page_of_small_items_is_soon_deleted(
         put(client, f"widget#{number:02}", BEFORE + (number in range(5, 18)))
     pages = list(partition.find_pages())
     assert [len(items) for items in pages] == [5, 2, 5]
+
+
+def conflict(client: Any, monkeypatch: pytest.MonkeyPatch, times: int) -> list[float]:
+    """Have the next transactions meet another write to their first item; returns the pauses after them."""
+    write, pauses = client.transact_write_items, []
+    reasons = [{"Code": "TransactionConflict"}, {"Code": "None"}]
+
+    def transact(**parameters: Any) -> Any:
+        if len(pauses) < times:
+            raise client.exceptions.TransactionCanceledException({"CancellationReasons": reasons}, "TransactWriteItems")
+        return write(**parameters)
+
+    monkeypatch.setattr(client, "transact_write_items", transact)
+    monkeypatch.setattr("random.uniform", lambda least, most: least + most)
+    monkeypatch.setattr("time.sleep", pauses.append)
+    return pauses
+
+
+def test_a_write_in_progress_is_waited_for(client: Any, partition: Partition, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(client, "widget#1", 1)
+    pauses = conflict(client, monkeypatch, 7)
+    assert partition.delete({"widget#1": "widget"}, RECEIPT) == Counter(widget=1)
+    assert pauses == [0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2.0]
+    assert read_counts(client) == {"widget": 1}
+
+
+def test_a_write_that_stays_in_progress_is_an_error(
+    client: Any, partition: Partition, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(client, "widget#1", 1)
+    conflict(client, monkeypatch, 8)
+    with pytest.raises(TimeoutError, match="1 items could not be deleted in 8 attempts"):
+        partition.delete({"widget#1": "widget"}, RECEIPT)
+    assert read_counts(client) == {}

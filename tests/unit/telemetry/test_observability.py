@@ -48,7 +48,8 @@ def test_the_summary_says_what_a_request_was_and_what_it_took(aws, table, capsys
     assert summary["duration_ms"] > 0
     assert (summary["table_calls"], summary["read_units"], summary["retries"]) == (1, 0, 0)
     assert summary["write_units"] > 0
-    assert summary["circuits"] == {"table": "closed"}
+    # The process has imported every function, and so the model of the search.
+    assert summary["circuits"] == {"table": "closed", "model": "closed"}
 
 
 def test_an_error_is_summed_up_with_the_id_that_the_caller_is_told(api, capsys):
@@ -96,7 +97,8 @@ def test_retries_and_the_circuit_are_in_the_summary(dynamodb, remote_api, capsys
         capsys.readouterr()
         assert remote_api.read(RESOURCE).status == 503
     summary, metrics = read_request(capsys)
-    assert (summary["circuits"], metrics["TableCircuitOpened"]) == ({"table": "open"}, [1.0])
+    assert summary["circuits"] == {"table": "open", "model": "closed"}
+    assert metrics["TableCircuitOpened"] == [1.0]
     remote_api.read(RESOURCE)
     summary, metrics = read_request(capsys)
     assert (summary["table_calls"], metrics["TableCircuitRefusals"]) == (0, [1.0])
@@ -199,3 +201,19 @@ def test_lambdas_own_level_does_not_make_every_line_appear(aws, table, capsys):
     with start_api(aws, DEBUG_SAMPLE_RATE="0.000001", AWS_LAMBDA_LOG_LEVEL="DEBUG") as api:
         api.page()
     assert {line["level"] for line in read_lines(capsys) if "level" in line} == {"INFO"}
+
+
+def test_durations_and_counts_of_an_event_are_metrics_once(capsys):
+    with import_functions():
+        from serverless_api import Metric, count, report_event
+        from serverless_api.telemetry.observability import measure
+
+        age, lost = Metric("AgeOfTest"), Metric("LostInTest")
+        measure(age, 12.5)
+        measure(age, 20)
+        count(lost, 3)
+        report_event()
+        (line,) = [line for line in read_lines(capsys) if "_aws" in line]
+        assert (line["AgeOfTest"], line["LostInTest"]) == ([12.5, 20.0], [3.0])
+        report_event()
+        assert [line for line in read_lines(capsys) if "_aws" in line] == []
