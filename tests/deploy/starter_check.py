@@ -4,6 +4,7 @@ The projects share the environments that the first one installs, since their loc
 """
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -57,8 +58,8 @@ def install_environments(project: Path) -> None:
         if installed and not (project / environment).exists():
             (project / environment).symlink_to(installed[0].parent)
     # A project is newer than what an older one has installed of the same requirements.
-    for marker in project.glob(".venv*/*"):
-        if marker.name in {"run", "dev", "done"}:
+    for name in ("run", "dev", "done"):
+        for marker in project.glob(f".venv*/{name}"):
             marker.touch()
     _run(["make", ".venv/dev", ".venv-scan/done", ".venv-docs/done"], project)
 
@@ -89,7 +90,13 @@ STEPS: Mapping[str, Callable[[Path], None]] = {
 
 
 def _run(command: list[str], folder: Path) -> None:
-    done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    # Without what this project's Makefile sets for its own commands.
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS", "PYTHONPATH"))
+    }
+    done = subprocess.run(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
     if done.returncode:
         raise CheckError("\n".join(done.stdout.splitlines()[-60:]))
 

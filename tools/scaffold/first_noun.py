@@ -200,7 +200,10 @@ class FirstNoun:
     def _edit_texts(self, changes: Changes) -> None:
         """Edit code, tests and pages."""
         edits = [(r"metadata\.enrichment", "enrichment")]
+        shown = ", ".join(json.dumps(word) for word in str(self.make_body("A")[self.label]).split())
         code = [
+            # What the machine client prints of the item that it has made.
+            (r'"made", "by", "a", "machine"(?=\])', shown),
             (r'"name": source\.entity\.fields\["name"\]', f'"{self.label}": source.entity.fields["{self.label}"]'),
             (r"\{entry\['name'\]\}", f"{{entry['{self.label}']}}"),
         ]
