@@ -107,6 +107,13 @@ def test_unknown_function_is_404(functions: Any, name: str) -> None:
     assert response["Error"]["Message"].startswith(f"Function not found: {ARN}")
 
 
+def test_what_is_no_name_is_rejected(functions: Any) -> None:
+    response = _refusal(functions, "Wor ker")
+    assert response["ResponseMetadata"]["HTTPStatusCode"] == 400
+    assert response["Error"]["Code"] == "ValidationException"
+    assert "'Wor ker' at 'functionName'" in response["Error"]["Message"]
+
+
 def test_error_of_the_function(functions: Any) -> None:
     answer = _invoke(functions, "Worker", {"deed": "raise"})
     assert (answer["StatusCode"], answer["FunctionError"]) == (200, "Unhandled")
