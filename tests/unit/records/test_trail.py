@@ -124,7 +124,7 @@ def test_a_change_is_one_entry_however_often_it_arrives(
     trail.append_change(change, 365)
     trail.append_change(change._replace(fields=()), 365)
     (item,) = table.scan(TableName="audit")["Items"]
-    assert item["sk"] == {"S": f"entry#{CREATED}#resource#{RESOURCE}#5f2b8c6d4e103a7c#-"}
+    assert item["sk"] == {"S": f"entry#{CREATED}#resource#{RESOURCE}#{change.sequence:0>40}"}
     assert item["expiresAt"] == {"N": str(CREATED_SECONDS + 365 * 86_400)}
     page = api.send("GET", PATH, subject="fixture").json()
     (entry,) = page["entries"]
