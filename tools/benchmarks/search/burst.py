@@ -22,6 +22,8 @@ _SOUGHT = 100
 _PAUSE_SECONDS = 0.2
 _RATE_SECONDS = 1.0
 _PROGRESS_SECONDS = 30.0
+# To count the items of a large partition keeps the stand-in of the table busy.
+_LOOK_SECONDS = 10.0
 
 
 class Experiment:
@@ -65,7 +67,7 @@ class Experiment:
             self.stand.wait_for_vectors(expected)
             # The reader's own resources have vectors too.
             for user in USERS:
-                self.stand.wait_for_vectors_of(user, share)
+                self.stand.wait_for_vectors_of(user, share, _LOOK_SECONDS)
         finally:
             seconds = time.monotonic() - started
             self._stopped.set()

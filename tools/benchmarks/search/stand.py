@@ -84,19 +84,21 @@ class Stand:
         """Wait until so many resources of all users can be found."""
         self.wait_for(lambda: self.count_vectors() >= count, f"{count} vectors are there")
 
-    def wait_for_vectors_of(self, subject: str, count: int) -> None:
+    def wait_for_vectors_of(self, subject: str, count: int, pause: float = _PAUSE_SECONDS) -> None:
         """Wait until so many resources of a user can be found."""
-        self.wait_for(lambda: self.count_items(subject, "vector#") >= count, f"{count} vectors of a user are there")
+        self.wait_for(
+            lambda: self.count_items(subject, "vector#") >= count, f"{count} vectors of a user are there", pause
+        )
 
-    def wait_for(self, is_met: Callable[[], bool], what: str) -> None:
-        """Wait until a condition is met that takes long, without a load of questions.
+    def wait_for(self, is_met: Callable[[], bool], what: str, pause: float = _PAUSE_SECONDS) -> None:
+        """Wait until a condition is met that takes long, with a pause in seconds before each look.
 
         Raises:
             AssertionError: it is not met in time.
         """
 
         def ask() -> bool:
-            time.sleep(_PAUSE_SECONDS)
+            time.sleep(pause)
             return is_met()
 
         poll(ask, what, LONGEST_SECONDS)
