@@ -1,6 +1,7 @@
 """Search by meaning: the caller's items of one collection that are nearest to a text."""
 
 import os
+import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -29,6 +30,8 @@ MAX_TEXT_CHARACTERS = 1000
 """How long a text to look for may be, without the white space around it."""
 # What arrives in place of bytes that are not UTF-8, in a query and in the body of a REST API.
 _UNDECODABLE = "\ufffd"
+# As in the API's document (models/openapi/parameters.json).
+_VISIBLE = re.compile(r"[^\s\x00-\x1f\x7f-\xa0\xad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 
 
 class Match(NamedTuple):
@@ -72,8 +75,7 @@ def find_text_problems(text: str, field: str) -> list[Problem]:
     """
     if _UNDECODABLE in text:
         return [Problem(field, "is not UTF-8 text")]
-    has_text = any(character.isprintable() and not character.isspace() for character in text)
-    if not has_text or len(text) > MAX_TEXT_CHARACTERS:
+    if not _VISIBLE.search(text) or len(text) > MAX_TEXT_CHARACTERS:
         return [Problem(field, f"must be a text of 1 to {MAX_TEXT_CHARACTERS:,} characters")]
     return []
 

@@ -69,7 +69,7 @@ def test_items_survive_a_stop_and_a_kill(project: Path) -> None:
     with start(project, "--keep") as engine:
         assert read(engine) == {"before the stop", "before the kill"}
     with start(project) as engine:
-        assert "Data           lost when the engine stops; --keep (make run KEEP=1) keeps it" in engine.output
+        assert "Data           lost when the engine stops; --keep keeps it" in engine.output
         assert read(engine) == {"seeded"}
 
 

@@ -23,6 +23,7 @@ from resources_client.api.resources import (
     patch_resource,
     update_resource,
 )
+from resources_client.api.search import search_resources
 from resources_client.models import (
     AuditPage,
     Erasure,
@@ -37,10 +38,11 @@ from resources_client.models import (
     ResourcePage,
     ResourcePatch,
     ResourcePatchType,
+    SearchResults,
 )
 from resources_client.types import File, Response
 
-type Body = AuditPage | Erasure | Error | GatewayError | Import | Resource | ResourcePage | None
+type Body = AuditPage | Erasure | Error | GatewayError | Import | Resource | ResourcePage | SearchResults | None
 type Call = tuple[str, Response[Any]]
 
 UNKNOWN = UUID("019ab0c1-7a3e-7c55-9d1f-3f2b8c6d4e10")
@@ -79,6 +81,10 @@ def call_every_operation(client: AuthenticatedClient, correlation_id: str) -> It
         patch_resource.sync_detailed(UNKNOWN, client=client, body=patch, x_correlation_id=correlation_id),
     )
     yield "deleteResource", delete_resource.sync_detailed(UNKNOWN, client=client, x_correlation_id=correlation_id)
+    yield (
+        "searchResources",
+        search_resources.sync_detailed(client=client, q="first", limit=2, x_correlation_id=correlation_id),
+    )
     yield "listAuditEntries", list_audit_entries.sync_detailed(client=client, limit=2, x_correlation_id=correlation_id)
     yield "startImport", start_import.sync_detailed(client=client, body=make_file(), x_correlation_id=correlation_id)
     yield "getImport", get_import.sync_detailed(UNKNOWN, client=client, x_correlation_id=correlation_id)
@@ -134,6 +140,7 @@ def call_live(url: str, tokens: dict[str, str]) -> Iterator[Call]:
             "deleteResource",
             delete_resource.sync_detailed(resource.id, client=client, if_none_match=if_none_match),
         )
+    yield "searchResources", search_resources.sync_detailed(client=client, q=" ")
     yield from call_records(client)
     # Nothing is found, nobody is known, no scope suffices, the headers are too long.
     yield from call_every_operation(client, "missing")

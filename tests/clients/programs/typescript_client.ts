@@ -64,6 +64,7 @@ async function callEveryOperation(client: Client, correlationId: string): Promis
   note("updateResource", await client.PUT("/api/v1/resources/{id}", { params: item, body: makeBody() }));
   note("patchResource", await client.PATCH("/api/v1/resources/{id}", { params: item, body: { name: "New" }, ...AS_PATCH }));
   note("deleteResource", await client.DELETE("/api/v1/resources/{id}", { params: item }));
+  note("searchResources", await client.GET("/api/v1/search", { params: { query: { q: "first", limit: 2 }, header } }));
   note("listAuditEntries", await client.GET("/api/v1/audit", { params: { query: { limit: 2 }, header } }));
   note("startImport", await client.POST("/api/v1/imports", { params: { header }, body: makeLine(), ...AS_LINES }));
   note("getImport", await client.GET("/api/v1/imports/{id}", { params: item }));
@@ -115,6 +116,7 @@ async function callLive(url: string, tokens: { all: string; none: string }): Pro
   for (const tags of ["other", "*", '"other"']) {
     note("deleteResource", await client.DELETE("/api/v1/resources/{id}", { params: { path, header: { "If-None-Match": tags } } }));
   }
+  note("searchResources", await client.GET("/api/v1/search", { params: { query: { q: " " } } }));
   await callRecords(client);
   // Nothing is found, nobody is known, no scope suffices, the headers are too long.
   await callEveryOperation(client, "missing");

@@ -53,8 +53,8 @@ def show_start(
         if isinstance(api, HttpApi) and find_machine_client(api, port, stack):
             console.show(f"Machine client {describe_environment(api, url + api.base_path, endpoint)}")
     _show_pages(console, engine, pages)
-    console.show(f"AWS services   {endpoint}\nLambda         {lambda_endpoint}")
     _show_data(console, stack, keeps=keeps)
+    console.show(f"AWS services   {endpoint}\nLambda         {lambda_endpoint}")
     for sentence in stack.notices:
         console.show(sentence)
     state = "Ready"
@@ -71,7 +71,7 @@ def _show_pages(console: Console, engine: Engine, pages: Sequence[ProjectPage]) 
 
 def _show_data(console: Console, stack: Stack, *, keeps: bool) -> None:
     if find_table_names(stack):
-        lost = "lost when the engine stops; --keep (make run KEEP=1) keeps it for the next run"
+        lost = "lost when the engine stops; --keep keeps it for the next run"
         console.show(f"Data           {'kept for the next run with --keep' if keeps else lost}")
 
 
