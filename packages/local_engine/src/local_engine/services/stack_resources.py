@@ -126,7 +126,9 @@ def seed_tables(file: Path, endpoint: str, names: Mapping[str, str]) -> None:
         # Editors may write a BOM.
         content = json.loads(file.read_text(encoding="utf-8-sig"))
         requests = [(names[table], request) for table, entries in content.items() for request in entries]
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise SeedError(f"{file} cannot be read ({error.strerror}).") from error
+    except ValueError as error:
         raise SeedError(f"{file} cannot be read: {error}.") from error
     except (AttributeError, TypeError) as error:
         raise SeedError(f"{file} does not have the form of BatchWriteItem's RequestItems: {error}.") from error
