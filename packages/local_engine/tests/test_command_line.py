@@ -72,7 +72,11 @@ FAILURES: list[tuple[ExitStatus, str, Callable[[Path], list[str]]]] = [
         "gone.json is not a policy document in JSON",
         lambda _: ["credentials", "--template", ECHO, "--principal", "ann", "--policy", "gone.json"],
     ),
-    (ExitStatus.FILE, "gone.json cannot be read (No such file or directory)", lambda _: ["run", "--template", ECHO, "--seed", "gone.json"]),
+    (
+        ExitStatus.FILE,
+        "gone.json cannot be read (No such file or directory)",
+        lambda _: ["run", "--template", ECHO, "--seed", "gone.json"],
+    ),
     (ExitStatus.PARAMETER, "has no parameter 'A'", lambda _: ["run", "--template", ECHO, "--parameters", "A=1"]),
     (
         ExitStatus.SERVICES,
