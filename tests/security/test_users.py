@@ -63,9 +63,9 @@ class Victim:
 
     @property
     def key(self) -> Mapping[str, str]:
-        """The item's own key in the table."""
-        (key,) = [key for key in self.keys if key["sk"].endswith(f"#{self.id}")]
-        return key
+        """The item's own key in the table, which is that of its vector without the prefix."""
+        keys = (key for key in self.keys if key["sk"].endswith(f"#{self.id}"))
+        return min(keys, key=lambda key: len(key["sk"]))
 
     def assert_unharmed(self) -> None:
         if self.creator.page:
