@@ -85,9 +85,13 @@ class Table:
         return answer, read_bytes, len(found)
 
 
-def _count_bytes(item: Mapping[str, Mapping[str, str]]) -> int:
-    """Return the size of an item of strings: bytes of names and values in UTF-8."""
-    return sum(len(name.encode()) + len(value.encode()) for name, entry in item.items() for value in entry.values())
+def _count_bytes(item: Mapping[str, Mapping[str, Any]]) -> int:
+    """Return the size of an item of strings and maps: bytes of names and values in UTF-8."""
+    size = sum(len(name.encode()) for name in item)
+    for entry in item.values():
+        for value in entry.values():
+            size += len(value.encode()) if isinstance(value, str) else _count_bytes(value)
+    return size
 
 
 class _Handler(BaseHTTPRequestHandler):
