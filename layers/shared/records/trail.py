@@ -87,7 +87,7 @@ def append_change(change: Change, retention_days: int) -> None:
         TableUnavailable: the trail's table is throttled, down or out of time.
     """
     # An update that is repeated because its answer was lost makes its version once more, if another one came between.
-    # So each record is an entry, whatever its versions are.
+    # So the key names the record, not the versions.
     item = {
         "pk": pseudonymize(change.owner),
         "sk": f"{PREFIX}{change.time}#{change.noun}#{change.id}#{change.sequence:0>{_DIGITS}}",

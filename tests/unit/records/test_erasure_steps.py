@@ -1,4 +1,4 @@
-"""An erasure has one chain of steps, whatever is killed or delivered twice."""
+"""An erasure has one chain of steps, also if functions are killed and messages delivered twice."""
 
 import importlib
 import json

@@ -1,4 +1,4 @@
-"""The audit trail: each change is one entry of its owner's, in pages from the newest to the oldest."""
+"""The audit trail: each change of an owner is one entry, in pages from the newest to the oldest."""
 
 import importlib
 import json

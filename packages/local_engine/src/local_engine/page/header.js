@@ -2,8 +2,10 @@
 
 import { make } from "/_local/session.js";
 
-/** Return the path and the title of each page of the project. */
-export async function listProjectPages() {
+/** A promise of the path and the title of each page of the project. */
+export const projectPages = listProjectPages();
+
+async function listProjectPages() {
   const answer = await fetch("/_local/pages.json", { cache: "no-store" });
   const { pages } = await answer.json();
   return pages.map((name) => [`/_local/${name}`, name[0].toUpperCase() + name.slice(1)]);
@@ -18,4 +20,4 @@ const navigation = make(
   ...[["/_local/", "Start"], ["/_local/docs", "API"], ["/_local/dashboard", "Dashboard"]].map(describeLink),
 );
 document.querySelector("header.site").append(make("strong", {}, "Local engine"), navigation);
-navigation.append(...(await listProjectPages()).map(describeLink));
+navigation.append(...(await projectPages).map(describeLink));

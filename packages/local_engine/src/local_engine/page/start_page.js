@@ -1,4 +1,4 @@
-import { listProjectPages } from "./header.js";
+import { projectPages } from "./header.js";
 import { explainAccess, make, readApi, showUser } from "./session.js";
 
 const METHODS = ["get", "post", "put", "patch", "delete", "head", "options"];
@@ -72,7 +72,7 @@ async function show() {
       copyOnClick("#copy-token", token);
     });
   }
-  for (const [path, title] of await listProjectPages()) {
+  for (const [path, title] of await projectPages) {
     document.querySelector(".cards").append(make("li", { class: "panel" }, make("a", { href: path }, title), " A page of this project."));
   }
   const answer = await fetch("/_local/alarms.json", { cache: "no-store" });

@@ -237,7 +237,7 @@ def _call_wsgi(application: WsgiApplication, environ: dict[str, Any]) -> Respons
 
 
 def _describe_fault(error: Exception, *, is_json: bool) -> Response:
-    """Return a fault of moto as AWS reports one of its own, and write it to the terminal, as programs may ignore it."""
+    """Return an error response for an exception of moto, and print it, because programs may ignore the response."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     place = f"{Path(frame.filename).name}, line {frame.lineno}"
     sentence = f"moto stumbles over the request ({type(error).__name__}: {error}; {place})."
