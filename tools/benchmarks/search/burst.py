@@ -6,12 +6,12 @@ python -m tools.benchmarks.search.burst --resources 20000 --quota 50
 import argparse
 import json
 import random
-import sys
 import threading
 import time
 from collections import Counter
 from typing import Any
 
+from tools.benchmarks.background import run_beside, show_progress
 from tools.benchmarks.search.stand import RESOURCES, Stand, make_resources, run_search_stack, search
 
 USERS = ("importer", "another importer")
@@ -21,7 +21,6 @@ QUOTA = 50.0
 _SOUGHT = 100
 _PAUSE_SECONDS = 0.2
 _RATE_SECONDS = 1.0
-_PROGRESS_SECONDS = 30.0
 # To count the items of a large partition keeps the stand-in of the table busy.
 _LOOK_SECONDS = 10.0
 
@@ -39,7 +38,6 @@ class Experiment:
         self.stand, self.resources, self.quota = stand, resources, quota
         self._statuses: Counter[int] = Counter()
         self._rates: list[float] = []
-        self._stopped = threading.Event()
 
     def run(self) -> dict[str, Any]:
         """Import the resources and return what was seen.
@@ -51,16 +49,9 @@ class Experiment:
         share = self.resources // len(USERS)
         expected = self.stand.count_vectors() + share * len(USERS)
         before = self.stand.read_model_counts()
-        watchers = [
-            threading.Thread(target=self._use_api),
-            threading.Thread(target=self._watch_model),
-            threading.Thread(target=self._print_progress, args=(expected,)),
-        ]
         self.stand.configure_model(requestsPerSecond=self.quota)
         started = time.monotonic()
-        for thread in watchers:
-            thread.start()
-        try:
+        with run_beside(self._use_api, self._watch_model), show_progress(lambda: self._describe(expected)):
             for user in USERS:
                 with self.stand.client(user) as client:
                     self.stand.start_import(client, make_resources(share, user))
@@ -68,13 +59,9 @@ class Experiment:
             # The reader's own resources have vectors too.
             for user in USERS:
                 self.stand.wait_for_vectors_of(user, share, _LOOK_SECONDS)
-        finally:
             seconds = time.monotonic() - started
-            self._stopped.set()
-            for thread in watchers:
-                thread.join()
-            after = self.stand.read_model_counts()
-            self.stand.configure_model()
+        after = self.stand.read_model_counts()
+        self.stand.configure_model()
         for user in USERS:
             self._check_versions(user, share)
             self._check_searches(user, share)
@@ -118,30 +105,27 @@ class Experiment:
                 # The texts are those of the fixed set again and again, so they differ in their numbers only.
                 assert any(name.startswith(resource["name"].partition(user)[0]) for name in found), resource["name"]
 
-    def _use_api(self) -> None:
+    def _use_api(self, over: threading.Event) -> None:
         """Read and write as another user until the burst is over."""
         with self.stand.client(READER) as client:
             (resource,) = make_resources(1, READER)
             while True:
                 self._statuses[client.get(RESOURCES).status_code] += 1
                 self._statuses[client.post(RESOURCES, json=resource).status_code] += 1
-                if self._stopped.wait(_PAUSE_SECONDS):
+                if over.wait(_PAUSE_SECONDS):
                     return
 
-    def _watch_model(self) -> None:
+    def _watch_model(self, over: threading.Event) -> None:
         """Measure the rate of the model's calls until the burst is over."""
         requests, at = self.stand.read_model_counts()["requests"], time.monotonic()
-        while not self._stopped.wait(_RATE_SECONDS):
+        while not over.wait(_RATE_SECONDS):
             now_requests, now = self.stand.read_model_counts()["requests"], time.monotonic()
             self._rates.append((now_requests - requests) / (now - at))
             requests, at = now_requests, now
 
-    def _print_progress(self, expected: int) -> None:
-        """Print how many vectors there are until the burst is over."""
-        started = time.monotonic()
-        while not self._stopped.wait(_PROGRESS_SECONDS):
-            vectors, seconds = self.stand.count_vectors(), time.monotonic() - started
-            print(f"burst: {vectors:,} of {expected:,} vectors after {seconds:.0f} s", file=sys.stderr, flush=True)
+    def _describe(self, expected: int) -> str:
+        """Return how far the burst is."""
+        return f"{self.stand.count_vectors():,} of {expected:,} vectors, {self._statuses.total():,} requests to the API"
 
 
 def main() -> None:
