@@ -175,7 +175,7 @@ remove: .venv/dev
 starter: .venv/dev
 	@$(python) -m tools.scaffold.starter
 
-## starter-check: make projects of the starter, and lint, test and deploy each into an AWS emulator (ARGS=minimal, everything or fields for one; up to an hour each)
+## starter-check: make projects of the starter, and lint, test and deploy each into an AWS emulator (ARGS=minimal, everything or fields for one; CI gives each an hour)
 .PHONY: starter-check
 starter-check: .venv/dev .venv-deploy/done
 	@$(python) -m tests.deploy.starter_check $(ARGS)
