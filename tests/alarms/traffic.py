@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from tests.support.api_client import KINDS, ApiClient
 
 CLIENTS = 12
-PAUSE_SECONDS = 0.02
+PAUSE_SECONDS = 0.1
 
 
 @contextmanager

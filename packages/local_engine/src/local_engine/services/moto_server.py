@@ -15,6 +15,8 @@ from local_engine.imports import import_quickly
 def main() -> None:
     """Serve until the parent ends."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    # A tenth of the default: a request in the event loop waits so long for each turn while a thread serves another one.
+    sys.setswitchinterval(0.0005)
     # botocore imports these two if they are installed, which takes long. Nothing here signs or connects.
     sys.modules.update(dict.fromkeys(("awscrt", "OpenSSL")))  # type: ignore[arg-type]
     with import_quickly():
