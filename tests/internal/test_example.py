@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from examples.internal_client import internal_client
 from examples.internal_client.internal_client import InternalClient
 from local_engine.access.credentials import issue_user_credentials
 from local_engine.testing import EngineProcess
@@ -51,7 +52,9 @@ def test_the_program_runs_against_the_engine(local_engine: EngineProcess) -> Non
     )
     assert done.returncode == 0, done.stderr
     first, newest, *_ = done.stdout.splitlines()
-    assert newest.split()[0] == first.split()[1].rstrip(";")
+    entry = json.loads(newest)
+    assert entry["id"] == first.split()[1].rstrip(";")
+    assert entry.items() >= internal_client.BODY.items()
 
 
 @pytest.mark.usefixtures("environment")

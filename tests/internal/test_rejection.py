@@ -9,6 +9,8 @@ from local_engine.testing import EngineProcess
 from tests.support.internal import JSON, InternalClient, has_started_function, invoke, list_internal_routes
 from tests.support.stack import Route
 
+pytestmark = pytest.mark.example_fields
+
 WRITES = [route for route in list_internal_routes() if route.method in ("POST", "PUT")]
 THING = '{"name": "thing", "type": "A"'
 BODIES = {
