@@ -128,10 +128,7 @@ def test_no_answer_crosses_a_key(engine: EngineProcess) -> None:
     """Random requests of many principals with different rights, while resources change."""
     subjects = [f"crossing-{number}" for number in range(SUBJECTS)]
     owner = InternalClient(engine, make_principal("internal-tests", EVERYTHING))
-    items = []
-    for subject in subjects:
-        for _ in range(ITEMS):
-            items.append(Item(subject, owner.create(subject)))
+    items = [Item(subject, owner.create(subject)) for subject in subjects for _ in range(ITEMS)]
     rights = {number: {subjects[number % SUBJECTS], subjects[number * 7 % SUBJECTS]} for number in range(PRINCIPALS)}
     clients = [
         InternalClient(

@@ -93,8 +93,7 @@ def find_items(
         caller: the owner. Nobody else's items are ever returned.
         text: what to look for.
         limit: the most items, up to 100.
-        filters: fields of the collection's `filters`, each with the value that an item must have; such as
-            `{"type": "A"}`.
+        filters: fields of the collection's `filters`, each with the value that an item must have.
 
     Raises:
         NotFound: this deployment has no search.
