@@ -90,9 +90,10 @@ export function showUser(place, api, onToken) {
 
 /** Say how to get access if the local issuer's tokens do not give it; returns whether they do. */
 export function explainAccess(place, api) {
-  if (api.signedCall) place.append(make("p", {}, "In a terminal, curl signs a request:"), make("pre", { tabindex: "0" }, api.signedCall));
+  if (api.signedCall) place.append(make("p", {}, "In a terminal, curl signs a request:"), make("pre", {}, api.signedCall));
   if (Object.keys(api.local).length) return true;
   let access = "This API needs no token.";
+  if (api.signedCall) access = `${SIGNED}, so this page has no token.`;
   if (api.others.length) access = `${api.others.join(", ")}, so this page has no token.`;
   if (api.issuers.length) access = `This API accepts the tokens of another issuer: get one there (${api.issuers.join(", ")}).`;
   place.append(make("p", {}, access));
