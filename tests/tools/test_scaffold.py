@@ -80,6 +80,7 @@ def test_a_wrong_endpoint(name, method, path, said):
         ("invoice", "", "due_date:date", "FIELDS: due_date is not a name in camel case"),
         ("invoice", "", "a:text a:date", "FIELDS names a twice."),
         ("invoice", "", "a?:text", "FIELDS needs a field without ?"),
+        ("invoice", "", "a:boolean b?:x|y", "FIELDS needs more than booleans and choices, such as a text"),
         ("invoice", "", "a:x|x", "must list different choices"),
         ("invoice", "", "a:x|", "must list different choices"),
     ],
@@ -235,7 +236,7 @@ def test_no_file_keeps_the_fields_of_this_project(changes, fields):
 def test_words_that_the_fields_are_not_found_in(changes, file, old, new, said):
     changes.replace(file, changes.read(file).replace(old, new))
     with pytest.raises(ScaffoldError) as error:
-        FirstNoun(Noun("resource", "resources"), parse_fields("status:draft|sent")).replace_fields(changes)
+        FirstNoun(Noun("resource", "resources"), parse_fields("title:text status:draft|sent")).replace_fields(changes)
     assert said in str(error.value)
     assert len(str(error.value).splitlines()) == 1
 
