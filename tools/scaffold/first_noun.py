@@ -74,13 +74,13 @@ class FirstNoun:
             if _MARKER not in changes.read(file):
                 continue
             tree = ast.parse(changes.read(file))
-            if any(isinstance(node, ast.Assign) and _is_marked(node.value) for node in tree.body):
+            if any(isinstance(node, ast.Assign) and _is_marked(node) and _names_marks(node) for node in tree.body):
                 changes.remove(file)
                 continue
             for node in tree.body:
                 if isinstance(node, ast.FunctionDef) and any(map(_is_marked, node.decorator_list)):
                     remove_test(changes, file, node.name)
-            if _MARKER in changes.read(file):
+            if _is_marked(ast.parse(changes.read(file))):
                 raise ScaffoldError(
                     f"{file}: the marker {_MARKER} stands neither at a test function nor in pytestmark."
                 )
@@ -225,8 +225,12 @@ def _replace_members(value: dict[str, Any], fields: dict[str, Any]) -> dict[str,
     return dict([*kept[:place], *fields.items(), *kept[place:]])
 
 
-def _is_marked(node: ast.expr) -> bool:
+def _is_marked(node: ast.AST) -> bool:
     return any(isinstance(part, ast.Attribute) and part.attr == _MARKER for part in ast.walk(node))
+
+
+def _names_marks(node: ast.Assign) -> bool:
+    return any(isinstance(target, ast.Name) and target.id == "pytestmark" for target in node.targets)
 
 
 def _return(text: str, _: re.Match[str]) -> str:
