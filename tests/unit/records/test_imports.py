@@ -344,6 +344,7 @@ def test_an_upload_is_asked_for_with_true_or_false(api: ResourcesApi, value: str
     assert (answer.status, answer.problems) == (400, {"upload": "must be true or false"})
 
 
+@pytest.mark.example_fields
 def test_writes_are_paced_by_their_size(importer: Importer, monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[float] = []
     monkeypatch.setattr("time.sleep", pauses.append)
