@@ -16,6 +16,7 @@ from tools.scaffold.changes import Changes, ScaffoldError
 from tools.scaffold.fields import Field, make_example
 from tools.scaffold.names import Noun
 from tools.scaffold.noun import fill_piece, find_words, make_models, read_piece
+from tools.scaffold.pages import remove_from_pages
 from tools.scaffold.parts import remove_test
 from tools.scaffold.source import format_source
 
@@ -70,12 +71,14 @@ class FirstNoun:
 
     def _remove_tests(self, changes: Changes) -> None:
         """Remove the marked tests, and write one of the new fields."""
+        gone = []
         for file in list(changes.list_files("tests", "*.py")):
             if _MARKER not in changes.read(file):
                 continue
             tree = ast.parse(changes.read(file))
             if any(isinstance(node, ast.Assign) and _is_marked(node) and _names_marks(node) for node in tree.body):
                 changes.remove(file)
+                gone.append(file)
                 continue
             for node in tree.body:
                 if isinstance(node, ast.FunctionDef) and any(map(_is_marked, node.decorator_list)):
@@ -84,6 +87,7 @@ class FirstNoun:
                 raise ScaffoldError(
                     f"{file}: the marker {_MARKER} stands neither at a test function nor in pytestmark."
                 )
+        remove_from_pages(changes, gone, [])
         changes.edit("pyproject.toml", rf'^    "{_MARKER}: .*\n', "")
         test = format_source(fill_piece(read_piece("test_api.py.txt"), self.words))
         changes.replace(f"tests/api/test_{self.words['things']}.py", test)
