@@ -18,6 +18,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.exceptions import BotoCoreError
 from botocore.session import get_session
 
+BODY = {"name": "made by a service", "type": "A"}
 TIMEOUT = urllib3.Timeout(connect=3.05, read=35.0)  # seconds; the gateway answers within 29
 CONNECTIONS = 10
 
@@ -113,7 +114,7 @@ def main() -> int:
         return 2
     try:
         client = InternalClient(url)
-        created = client.request("POST", subject, body={"name": "made by a service", "type": "A"})
+        created = client.request("POST", subject, body=BODY)
         page = client.request("GET", subject)
     except (BotoCoreError, CredentialsMissing, urllib3.exceptions.HTTPError) as error:
         print(f"The API at {url} could not be called: {error}", file=sys.stderr)
@@ -123,7 +124,7 @@ def main() -> int:
         return 1
     print(f"Created {created.document['id']}; the newest resources of {subject} are:")
     for entry in page.document["resources"]:
-        print(f"  {entry['id']}  {entry['name']}")
+        print(json.dumps(entry))
     return 0
 
 

@@ -23,6 +23,7 @@ from requests.exceptions import ChunkedEncodingError
 from urllib3.util import Retry
 
 RENEW_BEFORE_EXPIRY = 30  # seconds
+BODY = {"name": "made by a machine", "type": "A"}
 TIMEOUT = (3.05, 35.0)  # seconds to connect and between bytes; the gateway answers within 30
 
 # Retry-After is honoured. API Gateway's own 429 and 503 have none, so these back off exponentially. Every method is
@@ -171,10 +172,9 @@ def main() -> int:
         print(f"{error.args[0]} is not set: `make run` prints it in the line of the machine client.", file=sys.stderr)
         return 2
     url = f"{api_url}/api/v1/resources"
-    resource = {"name": "made by a machine", "type": "A"}
     try:
         client = MachineClient(secret_id)
-        created = client.request("POST", url, json=resource, headers={"Idempotency-Key": str(uuid.uuid4())})
+        created = client.request("POST", url, json=BODY, headers={"Idempotency-Key": str(uuid.uuid4())})
         created.raise_for_status()
         page = client.request("GET", url)
         page.raise_for_status()
@@ -187,7 +187,7 @@ def main() -> int:
         return 1
     print(f"Created {created.json()['id']}; the newest resources are:")
     for entry in page.json()["resources"]:
-        print(f"  {entry['id']}  {entry['name']}")
+        print(json.dumps(entry))
     return 0
 
 

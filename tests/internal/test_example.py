@@ -2,12 +2,14 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
 
 import pytest
 
+from examples.internal_client import internal_client
 from examples.internal_client.internal_client import InternalClient
 from local_engine.access.credentials import issue_user_credentials
 from local_engine.testing import EngineProcess
@@ -51,7 +53,15 @@ def test_the_program_runs_against_the_engine(local_engine: EngineProcess) -> Non
     )
     assert done.returncode == 0, done.stderr
     first, newest, *_ = done.stdout.splitlines()
-    assert newest.split()[0] == first.split()[1].rstrip(";")
+    entry = json.loads(newest)
+    assert entry["id"] == first.split()[1].rstrip(";")
+    assert entry.items() >= internal_client.BODY.items()
+
+
+def test_the_command_that_make_run_prints_reads_a_page(local_engine: EngineProcess) -> None:
+    (command,) = [line for line in local_engine.lines if "--aws-sigv4" in line]
+    done = subprocess.run([*shlex.split(command), "--silent", "--fail"], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == {"resources": [], "count": 0}
 
 
 @pytest.mark.usefixtures("environment")

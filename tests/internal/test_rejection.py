@@ -9,6 +9,8 @@ from local_engine.testing import EngineProcess
 from tests.support.internal import JSON, InternalClient, has_started_function, invoke, list_internal_routes
 from tests.support.stack import Route
 
+pytestmark = pytest.mark.example_fields
+
 WRITES = [route for route in list_internal_routes() if route.method in ("POST", "PUT")]
 THING = '{"name": "thing", "type": "A"'
 BODIES = {
@@ -71,6 +73,23 @@ def check(engine: EngineProcess, caller: InternalClient, route: Route, content: 
     assert rejected == own == {"status": 400, "error": "The request is not valid"}
     assert answer.headers["cache-control"] == "no-store"
     assert answer.headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize("route", WRITES, ids=lambda route: route.key)
+def test_bytes_that_are_not_utf8_are_the_functions_to_reject(
+    local_engine: EngineProcess, caller: InternalClient, route: Route
+) -> None:
+    content = b'{"name": "\xff", "type": "A"}'
+    answer = caller.http.send(caller.sign(route.method, route.fill(), headers=JSON, content=content))
+    assert has_started_function(local_engine, answer)
+    details = [{"field": "body", "problem": "is not UTF-8 text"}]
+    assert (answer.status_code, answer.json()["details"]) == (400, details)
+
+
+def test_the_character_in_their_place_can_be_sent_as_an_escape(caller: InternalClient) -> None:
+    content = b'{"name": "\\ufffd", "type": "A"}'
+    answer = caller.http.send(caller.sign("POST", "/users/escape/resources", headers=JSON, content=content))
+    assert (answer.status_code, answer.json()["name"]) == (201, "\ufffd")
 
 
 @pytest.mark.parametrize("route", WRITES, ids=lambda route: route.key)

@@ -7,7 +7,7 @@ from tests.recipes.changes import run_tool
 from tests.support.stack import ROOT
 
 PAGE = ROOT / "docs/add-an-endpoint.md"
-FILES = ("functions/count_types/app.py", "tests/api/test_count_types.py")
+FILES = ("functions/count_days/app.py", "tests/api/test_count_days.py")
 
 
 def add_endpoint(project: Path) -> None:

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.timeout(1500)
 
 MOST_FILES = {"endpoint": 4, "noun": 22}
 MOST_LINES = {"endpoint": 130, "noun": 1050}
-ENDPOINT = "GET /api/v1/resources/types"
+ENDPOINT = "GET /api/v1/resources/days"
 ROUTES = (
     ENDPOINT,
     "GET /api/v1/orders",
@@ -36,7 +36,7 @@ TESTS = (
     "tests/contract", "tests/api", "tests/security", "tests/unit/test_cost.py",
     "tests/unit/test_smoke.py", "tests/unit/test_version_verification.py",
 )  # fmt: skip
-NAMES = "(contract or unit or order or types or not (resource or audit or import or erasure))"
+NAMES = "(contract or unit or order or days or not (resource or audit or import or erasure))"
 # Slow tests whose subject neither recipe changes: what is built and published, workflows, partitions, regions, parts
 # that are left out, traces, pages in a browser, the enrichment and the rotation.
 FILES_LEFT_OUT = (
@@ -156,7 +156,7 @@ def test_tests_for_every_noun_ran(results: Mapping[str, bool]) -> None:
         "tests.security.test_logs::test_the_engine_writes_nothing_that_was_sent_in_confidence",
         "tests.security.test_traces::test_traces_hold_nothing_that_was_sent_in_confidence",
         "tests.security.test_document::test_each_attack_has_a_row",
-        "tests.api.test_count_types::test_resources_are_counted_by_type",
+        "tests.api.test_count_days::test_resources_are_counted_by_day",
         "tests.api.test_orders::test_an_order_comes_back_as_it_was_sent",
         "tests.api.test_schema::test_every_answer_is_one_that_the_document_describes",
     ):

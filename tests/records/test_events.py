@@ -30,6 +30,7 @@ def user(engine: EngineProcess) -> ApiClient:
     return ApiClient(engine.url, f"user-{uuid4()}")
 
 
+@pytest.mark.example_fields
 def test_a_resources_life_becomes_events(user: ApiClient, bus: Bus) -> None:
     body = {"name": SECRETS[0], "type": "A", "metadata": {"note": SECRETS[2]}}
     answers = [user.send("POST", RESOURCES, body)]

@@ -41,6 +41,7 @@ def wait_for_entries(user: ApiClient, count: int) -> list[dict[str, Any]]:
     return list(read_trail(user))
 
 
+@pytest.mark.example_fields
 def test_a_resources_life_is_a_chain_of_entries(user: ApiClient) -> None:
     body = {"name": SECRETS[0], "type": "A", "metadata": {"note": SECRETS[2]}}
     answers = [user.send("POST", RESOURCES, body)]

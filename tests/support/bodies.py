@@ -4,6 +4,7 @@ A fragment of JSON text takes the place of a value of the fixture's body, so tha
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +30,10 @@ class Place:
     @property
     def is_free_object(self) -> bool:
         return self.schema.get("type") == "object" and "properties" not in self.schema
+
+    @property
+    def is_date(self) -> bool:
+        return self.schema.get("type") == "string" and re.match(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", self.value) is not None
 
     @property
     def is_number(self) -> bool:
@@ -73,7 +78,11 @@ def make_other_body(route: Route, number: int = 1) -> Any:
             return replace_value(route, place, f"{number} {place.value}"[: place.schema.get("maxLength", _UNLIMITED)])
         if place.is_number and place.value + number <= place.schema.get("maximum", _UNLIMITED):
             return replace_value(route, place, place.value + number)
-    raise AssertionError(f"the model of {route.key} has neither a free text nor a number to change")
+        if place.is_date:
+            return replace_value(route, place, f"{int(place.value[:4]) + number}{place.value[4:]}")
+        if place.is_free_object:
+            return replace_value(route, place, {**place.value, "another": number})
+    raise AssertionError(f"the model of {route.key} has no text, number, date or object to change")
 
 
 def replace_value(route: Route, place: Place, value: Any) -> Any:

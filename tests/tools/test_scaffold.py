@@ -1,11 +1,13 @@
 """Commands that write code: wrong input gets one sentence and writes nothing. Blocks of YAML are edited as text."""
 
 import os
+import re
 import subprocess
 
 import pytest
 
 from tests.support.stack import ROOT
+from tools.scaffold import first_noun, parts
 from tools.scaffold.blocks import Blocks
 from tools.scaffold.changes import Changes, ScaffoldError
 from tools.scaffold.endpoint import add_endpoint
@@ -15,6 +17,7 @@ from tools.scaffold.names import Noun
 from tools.scaffold.noun import add_noun
 from tools.scaffold.parts import remove_unused_imports
 from tools.scaffold.renaming import IN_TEMPLATES, rename_text
+from tools.scaffold.starter import edit_copy, read_plan
 
 FIELDS = "title:text"
 
@@ -77,6 +80,7 @@ def test_a_wrong_endpoint(name, method, path, said):
         ("invoice", "", "due_date:date", "FIELDS: due_date is not a name in camel case"),
         ("invoice", "", "a:text a:date", "FIELDS names a twice."),
         ("invoice", "", "a?:text", "FIELDS needs a field without ?"),
+        ("invoice", "", "a:boolean b?:x|y", "FIELDS needs more than booleans and choices, such as a text"),
         ("invoice", "", "a:x|x", "must list different choices"),
         ("invoice", "", "a:x|", "must list different choices"),
     ],
@@ -191,6 +195,70 @@ kept = f'{{"name": "x", "type": "A"}}', {"name": "x", "size": 1}
 def test_bodies_get_the_fields_of_the_project():
     first = FirstNoun(Noun("bill", "bills"), parse_fields("total:decimal paid:boolean"))
     assert first.replace_bodies(BODIES, write_literal) == OWN_BODIES
+
+
+@pytest.fixture
+def changes(monkeypatch):
+    """This project's files, in memory. The formatter would take most of the time."""
+    for module in (first_noun, parts):
+        monkeypatch.setattr(module, "format_source", lambda text: text)
+    return Changes(ROOT)
+
+
+@pytest.mark.parametrize("fields", ["items:list status:draft|sent|paid note?:text", "flag:boolean due:date"])
+def test_no_file_keeps_the_fields_of_this_project(changes, fields):
+    FirstNoun(Noun("resource", "resources"), parse_fields(fields)).replace_fields(changes)
+    old = re.compile(r'by_type|AttributeName: type\b|"type\\*": ?\\*"[ABC]\b')
+    files = [
+        name
+        for folder in ("stacks", "models", "events", "examples", "functions", "layers")
+        for name in changes.list_files(folder, "*.*")
+    ]
+    assert [name for name in ("template.yaml", *files) if old.search(changes.read(name))] == []
+    assert "example_fields" not in changes.read("pyproject.toml")
+    assert not changes.exists("tests/unit/resources/test_create.py")
+    assert "example_fields" not in changes.read("tests/unit/resources/test_list.py")
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "said"),
+    [
+        ("template.yaml", "by_type", "by_kind", r"Nothing in template.yaml matches '\\bby_type\\b'."),
+        ("pyproject.toml", "example_fields", "old_fields", "Nothing in pyproject.toml matches"),
+        (
+            "tests/unit/resources/test_list.py",
+            "@pytest.mark.example_fields",
+            "example = [pytest.mark.example_fields]",
+            "test_list.py: the marker example_fields stands neither at a test function nor in pytestmark.",
+        ),
+    ],
+)
+def test_words_that_the_fields_are_not_found_in(changes, file, old, new, said):
+    changes.replace(file, changes.read(file).replace(old, new))
+    with pytest.raises(ScaffoldError) as error:
+        FirstNoun(Noun("resource", "resources"), parse_fields("title:text status:draft|sent")).replace_fields(changes)
+    assert said in str(error.value)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_everything_that_the_starter_changes_is_there(changes):
+    plan = read_plan()
+    assert [name for name in plan["left_out"] if not (ROOT / name).exists()] == []
+    edit_copy(changes, plan)
+
+
+@pytest.mark.parametrize(
+    ("kind", "wrong", "said"),
+    [
+        ("targets", "no-such-target", "starter.toml: the Makefile has no target no-such-target."),
+        ("entries", ["Makefile", '"none"'], 'starter.toml: Makefile has no entry "none".'),
+        ("edits", ["Makefile", "none of this", ""], "Nothing in Makefile matches 'none of this'."),
+    ],
+)
+def test_what_the_starter_cannot_change_is_named(changes, kind, wrong, said):
+    with pytest.raises(ScaffoldError) as error:
+        edit_copy(changes, {"left_out": [], "targets": [], "entries": [], "edits": [], kind: [wrong]})
+    assert str(error.value) == said
 
 
 def test_imports_that_nothing_uses_go_and_fixtures_stay():

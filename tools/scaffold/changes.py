@@ -1,5 +1,6 @@
 """Changes of a project's files, written all together or not at all."""
 
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -46,6 +47,19 @@ class Changes:
     def replace(self, name: str, text: str) -> None:
         """Change a file."""
         self._texts[name] = text
+
+    def edit(self, name: str, pattern: str, new: str | Callable[[re.Match[str]], str]) -> None:
+        """Replace what a pattern matches in a file, if the file is there.
+
+        Raises:
+            ScaffoldError: it matches nothing, so the file has other words than the command was written for.
+        """
+        if not self.exists(name):
+            return
+        text, count = re.subn(pattern, new, self.read(name), flags=re.MULTILINE)
+        if not count:
+            raise ScaffoldError(f"Nothing in {name} matches {pattern!r}.")
+        self.replace(name, text)
 
     def remove(self, name: str) -> None:
         """Remove a file, or a folder with all that is in it."""

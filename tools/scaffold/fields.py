@@ -78,7 +78,7 @@ def parse_fields(text: str) -> list[Field]:
     """Return the fields of a text such as `total:decimal status:draft|sent|paid note?:text`.
 
     Raises:
-        ScaffoldError: a field has no type, an unknown one, or a name that cannot be used.
+        ScaffoldError: a field has no type, an unknown one, or a name that cannot be used, or items could not differ.
     """
     fields = [_parse_field(part) for part in text.split()]
     if not fields:
@@ -89,6 +89,8 @@ def parse_fields(text: str) -> list[Field]:
         raise ScaffoldError(f"FIELDS names {twice} twice.")
     if not any(field.required for field in fields):
         raise ScaffoldError("FIELDS needs a field without ?, so that an empty object is refused.")
+    if not any("enum" not in field.schema and field.schema["type"] != "boolean" for field in fields):
+        raise ScaffoldError("FIELDS needs more than booleans and choices, such as a text, so that items can differ.")
     return fields
 
 

@@ -4,53 +4,40 @@ A field of choices takes the place of `type`: lists and searches filter by it. T
 too.
 """
 
+import ast
 import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tools.scaffold.api import correct_length, dump_model
 from tools.scaffold.changes import Changes, ScaffoldError
 from tools.scaffold.fields import Field, make_example
 from tools.scaffold.names import Noun
 from tools.scaffold.noun import fill_piece, find_words, make_models, read_piece
+from tools.scaffold.pages import remove_from_pages
 from tools.scaffold.parts import remove_test
 from tools.scaffold.source import format_source
 
 _OLD = ("name", "type", "metadata")
 _KINDS = ("A", "B", "C")
-# Tests of what the old fields may hold, by their files and names.
-_TESTS_OF_OLD_FIELDS = (
-    "tests/internal/test_cache.py::test_no_answer_crosses_a_key",
-    "tests/internal/test_cache.py::send_at_random",
-    "tests/internal/test_cache.py::check_page",
-    "tests/internal/test_rejection.py",
-    "tests/records/test_events.py::test_a_{things}_life_becomes_events",
-    "tests/records/test_trail.py::test_a_{things}_life_is_a_chain_of_entries",
-    "tests/unit/{things}/test_create.py",
-    "tests/unit/{things}/test_enrichment.py",
-    "tests/unit/{things}/test_patch.py",
-    "tests/unit/{things}/test_selection.py",
-    "tests/unit/{things}/test_idempotency.py::test_a_number_with_other_digits_makes_another_body",
-    "tests/unit/{things}/test_idempotency.py::test_another_body_under_the_same_key_is_refused",
-    "tests/unit/{things}/test_idempotency.py::test_the_order_of_members_does_not_make_another_body",
-    "tests/unit/{things}/test_idempotency.py::test_white_space_does_not_make_another_body",
-    "tests/unit/{things}/test_list.py::test_large_{things}_are_all_listed_in_pages_that_fit",
-    "tests/unit/{things}/test_list.py::test_pages_of_wide_characters_fit",
-    "tests/unit/{things}/test_update.py::test_an_invalid_update_changes_nothing",
-    "tests/unit/{things}/test_update.py::test_an_update_over_400_kb_is_too_large",
-    "tests/unit/{things}/test_update.py::test_what_the_caller_may_change_is_replaced",
-    "tests/unit/intelligence/test_search.py::test_a_deleted_item_and_one_that_no_longer_fits_are_left_out",
-    "tests/unit/intelligence/test_vectors.py::test_the_embedded_text_is_all_that_the_fields_hold",
-    "tests/unit/records/test_imports.py::test_a_line_that_cannot_be_stored_is_faulty_and_its_neighbours_are_not",
-    "tests/unit/records/test_imports.py::test_faulty_lines_stop_no_other_and_are_named_in_the_words_of_the_api",
-)
+_MARKER = "example_fields"
+"""The marker of pytest on tests of what the old fields may hold."""
+_TEMPLATE, _PARAMETERS = "template.yaml", "models/openapi/parameters.json"
+_FILTERS = "docs/decisions/filters-and-sorts.md"
 # A body of the old fields, as Python and JSON write it.
 _BODY = re.compile(
     r'(?<!\{)\{\s*(\\?)"name\1": ?\1"[^"\\]*\1", ?\1"type\1": ?\1"([ABC])\1"(?:, ?\1"metadata\1": ?\{[^{}\']*\})?\s*\}'
 )
+
+
+class _Edit(NamedTuple):
+    """What a file that has it must match; a part that is left out takes its files along."""
+
+    file: str
+    pattern: str
+    new: str
 
 
 class FirstNoun:
@@ -70,24 +57,38 @@ class FirstNoun:
         self.choice = next((field for field in fields if "enum" in field.schema), None)
         self.label = self.words["required"]
 
-    def replace_fields(self, project: Path) -> None:
-        """Write the noun's fields wherever the old ones stand."""
-        changes = Changes(project)
+    def replace_fields(self, changes: Changes) -> None:
+        """Write the noun's fields wherever the old ones stand.
+
+        Raises:
+            ScaffoldError: a file has other words than this module was written for.
+        """
         self._replace_models(changes)
         self._replace_package(changes)
         self._replace_documents(changes)
         self._remove_tests(changes)
-        self._edit_templates(changes)
         self._edit_texts(changes)
-        changes.write()
 
     def _remove_tests(self, changes: Changes) -> None:
-        for test in _TESTS_OF_OLD_FIELDS:
-            file, _, name = test.format(**self.words).partition("::")
-            if name:
-                remove_test(changes, file, name)
-            elif changes.exists(file):
+        """Remove the marked tests, and write one of the new fields."""
+        gone = []
+        for file in list(changes.list_files("tests", "*.py")):
+            if _MARKER not in changes.read(file):
+                continue
+            tree = ast.parse(changes.read(file))
+            if any(isinstance(node, ast.Assign) and _is_marked(node) and _names_marks(node) for node in tree.body):
                 changes.remove(file)
+                gone.append(file)
+                continue
+            for node in tree.body:
+                if isinstance(node, ast.FunctionDef) and any(map(_is_marked, node.decorator_list)):
+                    remove_test(changes, file, node.name)
+            if _is_marked(ast.parse(changes.read(file))):
+                raise ScaffoldError(
+                    f"{file}: the marker {_MARKER} stands neither at a test function nor in pytestmark."
+                )
+        remove_from_pages(changes, gone, [])
+        changes.edit("pyproject.toml", rf'^    "{_MARKER}: .*\n', "")
         test = format_source(fill_piece(read_piece("test_api.py.txt"), self.words))
         changes.replace(f"tests/api/test_{self.words['things']}.py", test)
 
@@ -154,104 +155,61 @@ class FirstNoun:
             for name, value in item.items()
         }
 
-    def _edit_templates(self, changes: Changes) -> None:
-        a_word, example = self.words["a_word"], json.dumps(json.dumps(self.make_body("A")) + "\n")
-        edits = [
-            (r'example: "\{\\"name\\".*?\\n"', f"example: {example}"),
-            (rf"{a_word}'s name, type and metadata", f"the fields of {a_word}"),
-            (r"some of the fields of", "some fields of"),
-            (r"the name, type and metadata of", "the fields of"),
-            (r"stays, and null removes metadata or a member of it", f"stays{self.words['cleared']}"),
-        ]
-        edits += self._edit_filter()
-        parameters = ["models/openapi/parameters.json"]
-        for file in ("template.yaml", *changes.list_files("stacks", "*.yaml"), *parameters):
-            changes.replace(file, _edit(changes.read(file), edits))
-
-    def _edit_filter(self) -> list[tuple[str, str]]:
-        """Return the edits that have the field of choices take the place of `type`, or remove the filter."""
-        if self.choice is None:
-            return [
-                (r",\n +\{name: type, in: query, .*?\}\}", ""),
-                (r', \{\$ref: "#/components/parameters/SearchType"\}', ""),
-                (r'^  "SearchType": \{\n(?:    .*\n)+  \},\n', ""),
-                (r"With `type`, or sorted", "Sorted"),
-                (r"^ +- \{AttributeName: by_type, .*\n", ""),
-                (r"^ +- !If \[Searches, \{AttributeName: type, .*\n", ""),
-                (r"^ +- \{IndexName: by_type, .*\n.*\n", ""),
-                (r"\{ProjectionType: INCLUDE, NonKeyAttributes: \[type\]\}", "{ProjectionType: KEYS_ONLY}"),
-                (r", \{AttributeName: type, SearchSchemaElementType: INLINE_FILTER\}", ""),
-                (r"!Sub \"\$\{Table.Arn\}/index/by_type\", ", ""),
-            ]
-        name, choices = self.choice.name, self.choice.schema["enum"]
-        return [
-            (r"\bname: type, in: query", f"name: {name}, in: query"),
-            (r'"name": "type", "in": "query"', f'"name": "{name}", "in": "query"'),
-            (r"\bof this type\b", f"of this {name}"),
-            (r"enum: \[A, B, C\]", f"enum: [{', '.join(choices)}]"),
-            (r'"enum": \["A", "B", "C"\]', f'"enum": {json.dumps(choices)}'),
-            (r"\bSearchType\b", f"Search{name[0].upper()}{name[1:]}"),
-            (r"With `type`, or", f"With `{name}`, or"),
-            (r"AttributeName: type\b", f"AttributeName: {name}"),
-            (r"\bby_type\b", f"by_{name}"),
-            (r"NonKeyAttributes: \[type\]", f"NonKeyAttributes: [{name}]"),
-        ]
-
     def _edit_texts(self, changes: Changes) -> None:
-        """Edit code, tests and pages."""
-        edits = [(r"metadata\.enrichment", "enrichment")]
-        shown = ", ".join(json.dumps(word) for word in str(self.make_body("A")[self.label]).split())
-        code = [
-            # What the machine client prints of the item that it has made.
-            (r'"made", "by", "a", "machine"(?=\])', shown),
-            (r'"name": source\.entity\.fields\["name"\]', f'"{self.label}": source.entity.fields["{self.label}"]'),
-            (r"\{entry\['name'\]\}", f"{{entry['{self.label}']}}"),
-        ]
-        for file in (*changes.list_files("docs", "*.md"), *changes.list_files("examples", "*.md")):
-            text = _edit(changes.read(file), [*edits, *self._edit_page(file)])
-            changes.replace(file, self.replace_bodies(text, json.dumps))
-        sources = [
-            name
-            for folder in ("functions", "layers", "examples", "tests")
-            for name in changes.list_files(folder, "*.py")
-        ]
+        """Edit what names the old fields, and replace their bodies in templates, pages, code and tests."""
+        for file, pattern, new in (*self._list_edits(), *self._list_filter_edits(changes)):
+            # Not as a template, which would read the backslashes of JSON.
+            changes.edit(file, pattern, partial(_return, new))
+        pages = (name for folder in ("docs", "examples") for name in changes.list_files(folder, "*.md"))
+        for file in (_TEMPLATE, *pages):
+            changes.replace(file, self.replace_bodies(changes.read(file), json.dumps))
+        folders = ("functions", "layers", "examples", "tests")
+        sources = (name for folder in folders for name in changes.list_files(folder, "*.py"))
         for file in (*sources, "tools/seed.py"):
             text = changes.read(file)
-            edited = self.replace_bodies(_edit(text, [*edits, *code]), write_literal)
+            edited = self.replace_bodies(text, write_literal)
             if edited != text:
                 changes.replace(file, format_source(edited))
 
-    def _edit_page(self, page: str) -> list[tuple[str, str]]:
-        """Return the edits of a page that explains by the example of the old fields."""
+    def _list_edits(self) -> Iterable[_Edit]:
         patch = json.dumps({self.label: self.make_body("B")[self.label]})
-        edits = {
-            "docs/decisions/merge-patch.md": [(r'\{"name": "New name", .*?\}\}', patch)],
-            "docs/decisions/search.md": [(r"names, types and all that its metadata holds", "all that its fields hold")],
-            "docs/security.md": [(r"Names and metadata come back", "Texts come back")],
-        }
-        if self.choice:
-            name, first, second = self.choice.name, self.choice.example, self.choice.schema["enum"][1]
-            body = json.dumps(self.make_body("A")).replace(f'"{name}": "{first}"', f'"{name}": kind')
-            filters = [
-                (r"\btype=A\b", f"{name}={first}"),
-                (r"\btype=", f"{name}="),
-                ("`type`", f"`{name}`"),
-                (r'"type"', f'"{name}"'),
-                (r"\bby_type\b", f"by_{name}"),
-            ]
-            edits |= {
-                "docs/decisions/filters-and-sorts.md": filters,
-                "docs/upgrading.md": filters,
-                "docs/add-an-endpoint.md": [
-                    (r'\["type"\]', f'["{name}"]'),
-                    (r"\bby(.)type\b", f"by {name}"),
-                    (r'\("A", "B", "A"\)', f'("{first}", "{second}", "{first}")'),
-                    (r'\{"name": "x", "type": kind\}', body),
-                    (r'\{"A": 2, "B": 1\}', f'{{"{first}": 2, "{second}": 1}}'),
-                    (r"\{A: 2, B: 1\}", f"{{{first}: 2, {second}: 1}}"),
-                ],
-            }
-        return edits.get(page, [])
+        yield _Edit("docs/decisions/merge-patch.md", r'\{"name": "New name", .*?\}\}', patch)
+        field = f'fields["{self.label}"]'
+        yield _Edit("functions/answer_question/answers.py", r'(?<=source\.entity\.)fields\["name"\]', field)
+
+    def _list_filter_edits(self, changes: Changes) -> Iterable[_Edit]:
+        """Yield the edits that have the field of choices take the place of `type`, or remove the filter."""
+        searches = "VectorIndexes:" in changes.read(_TEMPLATE)
+        if self.choice is None:
+            yield _Edit(_PARAMETERS, r'^  "Filter": \{\n(?:    .*\n)+  \},\n', "")
+            yield _Edit(_TEMPLATE, r',\s*\{\$ref: "#/components/parameters/Filter"\}', "")
+            yield _Edit(_TEMPLATE, r"^ +- \{AttributeName: by_type, .*\n", "")
+            yield _Edit(_TEMPLATE, r"^ +- \{IndexName: by_type, .*\n.*\n", "")
+            yield _Edit(
+                _TEMPLATE, r"\{ProjectionType: INCLUDE, NonKeyAttributes: \[type\]\}", "{ProjectionType: KEYS_ONLY}"
+            )
+            yield _Edit(_TEMPLATE, r'!Sub "\$\{Table.Arn\}/index/by_type", ', "")
+            if searches:
+                yield _Edit(_TEMPLATE, r"^ +- !If \[Searches, \{AttributeName: type, .*\n", "")
+                yield _Edit(_TEMPLATE, r", \{AttributeName: type, SearchSchemaElementType: INLINE_FILTER\}", "")
+            note = "\n\nThis project declares no filter; `type` stands for any field of choices."
+            yield _Edit(_FILTERS, r"(?<=: a noun declares what its lists offer\.)$", note)
+            return
+        name, choices = self.choice.name, self.choice.schema["enum"]
+        yield _Edit(_PARAMETERS, r'"name": "type"', f'"name": "{name}"')
+        yield _Edit(_PARAMETERS, r"\bof this type\b", f"of this {name}")
+        yield _Edit(_PARAMETERS, r'"enum": \["A", "B", "C"\]', f'"enum": {json.dumps(choices)}')
+        yield _Edit(_TEMPLATE, r"\bby_type\b", f"by_{name}")
+        yield _Edit(_TEMPLATE, r"NonKeyAttributes: \[type\]", f"NonKeyAttributes: [{name}]")
+        if searches:
+            yield _Edit(_TEMPLATE, r"AttributeName: type\b", f"AttributeName: {name}")
+        yield _Edit(_FILTERS, r"\btype=A\b", f"{name}={choices[0]}")
+        yield _Edit(_FILTERS, r"\btype=", f"{name}=")
+        yield _Edit(_FILTERS, r'"type"', f'"{name}"')
+        yield _Edit(_FILTERS, r"\banother type\b", f"another {name}")
+        for page in (_FILTERS, "docs/upgrading.md"):
+            yield _Edit(page, "`type`", f"`{name}`")
+            yield _Edit(page, r"\bby_type\b", f"by_{name}")
 
     def replace_bodies(self, text: str, write: Callable[[Any], str]) -> str:
         """Return a text with a body of the new fields for each of the old ones; `write` writes it outside quotes."""
@@ -271,11 +229,12 @@ def _replace_members(value: dict[str, Any], fields: dict[str, Any]) -> dict[str,
     return dict([*kept[:place], *fields.items(), *kept[place:]])
 
 
-def _edit(text: str, edits: Iterable[tuple[str, str]]) -> str:
-    for pattern, new in edits:
-        # Not as a template, which would read the backslashes of JSON.
-        text = re.sub(pattern, partial(_return, new), text, flags=re.MULTILINE)
-    return text
+def _is_marked(node: ast.AST) -> bool:
+    return any(isinstance(part, ast.Attribute) and part.attr == _MARKER for part in ast.walk(node))
+
+
+def _names_marks(node: ast.Assign) -> bool:
+    return any(isinstance(target, ast.Name) and target.id == "pytestmark" for target in node.targets)
 
 
 def _return(text: str, _: re.Match[str]) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tools.profiles import ROOT
-from tools.scaffold.changes import ScaffoldError, report_changes
+from tools.scaffold.changes import Changes, ScaffoldError, report_changes
 from tools.scaffold.fields import parse_fields
 from tools.scaffold.first_noun import FirstNoun
 from tools.scaffold.names import Noun
@@ -80,10 +80,12 @@ def generate_project(project: Path, answers: Mapping[str, str]) -> list[str]:
             remove_part(project, part)
     if noun != _OWN:
         rename_noun(project, _OWN, noun)
+    changes = Changes(project)
     if first:
-        first.replace_fields(project)
-    _name_project(project, name, slug, noun)
-    _write_licence(project, name, answers["licence"])
+        first.replace_fields(changes)
+    _name_project(changes, name, slug, noun)
+    _write_licence(changes, name, answers["licence"])
+    changes.write()
     for file in ("generation.py", "renaming.py", "first_noun.py", "pieces/first_package.py.txt"):
         (Path(__file__).parent / file).unlink()
     shutil.rmtree(_LICENCES)
@@ -91,28 +93,23 @@ def generate_project(project: Path, answers: Mapping[str, str]) -> list[str]:
     return [f"{name} is ready: cd {slug} && {first_steps}"]
 
 
-def _name_project(project: Path, name: str, slug: str, noun: Noun) -> None:
+def _name_project(changes: Changes, name: str, slug: str, noun: Noun) -> None:
     """Give the stacks and the documentation the project's name."""
-    for path in (project / "pyproject.toml", project / "samconfig.toml", *(project / "docs/operations").glob("*.md")):
-        path.write_text(path.read_text(encoding="utf-8").replace("serverless-api", slug), encoding="utf-8")
-    for file, old in (
-        ("tools/documentation/conf.py", "Serverless API"),
-        (".devcontainer/devcontainer.json", "serverless API"),
-    ):
-        path = project / file
-        path.write_text(path.read_text(encoding="utf-8").replace(old, json.dumps(name)[1:-1]), encoding="utf-8")
-    readme = _README.format(project_name=name, path=noun.words["path"])
-    (project / "README.md").write_text(readme, encoding="utf-8")
+    stacks = ("deploy.md", "continuous-integration.md")
+    for file in ("pyproject.toml", "samconfig.toml", *(f"docs/operations/{page}" for page in stacks)):
+        changes.edit(file, "serverless-api", slug)
+    written = json.dumps(name)[1:-1]
+    changes.edit("tools/documentation/conf.py", "Serverless API", lambda _: written)
+    changes.edit(".devcontainer/devcontainer.json", "serverless API", lambda _: written)
+    changes.create("README.md", _README.format(project_name=name, path=noun.words["path"]))
 
 
-def _write_licence(project: Path, name: str, licence: str) -> None:
-    template = project / "template.yaml"
+def _write_licence(changes: Changes, name: str, licence: str) -> None:
     known = "All rights reserved" if licence == "proprietary" else licence
-    text = template.read_text(encoding="utf-8").replace("license: {name: MIT-0}", f"license: {{name: {known}}}")
-    template.write_text(text, encoding="utf-8")
+    changes.edit("template.yaml", r"license: \{name: MIT-0\}", f"license: {{name: {known}}}")
     if licence != "proprietary":
         terms = (_LICENCES / f"{licence}.txt").read_text(encoding="utf-8")
-        (project / "LICENSE").write_text(terms.format(holder=f"the contributors of {name}"), encoding="utf-8")
+        changes.create("LICENSE", terms.format(holder=f"the contributors of {name}"))
 
 
 def main() -> int:

@@ -20,8 +20,9 @@ def format_source(text: str) -> str:
 
 
 def format_project(project: Path) -> bool:
-    """Format every file of a project, samples in pages included; return False if no formatter is installed."""
+    """Sort the imports and format every file, samples in pages included; return False if no formatter is installed."""
     if not _RUFF.exists():
         return False
-    subprocess.run([str(_RUFF), "format", "--quiet", str(project)], check=True)  # noqa: S603 - fixed words
+    for command in (["check", "--quiet", "--select", "I", "--fix"], ["format", "--quiet"]):
+        subprocess.run([str(_RUFF), *command, str(project)], check=True)  # noqa: S603 - fixed words
     return True

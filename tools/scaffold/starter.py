@@ -12,7 +12,7 @@ from typing import Any
 from tools.profiles import ROOT
 from tools.scaffold.changes import Changes, ScaffoldError, report_changes
 from tools.scaffold.pages import remove_from_pages
-from tools.scaffold.parts import load_parts, remove_entry, remove_targets, remove_test
+from tools.scaffold.parts import load_parts, remove_entry, remove_targets
 
 _LIST = Path(__file__).with_name("starter.toml")
 _FOLDER = "{{cookiecutter.project_slug}}"
@@ -41,11 +41,14 @@ def build_starter(project: Path, target: Path) -> list[str]:
         target: the folder to write; what is in it goes.
 
     Raises:
-        ScaffoldError: git or the engine's build fails.
+        ScaffoldError: git or the engine's build fails, or starter.toml names what is not there.
     """
-    plan = tomllib.loads(_LIST.read_text(encoding="utf-8"))
+    plan = read_plan()
     listed = _run("git", "ls-files", "-z", cwd=project).split("\0")
     names = [name for name in listed if name and (project / name).is_file()]
+    for left_out in plan["left_out"]:
+        if not (project / left_out).exists():
+            raise ScaffoldError(f"starter.toml: {left_out} is no file or folder of this project.")
     shutil.rmtree(target, ignore_errors=True)
     copy = target / _FOLDER
     for name in names:
@@ -53,7 +56,7 @@ def build_starter(project: Path, target: Path) -> list[str]:
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(project / name, copy / name)
     changes = Changes(copy)
-    _edit(changes, plan)
+    edit_copy(changes, plan)
     changes.write()
     _build_engine(project, copy / "packages")
     (target / "hooks").mkdir()
@@ -71,18 +74,29 @@ def _is_left_out(name: str, left_out: list[str]) -> bool:
     return any(name == other or name.startswith(f"{other}/") for other in left_out)
 
 
-def _edit(changes: Changes, plan: dict[str, Any]) -> None:
+def read_plan() -> dict[str, Any]:
+    """Return what starter.toml says."""
+    return tomllib.loads(_LIST.read_text(encoding="utf-8"))
+
+
+def edit_copy(changes: Changes, plan: dict[str, Any]) -> None:
+    """Take out of a copy of this project what names the files that it lacks.
+
+    Raises:
+        ScaffoldError: the plan names what is not there.
+    """
+    for target in plan["targets"]:
+        if not re.search(rf"^## {target}: ", changes.read("Makefile"), re.MULTILINE):
+            raise ScaffoldError(f"starter.toml: the Makefile has no target {target}.")
     remove_targets(changes, plan["targets"], plan["left_out"])
     remove_from_pages(changes, plan["left_out"], plan["targets"])
-    for test in plan["tests"]:
-        remove_test(changes, *test.split("::"))
     for file, entry in plan["entries"]:
-        changes.replace(file, remove_entry(changes.read(file), entry))
-    for file, pattern, new in plan["edits"]:
-        text, count = re.subn(pattern, new, changes.read(file), flags=re.MULTILINE)
-        if not count:
-            raise ScaffoldError(f"starter.toml: nothing in {file} matches {pattern!r}.")
+        text = remove_entry(changes.read(file), entry)
+        if text == changes.read(file):
+            raise ScaffoldError(f"starter.toml: {file} has no entry {entry}.")
         changes.replace(file, text)
+    for file, pattern, new in plan["edits"]:
+        changes.edit(file, pattern, new)
 
 
 def _build_engine(project: Path, target: Path) -> None:

@@ -28,7 +28,7 @@ _MODEL = os.environ.get("EMBEDDING_MODEL", "")
 
 MAX_TEXT_CHARACTERS = 1000
 """How long a text to look for may be, without the white space around it."""
-# What arrives in place of bytes that are not UTF-8, in a query and in the body of a REST API.
+# What arrives in a query in place of bytes that are not UTF-8.
 _UNDECODABLE = "\ufffd"
 # As in the API's document (models/openapi/parameters.json).
 _VISIBLE = re.compile(r"[^\s\x00-\x1f\x7f-\xa0\xad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
@@ -93,8 +93,7 @@ def find_items(
         caller: the owner. Nobody else's items are ever returned.
         text: what to look for.
         limit: the most items, up to 100.
-        filters: fields of the collection's `filters`, each with the value that an item must have; such as
-            `{"type": "A"}`.
+        filters: fields of the collection's `filters`, each with the value that an item must have.
 
     Raises:
         NotFound: this deployment has no search.

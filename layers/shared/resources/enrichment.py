@@ -1,8 +1,7 @@
 """Asks an optional external service for extra data. Writes succeed without it.
 
-Sends the resource as a JSON `POST` to `ENRICHMENT_URL`. The answer, a JSON object, becomes the resource's
-`metadata.enrichment`. Retries, a circuit that all environments share and a time limit keep the service from delaying or
-failing a write.
+Sends the resource as a JSON `POST` to `ENRICHMENT_URL`. The answer, a JSON object, is stored with the resource.
+Retries, a circuit that all environments share and a time limit keep the service from delaying or failing a write.
 """
 
 from http.client import HTTPResponse

@@ -4,6 +4,7 @@ import hashlib
 import http.client
 import json
 import re
+import shlex
 import stat
 import subprocess
 import time
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 from botocore.auth import SigV4Auth, SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
@@ -317,3 +319,9 @@ def test_a_role_gets_no_policy_of_its_own_here(template: Path, tmp_path: Path) -
     refused = run_engine("credentials", "--principal", "Reader", "--policy", str(file), project=template.parent)
     assert refused.returncode == 2
     assert "has its policies in the template" in refused.stderr
+
+
+def test_the_command_of_the_pages_is_accepted(client: Signer) -> None:
+    command = httpx.post(f"{client.engine.url}/_local/signed-call", trust_env=False).json()["command"]
+    done = subprocess.run([*shlex.split(command), "--silent", "--fail"], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["authorizer"]["iam"]["userArn"].endswith(":user/local-engine-example")

@@ -74,6 +74,20 @@ def test_the_reader_becomes_another_user(engine: EngineProcess, page: Page) -> N
     expect(page.locator("#user")).to_contain_text("You are ann")
 
 
+def test_the_pages_of_signed_requests_show_how_to_sign_one(browser: Browser) -> None:
+    page = browser.new_page()
+    with EngineProcess(STACKS / "signed" / "template.yaml") as engine:
+        for path in ("/_local/", "/_local/docs"):
+            page.goto(engine.url + path)
+            said = "Requests are signed (Signature Version 4), so this page has no token."
+            expect(page.locator("#user")).to_contain_text(said)
+            expect(page.locator("#user pre")).to_contain_text("curl --aws-sigv4 aws:amz:us-east-1:execute-api --user")
+        page.locator(".opblock-summary-control", has_text="/items/{id}").first.click()
+        expect(page.get_by_text("This request must be signed.")).to_be_visible()
+        assert not page.get_by_role("button", name="Execute").count()
+    page.close()
+
+
 def test_the_start_page_leads_everywhere(engine: EngineProcess, page: Page) -> None:
     with engine.client() as client:
         assert client.get("/_local", follow_redirects=True).url.path == "/_local/"

@@ -1,6 +1,7 @@
 """An answer's events, its end, and what is counted, with a stand-in for Bedrock."""
 
 import json
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import Any
@@ -23,7 +24,8 @@ class Boat:
 
     def __init__(self) -> None:
         self.id = "1"
-        self.fields = {"name": "Boat"}
+        # Whichever field its name is.
+        self.fields = defaultdict(lambda: "Boat")
 
 
 class Quota:

@@ -40,6 +40,7 @@ def test_a_search_takes_one_search_and_one_batch_read(api: Gateway, dynamodb: Dy
     assert {float(result["score"]) for result in answer.json()["results"]} == {0.75}
 
 
+@pytest.mark.example_fields
 def test_a_deleted_item_and_one_that_no_longer_fits_are_left_out(api: Gateway) -> None:
     write(api, type="B")
     api.send("DELETE", write(api))

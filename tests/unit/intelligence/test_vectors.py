@@ -72,6 +72,7 @@ def test_a_vector_is_beside_its_item(house: Any, read: Any) -> None:
     assert refresh(house, item_id) == 0
 
 
+@pytest.mark.example_fields
 def test_the_embedded_text_is_all_that_the_fields_hold(house: Any) -> None:
     from intelligence.embeddings import describe
 

@@ -120,6 +120,7 @@ def test_each_item_names_the_import_as_its_writer(importer: Importer, table: Any
     assert all("expiresAt" in item for item in items if not item["sk"]["S"].startswith("resource#"))
 
 
+@pytest.mark.example_fields
 def test_faulty_lines_stop_no_other_and_are_named_in_the_words_of_the_api(importer: Importer) -> None:
     first, second = make_lines(2)
     lines = [first, "{", " ", '{"name": "", "type": "Q"}', "[]", f"{second}\r"]
@@ -154,6 +155,7 @@ def test_the_first_hundred_faulty_lines_are_shown_whichever_part_is_first(import
     assert [fault["line"] for fault in document["faults"]] == list(range(1, 101))
 
 
+@pytest.mark.example_fields
 def test_a_line_that_cannot_be_stored_is_faulty_and_its_neighbours_are_not(importer: Importer) -> None:
     lines = make_lines(6)
     lines[2] = json.dumps({"name": "large", "type": "A", "metadata": {"text": "x" * 420_000}})
@@ -342,6 +344,7 @@ def test_an_upload_is_asked_for_with_true_or_false(api: ResourcesApi, value: str
     assert (answer.status, answer.problems) == (400, {"upload": "must be true or false"})
 
 
+@pytest.mark.example_fields
 def test_writes_are_paced_by_their_size(importer: Importer, monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[float] = []
     monkeypatch.setattr("time.sleep", pauses.append)

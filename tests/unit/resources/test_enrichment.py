@@ -16,7 +16,7 @@ from tests.support.gateway import import_functions
 from tests.support.http_server import Answer, Reply, Request, Server, make_reply
 from tests.support.resources_api import ResourcesApi
 
-pytestmark = [pytest.mark.slow, pytest.mark.allow_hosts(["127.0.0.1"])]
+pytestmark = [pytest.mark.example_fields, pytest.mark.slow, pytest.mark.allow_hosts(["127.0.0.1"])]
 
 BODY = {"name": "thing", "type": "A"}
 

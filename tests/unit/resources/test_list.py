@@ -162,6 +162,7 @@ def test_a_full_page_fits_whatever_its_characters(api, character):
     assert [each for page in pages for each in page] == ids[::-1]
 
 
+@pytest.mark.example_fields
 @pytest.mark.slow
 @pytest.mark.parametrize("limit", ["1", "3", "4", "100"])
 def test_large_resources_are_all_listed_in_pages_that_fit(api, limit):
@@ -174,6 +175,7 @@ def test_large_resources_are_all_listed_in_pages_that_fit(api, limit):
     assert max(map(len, pages)) <= int(limit)
 
 
+@pytest.mark.example_fields
 @pytest.mark.slow
 def test_pages_of_wide_characters_fit(api):
     text = "😀" * 95_000

@@ -7,6 +7,8 @@ import pytest
 from tests.support.dynamodb import LoseAnswer, Refusal
 from tests.support.stack import find_media_type
 
+pytestmark = pytest.mark.example_fields
+
 BODY = {"name": "old", "type": "A", "metadata": {"a": 1, "b": {"c": 2, "d": 3}}}
 
 

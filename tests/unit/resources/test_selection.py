@@ -8,6 +8,8 @@ import pytest
 from tests.support.gateway import ENVIRONMENT
 from tests.unit.resources.test_list import walk
 
+pytestmark = pytest.mark.example_fields
+
 SORTS = ("createdAt", "-createdAt", "updatedAt", "-updatedAt")
 LISTS = [
     {**sort, **kind}

@@ -1,6 +1,7 @@
 import pytest
 
 
+@pytest.mark.example_fields
 def test_what_the_caller_may_change_is_replaced(api, clock):
     created = api.create({"name": "old", "type": "A", "metadata": {"a": 1}})
     clock.advance(5)
@@ -59,6 +60,7 @@ def test_an_update_never_creates(api):
     assert api.page().json()["count"] == 0
 
 
+@pytest.mark.example_fields
 def test_an_invalid_update_changes_nothing(api):
     created = api.create()
     answer = api.update(created.json()["id"], {"name": "", "type": "Z", "x": 1})
@@ -66,6 +68,7 @@ def test_an_invalid_update_changes_nothing(api):
     assert api.read(created.json()["id"]).body == created.body
 
 
+@pytest.mark.example_fields
 def test_an_update_over_400_kb_is_too_large(api):
     created = api.create()
     answer = api.update(created.json()["id"], {"name": "x", "type": "A", "metadata": {"text": "x" * 410_000}})

@@ -22,6 +22,7 @@ _MAX_KEY = 255
 _MAX_BODY = 3_000_000
 """How many characters a text may have. Checking more would take seconds, and nothing of that size can be stored: the
 escapes of JSON (`\\u00e9`) spell an item of 400 KB in three times as many characters."""
+_NOT_TEXT = "is not UTF-8 text"
 _CORRELATION_ID = re.compile(r"[!-~]{1,128}")
 
 
@@ -104,17 +105,16 @@ class Request(NamedTuple):
         """
         patch = _parse(self._read_text(MERGE_PATCH))
         if not isinstance(patch, dict):
-            raise BadRequest("The request is not valid", [Problem("body", "must be an object")])
+            raise _refuse_body("must be an object")
         return patch
 
     def _read_text(self, media_types: Sequence[str]) -> str | bytes:
         check_media_type(self.read_header("content-type") or "", media_types)
         check_coding(self.read_header("content-encoding") or "")
         body: str = self.event.get("body") or ""
-        is_encoded = self.event.get("isBase64Encoded")
-        if len(body) > (_MAX_BODY * 4 // 3 if is_encoded else _MAX_BODY):
+        if len(body) > (_MAX_BODY * 4 // 3 if self.event.get("isBase64Encoded") else _MAX_BODY):
             raise ContentTooLarge("The body is larger than can be stored")
-        return self._decode_body() if is_encoded else body
+        return self._decode_body()
 
     def read_content(self, media_types: Sequence[str]) -> bytes:
         """Return the body unchanged; empty if there is none.
@@ -130,14 +130,22 @@ class Request(NamedTuple):
         if body:
             check_media_type(self.read_header("content-type") or "", media_types)
             check_coding(self.read_header("content-encoding") or "")
-        return self._decode_body() if self.event.get("isBase64Encoded") else body.encode(errors="surrogatepass")
+        content = self._decode_body()
+        return content.encode(errors="surrogatepass") if isinstance(content, str) else content
 
-    def _decode_body(self) -> bytes:
-        try:
-            return base64.b64decode(self.event.get("body") or "", validate=True)
-        # One that is not even ASCII is no `binascii.Error`.
-        except ValueError as error:
-            raise BadRequest("The request is not valid", [Problem("body", "is not UTF-8 text")]) from error
+    def _decode_body(self) -> str | bytes:
+        """Return the body as the gateway passes it: text, or bytes that it has encoded."""
+        body: str = self.event.get("body") or ""
+        if self.event.get("isBase64Encoded"):
+            try:
+                return base64.b64decode(body, validate=True)
+            # One that is not even ASCII is no `binascii.Error`.
+            except ValueError as error:
+                raise _refuse_body(_NOT_TEXT) from error
+        # A REST API passes text only: this character replaces bytes that are not UTF-8. A caller can escape it.
+        if "httpMethod" in self.event and "\ufffd" in body:
+            raise _refuse_body(_NOT_TEXT)
+        return body
 
     def read_idempotency_key(self) -> str | None:
         """Return the `Idempotency-Key`, or None if there is none.
@@ -188,8 +196,11 @@ def _parse(content: str | bytes) -> Any:
     try:
         return parse_json(content if isinstance(content, str) else content.decode())
     except (InvalidJSON, UnicodeDecodeError) as error:
-        problem = str(error) if isinstance(error, InvalidJSON) else "is not UTF-8 text"
-        raise BadRequest("The request is not valid", [Problem("body", problem)]) from error
+        raise _refuse_body(str(error) if isinstance(error, InvalidJSON) else _NOT_TEXT) from error
+
+
+def _refuse_body(problem: str) -> BadRequest:
+    return BadRequest("The request is not valid", [Problem("body", problem)])
 
 
 def read_correlation_id(event: Mapping[str, Any]) -> str | None:

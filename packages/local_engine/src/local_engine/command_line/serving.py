@@ -23,6 +23,7 @@ from local_engine.cloudwatch.emf import summarize_record
 from local_engine.cloudwatch.monitoring import Monitoring
 from local_engine.command_line.arguments import HOST, LARGEST_PORT, listen_at, read_parameters
 from local_engine.command_line.command_errors import ArgumentError, MissingToolError, PortError
+from local_engine.command_line.example_calls import make_signed_call
 from local_engine.command_line.start_summary import show_start
 from local_engine.console import Console
 from local_engine.delivery_log import DELIVERIES_PATH, DeliveryLog
@@ -382,6 +383,10 @@ def _create_local_application(
         def mint_token(subject: str, scopes: Sequence[str]) -> str:
             return mint_api_token(load_signing_key(project), settings, subject, scopes)
 
-        routes.append(Mount("/", create_pages(api, token_paths, settings, mint_token)))
+        def make_command(origin: str) -> str:
+            gateway = find_gateway(port)
+            return make_signed_call(api, gateway.routes, origin + api.base_path, stack) if gateway else ""
+
+        routes.append(Mount("/", create_pages(api, token_paths, settings, mint_token, make_command)))
     # The page holds a token.
     return LocalNamesOnly(Router(routes), is_loopback_name)

@@ -1,25 +1,17 @@
 """What a started engine tells the user: the start page, routes, an example request, and what programs need."""
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 
-from local_engine.access.user_pools import read_user_pools
+from local_engine.command_line.example_calls import find_scheme, is_signed, list_callable, make_example_call
 from local_engine.console import Console
 from local_engine.engine import Engine, Gateway
 from local_engine.function_url.url_access import is_public
 from local_engine.gateway.routes import Route
-from local_engine.issuer.access_tokens import load_signing_key
-from local_engine.issuer.api_tokens import find_token_settings, mint_api_token
 from local_engine.issuer.machine_client import describe_environment, find_machine_client
 from local_engine.page.local_pages import START_PATH
 from local_engine.page.project_page import ProjectPage
 from local_engine.services.stack_resources import find_table_names
 from local_engine.template.stack import Api, FunctionUrl, HttpApi, RestApi, Stack
-
-_EXAMPLE_USER = "demo"
-_READING_METHODS = ("GET", "ANY")
-_WRITING_METHODS = ("POST", "PUT", "PATCH")
-_VARIABLE = re.compile(r"\{[^}]*\}")
 
 
 def show_start(
@@ -90,9 +82,9 @@ def _show_routes(console: Console, api: Api, gateway: Gateway, url: str, functio
 def _show_example(console: Console, api: Api, gateway: Gateway, url: str, stack: Stack) -> None:
     if not gateway.routes:
         console.show("  It has no routes.\n")
-    elif command := _example_call(api, gateway, url + api.base_path, stack):
+    elif command := make_example_call(api, gateway.routes, url + api.base_path, stack):
         console.show(f"\n  {command}\n")
-    elif _list_callable(gateway):
+    elif list_callable(gateway.routes):
         console.show("\n  Its routes ask for proof that the engine cannot make up for an example.\n")
 
 
@@ -114,33 +106,10 @@ def _describe_route(api: Api, route: Route, url: str) -> str:
 def _describe_access(api: Api, route: Route) -> str:
     if route.authorizer is None:
         return "open"
-    scheme = ((api.document.get("components") or {}).get("securitySchemes") or {}).get(route.authorizer)
+    if is_signed(api, route):
+        return "signed"
+    scheme = find_scheme(api, route)
     settings = scheme.get("x-amazon-apigateway-authorizer") if isinstance(scheme, dict) else None
-    kind = settings.get("type") if isinstance(settings, dict) else "iam"
-    if kind in ("token", "request"):
+    if isinstance(settings, dict) and settings.get("type") in ("token", "request"):
         return f"authorizer {route.authorizer}"
-    return "signed" if kind == "iam" else " or ".join(route.scopes) or "any valid token"
-
-
-def _example_call(api: Api, gateway: Gateway, url: str, stack: Stack) -> str:
-    """Return a command that calls a served route, preferably to read and without path variables.
-
-    Return an empty string if there is no route that the API lets an example call.
-    """
-    pools = read_user_pools(stack)
-    for route in sorted(
-        _list_callable(gateway), key=lambda route: (route.method in _WRITING_METHODS, "{" in route.path)
-    ):
-        path = "/" if route.path == "$default" else _VARIABLE.sub("1", route.path)
-        body = f" -X {route.method} -d '{{}}'" if route.method in _WRITING_METHODS else ""
-        if route.authorizer is None:
-            return f"curl{body} {url}{path}"
-        if settings := find_token_settings(api.document, route.authorizer, pools):
-            token = mint_api_token(load_signing_key(stack.project), settings, _EXAMPLE_USER, route.scopes)
-            return f"curl{body} -H 'Authorization: Bearer {token}' {url}{path}"
-    return ""
-
-
-def _list_callable(gateway: Gateway) -> list[Route]:
-    methods = (*_READING_METHODS, *_WRITING_METHODS)
-    return [route for route in gateway.routes if route.method in methods and not route.refusal]
+    return " or ".join(route.scopes) or "any valid token"

@@ -1,4 +1,4 @@
-import { explainAccess, readApi, showUser } from "./session.js";
+import { explainAccess, isSigned, readApi, showUser } from "./session.js";
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
@@ -20,6 +20,15 @@ const simplify = ({ React }) => ({
 const withoutDialog = {
   wrapComponents: { authorizeBtn: () => () => null, authorizeOperationBtn: () => () => null },
 };
+
+// The page cannot sign: what it would send, and the command that it would show for it, get 403.
+const sendsNothingUnsigned = (described) => ({ React }) => ({
+  wrapComponents: {
+    execute: (Original) => (props) => isSigned(described, described.paths[props.path][props.method])
+      ? React.createElement("p", null, "This request must be signed.")
+      : React.createElement(Original, props),
+  },
+});
 
 // The gateway wants one of a route's scopes.
 function nameScopes(described) {
@@ -52,7 +61,7 @@ async function show() {
     tryItOutEnabled: true,
     syntaxHighlight: { theme: "tomorrow-night" },
     validatorUrl: null,
-    plugins: Object.keys(api.local).length ? [simplify, withoutDialog] : [simplify],
+    plugins: [simplify, sendsNothingUnsigned(api.described), ...Object.keys(api.local).length ? [withoutDialog] : []],
     // An answer comes from the API, not from the browser's cache.
     requestInterceptor: (request) => Object.assign(request, { cache: "no-store" }),
   });

@@ -47,6 +47,7 @@ def create_pages(
     token_paths: Mapping[str, str],
     token_settings: TokenSettings,
     mint_token: Callable[[str, Sequence[str]], str],
+    make_signed_call: Callable[[str], str],
 ) -> Router:
     """Return an ASGI application for the pages, their files, the API's document and the tokens of the pages' user.
 
@@ -56,6 +57,7 @@ def create_pages(
             trust another issuer.
         token_settings: what the API asks of a token.
         mint_token: returns a token of a user with the given scopes.
+        make_signed_call: returns a command that signs a request to the API at an origin; empty if no route takes one.
     """
 
     async def show_page(request: Request) -> Response:
@@ -77,6 +79,9 @@ def create_pages(
     async def show_token_settings(_: Request) -> Response:
         return JSONResponse(asdict(token_settings), headers=HEADERS)
 
+    async def give_signed_call(request: Request) -> Response:
+        return JSONResponse({"command": make_signed_call(_origin(request))}, headers=HEADERS)
+
     async def give_token(request: Request) -> Response:
         known = list_scopes(describe_api(api.document, token_paths, _origin(request), api.base_path))
         try:
@@ -92,6 +97,7 @@ def create_pages(
             Route("/_local/openapi.json", show_document),
             Route(TOKEN_PATH, show_token_settings, methods=["GET"]),
             Route(TOKEN_PATH, give_token, methods=["POST"]),
+            Route("/_local/signed-call", give_signed_call, methods=["POST"]),
             Route("/_local/docs/{name}", show_swagger_file),
             Route("/_local/{name}", show_file),
         ]

@@ -2,6 +2,7 @@
 
 const KEY = "local-engine.user";
 const USERS = ["demo", "ann", "ben", "local-machine"];
+const SIGNED = "Requests are signed (Signature Version 4)"; // as api_document.py describes the scheme
 const EARLY = 60; // seconds before a token's expiry at which it is replaced
 
 export function make(name, attributes = {}, ...children) {
@@ -16,13 +17,21 @@ export async function readApi() {
   const described = await answer.json();
   const schemes = Object.entries(described.components?.securitySchemes ?? {});
   const local = schemes.filter(([, scheme]) => scheme.type === "oauth2");
+  const signed = await fetch("/_local/signed-call", { method: "POST" });
   return {
     described,
+    signedCall: (await signed.json()).command,
     local: Object.fromEntries(local),
     scopes: [...new Set(local.flatMap(([, scheme]) => Object.keys(scheme.flows.clientCredentials.scopes)))],
     others: schemes.filter(([, scheme]) => scheme.type === "apiKey").map(([, scheme]) => scheme.description ?? "An API key is needed"),
     issuers: schemes.filter(([, scheme]) => scheme.type === "openIdConnect").map(([, scheme]) => scheme.openIdConnectUrl),
   };
+}
+
+/** Whether an operation takes requests that are signed with IAM credentials. */
+export function isSigned(described, operation) {
+  const names = (operation.security ?? []).flatMap(Object.keys);
+  return names.some((name) => described.components.securitySchemes[name]?.description === SIGNED);
 }
 
 function readUser(scopes) {
@@ -81,8 +90,10 @@ export function showUser(place, api, onToken) {
 
 /** Say how to get access if the local issuer's tokens do not give it; returns whether they do. */
 export function explainAccess(place, api) {
+  if (api.signedCall) place.append(make("p", {}, "In a terminal, curl signs a request:"), make("pre", {}, api.signedCall));
   if (Object.keys(api.local).length) return true;
   let access = "This API needs no token.";
+  if (api.signedCall) access = `${SIGNED}, so this page has no token.`;
   if (api.others.length) access = `${api.others.join(", ")}, so this page has no token.`;
   if (api.issuers.length) access = `This API accepts the tokens of another issuer: get one there (${api.issuers.join(", ")}).`;
   place.append(make("p", {}, access));

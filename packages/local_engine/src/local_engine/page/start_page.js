@@ -1,5 +1,5 @@
 import { projectPages } from "./header.js";
-import { explainAccess, make, readApi, showUser } from "./session.js";
+import { explainAccess, isSigned, make, readApi, showUser } from "./session.js";
 
 const METHODS = ["get", "post", "put", "patch", "delete", "head", "options"];
 
@@ -63,7 +63,8 @@ async function show() {
   const place = document.querySelector("#user");
   if (explainAccess(place, api)) {
     showUser(place, api, (token) => {
-      const command = describeCommand(routes, token, described.servers[0].url);
+      const unsigned = routes.filter(({ operation }) => !isSigned(described, operation));
+      const command = describeCommand(unsigned.length ? unsigned : routes, token, described.servers[0].url);
       document.querySelector("#access").hidden = false;
       document.querySelector("#command").textContent = command.replace(token, `${token.slice(0, 12)}…`);
       document.querySelector("#token").textContent = token;

@@ -170,7 +170,8 @@ def _check_references(value: Any, schemas: Mapping[str, Any], seen: set[str]) ->
 def _find_faults(model: Any, body: bytes) -> str:
     """Return what is wrong with a body, or an empty string. An empty body counts as an empty object."""
     try:
-        value = json.loads(body.decode() or "{}", parse_constant=refuse_constant)
+        # The text that the function gets.
+        value = json.loads(body.decode(errors="replace") or "{}", parse_constant=refuse_constant)
         # `jsonschema` reports each missing property by itself.
         faults = dict.fromkeys(describe_fault(error) for error in model.iter_errors(value))
     except (ValueError, RecursionError) as error:
