@@ -78,7 +78,8 @@ def packaged(deployment: Deployment, template: Path) -> Path:
     client = deployment.emulator.client("cloudformation")
     body = client.get_template(StackName=deployment.name, TemplateStage="Original")["TemplateBody"]
     path = template.with_name("packaged.json")
-    path.write_text(json.dumps(yaml_parse(body)))
+    # SAM knows an uploaded template by the host of its URL.
+    path.write_text(json.dumps(yaml_parse(body.replace(f"{deployment.emulator.url}/", "https://s3.amazonaws.com/"))))
     return path
 
 
