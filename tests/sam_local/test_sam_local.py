@@ -132,14 +132,18 @@ def test_the_function_of_a_nested_application_runs(
     assert result == BACKGROUND[function]
 
 
-@pytest.mark.parametrize(
-    ("function", "expected"),
-    [("ListResources", 200), ("Records/RecordChanges", None), ("Records/Erasure/EraseUser", None)],
-    ids=["root", "nested application", "application nested in it"],
-)
-def test_invoke_runs_a_function(sam_local: SamLocal, function: str, expected: int | None) -> None:
-    answer = sam_local.run_invoke(function, find_fixture(function))
-    assert (answer["statusCode"] == expected) if expected else (answer == BACKGROUND[function])
+@pytest.mark.parametrize("function", ["ListResources", "Records/RecordChanges", "Records/Erasure/EraseUser"])
+def test_invoke_runs_a_function_of_each_depth(sam_local: SamLocal, function: str) -> None:
+    def run() -> Any:
+        answer = sam_local.run_invoke(function, find_fixture(function))
+        return answer if function in BACKGROUND else answer["statusCode"]
+
+    expected = BACKGROUND.get(function, 200)
+    outcome = run()
+    if outcome != expected:
+        # As above: a call of the table took too long.
+        outcome = run()
+    assert outcome == expected
 
 
 def test_containers_know_the_names_of_what_the_backend_has() -> None:
