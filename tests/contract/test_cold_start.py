@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -82,11 +83,31 @@ def opt(build, tmp_path_factory):
         path.chmod(0o755)
 
 
+@cache
+def read_variables():
+    """Return a value for each environment variable that a function sets itself: text, a number, or a URL with a name
+    and its value."""
+    functions = [each for name in list_templates() for each in find_resources(FUNCTION, name).values()]
+    variables = [each["Properties"].get("Environment", {}).get("Variables", {}) for each in functions]
+    return {
+        name: value if isinstance(value, str) else "1" if "Fn::FindInMap" in value else "https://example.com/a=b"
+        for each in variables
+        for name, value in each.items()
+        if name != "ENRICHMENT_URL"
+    }
+
+
+@cache
 def start(folder, opt, code=IMPORT_APP, **environment):
     """Run code in a new process beside a function's modules, and return what it compiled and imported."""
     done = subprocess.run(
         [sys.executable, "-B", "-c", MEASURE % code],
-        env={**ENVIRONMENT, **environment, "PYTHONPATH": os.pathsep.join([str(folder), str(opt / "python")])},
+        env={
+            **ENVIRONMENT,
+            **read_variables(),
+            **environment,
+            "PYTHONPATH": os.pathsep.join([str(folder), str(opt / "python")]),
+        },
         cwd=opt,
         capture_output=True,
         text=True,
@@ -107,24 +128,11 @@ def find_tops(modules):
     return {name.partition(".")[0] for name in modules}
 
 
-def read_variables():
-    """Return a value for each environment variable that a function sets itself: text, a number, or a URL with a name
-    and its value."""
-    functions = [each for name in list_templates() for each in find_resources(FUNCTION, name).values()]
-    variables = [each["Properties"].get("Environment", {}).get("Variables", {}) for each in functions]
-    return {
-        name: value if isinstance(value, str) else "1" if "Fn::FindInMap" in value else "https://example.com/a=b"
-        for each in variables
-        for name, value in each.items()
-        if name != "ENRICHMENT_URL"
-    }
-
-
 def test_nothing_of_the_layer_is_compiled_at_a_start(build, opt):
     folders = [path.parent for path in build.rglob("app.py")]
     assert len(folders) == len(list(ROOT.glob("functions/*/app.py")))
     for folder in folders:
-        compiled = start(folder, opt, **read_variables())["compiled"]
+        compiled = start(folder, opt)["compiled"]
         # Lambda has the function's own modules as they are, without bytecode.
         assert str(folder / "app.py") in compiled
         assert {Path(name).parent for name in compiled} == {folder}
@@ -179,7 +187,7 @@ def test_a_background_function_pays_only_for_what_it_imports(build, opt, house, 
 
 def test_the_audit_trail_is_recorded_without_the_sdk(build, opt):
     (folder,) = build.rglob("RecordChanges")
-    modules = start(folder, opt, **read_variables())["modules"]
+    modules = start(folder, opt)["modules"]
     assert not [name for name in modules if name.startswith(("boto3", "botocore.client", "botocore.session"))]
 
 

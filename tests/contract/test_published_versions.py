@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 from moto.server import ThreadedMotoServer
 from samtranslator.parser.parser import Parser
@@ -45,14 +46,13 @@ def package(build, tmp_path_factory):
         )
         assert done.returncode == 0, done.stderr
 
-    make_bucket = "import boto3; boto3.client('s3').create_bucket(Bucket='artifacts')"
-    run(sys.executable, "-c", make_bucket)
+    httpx.put(f"{environment['AWS_ENDPOINT_URL']}/artifacts").raise_for_status()
 
     def package(folder):
-        output = tmp_path_factory.mktemp("package") / "template.yaml"
-        sam = [sys.executable, "-m", "samcli", "package", "--s3-bucket", "artifacts"]
+        output = tmp_path_factory.mktemp("package") / "template.json"
+        sam = [sys.executable, "-m", "samcli", "package", "--s3-bucket", "artifacts", "--use-json"]
         run(*sam, "--template-file", folder / "template.yaml", "--output-template-file", output)
-        return list_versions(yaml_parse(output.read_text(encoding="utf-8")))
+        return list_versions(json.loads(output.read_text(encoding="utf-8")))
 
     yield package
     server.stop()
@@ -60,9 +60,16 @@ def package(build, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def built(build, tmp_path_factory):
-    """What `sam build` has made, without the SDK, which no route has and which is most of what is packaged."""
+    """What `sam build` has made, without the nested applications, which have no route of the root's API."""
+    template = yaml_parse((build / "template.yaml").read_text(encoding="utf-8"))
+    kinds = {name: resource["Type"] for name, resource in template["Resources"].items()}
+    nested = [name for name, kind in kinds.items() if kind == "AWS::Serverless::Application"]
+    for name in nested:
+        del template["Resources"][name]
     folder = tmp_path_factory.mktemp("package") / "build"
-    shutil.copytree(build, folder, ignore=shutil.ignore_patterns("boto3", "botocore"))
+    shutil.copytree(build, folder, ignore=shutil.ignore_patterns(*nested))
+    # SAM reads JSON in much less time than YAML.
+    (folder / "template.yaml").write_text(json.dumps(template), encoding="utf-8")
     return folder
 
 
@@ -85,20 +92,18 @@ def list_versions(template):
     }
 
 
-def test_one_byte_of_the_layer_publishes_every_function_and_no_change_publishes_none(built, package, before, tmp_path):
-    assert set(before) == set(FUNCTIONS)
+def test_one_byte_of_the_layer_publishes_every_function(built, package, before, tmp_path):
     copy = tmp_path / "build"
     shutil.copytree(built, copy)
-    assert package(copy) == before
     source = copy / "SharedLayer" / "python" / "serverless_api" / "__init__.py"
     content = source.read_bytes()
     source.write_bytes(content.replace(b"#", b"!", 1) if b"#" in content else content + b"\n")
     after = package(copy)
-    assert set(after) == set(before)
+    assert set(after) == set(before) == set(FUNCTIONS)
     assert not set(after.values()) & set(before.values())
 
 
-def test_the_code_of_a_function_publishes_that_function(built, package, before, tmp_path):
+def test_the_code_of_a_function_publishes_that_function_and_what_has_not_changed_none(built, package, before, tmp_path):
     copy = tmp_path / "build"
     shutil.copytree(built, copy)
     with Path(copy, "GetResource", "app.py").open("a", encoding="utf-8") as code:

@@ -1,10 +1,12 @@
 """An emulator of AWS with the stack deployed in it, for all tests here."""
 
+import json
 import shutil
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from samtranslator.yaml_helper import yaml_parse
 
 from tests.deploy.deployment import Deployment, prepare_template
 from tests.deploy.emulator import ENVIRONMENT, Emulator
@@ -68,6 +70,17 @@ def deployment(emulator: Emulator, template: Path, tmp_path_factory: pytest.Temp
     deployment = Deployment(emulator, template, "serverless-api-dev")
     deployment.deploy_guided(tmp_path_factory.mktemp("guided"))
     return deployment
+
+
+@pytest.fixture(scope="session")
+def packaged(deployment: Deployment, template: Path) -> Path:
+    """The template as `sam deploy` has packaged it: a stack of it takes the code and the templates uploaded before."""
+    client = deployment.emulator.client("cloudformation")
+    body = client.get_template(StackName=deployment.name, TemplateStage="Original")["TemplateBody"]
+    path = template.with_name("packaged.json")
+    # SAM knows an uploaded template by the host of its URL.
+    path.write_text(json.dumps(yaml_parse(body.replace(f"{deployment.emulator.url}/", "https://s3.amazonaws.com/"))))
+    return path
 
 
 @pytest.hookimpl(wrapper=True)

@@ -4,6 +4,7 @@ import io
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache, partial
 from typing import Any
 
 import boto3
@@ -21,6 +22,8 @@ def handler(event, context):
     return [os.environ[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")]
 """
 _REFUSALS = {"AccessDenied", "AccessDeniedException"}
+# Keeps the descriptions of services, which take longer to read than a call.
+_SESSION = boto3.Session(region_name=REGION)
 
 type Call = tuple[str, str, dict[str, Any]]
 """Service, method of its client, parameters."""
@@ -31,15 +34,15 @@ class ExecutionRole:
 
     def __init__(self, url: str, credentials: list[str]) -> None:
         key, secret, token = credentials
-        self._url = url
-        self._session = boto3.Session(key, secret, token, region_name=REGION)
+        options = {"aws_access_key_id": key, "aws_secret_access_key": secret, "aws_session_token": token}
+        config = Config(retries={"total_max_attempts": 1})
+        self._connect = cache(partial(_SESSION.client, endpoint_url=url, config=config, **options))
 
     def may(self, call: Call) -> bool:
         """Return whether the role is allowed a call; errors other than a denial count as allowed."""
         service, method, parameters = call
-        client = self._session.client(service, endpoint_url=self._url, config=Config(retries={"total_max_attempts": 1}))
         try:
-            getattr(client, method)(**parameters)
+            getattr(self._connect(service), method)(**parameters)
         except ClientError as error:
             return error.response["Error"]["Code"] not in _REFUSALS
         return True

@@ -108,9 +108,9 @@ def test_the_guided_deployment_asks_few_questions(deployment: Deployment) -> Non
 
 
 def test_a_stack_is_updated_in_place_and_leaves_its_table_when_deleted(
-    emulator: Emulator, template: Path, others: dict[str, str]
+    emulator: Emulator, packaged: Path, others: dict[str, str]
 ) -> None:
-    deployment = Deployment(emulator, template, "serverless-api-updated")
+    deployment = Deployment(emulator, packaged, "serverless-api-updated")
     deployment.deploy("--config-env", "dev")
     _seed(deployment)
     before, keys = deployment.resources, deployment.list_keys()
@@ -189,8 +189,8 @@ def test_the_outputs_name_what_the_stack_has(deployment: Deployment) -> None:
     assert all(deployment.emulator.client("sqs").get_queue_attributes(QueueUrl=queue) for queue in queues)
 
 
-def test_production_does_not_lose_its_table_and_user_pool(emulator: Emulator, template: Path) -> None:
-    deployment = Deployment(emulator, template, "production")
+def test_production_does_not_lose_its_table_and_user_pool(emulator: Emulator, packaged: Path) -> None:
+    deployment = Deployment(emulator, packaged, "production")
     deployment.deploy("--config-env", "prod", Stage="prod")
     dynamodb, table = emulator.client("dynamodb"), deployment.find("Table")
     with pytest.raises(dynamodb.exceptions.ClientError, match="deletion protection"):
@@ -221,9 +221,9 @@ def test_people_are_created_by_an_administrator_and_machines_get_their_own_flow(
 
 
 def test_a_stack_whose_creation_failed_leaves_nothing_and_can_be_created_again(
-    emulator: Emulator, template: Path
+    emulator: Emulator, packaged: Path
 ) -> None:
-    failing = json.loads(template.read_text())
+    failing = json.loads(packaged.read_text())
     # Fails last, by a signal that never comes.
     failing["Resources"] |= {
         "Handle": {"Type": "AWS::CloudFormation::WaitConditionHandle"},
@@ -233,7 +233,7 @@ def test_a_stack_whose_creation_failed_leaves_nothing_and_can_be_created_again(
             "Properties": {"Handle": {"Ref": "Handle"}, "Timeout": "1"},
         },
     }
-    path = template.with_name("failing.json")
+    path = packaged.with_name("failing.json")
     path.write_text(json.dumps(failing))
     name = "serverless-api-retried"
     Deployment(emulator, path, name).refuse("--config-env", "dev")
@@ -247,7 +247,7 @@ def test_a_stack_whose_creation_failed_leaves_nothing_and_can_be_created_again(
     pools = emulator.client("cognito-idp").list_user_pools(MaxResults=60)["UserPools"]
     assert not [pool for pool in pools if pool["Name"].startswith(name)]
 
-    deployment = Deployment(emulator, template, name)
+    deployment = Deployment(emulator, packaged, name)
     deployment.delete()
     deployment.deploy("--config-env", "dev")
     table = deployment.find("Table")
@@ -255,8 +255,8 @@ def test_a_stack_whose_creation_failed_leaves_nothing_and_can_be_created_again(
     assert table in emulator.client("dynamodb").list_tables()["TableNames"]
 
 
-def test_a_stack_is_refused_in_a_region_that_is_not_allowed(emulator: Emulator, template: Path) -> None:
-    deployment = Deployment(emulator, template, "elsewhere")
+def test_a_stack_is_refused_in_a_region_that_is_not_allowed(emulator: Emulator, packaged: Path) -> None:
+    deployment = Deployment(emulator, packaged, "elsewhere")
     said = deployment.refuse(AllowedRegions="eu-central-1,eu-west-1")
     assert load_template()["Rules"]["RegionIsAllowed"]["Assertions"][0]["AssertDescription"] in said
     tables = emulator.client("dynamodb").list_tables()["TableNames"]

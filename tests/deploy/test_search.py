@@ -20,8 +20,8 @@ SUBJECT = "searcher"
 
 
 @pytest.fixture(scope="module")
-def searching(emulator: Emulator, template: Path) -> Iterator[Deployment]:
-    deployment = Deployment(emulator, template, "serverless-api-search")
+def searching(emulator: Emulator, packaged: Path) -> Iterator[Deployment]:
+    deployment = Deployment(emulator, packaged, "serverless-api-search")
     deployment.deploy("--config-env", "dev", Intelligence="on")
     properties = load_template()["Resources"]["Table"]["Properties"]
     index = properties["VectorIndexes"]["Fn::If"][1][0]["Fn::If"][1]

@@ -3,7 +3,9 @@
 The emulator has no CodeDeploy: the hook is invoked as CodeDeploy does it, and a strict stub keeps its reports.
 """
 
+import json
 import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -36,17 +38,22 @@ def test_a_version_that_works_may_serve(deployment: Deployment, roll_out: RollOu
 
 
 @pytest.fixture(scope="module")
-def broken(emulator: Emulator, template: Any, tmp_path_factory: pytest.TempPathFactory) -> Deployment:
+def broken(emulator: Emulator, packaged: Path, tmp_path_factory: pytest.TempPathFactory) -> Deployment:
     """A stack with a function that answers with an unexpected status and one that crashes at import."""
-    build = tmp_path_factory.mktemp("broken")
-    shutil.copytree(template.parent, build, dirs_exist_ok=True)
-    handler = build / "GetResource/app.py"
+    folder = tmp_path_factory.mktemp("broken")
+    template = json.loads(packaged.read_text())
+    for function in ("GetResource", "ListResources"):
+        shutil.copytree(packaged.with_name(function), folder / function)
+        template["Resources"][function]["Properties"]["CodeUri"] = function
+    handler = folder / "GetResource/app.py"
     source = handler.read_text()
     assert "Response(200, " in source
     handler.write_text(source.replace("Response(200, ", "Response(302, "))
-    crashing = build / "ListResources/app.py"
+    crashing = folder / "ListResources/app.py"
     crashing.write_text(f"import there_is_no_such_module\n{crashing.read_text()}")
-    deployment = Deployment(emulator, build / template.name, "serverless-api-broken")
+    path = folder / "template.json"
+    path.write_text(json.dumps(template))
+    deployment = Deployment(emulator, path, "serverless-api-broken")
     deployment.deploy()
     return deployment
 

@@ -1,4 +1,4 @@
-"""The functions in containers: `sam build`, the backend, and `sam local start-api` beside it."""
+"""The functions in containers: `sam build`, the backend, and `sam local` beside it."""
 
 import json
 import os
@@ -20,10 +20,12 @@ from docker.errors import DockerException
 
 from local_engine.issuer import AUDIENCE, issuer_url, load_signing_key, mint_token
 from local_engine.testing import child_environment, engine_command, free_port
+from tests.support.build import build_stack
 from tests.support.missing import skip_or_fail
 from tests.support.stack import ROOT, list_scopes
 
 START_SECONDS = 60
+INVOCATION_SECONDS = 300
 STOP_SECONDS = 30
 ARCHITECTURE = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
 SAM = [sys.executable, "-m", "samcli"]
@@ -31,9 +33,10 @@ SAM = [sys.executable, "-m", "samcli"]
 
 @dataclass(frozen=True)
 class SamLocal:
-    """A running `sam local start-api` with its backend."""
+    """A running `sam local start-api` and `start-lambda` with their backend."""
 
     url: str
+    lambda_url: str
     port: int
     build: Path
     env_vars: Path
@@ -52,6 +55,12 @@ class SamLocal:
         )
 
     def invoke(self, function: str, event: Path) -> Any:
+        """Return what a function answers through `sam local start-lambda`, which starts a container for each event."""
+        url = f"{self.lambda_url}/2015-03-31/functions/{function}/invocations"
+        return httpx.post(url, content=event.read_bytes(), timeout=INVOCATION_SECONDS).raise_for_status().json()
+
+    def run_invoke(self, function: str, event: Path) -> Any:
+        """Return what a function answers to `sam local invoke`."""
         command = [*SAM, "local", "invoke", function, "--event", str(event), "--env-vars", str(self.env_vars)]
         command += ["--template", str(self.build), *self.options]
         answer = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, env=_environment())
@@ -77,24 +86,25 @@ def engine_options() -> list[str]:
 
 @pytest.fixture(scope="session")
 def sam_local(engine_options: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[SamLocal]:
+    template = build_stack(tmp_path_factory) / "template.yaml"
     directory = tmp_path_factory.mktemp("sam")
-    build = [*SAM, "build", "--build-dir", str(directory / "build"), "--no-cached", *engine_options[:4]]
-    subprocess.run(build, cwd=ROOT, check=True, env=_environment())
-    port, services_port, issuer_port = free_port(), free_port(), free_port()
+    port, lambda_port, services_port, issuer_port = free_port(), free_port(), free_port(), free_port()
     env_vars = directory / "env.json"
     env_vars.write_text(_with_ports((ROOT / "tools/sam_local.json").read_text(), services_port, issuer_port))
     backend = engine_command("backend", "--port", str(port), "--seed", "examples/resources.json")
     backend += ["--services-port", str(services_port), "--issuer-port", str(issuer_port)]
     backend += ["--parameters", f"Issuer={issuer_url(port)}", f"Audience={AUDIENCE}", "Intelligence=on"]
-    template = directory / "build/template.yaml"
-    start_api = [*SAM, "local", "start-api", "--port", str(port), "--env-vars", str(env_vars)]
-    start_api += ["--template", str(template), *engine_options]
+    options = ["--env-vars", str(env_vars), "--template", str(template), *engine_options]
+    start_api = [*SAM, "local", "start-api", "--port", str(port), *options]
+    start_lambda = [*SAM, "local", "start-lambda", "--port", str(lambda_port), *options]
+    url, lambda_url = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{lambda_port}"
     discovery_url = f"http://127.0.0.1:{issuer_port}/.well-known/openid-configuration"
     with (
         _run_server(backend, directory / "backend.log", discovery_url),
-        _run_server(start_api, directory / "start_api.log", f"http://127.0.0.1:{port}/"),
+        _run_server(start_api, directory / "start_api.log", f"{url}/"),
+        _run_server(start_lambda, directory / "start_lambda.log", f"{lambda_url}/"),
     ):
-        yield SamLocal(f"http://127.0.0.1:{port}", port, template, env_vars, engine_options)
+        yield SamLocal(url, lambda_url, port, template, env_vars, engine_options)
 
 
 @contextmanager
@@ -136,6 +146,4 @@ def _with_ports(text: str, services_port: int, issuer_port: int) -> str:
 
 
 def _environment() -> dict[str, str]:
-    # `sam build` looks for the interpreter and pip of the runtime on PATH.
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return {**child_environment(), "PATH": path, "SAM_CLI_TELEMETRY": "0"}
+    return {**child_environment(), "SAM_CLI_TELEMETRY": "0"}
