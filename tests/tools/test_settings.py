@@ -138,7 +138,7 @@ def test_a_token_without_scopes_is_what_a_403_needs():
 VALUES = ("`id`", "$(id)", "$(shell id)", "a$b", "a$$b", 'a"b', "a'b", "a#b", "a\\", "a\nb", "a;id")
 
 
-@pytest.mark.parametrize(("given", "inherited"), zip(VALUES, (*VALUES[1:], VALUES[0]), strict=True))
+@pytest.mark.parametrize(("given", "inherited"), list(zip(VALUES, (*VALUES[1:], VALUES[0]), strict=True)))
 def test_make_and_the_shell_leave_a_value_as_it_is(given, inherited):
     done = run_make("-s", "token", f"SUB={given}", SCOPES=inherited)
     assert done.returncode == 0, done.stderr
