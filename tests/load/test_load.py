@@ -127,9 +127,7 @@ def test_a_run_reports_every_route_and_leaves_nothing_behind(engine: EngineProce
 def test_an_interrupted_run_reports_what_it_has_and_leaves_nothing_behind(
     engine: EngineProcess, tmp_path: Path
 ) -> None:
-    # With fewer resources than callers, some find none to patch.
-    profile = PROFILE.replace("seconds = 6", "seconds = 600").replace("resources = 12", "resources = 1")
-    command, options = prepare(engine.url, profile.replace("patch = 1", "patch = 5"), tmp_path)
+    command, options = prepare(engine.url, PROFILE.replace("seconds = 6", "seconds = 600"), tmp_path)
     with subprocess.Popen(command, **options) as run:
         assert run.stdout
         while " s of 601 " not in run.stdout.readline():
@@ -179,9 +177,12 @@ class FailingApi:
 def test_a_run_fails_where_more_requests_fail_than_allowed(tmp_path: Path, allowed: float, status: int) -> None:
     api = FailingApi()
     profile = f"allowed_errors = {allowed}\n" + PROFILE.replace("seconds = 6", "seconds = 1")
+    # Because no creation gets an answer, the callers run out of resources.
+    profile = profile.replace("create = 1", "create = 3").replace("delete = 1", "delete = 3")
     with serve(api.create_application) as url:
         done = load(url, profile, tmp_path, TOKEN="of-any-kind")
     assert done.returncode == status, done.stdout + done.stderr
+    assert "empty deque" not in done.stderr
     assert ("More requests failed" in done.stderr) == (status == 1)
     rows = {route: (int(requests), int(errors)) for route, requests, errors in ROW.findall(done.stdout)}
     assert rows["GET /api/v1/resources/{id}"][0] == rows["GET /api/v1/resources/{id}"][1] > 0
