@@ -1,12 +1,13 @@
 """`make load` as its users run it: against the local engine, and against a failing server."""
 
+import argparse
 import os
 import re
 import signal
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,9 @@ from local_engine.testing import EngineProcess, free_port, run_engine, serve
 from tests.support.programs import PYTHONPATH, prepare_engine
 from tests.support.resources import RESOURCES
 from tests.support.stack import ROOT, list_routes
+from tools.benchmarks.load.access import find_access
+from tools.benchmarks.load.profile import load_profile
+from tools.benchmarks.machine import BenchmarkError
 
 PROFILE = """
 title = "A test"
@@ -173,9 +177,12 @@ class FailingApi:
 def test_a_run_fails_where_more_requests_fail_than_allowed(tmp_path: Path, allowed: float, status: int) -> None:
     api = FailingApi()
     profile = f"allowed_errors = {allowed}\n" + PROFILE.replace("seconds = 6", "seconds = 1")
+    # Because no creation gets an answer, the callers run out of resources.
+    profile = profile.replace("create = 1", "create = 3").replace("delete = 1", "delete = 3")
     with serve(api.create_application) as url:
         done = load(url, profile, tmp_path, TOKEN="of-any-kind")
     assert done.returncode == status, done.stdout + done.stderr
+    assert "empty deque" not in done.stderr
     assert ("More requests failed" in done.stderr) == (status == 1)
     rows = {route: (int(requests), int(errors)) for route, requests, errors in ROW.findall(done.stdout)}
     assert rows["GET /api/v1/resources/{id}"][0] == rows["GET /api/v1/resources/{id}"][1] > 0
@@ -188,10 +195,12 @@ def test_a_run_fails_where_more_requests_fail_than_allowed(tmp_path: Path, allow
 
 
 @pytest.mark.parametrize(
-    "line", [" s of 601 ", "Ctrl-C ends it"], ids=["during the run", "while its resources are created"]
+    ("line", "resources"),
+    [(" s of 601 ", 40), ("Ctrl-C ends it", 300)],
+    ids=["during the run", "while its resources are created"],
 )
-def test_a_server_that_dies_is_reported_once(tmp_path: Path, line: str) -> None:
-    profile = PROFILE.replace("seconds = 6", "seconds = 600").replace("resources = 12", "resources = 300")
+def test_a_server_that_dies_is_reported_once(tmp_path: Path, line: str, resources: int) -> None:
+    profile = PROFILE.replace("seconds = 6", "seconds = 600").replace("resources = 12", f"resources = {resources}")
     with prepare_engine() as engine:
         command, options = prepare(engine.url, profile, tmp_path, PYTHONUNBUFFERED="1")
         with subprocess.Popen(command, **options | {"stderr": subprocess.STDOUT}) as run:
@@ -246,34 +255,50 @@ def test_a_report_is_written_where_the_clean_up_fails(tmp_path: Path) -> None:
 )
 def test_a_profile_that_does_not_fit_is_refused_by_its_key(tmp_path: Path, old: str, new: str, sentence: str) -> None:
     assert old in PROFILE
-    said = refuse("http://127.0.0.1:1", PROFILE.replace(old, new, 1), tmp_path)
-    assert sentence in said
-    assert "profile.toml" in said
+    file = tmp_path / "profile.toml"
+    file.write_text(PROFILE.replace(old, new, 1))
+    with pytest.raises(BenchmarkError) as refused:
+        load_profile(file)
+    assert sentence in str(refused.value)
+    assert str(file) in str(refused.value)
+    assert "\n" not in str(refused.value)
 
 
-def test_what_cannot_be_asked_is_refused_with_a_sentence(engine: EngineProcess, tmp_path: Path) -> None:
+def test_a_run_with_a_profile_that_does_not_fit_says_so_alone(tmp_path: Path) -> None:
+    assert "mixed is not known" in refuse("http://127.0.0.1:1", PROFILE.replace("[mix]", "[mixed]"), tmp_path)
+
+
+def find_refusal(environment: Mapping[str, str], **options: str) -> str:
+    """The sentence with which a run of 7 seconds finds no access, given one of the options that select an API."""
+    with pytest.raises(BenchmarkError) as refused:
+        find_access(argparse.Namespace(**{"url": None, "stage": None, "stack": None} | options), 7, environment)
+    assert "\n" not in str(refused.value)
+    return str(refused.value)
+
+
+def test_an_api_that_cannot_be_asked_is_refused_with_a_sentence() -> None:
     taken = f"http://127.0.0.1:{free_port()}"
-    for environment in ({}, {"TOKEN": "x"}):
-        assert f"Nothing answers at {taken}: start the API with" in refuse(taken, PROFILE, tmp_path, **environment)
-    assert "https://api.example.com is not on this machine" in refuse("https://api.example.com", PROFILE, tmp_path)
-    assert "is not https" in refuse("http://api.example.com", PROFILE, tmp_path, TOKEN="x")
-    assert "is not a URL such as" in refuse("api.example.com", PROFILE, tmp_path, TOKEN="x")
-    assert "refuses the token with 401" in refuse(engine.url, PROFILE, tmp_path, TOKEN="x")
+    assert f"Nothing answers at {taken}: start the API with" in find_refusal({}, url=taken)
+    assert "https://api.example.com is not on this machine" in find_refusal({}, url="https://api.example.com")
+    assert "is not https" in find_refusal({"TOKEN": "x"}, url="http://api.example.com")
+    assert "is not a URL such as" in find_refusal({"TOKEN": "x"}, url="api.example.com")
+    sentence = "STAGE=production is not one of the profiles in samconfig.toml: dev, staging, prod."
+    assert sentence in find_refusal({}, stage="production")
+
+
+@pytest.mark.parametrize("token", ["a\na", "a x", "aé"])
+def test_a_token_that_cannot_be_sent_is_not_shown(token: str) -> None:
+    sentence = "TOKEN has characters that no token has; set it to an access token alone."
+    assert find_refusal({"TOKEN": token}, url="http://127.0.0.1:1") == sentence
+
+
+def test_a_run_that_cannot_begin_says_so_alone(engine: EngineProcess, tmp_path: Path) -> None:
     expired = jwt.encode({"exp": 1_000_000_000}, "k" * 32)
     assert "The token expires in 0 seconds and the run needs 67" in refuse(engine.url, PROFILE, tmp_path, TOKEN=expired)
+    assert "refuses the token with 401" in refuse(engine.url, PROFILE, tmp_path, TOKEN="x")
     assert "answers 404" in refuse(f"{engine.url}/elsewhere", PROFILE, tmp_path, TOKEN="x")
 
 
-def test_a_stage_is_one_of_samconfig(tmp_path: Path) -> None:
-    command, options = prepare("", PROFILE, tmp_path)
-    command[command.index("--url") : command.index("--url") + 2] = ["--stage", "production"]
-    done = subprocess.run(command, timeout=60, check=False, **options)
-    assert done.returncode == 2
-    assert "STAGE=production is not one of the profiles in samconfig.toml: dev, staging, prod." in done.stderr
-
-
 @pytest.mark.parametrize("name", ["steady", "soak", "spike"])
-def test_a_profile_that_comes_along_is_taken(tmp_path: Path, name: str) -> None:
-    profile = (ROOT / f"tools/benchmarks/load/profiles/{name}.toml").read_text()
-    # It is read before any request is sent.
-    assert "Nothing answers at" in refuse(f"http://127.0.0.1:{free_port()}", profile, tmp_path, TOKEN="x")
+def test_a_profile_that_comes_along_is_taken(name: str) -> None:
+    assert load_profile(ROOT / f"tools/benchmarks/load/profiles/{name}.toml").name == name

@@ -13,16 +13,22 @@ def aws() -> AWS:
     return AWS()
 
 
-@pytest.fixture
-def log(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All that the function writes."""
-    return tmp_path / "function.log"
+    return tmp_path_factory.mktemp("function") / "function.log"
+
+
+@pytest.fixture(scope="module")
+def shared_function(log: Path) -> Iterator[Function]:
+    with Function(AWS(), log) as function:
+        yield function
 
 
 @pytest.fixture
-def function(aws: AWS, log: Path) -> Iterator[Function]:
-    with Function(aws, log) as function:
-        yield function
+def function(shared_function: Function, aws: AWS) -> Function:
+    shared_function.move(aws)
+    return shared_function
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import base64
 import itertools
 import json
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -76,29 +76,56 @@ class Victim:
                 assert (read.status, read.headers.get("etag", '"none"')) == (200, self.tag)
 
 
+def find_creator(route: Route) -> Route:
+    """The route that creates items of the kind that a route is about."""
+    return route.creator or find_source(route)
+
+
+@pytest.fixture(scope="module")
+def make_victim(door: Door, table: Any, settings: Mapping[str, str]) -> Callable[[Route], Victim]:
+    def make(creator: Route) -> Victim:
+        subject = f"Victim-{next(_numbers)}-jos\u00e9"
+        send = partial(door.send, subject)
+        path = find_path(creator, send)
+        created = send("POST", path, headers={"Idempotency-Key": KEY}, body=creator.body)
+        assert created.status == creator.success
+        partitions = {
+            "TABLE_NAME": f"user#{subject}",
+            "ERASURE_LEDGER": make_pseudonym(settings["PSEUDONYM_KEY"], subject),
+        }
+        keys = tuple(
+            {name: item[name]["S"] for name in ("pk", "sk")}
+            for variable, partition in partitions.items()
+            for item in table.query(
+                TableName=settings[variable],
+                KeyConditionExpression="pk = :pk",
+                ExpressionAttributeValues={":pk": {"S": partition}},
+            )["Items"]
+        )
+        return Victim(subject, send, creator, path, created, keys)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def victims() -> dict[tuple[Door, str], Victim]:
+    """Victims of earlier tests, by door and creator's key. Each of these tests leaves its victim unharmed."""
+    return {}
+
+
 @pytest.fixture
-def victim(door: Door, route: Route, table: Any, settings: Mapping[str, str]) -> Victim:
-    """The owner of an item of the kind that the test's route is about."""
-    creator = route.creator or find_source(route)
-    subject = f"Victim-{next(_numbers)}-jos\u00e9"
-    send = partial(door.send, subject)
-    path = find_path(creator, send)
-    created = send("POST", path, headers={"Idempotency-Key": KEY}, body=creator.body)
-    assert created.status == creator.success
-    partitions = {
-        "TABLE_NAME": f"user#{subject}",
-        "ERASURE_LEDGER": make_pseudonym(settings["PSEUDONYM_KEY"], subject),
-    }
-    keys = tuple(
-        {name: item[name]["S"] for name in ("pk", "sk")}
-        for variable, partition in partitions.items()
-        for item in table.query(
-            TableName=settings[variable],
-            KeyConditionExpression="pk = :pk",
-            ExpressionAttributeValues={":pk": {"S": partition}},
-        )["Items"]
-    )
-    return Victim(subject, send, creator, path, created, keys)
+def victim(
+    door: Door,
+    route: Route,
+    make_victim: Callable[[Route], Victim],
+    victims: dict[tuple[Door, str], Victim],
+) -> Iterator[Victim]:
+    """The owner of an item of the kind that the test's route is about, whom the test must leave unharmed."""
+    creator = find_creator(route)
+    victim = victims.pop((door, creator.key), None) or make_victim(creator)
+    yield victim
+    victim.assert_unharmed()
+    victims[door, creator.key] = victim
 
 
 @pytest.mark.parametrize(
@@ -117,7 +144,6 @@ def test_anothers_item_by_its_id(
         missing = call(route, send, route.fill(), headers=headers)
         assert (answer.status, answer.json()["error"]) == (expected, missing.json()["error"])
         assert "etag" not in answer.headers
-    victim.assert_unharmed()
 
 
 @each(lambda route: route.takes("If-Match") or route.takes("If-None-Match"))
@@ -129,7 +155,8 @@ def test_anothers_etag_on_ones_own_item(door: Door, victim: Victim, attacker: st
 
 
 @takes("nextToken")
-def test_anothers_next_token(door: Door, victim: Victim, attacker: str, route: Route) -> None:
+def test_anothers_next_token(door: Door, make_victim: Callable[[Route], Victim], attacker: str, route: Route) -> None:
+    victim = make_victim(find_creator(route))
     create(victim.creator, victim.send)
     path = victim.path if victim.creator.path == route.path else route.fill()
     pages: list[dict[str, Any]] = []
@@ -185,7 +212,6 @@ def test_anothers_idempotency_key(
     # Neither the victim's answer, nor 409 or 422, which would reveal that the victim used the key.
     assert answer.status == route.resolve(expected)
     assert answer.json()["id"] != victim.id
-    victim.assert_unharmed()
 
 
 def test_one_idempotency_key_for_every_noun(door: Door, attacker: str) -> None:
@@ -218,14 +244,12 @@ def test_a_subject_like_the_victims(door: Door, victim: Victim, route: Route, al
     send = partial(door.send, subject)
     assert read_state(victim.creator, send, victim.path) == []
     assert call(route, send, route.fill(victim.location)).status == expected
-    victim.assert_unharmed()
 
 
 @each(lambda route: route in ITEM_ROUTES)
 def test_anothers_item_by_its_id_in_upper_case(door: Door, victim: Victim, attacker: str, route: Route) -> None:
     answer = call(route, partial(door.send, attacker), route.fill(f"{victim.path}/{victim.id.upper()}"))
     assert answer.status == 404
-    victim.assert_unharmed()
 
 
 def find_other_key(victim: Victim) -> str:
@@ -255,7 +279,6 @@ def test_key_injected_through_an_id(victim: Victim, route: Route, injected: str,
     injected_id = quote(INJECTED_IDS[injected](victim), safe="")
     answer = call(route, victim.send, route.fill(f"{victim.path}/{injected_id}"))
     assert answer.status == expected
-    victim.assert_unharmed()
 
 
 @pytest.mark.parametrize(
@@ -273,7 +296,6 @@ def test_key_injected_through_a_property(
         # A merge patch is checked together with the item that it changes, and this user has no such item.
         refused = 404 if route.method == "PATCH" else expected
         assert call(route, send, route.fill(victim.location), body=body).status == refused
-    victim.assert_unharmed()
 
 
 IDEMPOTENCY_KEYS = {

@@ -159,15 +159,10 @@ class Function:
     """The rotation function in its own processes, in front of the services."""
 
     def __init__(self, aws: AWS, log: Path) -> None:
-        self._aws = aws
         self._log = log
-        self._fault: Fault | None = None
         self._started = threading.Event()
         self._process_id = 0
-        self.calls: list[str] = []
-        """Operations that the last run called, in order."""
-        self.before: dict[str, Callable[[], object]] = {}
-        """What happens elsewhere just before an operation, once."""
+        self.move(aws)
 
     def __enter__(self) -> Self:
         self._server = Server(self._answer).__enter__()
@@ -213,6 +208,15 @@ class Function:
         self._host.wait(10)
         self._answers.close()
         self._server.__exit__()
+
+    def move(self, aws: AWS) -> None:
+        """Put the function in front of other services, without a fault or an earlier run."""
+        self._aws = aws
+        self._fault: Fault | None = None
+        self.calls: list[str] = []
+        """Operations that the last run called, in order."""
+        self.before: dict[str, Callable[[], object]] = {}
+        """What happens elsewhere just before an operation, once."""
 
     def run(self, step: str, version: str, fault: Fault | None = None) -> int:
         """Send a step's event; returns the process's exit status, or the negative signal number if it was killed."""

@@ -18,6 +18,7 @@ from local_engine.access.user_pools import read_user_pools
 from local_engine.command_line.exit_status import ExitStatus
 from local_engine.issuer import load_signing_key
 from local_engine.issuer.api_tokens import mint_pool_token
+from local_engine.services import Services
 from local_engine.template import load_template
 from local_engine.testing import EngineProcess, free_port, run_engine
 
@@ -150,8 +151,15 @@ def plain(value: Any) -> Any:
     return None if value == "none" else value
 
 
+@pytest.fixture
+def empty_services(services: Services) -> Services:
+    """The AWS services without what an earlier template has made; starting them takes longer than the engine."""
+    httpx.post(f"{services.endpoint}/moto-api/reset", timeout=60, trust_env=False).raise_for_status()
+    return services
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_template(name: str) -> None:
+def test_template(name: str, empty_services: Services) -> None:
     expected = read(name)
     template = TEMPLATES / name / expected.get("template", "template.yaml")
     parameters = [f"{key}={value}" for key, value in expected.get("parameters", {}).items()]
@@ -161,7 +169,8 @@ def test_template(name: str) -> None:
         sentences = ended.stderr.replace(f"{template.parent}/", "").splitlines()
         assert (ended.returncode, sentences) == (ExitStatus.TEMPLATE, expected["stops"])
         return
-    with EngineProcess(template, parameters=expected.get("parameters", {})) as engine:
+    given = expected.get("parameters", {})
+    with EngineProcess(template, "--services", empty_services.endpoint, parameters=given) as engine:
         assert refused_lines(engine.lines) == expected.get("refused", [])
         trial = Trial(engine, template)
         for step in expected["steps"]:

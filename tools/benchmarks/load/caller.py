@@ -45,7 +45,7 @@ class Traffic:
             self._deck = [operation for operation, count in self._mix.items() for _ in range(count)]
             random.shuffle(self._deck)
         operation = self._deck.pop()
-        if operation in ("get", "update", "delete") and not self.resources:
+        if operation not in ("list", "create", OTHERS) and not self.resources:
             return "create"
         return operation
 

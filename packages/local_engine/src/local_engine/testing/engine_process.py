@@ -27,6 +27,8 @@ START_SECONDS = 120
 _STOP_SECONDS = 60
 _LONGEST_TIMEOUT = 900
 _PORT_TAKEN = 6
+# A function or an API may be called Ready as well.
+_READY_LINE = r"^Ready\b.* Ctrl-C stops everything\.$"
 _ATTEMPTS = 5
 # It trusts no certificate. Reading the usual ones takes 30 ms for each client, and the engine speaks plain HTTP.
 _NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -102,7 +104,7 @@ class EngineProcess:
         for _ in range(_ATTEMPTS):
             self._run()
             try:
-                self.wait_for_line("Ready")
+                self.wait_for_line(_READY_LINE)
             except AssertionError:
                 status = self._end()
                 if status != _PORT_TAKEN or self._is_port_given:
