@@ -76,7 +76,9 @@ def test_the_rotation_alone_brings_an_sdk_which_knows_its_operations(build):
 def test_compiled_modules_are_there_for_both_architectures(build):
     """`sam build` does not tell a Makefile which one the stack chooses."""
     modules = {str(path.relative_to(build)) for path in build.rglob("*.so")}
-    found = {name: {module for module in modules if f"-{name}-linux-gnu.so" in module} for name in ("aarch64", "x86_64")}
+    found = {
+        name: {module for module in modules if f"-{name}-linux-gnu.so" in module} for name in ("aarch64", "x86_64")
+    }
     assert found["aarch64"] | found["x86_64"] == modules
     assert {module.replace("aarch64", "x86_64") for module in found["aarch64"]} == found["x86_64"]
     assert found["x86_64"]
