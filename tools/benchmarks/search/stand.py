@@ -84,21 +84,19 @@ class Stand:
         """Wait until so many resources of all users can be found."""
         self.wait_for(lambda: self.count_vectors() >= count, f"{count} vectors are there")
 
-    def wait_for_vectors_of(self, subject: str, count: int, pause: float = _PAUSE_SECONDS) -> None:
-        """Wait until so many resources of a user can be found."""
-        self.wait_for(
-            lambda: self.count_items(subject, "vector#") >= count, f"{count} vectors of a user are there", pause
-        )
+    def wait_for_vectors_of(self, subject: str, count: int) -> None:
+        """Wait until so many resources of a user can be found. Counting many keeps the stand-in of the table busy."""
+        self.wait_for(lambda: self.count_items(subject, "vector#") >= count, f"{count} vectors of a user are there")
 
-    def wait_for(self, is_met: Callable[[], bool], what: str, pause: float = _PAUSE_SECONDS) -> None:
-        """Wait until a condition is met that takes long, with a pause in seconds before each look.
+    def wait_for(self, is_met: Callable[[], bool], what: str) -> None:
+        """Wait until a condition is met that takes long, with a pause before each look.
 
         Raises:
             AssertionError: it is not met in time.
         """
 
         def ask() -> bool:
-            time.sleep(pause)
+            time.sleep(_PAUSE_SECONDS)
             return is_met()
 
         poll(ask, what, LONGEST_SECONDS)
