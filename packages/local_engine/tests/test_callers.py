@@ -179,6 +179,53 @@ def test_link_for_an_upload(engine: EngineProcess, wait_for: Records) -> None:
     assert buckets.get_object(Bucket="uploads", Key="imports/a b.bin")["Body"].read() == content
 
 
+def without(name: str) -> Any:
+    return lambda link, headers: (link, {key: value for key, value in headers.items() if key != name})
+
+
+@pytest.mark.parametrize(
+    ("change", "refusal"),
+    [
+        (without("x-amz-meta-owner"), (403, "SignatureDoesNotMatch")),
+        (without("if-none-match"), (403, "SignatureDoesNotMatch")),
+        (lambda link, headers: (link, {**headers, "x-amz-meta-owner": "bob"}), (403, "SignatureDoesNotMatch")),
+        (lambda link, headers: (link, {**headers, "x-amz-acl": "public-read"}), (403, "AccessDenied")),
+        (
+            lambda link, headers: (link[:-1] + ("0" if link[-1] != "0" else "1"), headers),
+            (403, "SignatureDoesNotMatch"),
+        ),
+        (lambda link, headers: (link.replace("a//b", "a/b"), headers), (403, "SignatureDoesNotMatch")),
+        (lambda link, headers: (link.replace("=300&", "=301&"), headers), (403, "SignatureDoesNotMatch")),
+        (lambda link, headers: (link.replace("=ASIA", "=ASIB"), headers), (403, "InvalidAccessKeyId")),
+        (lambda link, headers: (link.replace("=AWS4", "=AWS5"), headers), (400, "AuthorizationQueryParametersError")),
+        (lambda link, headers: (re.sub(r"Date=\d{4}", "Date=2020", link), headers), (403, "AccessDenied")),
+    ],
+)
+def test_a_link_is_good_for_what_was_signed(engine: EngineProcess, change: Any, refusal: tuple[int, str]) -> None:
+    headers = {"x-amz-meta-owner": "ann", "if-none-match": "*"}
+    key = f"elsewhere/a//b c~({hash(str(refusal))})é"
+    link = call(engine, "put_with_headers", key)
+    changed, sent = change(link, headers)
+    answer = httpx.put(changed, content=b"x", headers=sent)
+    assert (answer.status_code, answer.headers["content-type"]) == (refusal[0], "application/xml")
+    assert f"<Code>{refusal[1]}</Code>" in answer.text
+    buckets = aws_client("s3", engine.services)
+    listed = buckets.list_objects_v2(Bucket="uploads", Prefix="elsewhere/a").get("Contents", [])
+    assert key not in [entry["Key"] for entry in listed]
+    assert httpx.put(link, content=b"x", headers=headers).status_code == 200
+    assert buckets.get_object(Bucket="uploads", Key=key)["Metadata"] == {"owner": "ann"}
+    buckets.delete_object(Bucket="uploads", Key=key)
+
+
+@pytest.mark.parametrize("content", [b'{"name": "a=b&c"}\n', b"\xff\x00\xfe=&"])
+@pytest.mark.parametrize("media_type", ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x"])
+def test_the_body_of_an_upload_is_no_form(engine: EngineProcess, content: bytes, media_type: str) -> None:
+    link = call(engine, "put", "elsewhere/form")
+    assert httpx.put(link, content=content, headers={"content-type": media_type}).status_code == 200
+    stored = aws_client("s3", engine.services).get_object(Bucket="uploads", Key="elsewhere/form")
+    assert (stored["Body"].read(), stored["ContentType"]) == (content, media_type)
+
+
 @pytest.mark.parametrize(("version", "moment"), [("s3", r"Expires=\d+"), ("s3v4", r"X-Amz-Date=\w+")])
 def test_expired_link_is_refused(engine: EngineProcess, version: str, moment: str) -> None:
     buckets = aws_client("s3", engine.services, signature_version=version)

@@ -16,8 +16,8 @@ from local_engine.template.intrinsics import REFUSAL
 from local_engine.template.nested_template import NestedTemplate
 from local_engine.template.notices import SERVED_TYPES, describe_unserved
 from local_engine.template.rest_apis import REST_API, read_rest_api
-from local_engine.template.sources import Edition
 from local_engine.template.settings import read_integer, read_mapping
+from local_engine.template.sources import Edition
 from local_engine.template.stack import Api, CodeFolder, Function, HttpApi, Resource, RestApi, Stack
 from local_engine.template.value_functions import write_text
 
