@@ -203,7 +203,7 @@ def without(name: str) -> Any:
 )
 def test_a_link_is_good_for_what_was_signed(engine: EngineProcess, change: Any, refusal: tuple[int, str]) -> None:
     headers = {"x-amz-meta-owner": "ann", "if-none-match": "*"}
-    key = f"elsewhere/a//b c~({hash(str(refusal))})é"
+    key = "elsewhere/a//b c~(é)"
     link = call(engine, "put_with_headers", key)
     changed, sent = change(link, headers)
     answer = httpx.put(changed, content=b"x", headers=sent)
@@ -257,8 +257,18 @@ def test_form_for_an_upload(engine: EngineProcess, wait_for: Records) -> None:
     assert (record["eventName"], record["s3"]["object"]["key"]) == ("ObjectCreated:Post", "imports/b.bin")
 
 
-def test_pages_of_the_buckets_origin_may_upload(engine: EngineProcess) -> None:
-    link = call(engine, "put", "from-a-page")
+def test_the_developers_key_signs_links(engine: EngineProcess) -> None:
+    buckets = aws_client("s3", engine.services, signature_version="s3v4")
+    listed = buckets.generate_presigned_url("list_objects_v2", Params={"Bucket": "uploads"})
+    assert httpx.get(listed).status_code == 200
+    assert httpx.get(f"{listed}0").status_code == 403
+
+
+@pytest.mark.parametrize("version", ["s3", "s3v4"])
+def test_pages_of_the_buckets_origin_may_upload(engine: EngineProcess, version: str) -> None:
+    parameters = {"Bucket": "uploads", "Key": "from-a-page"}
+    buckets = aws_client("s3", engine.services, signature_version=version)
+    link = buckets.generate_presigned_url("put_object", Params=parameters)
     asked = {"Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "content-type"}
     allowed = httpx.options(link, headers={"Origin": PAGE, **asked})
     assert allowed.status_code == 200

@@ -1,4 +1,4 @@
-"""Verification of requests that are signed with Signature Version 4, as API Gateway and Lambda do it, and of S3's links.
+"""Verification of requests that are signed with Signature Version 4, as API Gateway, Lambda and S3 do it.
 
 Sources: "AWS Signature Version 4 for API requests" (IAM User Guide), "Authenticating Requests: Using Query Parameters"
 (Amazon S3 API Reference); the order of the checks and their messages are those of AWS's services. botocore

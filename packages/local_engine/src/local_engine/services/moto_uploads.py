@@ -21,11 +21,13 @@ from moto.moto_server.werkzeug_app import BackendRequest
 from moto.s3 import responses
 from moto.s3.exceptions import EntityTooSmall, S3ClientError
 
-from local_engine.access.credentials import find_credentials
+from local_engine.access.credentials import Credentials, find_credentials
 from local_engine.access.signatures import HeaderUnsigned, SignatureRefused, SignedRequest, verify_signature
 from local_engine.account import REGION
 
 _UNCONDITIONED = ("file", "policy", "signature", "awsaccesskeyid", "x-amz-signature")
+# The developer's key for the local AWS services, as docs and SDKs' clients have it.
+_PLACEHOLDER = Credentials("local", "local", None, None, "local", None)
 # S3's own error codes, by those of other services.
 _REFUSALS = {
     "InvalidSignatureException": "SignatureDoesNotMatch",
@@ -55,16 +57,6 @@ def install_upload_rules(project: Path | None) -> None:
         status, headers, content = answer_form(response, request, bucket)
         return status, {**_describe_origin(response, bucket, request.method), **headers}, content
 
-    def check_link(answer: Callable[..., Any]) -> Callable[..., Any]:
-        def checked(response: Any, request: Any, url: str) -> Any:
-            query = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
-            _check_expiry(query)
-            if project is not None and "X-Amz-Signature" in query:
-                _check_signature(request, project)
-            return answer(response, request, url)
-
-        return checked
-
     def answer_preflight(response: Any, headers: Mapping[str, str], bucket: str) -> Any:
         wanted = headers.get("Access-Control-Request-Headers") or ""
         names = [name.strip().lower() for name in wanted.split(",") if name.strip()]
@@ -82,9 +74,22 @@ def install_upload_rules(project: Path | None) -> None:
         lambda request: request.method == "POST" and "CONTENT_TYPE" in request.environ
     )
     for name in ("_key_response", "_bucket_response"):
-        setattr(responses.S3Response, name, check_link(getattr(responses.S3Response, name)))
+        setattr(responses.S3Response, name, _check_links(getattr(responses.S3Response, name), project))
     responses.S3Response._response_options = answer_preflight  # type: ignore[assignment, method-assign]  # noqa: SLF001
     responses.S3Response._get_cors_headers_other = describe_origin  # type: ignore[assignment, method-assign]  # noqa: SLF001
+
+
+def _check_links(answer: Callable[..., Any], project: Path | None) -> Callable[..., Any]:
+    def checked(response: Any, request: Any, url: str) -> Any:
+        # A browser asks before it sends what is signed.
+        if request.method != "OPTIONS":
+            query = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
+            _check_expiry(query)
+            if project is not None and query.keys() & {"X-Amz-Algorithm", "X-Amz-Signature"}:
+                _check_signature(request, project)
+        return answer(response, request, url)
+
+    return checked
 
 
 def _check_expiry(query: Mapping[str, str]) -> None:
@@ -112,7 +117,7 @@ def _check_signature(request: Any, project: Path) -> None:
             signed,
             service="s3",
             region=REGION,
-            find_credentials=partial(find_credentials, project),
+            find_credentials=partial(_find_credentials, project),
             shows_canonical_request=False,
         )
     except HeaderUnsigned as refusal:
@@ -121,6 +126,12 @@ def _check_signature(request: Any, project: Path) -> None:
         ) from refusal
     except SignatureRefused as refusal:
         raise S3ClientError(_REFUSALS[refusal.error_type], str(refusal)) from refusal
+
+
+def _find_credentials(project: Path, access_key_id: str) -> Credentials | None:
+    if access_key_id == _PLACEHOLDER.access_key_id:
+        return _PLACEHOLDER
+    return find_credentials(project, access_key_id)
 
 
 def _check_policy(response: Any, bucket: str) -> None:
