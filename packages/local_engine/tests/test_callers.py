@@ -220,9 +220,10 @@ def test_a_link_is_good_for_what_was_signed(engine: EngineProcess, change: Any, 
 @pytest.mark.parametrize("content", [b'{"name": "a=b&c"}\n', b"\xff\x00\xfe=&"])
 @pytest.mark.parametrize("media_type", ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x"])
 def test_the_body_of_an_upload_is_no_form(engine: EngineProcess, content: bytes, media_type: str) -> None:
-    link = call(engine, "put", "elsewhere/form")
+    buckets = aws_client("s3", engine.services, signature_version="s3v4")
+    link = buckets.generate_presigned_url("put_object", Params={"Bucket": "uploads", "Key": "elsewhere/form"})
     assert httpx.put(link, content=content, headers={"content-type": media_type}).status_code == 200
-    stored = aws_client("s3", engine.services).get_object(Bucket="uploads", Key="elsewhere/form")
+    stored = buckets.get_object(Bucket="uploads", Key="elsewhere/form")
     assert (stored["Body"].read(), stored["ContentType"]) == (content, media_type)
 
 
@@ -249,12 +250,45 @@ def test_form_for_an_upload(engine: EngineProcess, wait_for: Records) -> None:
     assert (status, "<Code>EntityTooSmall</Code>" in text) == (400, True)
     status, text = send(b"1", key="elsewhere")
     assert (status, 'Policy Condition failed: ["starts-with", "$key", "imports/"]' in text) == (403, True)
+    damaged = {name: form["fields"][name][::-1] for name in ("policy", "signature")}
+    for change in damaged.items():
+        status, text = send(b"1", **dict([change]))
+        assert (status, "<Code>SignatureDoesNotMatch</Code>" in text) == (403, True)
+    status, text = send(b"1", AWSAccessKeyId="ASIAAAAAAAAAAAAAAAAA")
+    assert (status, "<Code>InvalidAccessKeyId</Code>" in text) == (403, True)
     status, text = send(b"1", acl="public-read")
     assert (status, "Invalid according to Policy: Extra input fields: acl" in text) == (403, True)
     assert send(b"\xff\xfe")[0] == 204
     (run,) = wait_for("Uploaded", 1)
     record = run["event"]["Records"][0]
     assert (record["eventName"], record["s3"]["object"]["key"]) == ("ObjectCreated:Post", "imports/b.bin")
+
+
+@pytest.mark.parametrize(
+    ("change", "headers"),
+    [
+        (("Signature=", "Signature=A"), {}),
+        (("?", "x?"), {}),
+        (("&Expires=", "&Expires=1"), {}),
+        (("", ""), {"content-type": "text/plain"}),
+        (("", ""), {"x-amz-meta-owner": "bob"}),
+    ],
+)
+def test_an_older_link_is_good_for_what_was_signed(
+    engine: EngineProcess, change: tuple[str, str], headers: dict[str, str]
+) -> None:
+    link = call(engine, "put", "elsewhere/older é")
+    answer = httpx.put(link.replace(*change, 1), content=b"x", headers=headers)
+    assert (answer.status_code, "<Code>SignatureDoesNotMatch</Code>" in answer.text) == (403, True)
+    assert httpx.put(link, content=b"x").status_code == 200
+
+
+def test_a_form_of_the_current_version(engine: EngineProcess) -> None:
+    buckets = aws_client("s3", engine.services, signature_version="s3v4")
+    form = buckets.generate_presigned_post("uploads", "elsewhere/form")
+    for name, status in (("x-amz-date", 403), ("x-amz-signature", 403), ("", 204)):
+        fields = {key: value[::-1] if key == name else value for key, value in form["fields"].items()}
+        assert httpx.post(form["url"], data=fields, files={"file": b"x"}).status_code == status
 
 
 def test_the_developers_key_signs_links(engine: EngineProcess) -> None:

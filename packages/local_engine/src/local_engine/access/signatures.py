@@ -96,17 +96,13 @@ def verify_signature(
     Raises:
         SignatureRefused: the request is rejected.
     """
-    values = _join_headers(request.headers)
+    values = join_headers(request.headers)
     claim = _read_claim(request, values)
     _check_time(claim)
     if "host" not in claim.signed_headers:
         raise _mismatch("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.")
     access_key_id = _check_scope(claim, service, region)
-    credentials = find_credentials(access_key_id)
-    if credentials is None or not _has_token(credentials, claim.token):
-        raise SignatureRefused("UnrecognizedClientException", "The security token included in the request is invalid.")
-    if credentials.is_expired:
-        raise SignatureRefused("ExpiredTokenException", "The security token included in the request is expired")
+    credentials = find_signer(find_credentials, access_key_id, claim.token)
     for name in values:
         # Some signers add the token after signing.
         is_free = name == "x-amz-security-token" or name in claim.signed_headers
@@ -129,6 +125,22 @@ def verify_signature(
     return credentials
 
 
+def find_signer(
+    find_credentials: Callable[[str], Credentials | None], access_key_id: str, token: str | None
+) -> Credentials:
+    """Return the credentials of an access key ID, if they are good and have the session token.
+
+    Raises:
+        SignatureRefused: there are no such credentials, or they have expired.
+    """
+    credentials = find_credentials(access_key_id)
+    if credentials is None or not _has_token(credentials, token):
+        raise SignatureRefused("UnrecognizedClientException", "The security token included in the request is invalid.")
+    if credentials.is_expired:
+        raise SignatureRefused("ExpiredTokenException", "The security token included in the request is expired")
+    return credentials
+
+
 def is_signed(request: SignedRequest) -> bool:
     """Return whether a request carries a signature or another kind of authorization."""
     return "X-Amz-Signature=" in request.query or any(name == b"authorization" for name, _ in request.headers)
@@ -138,7 +150,7 @@ def canonicalise(request: SignedRequest, signed_headers: Sequence[str], service:
     """Return the canonical request ("Create a signed AWS API request")."""
     from botocore.utils import normalize_url_path  # noqa: PLC0415 - only if something is signed
 
-    values = _join_headers(request.headers)
+    values = join_headers(request.headers)
     # The path was escaped by the client, and services other than S3 escape it again.
     if service == _S3:
         path = unquote_to_bytes(request.raw_path)
@@ -175,10 +187,8 @@ def _sign(
     """Return the canonical request, the string to sign, and the signature."""
     from botocore.auth import SigV4Auth  # noqa: PLC0415 - only if something is signed
     from botocore.awsrequest import AWSRequest  # noqa: PLC0415
-    from botocore.credentials import ReadOnlyCredentials  # noqa: PLC0415
 
-    keys = ReadOnlyCredentials(credentials.access_key_id, credentials.secret_access_key, credentials.session_token)
-    signer = SigV4Auth(keys, service, region)
+    signer = SigV4Auth(credentials.to_botocore(), service, region)
     holder = AWSRequest()
     holder.context["timestamp"] = claim.time
     canonical = canonicalise(request, claim.signed_headers, service)
@@ -316,7 +326,7 @@ def _has_token(credentials: Credentials, token: str | None) -> bool:
     return hmac.compare_digest((credentials.session_token or "").encode(), (token or "").encode())
 
 
-def _join_headers(headers: Headers) -> dict[str, str]:
+def join_headers(headers: Headers) -> dict[str, str]:
     """Return the headers' canonical values by name; those of one name are joined."""
     joined: dict[str, str] = {}
     for raw_name, raw_value in headers:

@@ -11,6 +11,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
@@ -23,9 +24,11 @@ from moto.s3.exceptions import EntityTooSmall, S3ClientError
 
 from local_engine.access.credentials import Credentials, find_credentials
 from local_engine.access.signatures import HeaderUnsigned, SignatureRefused, SignedRequest, verify_signature
+from local_engine.access.upload_signatures import verify_form, verify_old_link
 from local_engine.account import REGION
 
 _UNCONDITIONED = ("file", "policy", "signature", "awsaccesskeyid", "x-amz-signature")
+_SIGNING_PARAMETERS = {"X-Amz-Algorithm", "X-Amz-Signature", "Signature", "AWSAccessKeyId"}
 # The developer's key for the local AWS services, as docs and SDKs' clients have it.
 _PLACEHOLDER = Credentials("local", "local", None, None, "local", None)
 # S3's own error codes, by those of other services.
@@ -52,7 +55,11 @@ def install_upload_rules(project: Path | None) -> None:
     answer_form = responses.S3Response._bucket_response_post  # noqa: SLF001
 
     def check_form(response: Any, request: Any, bucket: str) -> Any:
-        if "policy" in {name.lower() for name in response.form_data}:
+        fields = {name.lower(): value for name, value in response.form_data.items()}
+        if "policy" in fields:
+            if project is not None:
+                with _s3_refusals():
+                    verify_form(fields, REGION, partial(_find_credentials, project))
             _check_policy(response, bucket)
         status, headers, content = answer_form(response, request, bucket)
         return status, {**_describe_origin(response, bucket, request.method), **headers}, content
@@ -85,7 +92,7 @@ def _check_links(answer: Callable[..., Any], project: Path | None) -> Callable[.
         if request.method != "OPTIONS":
             query = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
             _check_expiry(query)
-            if project is not None and query.keys() & {"X-Amz-Algorithm", "X-Amz-Signature"}:
+            if project is not None and query.keys() & _SIGNING_PARAMETERS:
                 _check_signature(request, project)
         return answer(response, request, url)
 
@@ -112,14 +119,19 @@ def _check_signature(request: Any, project: Path) -> None:
     headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in request.headers.items()]
     query = request.query_string.decode("latin-1")
     signed = SignedRequest(request.method, request.raw_path, query, headers, request.data)
+    find = partial(_find_credentials, project)
+    with _s3_refusals():
+        if "X-Amz-" in query:
+            verify_signature(signed, service="s3", region=REGION, find_credentials=find, shows_canonical_request=False)
+        else:
+            verify_old_link(signed, find)
+
+
+@contextmanager
+def _s3_refusals() -> Iterator[None]:
+    """Give a refusal S3's own code and form."""
     try:
-        verify_signature(
-            signed,
-            service="s3",
-            region=REGION,
-            find_credentials=partial(_find_credentials, project),
-            shows_canonical_request=False,
-        )
+        yield
     except HeaderUnsigned as refusal:
         raise S3ClientError(
             "AccessDenied", "There were headers present in the request which were not signed"
