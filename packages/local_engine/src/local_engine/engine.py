@@ -18,7 +18,7 @@ from local_engine.services.stack_resources import find_changes
 from local_engine.template.errors import TemplateError
 from local_engine.template.function_urls import localize_urls
 from local_engine.template.loader import load_template
-from local_engine.template.sources import read_editions
+from local_engine.template.sources import are_edited, read_editions
 from local_engine.template.stack import Api, Stack
 
 LOCAL_PREFIX = "/_local/"
@@ -123,7 +123,7 @@ class Engine:
             await self._follow_edits()
 
     async def _follow_edits(self) -> None:
-        if read_editions(self._sources) != self._sources:
+        if are_edited(self._sources):
             await self._reload()
 
     async def _serve_triggers(self) -> None:
@@ -133,10 +133,10 @@ class Engine:
 
     async def _reload(self) -> None:
         async with self._reloading:
+            if not are_edited(self._sources):
+                return
             old = self._stack
             read = read_editions(self._sources)
-            if read == self._sources:
-                return
             try:
                 stack = await asyncio.to_thread(load_template, old.path, old.given)
                 read = {**read, **stack.sources}
