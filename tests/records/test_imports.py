@@ -107,8 +107,12 @@ def test_a_file_is_uploaded_with_a_link(importer: Importer, aws: Any) -> None:
     upload = started.json()["upload"]
     with httpx.Client(trust_env=False) as client:
         content = "\n".join(make_lines(5)).encode()
-        sent = client.request(upload["method"], upload["url"], content=content, headers=upload["headers"])
-        assert sent.status_code == 200
+        for incomplete in ({}, {**upload["headers"], "x-amz-meta-owner": "other"}):
+            refused = client.request(upload["method"], upload["url"], content=content, headers=incomplete)
+            assert (refused.status_code, "<Code>SignatureDoesNotMatch</Code>" in refused.text) == (403, True)
+        # curl calls each body a form.
+        headers = {**upload["headers"], "content-type": "application/x-www-form-urlencoded"}
+        assert client.request(upload["method"], upload["url"], content=content, headers=headers).status_code == 200
         # The link is good for one file.
         again = client.request(upload["method"], upload["url"], content=b"{}", headers=upload["headers"])
         assert again.status_code == 412

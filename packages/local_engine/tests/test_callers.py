@@ -179,6 +179,54 @@ def test_link_for_an_upload(engine: EngineProcess, wait_for: Records) -> None:
     assert buckets.get_object(Bucket="uploads", Key="imports/a b.bin")["Body"].read() == content
 
 
+def without(name: str) -> Any:
+    return lambda link, headers: (link, {key: value for key, value in headers.items() if key != name})
+
+
+@pytest.mark.parametrize(
+    ("change", "refusal"),
+    [
+        (without("x-amz-meta-owner"), (403, "SignatureDoesNotMatch")),
+        (without("if-none-match"), (403, "SignatureDoesNotMatch")),
+        (lambda link, headers: (link, {**headers, "x-amz-meta-owner": "bob"}), (403, "SignatureDoesNotMatch")),
+        (lambda link, headers: (link, {**headers, "x-amz-acl": "public-read"}), (403, "AccessDenied")),
+        (
+            lambda link, headers: (link[:-1] + ("0" if link[-1] != "0" else "1"), headers),
+            (403, "SignatureDoesNotMatch"),
+        ),
+        (lambda link, headers: (link.replace("a//b", "a/b"), headers), (403, "SignatureDoesNotMatch")),
+        (lambda link, headers: (link.replace("=300&", "=301&"), headers), (403, "SignatureDoesNotMatch")),
+        (lambda link, headers: (link.replace("=ASIA", "=ASIB"), headers), (403, "InvalidAccessKeyId")),
+        (lambda link, headers: (link.replace("=AWS4", "=AWS5"), headers), (400, "AuthorizationQueryParametersError")),
+        (lambda link, headers: (re.sub(r"Date=\d{4}", "Date=2020", link), headers), (403, "AccessDenied")),
+    ],
+)
+def test_a_link_is_good_for_what_was_signed(engine: EngineProcess, change: Any, refusal: tuple[int, str]) -> None:
+    headers = {"x-amz-meta-owner": "ann", "if-none-match": "*"}
+    key = "elsewhere/a//b c~(é)"
+    link = call(engine, "put_with_headers", key)
+    changed, sent = change(link, headers)
+    answer = httpx.put(changed, content=b"x", headers=sent)
+    assert (answer.status_code, answer.headers["content-type"]) == (refusal[0], "application/xml")
+    assert f"<Code>{refusal[1]}</Code>" in answer.text
+    buckets = aws_client("s3", engine.services)
+    listed = buckets.list_objects_v2(Bucket="uploads", Prefix="elsewhere/a").get("Contents", [])
+    assert key not in [entry["Key"] for entry in listed]
+    assert httpx.put(link, content=b"x", headers=headers).status_code == 200
+    assert buckets.get_object(Bucket="uploads", Key=key)["Metadata"] == {"owner": "ann"}
+    buckets.delete_object(Bucket="uploads", Key=key)
+
+
+@pytest.mark.parametrize("content", [b'{"name": "a=b&c"}\n', b"\xff\x00\xfe=&"])
+@pytest.mark.parametrize("media_type", ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x"])
+def test_the_body_of_an_upload_is_no_form(engine: EngineProcess, content: bytes, media_type: str) -> None:
+    buckets = aws_client("s3", engine.services, signature_version="s3v4")
+    link = buckets.generate_presigned_url("put_object", Params={"Bucket": "uploads", "Key": "elsewhere/form"})
+    assert httpx.put(link, content=content, headers={"content-type": media_type}).status_code == 200
+    stored = buckets.get_object(Bucket="uploads", Key="elsewhere/form")
+    assert (stored["Body"].read(), stored["ContentType"]) == (content, media_type)
+
+
 @pytest.mark.parametrize(("version", "moment"), [("s3", r"Expires=\d+"), ("s3v4", r"X-Amz-Date=\w+")])
 def test_expired_link_is_refused(engine: EngineProcess, version: str, moment: str) -> None:
     buckets = aws_client("s3", engine.services, signature_version=version)
@@ -202,6 +250,12 @@ def test_form_for_an_upload(engine: EngineProcess, wait_for: Records) -> None:
     assert (status, "<Code>EntityTooSmall</Code>" in text) == (400, True)
     status, text = send(b"1", key="elsewhere")
     assert (status, 'Policy Condition failed: ["starts-with", "$key", "imports/"]' in text) == (403, True)
+    damaged = {name: form["fields"][name][::-1] for name in ("policy", "signature")}
+    for change in damaged.items():
+        status, text = send(b"1", **dict([change]))
+        assert (status, "<Code>SignatureDoesNotMatch</Code>" in text) == (403, True)
+    status, text = send(b"1", AWSAccessKeyId="ASIAAAAAAAAAAAAAAAAA")
+    assert (status, "<Code>InvalidAccessKeyId</Code>" in text) == (403, True)
     status, text = send(b"1", acl="public-read")
     assert (status, "Invalid according to Policy: Extra input fields: acl" in text) == (403, True)
     assert send(b"\xff\xfe")[0] == 204
@@ -210,8 +264,45 @@ def test_form_for_an_upload(engine: EngineProcess, wait_for: Records) -> None:
     assert (record["eventName"], record["s3"]["object"]["key"]) == ("ObjectCreated:Post", "imports/b.bin")
 
 
-def test_pages_of_the_buckets_origin_may_upload(engine: EngineProcess) -> None:
-    link = call(engine, "put", "from-a-page")
+@pytest.mark.parametrize(
+    ("change", "headers"),
+    [
+        (("Signature=", "Signature=A"), {}),
+        (("?", "x?"), {}),
+        (("&Expires=", "&Expires=1"), {}),
+        (("", ""), {"content-type": "text/plain"}),
+        (("", ""), {"x-amz-meta-owner": "bob"}),
+    ],
+)
+def test_an_older_link_is_good_for_what_was_signed(
+    engine: EngineProcess, change: tuple[str, str], headers: dict[str, str]
+) -> None:
+    link = call(engine, "put", "elsewhere/older é")
+    answer = httpx.put(link.replace(*change, 1), content=b"x", headers=headers)
+    assert (answer.status_code, "<Code>SignatureDoesNotMatch</Code>" in answer.text) == (403, True)
+    assert httpx.put(link, content=b"x").status_code == 200
+
+
+def test_a_form_of_the_current_version(engine: EngineProcess) -> None:
+    buckets = aws_client("s3", engine.services, signature_version="s3v4")
+    form = buckets.generate_presigned_post("uploads", "elsewhere/form")
+    for name, status in (("x-amz-date", 403), ("x-amz-signature", 403), ("", 204)):
+        fields = {key: value[::-1] if key == name else value for key, value in form["fields"].items()}
+        assert httpx.post(form["url"], data=fields, files={"file": b"x"}).status_code == status
+
+
+def test_the_developers_key_signs_links(engine: EngineProcess) -> None:
+    buckets = aws_client("s3", engine.services, signature_version="s3v4")
+    listed = buckets.generate_presigned_url("list_objects_v2", Params={"Bucket": "uploads"})
+    assert httpx.get(listed).status_code == 200
+    assert httpx.get(f"{listed}0").status_code == 403
+
+
+@pytest.mark.parametrize("version", ["s3", "s3v4"])
+def test_pages_of_the_buckets_origin_may_upload(engine: EngineProcess, version: str) -> None:
+    parameters = {"Bucket": "uploads", "Key": "from-a-page"}
+    buckets = aws_client("s3", engine.services, signature_version=version)
+    link = buckets.generate_presigned_url("put_object", Params=parameters)
     asked = {"Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "content-type"}
     allowed = httpx.options(link, headers={"Origin": PAGE, **asked})
     assert allowed.status_code == 200

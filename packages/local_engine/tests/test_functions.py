@@ -3,7 +3,7 @@
 import os
 import re
 import signal
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from pathlib import Path
 
 import httpx
@@ -153,6 +153,35 @@ def test_edits_of_the_template_take_effect_on_the_next_request(echo_copy: Path) 
         engine.wait_for_line("template.yaml, line 1.*not valid YAML")
         echo_copy.write_text(template)
         assert client.get("/x").json()["routeKey"] == "$default"
+
+
+def test_edits_during_a_reload_take_effect_on_the_next_request(echo_copy: Path) -> None:
+    notes = echo_copy.with_name("notes.json")
+    include = "Metadata: {Fn::Transform: {Name: AWS::Include, Parameters: {Location: notes.json}}}\n"
+    template = echo_copy.read_text() + include
+
+    def write_route(path: str) -> None:
+        route = f"Type: HttpApi\n          Properties: {{Path: {path}, Method: get}}"
+        echo_copy.write_text(template.replace("Type: HttpApi", route))
+
+    notes.write_text("{}")
+    echo_copy.write_text(template)
+    with EngineProcess(echo_copy) as engine, engine.client() as client, ThreadPoolExecutor(2) as executor:
+        write_route("/first")
+        # The engine stops in its reload, until something is written into the pipe.
+        os.mkfifo(pipe := notes.with_name("pipe"))
+        pipe.replace(notes)
+        requests = [executor.submit(client.get, "/first")]
+        with notes.open("w") as written:
+            requests.append(executor.submit(client.get, "/first"))
+            # A request that did not wait would be answered meanwhile.
+            assert not wait(requests, timeout=0.5, return_when=FIRST_COMPLETED).done
+            write_route("/second")
+            (plain := notes.with_name("plain")).write_text("{}")
+            plain.replace(notes)
+            written.write("{}")
+        assert client.get("/second").status_code == 200
+        assert client.get("/first").status_code == 404
 
 
 def test_edits_of_an_included_file_reach_functions_that_read_it_at_their_start(tmp_path: Path) -> None:

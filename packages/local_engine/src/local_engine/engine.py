@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Protocol
 
 from local_engine.functions.pool import FunctionPool
@@ -19,6 +18,7 @@ from local_engine.services.stack_resources import find_changes
 from local_engine.template.errors import TemplateError
 from local_engine.template.function_urls import localize_urls
 from local_engine.template.loader import load_template
+from local_engine.template.sources import are_edited, read_editions
 from local_engine.template.stack import Api, Stack
 
 LOCAL_PREFIX = "/_local/"
@@ -83,7 +83,7 @@ class Engine:
         self._following: asyncio.Task[None] | None = None
         self._reloading = asyncio.Lock()
         self._pools: dict[str, FunctionPool] = {}
-        self._edit_times: list[int] = []
+        self._sources = stack.sources
         self._building: set[asyncio.Task[None]] = set()
         self._serve(stack)
 
@@ -123,7 +123,7 @@ class Engine:
             await self._follow_edits()
 
     async def _follow_edits(self) -> None:
-        if _edit_times(self._sources) != self._edit_times:
+        if are_edited(self._sources):
             await self._reload()
 
     async def _serve_triggers(self) -> None:
@@ -133,28 +133,30 @@ class Engine:
 
     async def _reload(self) -> None:
         async with self._reloading:
-            old = self._stack
-            times = _edit_times(self._sources)
-            if times == self._edit_times:
+            if not are_edited(self._sources):
                 return
-            compared = zip(self._sources, self._edit_times, times, strict=True)
-            edited = {path for path, before, after in compared if before != after}
-            # Set before the attempt, so that a faulty template is reported once.
-            self._edit_times = times
+            old = self._stack
+            read = read_editions(self._sources)
             try:
                 stack = await asyncio.to_thread(load_template, old.path, old.given)
+                read = {**read, **stack.sources}
                 stack = localize_urls(stack, self._ports)
                 if len(stack.apis) != len(old.apis):
                     raise TemplateError("The number of APIs has changed. Start the engine again.")
                 await asyncio.to_thread(self._create_resources, find_changes(old, stack))
                 # An included file may be a part of what functions are built from, as a request model is.
+                edited = {path for path, edition in old.sources.items() if stack.sources.get(path) != edition}
                 retired = self._serve(stack, keeps_pools=edited <= {old.path})
+                read = stack.sources
             except (TemplateError, ServicesError) as error:
                 if isinstance(error, TemplateError):
                     # The faulty file may be one that the old stack does not have.
-                    self._watch(tuple(dict.fromkeys((*old.sources, *error.sources))))
+                    read = {**read, **error.sources}
                 self._observer.notice_given(f"{error}\nThe API stays as it was.")
                 return
+            finally:
+                # Requests wait until here. After a failure too, so that a faulty template is reported once.
+                self._sources = read
             if self._following is not None:
                 await self._serve_triggers()
             self._observer.notice_given(f"Reloaded {stack.path.name}.")
@@ -183,7 +185,6 @@ class Engine:
         self._invoke_api.serve(stack, by_name)
         retired = [pool for name, pool in self._pools.items() if name not in kept]
         self._pools, self.gateways, self._stack = pools, gateways, stack
-        self._watch(stack.sources)
         self._observer.stack_served(stack)
         for name, pool in pools.items():
             if name not in kept:
@@ -193,18 +194,3 @@ class Engine:
             if pool.is_debugged and name not in kept:
                 pool.start_ahead()
         return retired
-
-    def _watch(self, sources: Sequence[Path]) -> None:
-        self._sources = sources
-        self._edit_times = _edit_times(self._sources)
-
-
-def _edit_times(sources: Sequence[Path]) -> list[int]:
-    return [_edit_time(path) for path in sources]
-
-
-def _edit_time(path: Path) -> int:
-    try:
-        return path.stat().st_mtime_ns
-    except OSError:
-        return 0

@@ -9,9 +9,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from local_engine.state import StateError, read_or_create, replace_file, state_directory
+
+if TYPE_CHECKING:
+    from botocore.credentials import ReadOnlyCredentials
 
 _FOLDER = "credentials"
 _ACCESS_KEY_ID = re.compile(r"A[KS]IA[A-Z2-7]{16}")
@@ -49,6 +52,12 @@ class Credentials:
             "AWS_SECRET_ACCESS_KEY": self.secret_access_key,
         }
         return variables | ({} if self.session_token is None else {"AWS_SESSION_TOKEN": self.session_token})
+
+    def to_botocore(self) -> "ReadOnlyCredentials":
+        """Return the key as botocore's signers take it."""
+        from botocore.credentials import ReadOnlyCredentials  # noqa: PLC0415 - only if something is signed
+
+        return ReadOnlyCredentials(self.access_key_id, self.secret_access_key, self.session_token)
 
 
 def issue_role_credentials(

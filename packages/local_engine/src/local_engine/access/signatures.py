@@ -1,7 +1,8 @@
-"""Verification of requests that are signed with Signature Version 4, as API Gateway and Lambda do it.
+"""Verification of requests that are signed with Signature Version 4, as API Gateway, Lambda and S3 do it.
 
-Sources: "AWS Signature Version 4 for API requests" (IAM User Guide); the order of the checks and their messages are
-those of AWS's services. botocore canonicalises and signs.
+Sources: "AWS Signature Version 4 for API requests" (IAM User Guide), "Authenticating Requests: Using Query Parameters"
+(Amazon S3 API Reference); the order of the checks and their messages are those of AWS's services. botocore
+canonicalises and signs.
 """
 
 import base64
@@ -18,11 +19,15 @@ from urllib.parse import parse_qsl, quote, unquote_to_bytes
 from local_engine.access.credentials import Credentials
 
 ALGORITHM = "AWS4-HMAC-SHA256"
+_S3 = "s3"
 _SKEW_SECONDS = 300
 _LONGEST_EXPIRY = 7 * 24 * 60 * 60
 _TIME_FORMAT = "%Y%m%dT%H%M%SZ"
 _TIME = re.compile(r"\d{8}T\d{6}Z")
 _PARAMETERS = ("Credential", "Signature", "SignedHeaders")
+_MISMATCH = "InvalidSignatureException"
+_PAYLOAD_HASH = "x-amz-content-sha256"
+_UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
 
 Headers = Sequence[tuple[bytes, bytes]]
 """Names in lower case."""
@@ -35,6 +40,14 @@ class SignatureRefused(Exception):
         """Take the value of `x-amzn-errortype`, and the message."""
         super().__init__(message)
         self.error_type = error_type
+
+
+class HeaderUnsigned(SignatureRefused):
+    """The request has a header that its signature does not cover, and must."""
+
+    def __init__(self, message: str) -> None:
+        """Take the message."""
+        super().__init__(_MISMATCH, message)
 
 
 @dataclass(frozen=True)
@@ -75,7 +88,7 @@ def verify_signature(
 
     Args:
         request: the request as it arrived.
-        service: the service of the credential scope, such as `execute-api`.
+        service: the service of the credential scope, such as `execute-api`. For `s3`, the request must be a link.
         region: its region.
         find_credentials: returns issued credentials by access key ID.
         shows_canonical_request: whether a wrong signature is answered with what should have been signed.
@@ -83,25 +96,22 @@ def verify_signature(
     Raises:
         SignatureRefused: the request is rejected.
     """
-    values = _join_headers(request.headers)
+    values = join_headers(request.headers)
     claim = _read_claim(request, values)
     _check_time(claim)
     if "host" not in claim.signed_headers:
         raise _mismatch("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.")
     access_key_id = _check_scope(claim, service, region)
-    credentials = find_credentials(access_key_id)
-    if credentials is None or not _has_token(credentials, claim.token):
-        raise SignatureRefused("UnrecognizedClientException", "The security token included in the request is invalid.")
-    if credentials.is_expired:
-        raise SignatureRefused("ExpiredTokenException", "The security token included in the request is expired")
+    credentials = find_signer(find_credentials, access_key_id, claim.token)
     for name in values:
         # Some signers add the token after signing.
         is_free = name == "x-amz-security-token" or name in claim.signed_headers
         if name.startswith("x-amz-") and not is_free:
-            raise _mismatch(f"'{name}' must be a 'SignedHeader' in the AWS Authorization.")
+            raise HeaderUnsigned(f"'{name}' must be a 'SignedHeader' in the AWS Authorization.")
     canonical, to_sign, signature = _sign(request, claim, credentials, service, region)
-    given_hash = values.get("x-amz-content-sha256", payload_hash := hashlib.sha256(request.body).hexdigest())
-    if given_hash != payload_hash or not hmac.compare_digest(signature.encode(), claim.signature.encode()):
+    if not _has_payload(request, values, service) or not hmac.compare_digest(
+        signature.encode(), claim.signature.encode()
+    ):
         message = (
             "The request signature we calculated does not match the signature you provided. Check your AWS Secret "
             "Access Key and signing method. Consult the service documentation for details."
@@ -115,27 +125,48 @@ def verify_signature(
     return credentials
 
 
+def find_signer(
+    find_credentials: Callable[[str], Credentials | None], access_key_id: str, token: str | None
+) -> Credentials:
+    """Return the credentials of an access key ID, if they are good and have the session token.
+
+    Raises:
+        SignatureRefused: there are no such credentials, or they have expired.
+    """
+    credentials = find_credentials(access_key_id)
+    if credentials is None or not _has_token(credentials, token):
+        raise SignatureRefused("UnrecognizedClientException", "The security token included in the request is invalid.")
+    if credentials.is_expired:
+        raise SignatureRefused("ExpiredTokenException", "The security token included in the request is expired")
+    return credentials
+
+
 def is_signed(request: SignedRequest) -> bool:
     """Return whether a request carries a signature or another kind of authorization."""
     return "X-Amz-Signature=" in request.query or any(name == b"authorization" for name, _ in request.headers)
 
 
-def canonicalise(request: SignedRequest, signed_headers: Sequence[str]) -> str:
+def canonicalise(request: SignedRequest, signed_headers: Sequence[str], service: str = "") -> str:
     """Return the canonical request ("Create a signed AWS API request")."""
     from botocore.utils import normalize_url_path  # noqa: PLC0415 - only if something is signed
 
-    values = _join_headers(request.headers)
+    values = join_headers(request.headers)
     # The path was escaped by the client, and services other than S3 escape it again.
-    path = quote(normalize_url_path(request.raw_path or "/").encode("latin-1"), safe="/~")
+    if service == _S3:
+        path = unquote_to_bytes(request.raw_path)
+        payload_hash = values.get(_PAYLOAD_HASH, _UNSIGNED_PAYLOAD)
+    else:
+        path = normalize_url_path(request.raw_path or "/").encode("latin-1")
+        payload_hash = hashlib.sha256(request.body).hexdigest()
     return "\n".join(
         (
             request.method.upper(),
-            path,
+            quote(path, safe="/~"),
             _canonicalise_query(request.query),
             *(f"{name}:{values.get(name, '')}" for name in signed_headers),
             "",
             ";".join(signed_headers),
-            hashlib.sha256(request.body).hexdigest(),
+            payload_hash,
         )
     )
 
@@ -156,13 +187,11 @@ def _sign(
     """Return the canonical request, the string to sign, and the signature."""
     from botocore.auth import SigV4Auth  # noqa: PLC0415 - only if something is signed
     from botocore.awsrequest import AWSRequest  # noqa: PLC0415
-    from botocore.credentials import ReadOnlyCredentials  # noqa: PLC0415
 
-    keys = ReadOnlyCredentials(credentials.access_key_id, credentials.secret_access_key, credentials.session_token)
-    signer = SigV4Auth(keys, service, region)
+    signer = SigV4Auth(credentials.to_botocore(), service, region)
     holder = AWSRequest()
     holder.context["timestamp"] = claim.time
-    canonical = canonicalise(request, claim.signed_headers)
+    canonical = canonicalise(request, claim.signed_headers, service)
     to_sign = signer.string_to_sign(holder, canonical)
     return canonical, to_sign, signer.signature(to_sign, holder)
 
@@ -286,11 +315,18 @@ def _check_scope(claim: _Claim, service: str, region: str) -> str:
     return access_key_id
 
 
+def _has_payload(request: SignedRequest, values: Mapping[str, str], service: str) -> bool:
+    """Return whether the body is the one that the request names by its hash, if it names one."""
+    named = values.get(_PAYLOAD_HASH)
+    is_free = named is None or (service == _S3 and named == _UNSIGNED_PAYLOAD)
+    return is_free or named == hashlib.sha256(request.body).hexdigest()
+
+
 def _has_token(credentials: Credentials, token: str | None) -> bool:
     return hmac.compare_digest((credentials.session_token or "").encode(), (token or "").encode())
 
 
-def _join_headers(headers: Headers) -> dict[str, str]:
+def join_headers(headers: Headers) -> dict[str, str]:
     """Return the headers' canonical values by name; those of one name are joined."""
     joined: dict[str, str] = {}
     for raw_name, raw_value in headers:
@@ -318,7 +354,7 @@ def _write_time(seconds: float) -> str:
 
 
 def _mismatch(message: str) -> SignatureRefused:
-    return SignatureRefused("InvalidSignatureException", message)
+    return SignatureRefused(_MISMATCH, message)
 
 
 def _incomplete(message: str) -> SignatureRefused:

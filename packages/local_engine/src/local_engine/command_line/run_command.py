@@ -32,7 +32,9 @@ _EXAMPLES = """examples:
 def run(arguments: Sequence[str]) -> None:
     """Serve the APIs of a template until interrupted."""
     options = _parse(arguments)
-    services = None if options.services else start_services(model=options.model)
+    services = (
+        None if options.services else start_services(model=options.model, project=options.template.resolve().parent)
+    )
     # The services start meanwhile: their imports take longer than these.
     with import_quickly():
         from local_engine.command_line.serving import serve  # noqa: PLC0415

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from local_engine.bedrock.local_model import MODEL_NAMES
 from local_engine.child_environment import service_environment
@@ -32,12 +33,13 @@ class Services:
         self.process.wait()
 
 
-def start_services(port: int | None = None, *, model: str = MODEL_NAMES[0]) -> Services:
+def start_services(port: int | None = None, *, model: str = MODEL_NAMES[0], project: Path | None = None) -> Services:
     """Start moto on loopback.
 
     Args:
         port: the port to listen on. None for any free one.
         model: Bedrock's local model.
+        project: see `serve_moto`.
 
     Raises:
         ServicesError: the port is taken.
@@ -48,11 +50,15 @@ def start_services(port: int | None = None, *, model: str = MODEL_NAMES[0]) -> S
         raise ServicesError(
             f"Port {port} cannot be used for the local AWS services ({error.strerror}). Stop the program that uses it."
         ) from error
-    return serve_moto([listener], model=model)
+    return serve_moto([listener], model=model, project=project)
 
 
 def serve_moto(
-    sockets: Sequence[socket.socket], networks: Sequence[Network] = (), *, model: str = MODEL_NAMES[0]
+    sockets: Sequence[socket.socket],
+    networks: Sequence[Network] = (),
+    *,
+    model: str = MODEL_NAMES[0],
+    project: Path | None = None,
 ) -> Services:
     """Start moto on listening sockets, which this process then closes.
 
@@ -60,6 +66,8 @@ def serve_moto(
         sockets: this machine reaches the services at the first one's address.
         networks: networks that may call, besides loopback.
         model: Bedrock's local model.
+        project: the folder of the template, whose access keys S3's links must be signed with. None if functions have
+            other keys, which are not known; then these signatures are not checked.
     """
     host, port = sockets[0].getsockname()
     descriptors = [listener.fileno() for listener in sockets]
@@ -70,6 +78,7 @@ def serve_moto(
             "local_engine.services.moto_server",
             ",".join(map(str, networks)),
             model,
+            "" if project is None else str(project),
             *map(str, descriptors),
         ],
         # Without CORS headers, no web page can read the tables.

@@ -56,14 +56,16 @@ _RECEIVE_MESSAGE = "AmazonSQS.ReceiveMessage"
 class MotoApplication:
     """Moto's WSGI applications and Bedrock's runtime as one ASGI application."""
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, project: Path | None) -> None:
         """Create the application.
 
         Args:
             model: the name of Bedrock's local model.
+            project: the folder with the access keys that the engine issues. None if they are not known.
         """
+        self._project = project
         self._dynamodb: WsgiApplication = create_backend_app("dynamodb")
-        self._others: WsgiApplication = DomainDispatcherApplication(self._create_application)  # type: ignore[arg-type]
+        self._others: WsgiApplication = _Dispatcher(self._create_application)  # type: ignore[arg-type]
         self._activity = MotoActivity()
         self._streams = StreamLogs()
         self._record_added = ChangeSignal()
@@ -178,9 +180,15 @@ class MotoApplication:
         # Moto imports a service with its first call.
         self._bus.install(service)
         if service in ("s3", "s3bucket_path"):
-            importlib.import_module("local_engine.services.moto_uploads").install_upload_rules()
+            importlib.import_module("local_engine.services.moto_uploads").install_upload_rules(self._project)
         application: WsgiApplication = create_backend_app(service)
         return application
+
+
+class _Dispatcher(DomainDispatcherApplication):
+    def _get_body(self, environ: dict[str, Any]) -> str | None:
+        # curl calls each body a form. Reading one that is not text would lose it.
+        return super()._get_body(environ) if environ["REQUEST_METHOD"] == "POST" else None
 
 
 def _wsgi_environ(scope: Scope, body: bytes) -> dict[str, Any]:
@@ -250,12 +258,13 @@ def _describe_fault(error: Exception, *, is_json: bool) -> Response:
     return 500, [(b"content-type", b"text/xml")], f"<ErrorResponse>{error_element}</ErrorResponse>".encode()
 
 
-def run_server(networks: Sequence[Network], model: str, sockets: Sequence[socket.socket]) -> None:
+def run_server(networks: Sequence[Network], model: str, project: Path | None, sockets: Sequence[socket.socket]) -> None:
     """Serve until the process ends.
 
     Args:
         networks: networks that may call, besides loopback.
         model: the name of Bedrock's local model.
+        project: the folder with the access keys that the engine issues. None if they are not known.
         sockets: listening sockets.
     """
     install_fast_serializer()
@@ -266,7 +275,7 @@ def run_server(networks: Sequence[Network], model: str, sockets: Sequence[socket
     install_item_size()
     install_stream_rules()
     install_vector_indexes()
-    application = LocalPeersOnly(LocalNamesOnly(MotoApplication(model), is_machine_name), networks)
+    application = LocalPeersOnly(LocalNamesOnly(MotoApplication(model, project), is_machine_name), networks)
     configuration = uvicorn.Config(
         application,
         lifespan="off",

@@ -1,4 +1,4 @@
-"""The process that runs moto: `python -m local_engine.services.moto_server NETWORKS MODEL DESCRIPTOR…`.
+"""The process that runs moto: `python -m local_engine.services.moto_server NETWORKS MODEL PROJECT DESCRIPTOR…`.
 
 `local_engine.services.aws_services` starts it with listening sockets and a pipe as standard input.
 """
@@ -8,6 +8,7 @@ import os
 import socket
 import sys
 import threading
+from pathlib import Path
 
 from local_engine.imports import import_quickly
 
@@ -23,7 +24,8 @@ def main() -> None:
         from local_engine.services.moto_application import run_server  # noqa: PLC0415
 
     networks = [ipaddress.ip_network(network) for network in sys.argv[1].split(",") if network]
-    run_server(networks, sys.argv[2], [socket.socket(fileno=int(descriptor)) for descriptor in sys.argv[3:]])
+    project = Path(sys.argv[3]) if sys.argv[3] else None
+    run_server(networks, sys.argv[2], project, [socket.socket(fileno=int(descriptor)) for descriptor in sys.argv[4:]])
 
 
 def _end_with_parent() -> None:

@@ -1,6 +1,6 @@
-"""What S3 checks of requests from outside and moto does not: expired links, POST policies and cross-origin rules.
+"""What S3 checks of requests from outside and moto does not: links, POST policies and cross-origin rules.
 
-Signatures are not checked, as for all AWS services here.
+Signatures in headers are not checked, as for all AWS services here.
 
 Sources: "POST Policy", "Authenticating Requests: Using Query Parameters" (Amazon S3 API Reference), "Using cross-origin
 resource sharing (CORS)", "Troubleshooting CORS" (Amazon S3 User Guide).
@@ -10,16 +10,34 @@ import base64
 import json
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from moto.moto_server.werkzeug_app import BackendRequest
 from moto.s3 import responses
 from moto.s3.exceptions import EntityTooSmall, S3ClientError
 
+from local_engine.access.credentials import Credentials, find_credentials
+from local_engine.access.signatures import HeaderUnsigned, SignatureRefused, SignedRequest, verify_signature
+from local_engine.access.upload_signatures import verify_form, verify_old_link
+from local_engine.account import REGION
+
 _UNCONDITIONED = ("file", "policy", "signature", "awsaccesskeyid", "x-amz-signature")
+_SIGNING_PARAMETERS = {"X-Amz-Algorithm", "X-Amz-Signature", "Signature", "AWSAccessKeyId"}
+# The developer's key for the local AWS services, as docs and SDKs' clients have it.
+_PLACEHOLDER = Credentials("local", "local", None, None, "local", None)
+# S3's own error codes, by those of other services.
+_REFUSALS = {
+    "InvalidSignatureException": "SignatureDoesNotMatch",
+    "IncompleteSignatureException": "AuthorizationQueryParametersError",
+    "UnrecognizedClientException": "InvalidAccessKeyId",
+    "ExpiredTokenException": "ExpiredToken",
+}
 _NOT_ALLOWED = (
     "CORSResponse: This CORS request is not allowed. This is usually because the evalution of Origin, request method / "
     "Access-Control-Request-Method or Access-Control-Request-Headers are not whitelisted by the resource's CORS spec."
@@ -27,20 +45,24 @@ _NOT_ALLOWED = (
 
 
 @cache
-def install_upload_rules() -> None:
-    """Add the checks to moto's S3."""
+def install_upload_rules(project: Path | None) -> None:
+    """Add the checks to moto's S3.
+
+    Args:
+        project: the folder with the access keys that the engine issues. None if links are signed with others, and
+            their signatures cannot be checked.
+    """
     answer_form = responses.S3Response._bucket_response_post  # noqa: SLF001
-    answer_for_key = responses.S3Response._key_response  # noqa: SLF001
 
     def check_form(response: Any, request: Any, bucket: str) -> Any:
-        if "policy" in {name.lower() for name in response.form_data}:
+        fields = {name.lower(): value for name, value in response.form_data.items()}
+        if "policy" in fields:
+            if project is not None:
+                with _s3_refusals():
+                    verify_form(fields, REGION, partial(_find_credentials, project))
             _check_policy(response, bucket)
         status, headers, content = answer_form(response, request, bucket)
         return status, {**_describe_origin(response, bucket, request.method), **headers}, content
-
-    def check_link(response: Any, request: Any, url: str) -> Any:
-        _check_expiry({name: values[0] for name, values in parse_qs(urlsplit(url).query).items()})
-        return answer_for_key(response, request, url)
 
     def answer_preflight(response: Any, headers: Mapping[str, str], bucket: str) -> Any:
         wanted = headers.get("Access-Control-Request-Headers") or ""
@@ -54,9 +76,27 @@ def install_upload_rules() -> None:
         return _describe_origin(response, response.bucket_name, response.method)
 
     responses.S3Response._bucket_response_post = check_form  # type: ignore[assignment, method-assign]  # noqa: SLF001
-    responses.S3Response._key_response = check_link  # type: ignore[assignment, method-assign]  # noqa: SLF001
+    # A form is a POST. curl calls the body of a PUT one too.
+    BackendRequest.want_form_data_parsed = property(  # type: ignore[assignment, method-assign]
+        lambda request: request.method == "POST" and "CONTENT_TYPE" in request.environ
+    )
+    for name in ("_key_response", "_bucket_response"):
+        setattr(responses.S3Response, name, _check_links(getattr(responses.S3Response, name), project))
     responses.S3Response._response_options = answer_preflight  # type: ignore[assignment, method-assign]  # noqa: SLF001
     responses.S3Response._get_cors_headers_other = describe_origin  # type: ignore[assignment, method-assign]  # noqa: SLF001
+
+
+def _check_links(answer: Callable[..., Any], project: Path | None) -> Callable[..., Any]:
+    def checked(response: Any, request: Any, url: str) -> Any:
+        # A browser asks before it sends what is signed.
+        if request.method != "OPTIONS":
+            query = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
+            _check_expiry(query)
+            if project is not None and query.keys() & _SIGNING_PARAMETERS:
+                _check_signature(request, project)
+        return answer(response, request, url)
+
+    return checked
 
 
 def _check_expiry(query: Mapping[str, str]) -> None:
@@ -73,6 +113,37 @@ def _check_expiry(query: Mapping[str, str]) -> None:
         raise S3ClientError("AuthorizationQueryParametersError", reason) from error
     if end < time.time():
         raise S3ClientError("AccessDenied", "Request has expired")
+
+
+def _check_signature(request: Any, project: Path) -> None:
+    headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in request.headers.items()]
+    query = request.query_string.decode("latin-1")
+    signed = SignedRequest(request.method, request.raw_path, query, headers, request.data)
+    find = partial(_find_credentials, project)
+    with _s3_refusals():
+        if "X-Amz-" in query:
+            verify_signature(signed, service="s3", region=REGION, find_credentials=find, shows_canonical_request=False)
+        else:
+            verify_old_link(signed, find)
+
+
+@contextmanager
+def _s3_refusals() -> Iterator[None]:
+    """Give a refusal S3's own code and form."""
+    try:
+        yield
+    except HeaderUnsigned as refusal:
+        raise S3ClientError(
+            "AccessDenied", "There were headers present in the request which were not signed"
+        ) from refusal
+    except SignatureRefused as refusal:
+        raise S3ClientError(_REFUSALS[refusal.error_type], str(refusal)) from refusal
+
+
+def _find_credentials(project: Path, access_key_id: str) -> Credentials | None:
+    if access_key_id == _PLACEHOLDER.access_key_id:
+        return _PLACEHOLDER
+    return find_credentials(project, access_key_id)
 
 
 def _check_policy(response: Any, bucket: str) -> None:

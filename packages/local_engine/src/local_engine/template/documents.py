@@ -11,6 +11,7 @@ from urllib.parse import quote, unquote
 import yaml
 
 from local_engine.template.errors import MissingFileError, TemplateError
+from local_engine.template.sources import Edition, read_edition
 
 BUILD_ID = "SamResourceId"
 """Key of a resource's metadata with its logical ID in the template file, as the SAM CLI names it."""
@@ -26,12 +27,12 @@ _DEEPEST = 400
 _BLOCK_PREFIX = re.compile(r"^(?:[-?] | )+", re.MULTILINE)
 
 
-def read_template_file(path: Path, sources: list[Path]) -> dict[str, Any]:
+def read_template_file(path: Path, sources: dict[Path, Edition]) -> dict[str, Any]:
     """Return a SAM template with its `AWS::Include` files pasted in.
 
     Args:
         path: the file. Paths in it are relative to its folder.
-        sources: gets the path of each file that is read.
+        sources: gets each file that is read.
 
     Raises:
         TemplateError: a file is missing or is not valid.
@@ -42,13 +43,13 @@ def read_template_file(path: Path, sources: list[Path]) -> dict[str, Any]:
     return template
 
 
-def localize_paths(template: dict[str, Any], path: Path, sources: list[Path]) -> None:
+def localize_paths(template: dict[str, Any], path: Path, sources: dict[Path, Edition]) -> None:
     """Make the local paths of a template absolute, in a form that passes through SAM's transform.
 
     Args:
         template: the template, which changes in place. Its resources are mappings.
         path: its file.
-        sources: gets the path of each file that is read.
+        sources: gets each file that is read.
 
     Raises:
         TemplateError: an API's document is missing or is not valid.
@@ -122,9 +123,10 @@ for _loader in (_Loader, _FastLoader):
     _loader.add_multi_constructor("!", _construct_short_form)
 
 
-def _parse_file(path: Path, sources: list[Path]) -> Any:
+def _parse_file(path: Path, sources: dict[Path, Edition]) -> Any:
     # An unreadable file is a source too: fixing it must trigger a reload.
-    sources.append(path)
+    # Looked at before reading, so that a later edit is noticed, even one during the reading.
+    sources.setdefault(path, read_edition(path))
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
@@ -180,7 +182,7 @@ def _to_json_key(name: Any) -> str:
     return name if isinstance(name, str) else json.dumps(name, default=str)
 
 
-def _paste_includes(value: Any, path: Path, sources: list[Path], parents: tuple[Path, ...] = ()) -> Any:
+def _paste_includes(value: Any, path: Path, sources: dict[Path, Edition], parents: tuple[Path, ...] = ()) -> Any:
     def paste(entry: Any) -> Any:
         return _paste_includes(entry, path, sources, parents)
 

@@ -1,13 +1,15 @@
 """Faults of templates. Each message is a sentence for the user."""
 
 from collections.abc import Sequence
-from pathlib import Path
+from types import MappingProxyType
+
+from local_engine.template.sources import Sources
 
 
 class TemplateError(Exception):
     """The template, or a part of it, cannot be served."""
 
-    sources: tuple[Path, ...] = ()
+    sources: Sources = MappingProxyType({})
     """The files that were read before the error."""
 
 

@@ -17,6 +17,7 @@ from local_engine.template.nested_template import NestedTemplate
 from local_engine.template.notices import SERVED_TYPES, describe_unserved
 from local_engine.template.rest_apis import REST_API, read_rest_api
 from local_engine.template.settings import read_integer, read_mapping
+from local_engine.template.sources import Edition
 from local_engine.template.stack import Api, CodeFolder, Function, HttpApi, Resource, RestApi, Stack
 from local_engine.template.value_functions import write_text
 
@@ -56,24 +57,24 @@ def load_template(path: Path, parameters: Mapping[str, str]) -> Stack:
         ParametersRefused: the template's rules reject the parameters.
     """
     path = path.resolve()
-    sources: list[Path] = []
+    sources: dict[Path, Edition] = {}
     try:
         return _load(path, parameters, sources)
     except TemplateError as error:
-        error.sources = tuple(sources)
+        error.sources = sources
         raise
     except RecursionError:
         fault = TemplateError(f"{path} or a file that it includes is nested too deeply.")
-        fault.sources = tuple(sources)
+        fault.sources = sources
         raise fault from None
 
 
-def _load(path: Path, parameters: Mapping[str, str], sources: list[Path]) -> Stack:
+def _load(path: Path, parameters: Mapping[str, str], sources: dict[Path, Edition]) -> Stack:
     template = NestedTemplate(path, parameters, path.parent, sources)
     resources = dict(template.read_resources())
     stack = Stack(
         path=path,
-        sources=tuple(dict.fromkeys(sources)),
+        sources=sources,
         given=parameters,
         parameters=template.parameters,
         resources=resources,

@@ -15,6 +15,7 @@ from local_engine.template.intrinsics import APPLICATION, Evaluator
 from local_engine.template.language_extensions import expand_template
 from local_engine.template.notices import is_supporting
 from local_engine.template.parameters import read_parameters
+from local_engine.template.sources import Edition
 from local_engine.template.stack import Resource
 from local_engine.template.translation import translate_cached
 from local_engine.template.value_functions import write_text
@@ -32,7 +33,7 @@ class NestedTemplate:
         path: Path,
         given: Mapping[str, str],
         project: Path,
-        sources: list[Path],
+        sources: dict[Path, Edition],
         *,
         parents: tuple[tuple[str, Path], ...] = (),
         outer: Evaluator | None = None,
@@ -43,7 +44,7 @@ class NestedTemplate:
             path: the template's file.
             given: values for its parameters.
             project: the folder of the root template.
-            sources: gets the path of each file that is read.
+            sources: gets each file that is read.
             parents: logical ID of each application that leads here, with the path of the template around it.
             outer: evaluator of the template around it. None for the root.
 

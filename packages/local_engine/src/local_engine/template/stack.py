@@ -21,6 +21,7 @@ from typing import Any
 from local_engine.account import ACCOUNT_ID, REGION
 from local_engine.template.errors import PartlyUnserved, TemplateError, Unresolved
 from local_engine.template.properties import Properties
+from local_engine.template.sources import Sources
 
 
 @dataclass(frozen=True)
@@ -228,7 +229,7 @@ class Stack:
     """
 
     path: Path
-    sources: tuple[Path, ...]
+    sources: Sources
     """The template and all files that it includes or nests."""
     given: Mapping[str, str]
     """The parameters as given, without the template's defaults."""

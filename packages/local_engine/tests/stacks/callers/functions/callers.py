@@ -4,6 +4,7 @@ import json
 import os
 
 import boto3
+from botocore.config import Config
 
 
 def call_service(event, context):
@@ -30,9 +31,21 @@ def _presign_put(request):
     return boto3.client("s3").generate_presigned_url("put_object", Params=parameters, ExpiresIn=300)
 
 
+def _presign_put_with_headers(request):
+    client = boto3.client("s3", config=Config(signature_version="s3v4"))
+    parameters = {"Bucket": os.environ["UPLOADS"], "Key": request, "Metadata": {"owner": "ann"}, "IfNoneMatch": "*"}
+    return client.generate_presigned_url("put_object", Params=parameters, ExpiresIn=300)
+
+
 def _presign_post(request):
     limits = [["content-length-range", 1, 100]]
     return boto3.client("s3").generate_presigned_post(os.environ["UPLOADS"], request, Conditions=limits, ExpiresIn=300)
 
 
-_CALLS = {"schedule": _create_schedule, "events": _put_events, "put": _presign_put, "post": _presign_post}
+_CALLS = {
+    "schedule": _create_schedule,
+    "events": _put_events,
+    "put": _presign_put,
+    "put_with_headers": _presign_put_with_headers,
+    "post": _presign_post,
+}
