@@ -8,13 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tools.profiles import ROOT
-from tools.scaffold.changes import Changes, ScaffoldError, report_changes
+from tools.scaffold.changes import Changes, ScaffoldError, format_source, report_changes
 from tools.scaffold.fields import parse_fields
 from tools.scaffold.first_noun import FirstNoun
 from tools.scaffold.names import Noun
 from tools.scaffold.parts import load_parts, remove_part
 from tools.scaffold.renaming import rename_noun
-from tools.scaffold.source import format_project
 
 _LICENCES = Path(__file__).with_name("licences")
 _OWN = Noun("resource", "resources")
@@ -89,7 +88,7 @@ def generate_project(project: Path, answers: Mapping[str, str]) -> list[str]:
     for file in ("generation.py", "renaming.py", "first_noun.py", "pieces/first_package.py.txt"):
         (Path(__file__).parent / file).unlink()
     shutil.rmtree(_LICENCES)
-    first_steps = "make run" if format_project(project) else "make format && make run"
+    first_steps = "make run" if format_source(project, [project]) else "make format && make run"
     return [f"{name} is ready: cd {slug} && {first_steps}"]
 
 

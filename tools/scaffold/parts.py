@@ -14,7 +14,6 @@ from tools.scaffold.api import TEMPLATE, Api
 from tools.scaffold.blocks import Blocks
 from tools.scaffold.changes import Changes, ScaffoldError, report_changes
 from tools.scaffold.pages import remove_from_pages, remove_passages
-from tools.scaffold.source import format_source
 
 _LIST = Path(__file__).with_name("parts.toml")
 _DASHBOARD = "stacks/operations.yaml"
@@ -124,7 +123,7 @@ def _remove_settings(changes: Changes, parameters: Sequence[str]) -> None:
 
 
 def _remove_blocks(text: str, blocks: Sequence[str], replaced: Mapping[str, str]) -> str:
-    """Return a template without blocks of resources, the paths of those that serve routes, and what refers to them.
+    """Return a template without blocks of AWS resources, the paths of those that serve routes, and what refers to them.
 
     Args:
         text: the template.
@@ -301,7 +300,7 @@ def remove_unused_imports(source: str) -> str:
             node.names = names
             lines[node.lineno - 1 : node.end_lineno] = [f"{ast.unparse(node)}\n"] if names else []
     text = "".join(lines)
-    return source if text == source else format_source(text)
+    return text
 
 
 def remove_targets(changes: Changes, targets: Sequence[str], gone: Sequence[str]) -> None:
