@@ -62,6 +62,13 @@ class FirstNoun:
         Raises:
             ScaffoldError: a file has other words than this module was written for.
         """
+        parameters = json.loads(changes.read(_PARAMETERS)).values()
+        queries = {parameter["name"] for parameter in parameters if parameter["in"] == "query"}
+        # Lists filter by it, so its name becomes that of a query parameter.
+        if self.choice and self.choice.name in queries - set(_OLD):
+            raise ScaffoldError(
+                f"FIELDS: lists have a query parameter {self.choice.name} already; choose another name."
+            )
         self._replace_models(changes)
         self._replace_package(changes)
         self._replace_documents(changes)

@@ -97,10 +97,17 @@ def _name_project(changes: Changes, name: str, slug: str, noun: Noun) -> None:
     stacks = ("deploy.md", "continuous-integration.md")
     for file in ("pyproject.toml", "samconfig.toml", *(f"docs/operations/{page}" for page in stacks)):
         changes.edit(file, "serverless-api", slug)
-    written = json.dumps(name)[1:-1]
+    title = json.dumps(name, ensure_ascii=False)
+    changes.edit("template.yaml", r"(?<=\{title: )[^,]+", lambda _: title)
+    written = title[1:-1]
     changes.edit("tools/documentation/conf.py", "Serverless API", lambda _: written)
     changes.edit(".devcontainer/devcontainer.json", "serverless API", lambda _: written)
-    changes.create("README.md", _README.format(project_name=name, path=noun.words["path"]))
+    changes.create("README.md", _README.format(project_name=_escape(name), path=noun.words["path"]))
+
+
+def _escape(name: str) -> str:
+    """Return a text that Markdown shows unchanged."""
+    return re.sub(r"([\\`*_\[\]<>#|&~])", r"\\\1", name)
 
 
 def _write_licence(changes: Changes, name: str, licence: str) -> None:
@@ -114,7 +121,23 @@ def _write_licence(changes: Changes, name: str, licence: str) -> None:
 def main() -> int:
     """Read the answers as JSON from the standard input; return 2 if they cannot be used."""
     answers = json.loads(sys.stdin.read())
-    return report_changes(lambda: generate_project(ROOT, answers))
+    return report_changes(lambda: _name_questions(answers))
+
+
+def _name_questions(answers: Mapping[str, str]) -> list[str]:
+    """Make the project; an error speaks of the question in place of the setting of `make noun`."""
+    try:
+        return generate_project(ROOT, answers)
+    except ScaffoldError as error:
+        said = str(error)
+        for setting, question in (
+            ("NAME=", "noun="),
+            ("PLURAL=", "plural="),
+            ("FIELDS=", "fields="),
+            ("FIELDS", "fields"),
+        ):
+            said = said.replace(setting, question)
+        raise ScaffoldError(said) from error
 
 
 if __name__ == "__main__":

@@ -299,8 +299,7 @@ def remove_unused_imports(source: str) -> str:
         if len(names) < len(node.names):
             node.names = names
             lines[node.lineno - 1 : node.end_lineno] = [f"{ast.unparse(node)}\n"] if names else []
-    text = "".join(lines)
-    return text
+    return "".join(lines)
 
 
 def remove_targets(changes: Changes, targets: Sequence[str], gone: Sequence[str]) -> None:

@@ -1,14 +1,16 @@
 """Gives a project's noun another name, and leaves AWS's words alone.
 
-A compound in mixed case is the noun's only if `OWN_COMPOUND` has it. Prose qualifies AWS's sense of the word, as in "AWS
-resource", "the stack's resource" or "resource policy"; a bare word is the noun.
+A compound in mixed case is the noun's only if `OWN_COMPOUND` has it. Prose qualifies AWS's sense of the word, as in
+"AWS resource", "the stack's resource" or "resource policy"; a bare word is the noun.
 """
 
+import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from tools.scaffold.api import correct_length
+from tools.scaffold.changes import ScaffoldError
 from tools.scaffold.names import Noun
 
 _SUFFIXES = {".py", ".json", ".yaml", ".toml", ".md", ".ts", ".js", ".html"}
@@ -50,20 +52,45 @@ IN_TEMPLATES = re.compile(
 
 
 def rename_noun(project: Path, old: Noun, new: Noun) -> None:
-    """Rename the noun in everything that is written, and the files that are named after it."""
+    """Rename the noun in everything that is written, and the files that are named after it.
+
+    Raises:
+        ScaffoldError: a file, or a name in a module, is called so already.
+    """
     for path in list(_list_files(project)):
         text = path.read_text(encoding="utf-8")
         is_about_templates = path.suffix == ".py" and _reads_templates(text)
         renamed = rename_text(text, old, new, IN_TEMPLATES if is_about_templates else _AWS)
         if path.parent.name == "events":
             renamed = correct_length(renamed)
+        if path.suffix == ".py" and len(_find_names(renamed)) < len(_find_names(text)):
+            (taken, *_) = sorted(_find_names(text) & {new.singular, new.plural, f"{new.singular}_id"}) or [new.singular]
+            raise ScaffoldError(_say_taken(new, f"{path.relative_to(project)} names something else {taken}"))
         if renamed != text:
             path.write_text(renamed, encoding="utf-8")
     # The deepest first, so that no parent's new name hides a child.
     for path in sorted(project.rglob("*"), key=lambda path: len(path.parts), reverse=True):
         name = _rename_word(path.name, old, new)
         if name != path.name and not _is_left_alone(project, path):
+            if path.with_name(name).exists():
+                raise ScaffoldError(_say_taken(new, f"{path.with_name(name).relative_to(project)} exists"))
             path.rename(path.with_name(name))
+
+
+def _say_taken(noun: Noun, reason: str) -> str:
+    return f"NAME={noun.singular} is taken: {reason}; choose another name."
+
+
+def _find_names(source: str) -> set[str]:
+    """Return the names of variables, parameters, functions, classes and imports in a module."""
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Name(id=name) | ast.arg(arg=name) | ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+                names.add(name)
+            case ast.alias(name=name, asname=other):
+                names.add(other or name)
+    return names
 
 
 def rename_text(text: str, old: Noun, new: Noun, kept: re.Pattern[str] = _AWS) -> str:

@@ -23,7 +23,7 @@ import shutil
 import subprocess
 import sys
 
-ANSWERS = """{{ cookiecutter | jsonify }}"""
+ANSWERS = r"""{{ cookiecutter | jsonify }}"""
 
 python = sys.executable if sys.version_info >= (3, 13) else shutil.which("python3.13")
 if python is None:
