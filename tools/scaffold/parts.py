@@ -315,10 +315,13 @@ def _list_mentions(project: Path, part: Part) -> list[str]:
     """Return the lines of code that still name a block of the part."""
     patterns = [rf"\b({'|'.join(part.blocks)})(/\w|\.Outputs\b)", *(rf"\b{name}\b" for name in part.parameters)]
     pattern = re.compile("|".join(patterns))
+    folders = ("functions", "layers", "stacks", "tests", "tools")
     found = [
         f"- {path.relative_to(project)}:{number}"
-        for folder in ("functions", "layers", "stacks", "tests", "tools")
-        for path in sorted((project / folder).rglob("*"))
+        for path in (
+            project / TEMPLATE,
+            *(path for folder in folders for path in sorted((project / folder).rglob("*"))),
+        )
         if path.suffix in {".py", ".yaml"}
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
         if pattern.search(line)

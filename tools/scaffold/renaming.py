@@ -29,7 +29,7 @@ OWN_COMPOUND = re.compile(rf"_?(?:(?:{_VERBS})(?:User)?)?Resources?(?:{_ENDINGS}
 COMPOUND = re.compile(r"(?<![\w\\])\w*(?:[A-Za-z0-9_]Resource|[Rr]esources?[A-Z])\w*")
 # AWS's own words, in templates, policies and the answers of services.
 _AWS = re.compile(
-    r"(?:^|(?<=\\n))Resources:"
+    r"(?:^|(?<=\\n))Resources:|\bResources(?=/[A-Z])"
     r"|\bResources\b(?=\"\]|\", |\":)|\"Resources\"|\bResource:(?! \{Fn::Transform)|\"Resource\"|'Resource'"
     r"|\bResource\b(?=\)|`, `Stage|,(?:Stage|Method)\b)"
     # Actions and condition keys of IAM, and types of CloudFormation.
