@@ -199,6 +199,7 @@ class FirstNoun:
                 yield _Edit(_TEMPLATE, r"^ +- !If \[Searches, \{AttributeName: type, .*\n", "")
                 yield _Edit(_TEMPLATE, r", \{AttributeName: type, SearchSchemaElementType: INLINE_FILTER\}", "")
             note = "\n\nThis project declares no filter; `type` stands for any field of choices."
+            yield _Edit("docs/upgrading.md", r"(?<=so lists) with `type` or(?= sorted)", "")
             yield _Edit(_FILTERS, r"(?<=: a noun declares what its lists offer\.)$", note)
             return
         name, choices = self.choice.name, self.choice.schema["enum"]

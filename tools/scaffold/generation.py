@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tools.profiles import ROOT
+from tools.scaffold.api import Api
 from tools.scaffold.changes import Changes, ScaffoldError, format_source, report_changes
 from tools.scaffold.fields import parse_fields
 from tools.scaffold.first_noun import FirstNoun
@@ -25,11 +26,18 @@ A serverless HTTP API on AWS: a JWT authorizer, one Lambda function for each rou
 ## Run it
 
 ```sh
-make run      # serves the API at http://127.0.0.1:3000, without Docker or an AWS account
-curl -H "Authorization: Bearer $(make -s token)" http://127.0.0.1:3000/api/v1/{path}
+make run                  # serves the API at http://127.0.0.1:3000, without Docker or an AWS account
+TOKEN=$(make -s token)    # SUB=, SCOPES= and EXPIRES= change the token
+curl -H "Authorization: Bearer $TOKEN" http://127.0.0.1:3000/api/v1/{path}
+make smoke                # calls every route
 ```
 
-Python 3.13 and make are all it needs. `make help` lists every task.
+Python 3.13 and make are all it needs. `make help` lists every task. While the API runs, <http://127.0.0.1:3000/_local/docs>
+describes each request and sends it, and `/_local/openapi.json` is its OpenAPI document ([run it locally](docs/local.md)).
+
+| route | scope |
+|---|---|
+{routes}
 
 ## Change it
 
@@ -73,6 +81,10 @@ def generate_project(project: Path, answers: Mapping[str, str]) -> list[str]:
     noun = Noun.parse(answers["noun"], answers["plural"])
     first = FirstNoun(noun, parse_fields(answers["fields"])) if answers["fields"] else None
     parts = load_parts()
+    for part in parts:
+        for other in parts[part].after:
+            if answers[part] == "no" != answers[other]:
+                raise ScaffoldError(f"{other}=yes needs {part}=yes: it builds on {part}.")
     # Those that others need go last.
     for part in sorted(parts, key=lambda part: len(parts[part].after)):
         if answers[part] == "no":
@@ -102,7 +114,17 @@ def _name_project(changes: Changes, name: str, slug: str, noun: Noun) -> None:
     written = title[1:-1]
     changes.edit("tools/documentation/conf.py", "Serverless API", lambda _: written)
     changes.edit(".devcontainer/devcontainer.json", "serverless API", lambda _: written)
-    changes.create("README.md", _README.format(project_name=_escape(name), path=noun.words["path"]))
+    changes.create(
+        "README.md", _README.format(project_name=_escape(name), path=noun.words["path"], routes=_list_routes(changes))
+    )
+
+
+def _list_routes(changes: Changes) -> str:
+    """Return a row for each path and scope of the HTTP API."""
+    methods: dict[tuple[str, str], list[str]] = {}
+    for route in Api(changes).routes:
+        methods.setdefault((route.path, route.scopes[0]), []).append(f"`{route.method}`")
+    return "\n".join(f"| {', '.join(each)} `{path}` | `{scope}` |" for (path, scope), each in methods.items())
 
 
 def _escape(name: str) -> str:

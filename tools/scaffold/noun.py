@@ -191,6 +191,7 @@ def _add_examples(changes: Changes, words: Mapping[str, str], fields: Sequence[F
 
 def _list_decisions(words: Mapping[str, str]) -> list[str]:
     decisions = [
+        f"The plural {words['things']}: if PLURAL= was not set, it is the regular one.",
         f"models/{words['Thing']}Input.json: the limits and the description of each field.",
         f"layers/shared/{words['things']}/__init__.py: rules of the noun's own, as hooks of its Collection.",
         "template.yaml, x-scopes, and stacks/identity.yaml: who may read and who may write.",
