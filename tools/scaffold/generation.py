@@ -33,7 +33,8 @@ make smoke                # calls every route
 ```
 
 Python 3.13 and make are all it needs. `make help` lists every task. While the API runs, <http://127.0.0.1:3000/_local/docs>
-describes each request and sends it, and `/_local/openapi.json` is its OpenAPI document ([run it locally](docs/local.md)).
+describes each request and sends it, and `/_local/openapi.json` is its OpenAPI document
+([run it locally](docs/local.md)).
 
 | route | scope |
 |---|---|
