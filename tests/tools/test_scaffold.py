@@ -18,7 +18,7 @@ import pytest
 from tests.support.stack import ROOT
 from tools.scaffold import starter
 from tools.scaffold.blocks import Blocks
-from tools.scaffold.changes import Changes, ScaffoldError
+from tools.scaffold.changes import Changes, ScaffoldError, format_source
 from tools.scaffold.endpoint import add_endpoint
 from tools.scaffold.fields import parse_fields
 from tools.scaffold.first_noun import FirstNoun, write_literal
@@ -454,3 +454,30 @@ def test_a_filter_that_is_called_like_another_parameter(changes, name):
     first = FirstNoun(Noun("bill", "bills"), parse_fields(f"{name}:a|b total:text"))
     with pytest.raises(ScaffoldError, match=f"^FIELDS: lists have a query parameter {name} already"):
         first.replace_fields(changes)
+
+
+def test_imports_of_several_lines_are_sorted_whole(tmp_path):
+    (tmp_path / "pyproject.toml").write_text("[tool.ruff]\nline-length = 40\n", encoding="utf-8")
+    path = tmp_path / "a.py"
+    path.write_text(
+        "from users import one\nfrom serverless_api import (\n    Response, Request, Preconditions\n)\n",
+        encoding="utf-8",
+    )
+    assert format_source(tmp_path, [path])
+    expected = (
+        "from serverless_api import (\n    Preconditions,\n    Request,\n    Response,\n)\nfrom users import one\n"
+    )
+    assert path.read_text(encoding="utf-8") == expected
+
+
+def test_what_the_formatter_cannot_read_is_said(tmp_path):
+    (tmp_path / "a.py").write_text("def f(:\n", encoding="utf-8")
+    with pytest.raises(ScaffoldError, match=r"^ruff check fails: .*a\.py") as error:
+        format_source(tmp_path, [tmp_path / "a.py"])
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_a_part_needs_what_it_builds_on(template):
+    answers = ANSWERS | {"streaming": "no", "intelligence": "yes"}
+    done = run_module(template, "generation", text=json.dumps(answers))
+    assert (done.returncode, done.stderr) == (2, "intelligence=yes needs streaming=yes: it builds on streaming.\n")
