@@ -1,23 +1,32 @@
 """Commands that write code: wrong input gets one sentence and writes nothing. Blocks of YAML are edited as text."""
 
+import gzip
+import json
 import os
 import re
+import runpy
+import shutil
 import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
 
+import botocore
 import pytest
 
 from tests.support.stack import ROOT
-from tools.scaffold import first_noun, parts
+from tools.scaffold import starter
 from tools.scaffold.blocks import Blocks
-from tools.scaffold.changes import Changes, ScaffoldError
+from tools.scaffold.changes import Changes, ScaffoldError, format_source
 from tools.scaffold.endpoint import add_endpoint
 from tools.scaffold.fields import parse_fields
 from tools.scaffold.first_noun import FirstNoun, write_literal
 from tools.scaffold.names import Noun
 from tools.scaffold.noun import add_noun
-from tools.scaffold.parts import remove_unused_imports
-from tools.scaffold.renaming import IN_TEMPLATES, rename_text
-from tools.scaffold.starter import edit_copy, read_plan
+from tools.scaffold.parts import load_parts, remove_unused_imports
+from tools.scaffold.renaming import COMPOUND, IN_TEMPLATES, OWN_COMPOUND, rename_noun, rename_text
+from tools.scaffold.starter import build_starter, edit_copy, read_plan
 
 FIELDS = "title:text"
 
@@ -166,6 +175,12 @@ def test_lines_are_inserted_below_a_block():
         ('statement["Resource"], template["Resources"], stack.resources', None),
         ("Type: AWS::Cognito::UserPoolResourceServer, ResourceServer, cloudformation:ListStackResources", None),
         ("translate_stack().resources[name]", None),
+        ('"aws:ResourceTag/stage", cloudformation:DescribeStackResources, budgets:UntagResource', None),
+        ("<StackResourceSummaries>, boto3.resource, resourcePath, cloudformation:ListResources", None),
+        ('{"httpMethod": "GET", "resource": "/users/{subject}"}, event.get("resource")', None),
+        ("the resource server, a custom resource, the one resource\npolicy, all AWS resources", None),
+        ("def test_a_region_without_a_resource_type_is_refused(): ...", None),
+        ('{"resource": {"id": 1}}, each resource', '{"box": {"id": 1}}, each box'),
     ],
 )
 def test_the_noun_is_renamed_and_awss_words_are_not(text, renamed):
@@ -198,10 +213,8 @@ def test_bodies_get_the_fields_of_the_project():
 
 
 @pytest.fixture
-def changes(monkeypatch):
-    """This project's files, in memory. The formatter would take most of the time."""
-    for module in (first_noun, parts):
-        monkeypatch.setattr(module, "format_source", lambda text: text)
+def changes():
+    """This project's files, in memory."""
     return Changes(ROOT)
 
 
@@ -265,3 +278,206 @@ def test_imports_that_nothing_uses_go_and_fixtures_stay():
     source = "import json\nimport re\nfrom a import b, c\nfrom d import e\n\n\ndef test(e):\n    c(re)\n"
     expected = "import re\nfrom a import c\nfrom d import e\n\n\ndef test(e):\n    c(re)\n"
     assert remove_unused_imports(source) == expected
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory) -> Path:
+    """The starter's copy of this project, without the wheel of the engine."""
+    target = tmp_path_factory.mktemp("starter")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(starter, "_build_engine", lambda *_: None)
+        build_starter(ROOT, target)
+    return target / "{{cookiecutter.project_slug}}"
+
+
+ANSWERS = {
+    "project_name": 'Bob\'s "Gadget" Böard <Co>',
+    "project_slug": "gadgets",
+    "noun": "gadget",
+    "plural": "gadgets",
+    "fields": "title:text status:a|b",
+    "licence": "MIT",
+    **dict.fromkeys(load_parts(), "yes"),
+}
+
+
+def run_module(project: Path, module: str, *options: str, text: str = "") -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [sys.executable, "-B", "-m", f"tools.scaffold.{module}", *options]
+    return subprocess.run(
+        command, cwd=project, env=environment, input=text, capture_output=True, text=True, timeout=600, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def project(template) -> Path:
+    """A new project with a noun and fields that nothing else is called."""
+    project = Path(shutil.copytree(template, template.parent / "project"))
+    done = run_module(project, "generation", text=json.dumps(ANSWERS))
+    assert done.returncode == 0, done.stderr
+    return project
+
+
+def read_texts(folder: Path) -> Iterator[tuple[str, str]]:
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.suffix in {".py", ".json", ".yaml", ".md", ".toml"}:
+            yield path.relative_to(folder).as_posix(), path.read_text(encoding="utf-8")
+
+
+SERVICES = "apigateway apigatewayv2 budgets cloudformation cognito-idp dynamodb events lambda logs secretsmanager xray"
+
+
+def find_awss_names() -> set[str]:
+    """The names of AWS's APIs that have the word in them."""
+    data, names = Path(botocore.__file__).parent / "data", set()
+    for service in SERVICES.split():
+        model = max((data / service).rglob("service-2.json.gz"))
+        names |= set(re.findall(r'"(\w*[Rr]esource\w*)"', gzip.decompress(model.read_bytes()).decode()))
+    return names
+
+
+# Names of AWS that its APIs lack, and names of operations that AWS has too.
+OTHER_NAMES = {"ResourceNotFoundError", "UserPoolResourceServer", "ResourceProperties", "ListStackResourcesResponse"}
+OTHER_NAMES |= {"ResourcePath", "resourcePath"}
+SHARED_NAMES = {"CreateResource", "GetResource", "ListResources", "UpdateResource", "DeleteResource"}
+
+
+def test_each_compound_is_the_nouns_or_awss(template):
+    known = find_awss_names() | OTHER_NAMES
+    unknown = {
+        (name, found)
+        for name, text in read_texts(template)
+        if not name.startswith("tools/scaffold/")
+        for found in COMPOUND.findall(text)
+        if not OWN_COMPOUND.fullmatch(found) and not any(part in known for part in (found, found.removeprefix("_")))
+    }
+    assert unknown == set(), "add it to OWN_COMPOUND if it is the noun's, or here if it is AWS's"
+
+
+def test_no_name_of_aws_is_renamed(project):
+    known = find_awss_names() - SHARED_NAMES - {"Resource", "Resources"}
+    spelled = re.compile(r"\w*Gadget\w*|\w*gadgets?[A-Z]\w*")
+    names = {found for _, text in read_texts(project) for found in spelled.findall(text)}
+    assert "CreateGadget" in names
+    assert {
+        name for name in names if name.replace("Gadget", "Resource").replace("gadget", "resource") in known
+    } == set()
+
+
+def test_no_page_or_comment_gives_awss_resources_the_name_of_the_noun(project):
+    senses = re.compile(
+        r"\b(?:boto3|AWS|[Cc]ustom|deleted stack|named|stack's|Requested)[\s.][^.|\n]{0,20}gadget"
+        r"|\b[a-z0-9-]+:[A-Z]\w*Gadget|\b(?:CloudFormation|X-Ray|SAM)\b[^.|\n]{0,40}\bgadget"
+        r"|[Gg]adgets?[\s_](?:server|polic|type)"
+    )
+    found = [(name, match[0]) for name, text in read_texts(project) for match in senses.finditer(text)]
+    assert found == []
+
+
+def test_the_gateways_events_keep_their_members(project):
+    module = runpy.run_path(str(project / "layers/shared/serverless_api/http/gateway_event.py"))
+    event = {"httpMethod": "GET", "resource": "/api/v1/export", "path": "/api/v1/export"}
+    assert module["to_http_api_event"](event)["routeKey"] == "GET /api/v1/export"
+    events = [json.loads(path.read_text(encoding="utf-8")) for path in (project / "events").glob("*.json")]
+    of_rest_apis = [event for event in events if "httpMethod" in event]
+    assert of_rest_apis
+    assert all(event["resource"].startswith("/") for event in of_rest_apis)
+
+
+def test_the_project_has_its_name(project):
+    assert (project / "README.md").read_text(encoding="utf-8").startswith('# Bob\'s "Gadget" Böard \\<Co\\>\n')
+    assert '{title: "Bob\'s \\"Gadget\\" Böard <Co>", ' in (project / "template.yaml").read_text(encoding="utf-8")
+
+
+def test_the_hook_reads_any_answers():
+    answers = {"project_name": 'a "quoted" \\ name', "fields": ""}
+    source = starter._HOOK.replace("{{ cookiecutter | jsonify }}", json.dumps(answers, indent=4))
+    written = re.search(r'^ANSWERS = .*?^\}"""$', source, re.MULTILINE | re.DOTALL)
+    assert json.loads(eval(written[0].removeprefix("ANSWERS = "))) == answers
+
+
+@pytest.mark.timeout(900)
+def test_the_commands_work_in_a_new_project(project, tmp_path):
+    copy = Path(shutil.copytree(project, tmp_path / "project"))
+    done = [
+        run_module(copy, "noun", "--name=invoice", "--fields=total:decimal"),
+        run_module(copy, "endpoint", "--name=archive_gadget", "--method=POST", "--path=/api/v1/gadgets/{id}/archive"),
+    ]
+    # Those that others need go last.
+    parts = sorted(load_parts().items(), key=lambda part: len(part[1].after))
+    done += [run_module(copy, "parts", f"--part={name}") for name, _ in parts]
+    assert [each.stderr for each in done] == [""] * len(done)
+    assert [line for each in done for line in each.stdout.splitlines() if "template.yaml:" in line] == []
+    command = [str(Path(sys.executable).with_name("cfn-lint")), "template.yaml", "stacks/*.yaml"]
+    lint = subprocess.run(command, cwd=copy, capture_output=True, text=True, timeout=600, check=False)
+    assert lint.returncode == 0, lint.stdout
+
+
+def find_what_parts_name(project: Path) -> list[tuple[str, bool]]:
+    """What parts.toml names in files that are there, and whether they have it."""
+    found = []
+    for part in tomllib.loads((project / "tools/scaffold/parts.toml").read_text(encoding="utf-8")).values():
+        names = [(file, text) for key in ("entries", "edits", "passages") for file, text, *_ in part.get(key, [])]
+        names += [("template.yaml", f"\n  {block}:\n") for block in part["blocks"]]
+        for file, text in names:
+            path = project / file
+            found.append((f"{file}: {text}", path.exists() and text in path.read_text(encoding="utf-8")))
+        for file, section in part.get("sections", []):
+            blocks = Blocks((project / file).read_text(encoding="utf-8"))
+            found.append((f"{file}: {section}", blocks.has(*section.split("/"))))
+        found += [(file, (project / file).exists()) for file in part.get("files", [])]
+    return found
+
+
+def test_what_removes_a_part_follows_the_noun(template, project):
+    before, after = find_what_parts_name(template), find_what_parts_name(project)
+    lost = [name for (_, was), (name, there) in zip(before, after, strict=True) if was and not there]
+    assert lost == []
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({"a.py": "path = resource\n"}, "a.py names something else path"),
+        ({"test_resources.py": "", "test_paths.py": ""}, "test_paths.py exists"),
+    ],
+)
+def test_a_noun_that_something_else_is_called(tmp_path, files, said):
+    for name, text in files.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    with pytest.raises(ScaffoldError, match=f"^NAME=path is taken: {said}; choose another name.$"):
+        rename_noun(tmp_path, Noun("resource", "resources"), Noun("path", "paths"))
+
+
+@pytest.mark.parametrize("name", ["limit", "sort", "nextToken", "q"])
+def test_a_filter_that_is_called_like_another_parameter(changes, name):
+    first = FirstNoun(Noun("bill", "bills"), parse_fields(f"{name}:a|b total:text"))
+    with pytest.raises(ScaffoldError, match=f"^FIELDS: lists have a query parameter {name} already"):
+        first.replace_fields(changes)
+
+
+def test_imports_of_several_lines_are_sorted_whole(tmp_path):
+    (tmp_path / "pyproject.toml").write_text("[tool.ruff]\nline-length = 40\n", encoding="utf-8")
+    path = tmp_path / "a.py"
+    path.write_text(
+        "from users import one\nfrom serverless_api import (\n    Response, Request, Preconditions\n)\n",
+        encoding="utf-8",
+    )
+    assert format_source(tmp_path, [path])
+    expected = (
+        "from serverless_api import (\n    Preconditions,\n    Request,\n    Response,\n)\nfrom users import one\n"
+    )
+    assert path.read_text(encoding="utf-8") == expected
+
+
+def test_what_the_formatter_cannot_read_is_said(tmp_path):
+    (tmp_path / "a.py").write_text("def f(:\n", encoding="utf-8")
+    with pytest.raises(ScaffoldError, match=r"^ruff check fails: .*a\.py") as error:
+        format_source(tmp_path, [tmp_path / "a.py"])
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_a_part_needs_what_it_builds_on(template):
+    answers = ANSWERS | {"streaming": "no", "intelligence": "yes"}
+    done = run_module(template, "generation", text=json.dumps(answers))
+    assert (done.returncode, done.stderr) == (2, "intelligence=yes needs streaming=yes: it builds on streaming.\n")

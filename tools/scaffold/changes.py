@@ -2,9 +2,12 @@
 
 import re
 import shutil
+import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+
+_RUFF = Path(sys.executable).with_name("ruff")
 
 
 class ScaffoldError(Exception):
@@ -76,8 +79,12 @@ class Changes:
         yield from sorted(name for name in found if self.exists(name) and "__pycache__" not in name)
 
     def write(self) -> list[str]:
-        """Write the changes; return a line for each changed file, folder by folder."""
-        report = []
+        """Write the changes, Python source as the formatter has it; return a line for each file, folder by folder.
+
+        Raises:
+            ScaffoldError: the formatter cannot read a file.
+        """
+        report, sources = [], []
         for folder in self._folders:
             shutil.rmtree(self.project / folder, ignore_errors=True)
             report.append(f"removed  {folder}")
@@ -92,7 +99,25 @@ class Changes:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text, encoding="utf-8")
                 report.append(f"{'added' if before is None else 'changed':8} {name}")
+                sources += [path] if path.suffix == ".py" else []
+        format_source(self.project, sources)
         return report
+
+
+def format_source(project: Path, paths: Sequence[Path]) -> bool:
+    """Sort imports and format files as the project's settings say; return False if no formatter is installed.
+
+    Raises:
+        ScaffoldError: the formatter cannot read a file.
+    """
+    if not _RUFF.exists():
+        return False
+    for command in (["check", "--select", "I", "--fix"], ["format"]) if paths else ():
+        words = [str(_RUFF), *command, "--quiet", *map(str, paths)]
+        done = subprocess.run(words, cwd=project, capture_output=True, text=True, check=False)  # noqa: S603 - fixed words
+        if done.returncode:
+            raise ScaffoldError(f"ruff {command[0]} fails: {' '.join((done.stderr or done.stdout).split())}")
+    return True
 
 
 def report_changes(action: Callable[[], list[str]]) -> int:

@@ -10,7 +10,6 @@ from tools.profiles import ROOT
 from tools.scaffold.api import EXAMPLE_ID, PREFIX, Api, Package, dump_model, make_event, make_function
 from tools.scaffold.changes import Changes, ScaffoldError, report_changes
 from tools.scaffold.names import add_article, check_name, to_camel, to_pascal
-from tools.scaffold.source import format_source
 
 # Without PATCH, which changes what a PUT replaces: `make noun` writes both.
 METHODS = ("GET", "POST", "PUT", "DELETE")
@@ -89,10 +88,10 @@ def add_endpoint(project: Path, name: str, method: str, path: str) -> list[str]:
         )
     sketch = _draw(endpoint)
     _add_to_templates(changes, api, endpoint, sketch)
-    changes.create(f"functions/{name}/app.py", format_source(_write_function(endpoint, sketch)))
+    changes.create(f"functions/{name}/app.py", _write_function(endpoint, sketch))
     body = {"note": _NOTE["example"]} if endpoint.model else None
     changes.create(f"events/{name}.json", make_event(method, path, [endpoint.scope], body))
-    changes.create(f"tests/api/test_{name}.py", format_source(_write_test(endpoint, sketch)))
+    changes.create(f"tests/api/test_{name}.py", _write_test(endpoint, sketch))
     return [*changes.write(), "", *_list_decisions(endpoint)]
 
 

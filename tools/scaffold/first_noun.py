@@ -18,7 +18,6 @@ from tools.scaffold.names import Noun
 from tools.scaffold.noun import fill_piece, find_words, make_models, read_piece
 from tools.scaffold.pages import remove_from_pages
 from tools.scaffold.parts import remove_test
-from tools.scaffold.source import format_source
 
 _OLD = ("name", "type", "metadata")
 _KINDS = ("A", "B", "C")
@@ -63,6 +62,13 @@ class FirstNoun:
         Raises:
             ScaffoldError: a file has other words than this module was written for.
         """
+        parameters = json.loads(changes.read(_PARAMETERS)).values()
+        queries = {parameter["name"] for parameter in parameters if parameter["in"] == "query"}
+        # Lists filter by it, so its name becomes that of a query parameter.
+        if self.choice and self.choice.name in queries - set(_OLD):
+            raise ScaffoldError(
+                f"FIELDS: lists have a query parameter {self.choice.name} already; choose another name."
+            )
         self._replace_models(changes)
         self._replace_package(changes)
         self._replace_documents(changes)
@@ -89,7 +95,7 @@ class FirstNoun:
                 )
         remove_from_pages(changes, gone, [])
         changes.edit("pyproject.toml", rf'^    "{_MARKER}: .*\n', "")
-        test = format_source(fill_piece(read_piece("test_api.py.txt"), self.words))
+        test = fill_piece(read_piece("test_api.py.txt"), self.words)
         changes.replace(f"tests/api/test_{self.words['things']}.py", test)
 
     def make_body(self, kind: str) -> dict[str, Any]:
@@ -106,7 +112,7 @@ class FirstNoun:
     def _replace_package(self, changes: Changes) -> None:
         filters = f', filters=("{self.choice.name}",)' if self.choice else ""
         text = fill_piece(read_piece("first_package.py.txt"), {**self.words, "filters": filters})
-        changes.replace(f"layers/shared/{self.words['things']}/__init__.py", format_source(text))
+        changes.replace(f"layers/shared/{self.words['things']}/__init__.py", text)
 
     def _replace_documents(self, changes: Changes) -> None:
         for name in [*changes.list_files("events", "*.json"), *changes.list_files("models", "*.json")]:
@@ -169,7 +175,7 @@ class FirstNoun:
             text = changes.read(file)
             edited = self.replace_bodies(text, write_literal)
             if edited != text:
-                changes.replace(file, format_source(edited))
+                changes.replace(file, edited)
 
     def _list_edits(self) -> Iterable[_Edit]:
         patch = json.dumps({self.label: self.make_body("B")[self.label]})
@@ -193,6 +199,7 @@ class FirstNoun:
                 yield _Edit(_TEMPLATE, r"^ +- !If \[Searches, \{AttributeName: type, .*\n", "")
                 yield _Edit(_TEMPLATE, r", \{AttributeName: type, SearchSchemaElementType: INLINE_FILTER\}", "")
             note = "\n\nThis project declares no filter; `type` stands for any field of choices."
+            yield _Edit("docs/upgrading.md", r"(?<=so lists) with `type` or(?= sorted)", "")
             yield _Edit(_FILTERS, r"(?<=: a noun declares what its lists offer\.)$", note)
             return
         name, choices = self.choice.name, self.choice.schema["enum"]

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tools.profiles import ROOT
-from tools.scaffold.changes import Changes, ScaffoldError, report_changes
+from tools.scaffold.api import Api
+from tools.scaffold.changes import Changes, ScaffoldError, format_source, report_changes
 from tools.scaffold.fields import parse_fields
 from tools.scaffold.first_noun import FirstNoun
 from tools.scaffold.names import Noun
 from tools.scaffold.parts import load_parts, remove_part
 from tools.scaffold.renaming import rename_noun
-from tools.scaffold.source import format_project
 
 _LICENCES = Path(__file__).with_name("licences")
 _OWN = Noun("resource", "resources")
@@ -26,11 +26,19 @@ A serverless HTTP API on AWS: a JWT authorizer, one Lambda function for each rou
 ## Run it
 
 ```sh
-make run      # serves the API at http://127.0.0.1:3000, without Docker or an AWS account
-curl -H "Authorization: Bearer $(make -s token)" http://127.0.0.1:3000/api/v1/{path}
+make run                  # serves the API at http://127.0.0.1:3000, without Docker or an AWS account
+TOKEN=$(make -s token)    # SUB=, SCOPES= and EXPIRES= change the token
+curl -H "Authorization: Bearer $TOKEN" http://127.0.0.1:3000/api/v1/{path}
+make smoke                # calls every route
 ```
 
-Python 3.13 and make are all it needs. `make help` lists every task.
+Python 3.13 and make are all it needs. `make help` lists every task. While the API runs, <http://127.0.0.1:3000/_local/docs>
+describes each request and sends it, and `/_local/openapi.json` is its OpenAPI document
+([run it locally](docs/local.md)).
+
+| route | scope |
+|---|---|
+{routes}
 
 ## Change it
 
@@ -74,6 +82,10 @@ def generate_project(project: Path, answers: Mapping[str, str]) -> list[str]:
     noun = Noun.parse(answers["noun"], answers["plural"])
     first = FirstNoun(noun, parse_fields(answers["fields"])) if answers["fields"] else None
     parts = load_parts()
+    for part in parts:
+        for other in parts[part].after:
+            if answers[part] == "no" != answers[other]:
+                raise ScaffoldError(f"{other}=yes needs {part}=yes: it builds on {part}.")
     # Those that others need go last.
     for part in sorted(parts, key=lambda part: len(parts[part].after)):
         if answers[part] == "no":
@@ -89,7 +101,7 @@ def generate_project(project: Path, answers: Mapping[str, str]) -> list[str]:
     for file in ("generation.py", "renaming.py", "first_noun.py", "pieces/first_package.py.txt"):
         (Path(__file__).parent / file).unlink()
     shutil.rmtree(_LICENCES)
-    first_steps = "make run" if format_project(project) else "make format && make run"
+    first_steps = "make run" if format_source(project, [project]) else "make format && make run"
     return [f"{name} is ready: cd {slug} && {first_steps}"]
 
 
@@ -98,10 +110,27 @@ def _name_project(changes: Changes, name: str, slug: str, noun: Noun) -> None:
     stacks = ("deploy.md", "continuous-integration.md")
     for file in ("pyproject.toml", "samconfig.toml", *(f"docs/operations/{page}" for page in stacks)):
         changes.edit(file, "serverless-api", slug)
-    written = json.dumps(name)[1:-1]
+    title = json.dumps(name, ensure_ascii=False)
+    changes.edit("template.yaml", r"(?<=\{title: )[^,]+", lambda _: title)
+    written = title[1:-1]
     changes.edit("tools/documentation/conf.py", "Serverless API", lambda _: written)
     changes.edit(".devcontainer/devcontainer.json", "serverless API", lambda _: written)
-    changes.create("README.md", _README.format(project_name=name, path=noun.words["path"]))
+    changes.create(
+        "README.md", _README.format(project_name=_escape(name), path=noun.words["path"], routes=_list_routes(changes))
+    )
+
+
+def _list_routes(changes: Changes) -> str:
+    """Return a row for each path and scope of the HTTP API."""
+    methods: dict[tuple[str, str], list[str]] = {}
+    for route in Api(changes).routes:
+        methods.setdefault((route.path, route.scopes[0]), []).append(f"`{route.method}`")
+    return "\n".join(f"| {', '.join(each)} `{path}` | `{scope}` |" for (path, scope), each in methods.items())
+
+
+def _escape(name: str) -> str:
+    """Return a text that Markdown shows unchanged."""
+    return re.sub(r"([\\`*_\[\]<>#|&~])", r"\\\1", name)
 
 
 def _write_licence(changes: Changes, name: str, licence: str) -> None:
@@ -115,7 +144,23 @@ def _write_licence(changes: Changes, name: str, licence: str) -> None:
 def main() -> int:
     """Read the answers as JSON from the standard input; return 2 if they cannot be used."""
     answers = json.loads(sys.stdin.read())
-    return report_changes(lambda: generate_project(ROOT, answers))
+    return report_changes(lambda: _name_questions(answers))
+
+
+def _name_questions(answers: Mapping[str, str]) -> list[str]:
+    """Make the project; an error speaks of the question in place of the setting of `make noun`."""
+    try:
+        return generate_project(ROOT, answers)
+    except ScaffoldError as error:
+        said = str(error)
+        for setting, question in (
+            ("NAME=", "noun="),
+            ("PLURAL=", "plural="),
+            ("FIELDS=", "fields="),
+            ("FIELDS", "fields"),
+        ):
+            said = said.replace(setting, question)
+        raise ScaffoldError(said) from error
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ from tools.scaffold.api import EXAMPLE_ID, PREFIX, Api, dump_model, make_event, 
 from tools.scaffold.changes import Changes, ScaffoldError, report_changes
 from tools.scaffold.fields import Field, make_example, parse_fields
 from tools.scaffold.names import Noun, make_plural
-from tools.scaffold.source import format_source
 
 _PIECES = Path(__file__).parent / "pieces"
 # The time that EXAMPLE_ID holds.
@@ -151,9 +150,7 @@ def make_models(words: Mapping[str, str], fields: Sequence[Field]) -> dict[str, 
 
 
 def _add_code(changes: Changes, api: Api, words: Mapping[str, str], fields: Sequence[Field]) -> None:
-    changes.create(
-        f"layers/shared/{words['things']}/__init__.py", format_source(fill_piece(read_piece("package.py.txt"), words))
-    )
+    changes.create(f"layers/shared/{words['things']}/__init__.py", fill_piece(read_piece("package.py.txt"), words))
     scopes = [f"{action}:{words['path']}" for action in _SCOPES]
     for function in _FUNCTIONS:
         name, path = function.name(words), function.path(words)
@@ -162,9 +159,7 @@ def _add_code(changes: Changes, api: Api, words: Mapping[str, str], fields: Sequ
         description = fill_piece(function.description, words)
         block = make_function(name, f"{function.method} {path}", scope, description, function.actions)
         api.add_function(name, words["path"], block)
-        changes.create(
-            f"functions/{name}/app.py", format_source(fill_piece(read_piece(f"{function.verb}.py.txt"), words))
-        )
+        changes.create(f"functions/{name}/app.py", fill_piece(read_piece(f"{function.verb}.py.txt"), words))
         other = make_example(fields, other=True)
         body = {"POST": make_example(fields), "PUT": other, "PATCH": other}.get(function.method)
         more: dict[str, Any] = {}
@@ -173,9 +168,7 @@ def _add_code(changes: Changes, api: Api, words: Mapping[str, str], fields: Sequ
         elif function.verb == "create":
             more = {"headers": {"idempotency-key": f"5f1c0b0e-first-{words['path']}"}}
         changes.create(f"events/{name}.json", make_event(function.method, path, scopes, body, **more))
-    changes.create(
-        f"tests/api/test_{words['things']}.py", format_source(fill_piece(read_piece("test_api.py.txt"), words))
-    )
+    changes.create(f"tests/api/test_{words['things']}.py", fill_piece(read_piece("test_api.py.txt"), words))
 
 
 def _add_default_scopes(changes: Changes, words: Mapping[str, str]) -> None:
@@ -198,6 +191,7 @@ def _add_examples(changes: Changes, words: Mapping[str, str], fields: Sequence[F
 
 def _list_decisions(words: Mapping[str, str]) -> list[str]:
     decisions = [
+        f"The plural {words['things']}: if PLURAL= was not set, it is the regular one.",
         f"models/{words['Thing']}Input.json: the limits and the description of each field.",
         f"layers/shared/{words['things']}/__init__.py: rules of the noun's own, as hooks of its Collection.",
         "template.yaml, x-scopes, and stacks/identity.yaml: who may read and who may write.",

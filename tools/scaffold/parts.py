@@ -14,7 +14,6 @@ from tools.scaffold.api import TEMPLATE, Api
 from tools.scaffold.blocks import Blocks
 from tools.scaffold.changes import Changes, ScaffoldError, report_changes
 from tools.scaffold.pages import remove_from_pages, remove_passages
-from tools.scaffold.source import format_source
 
 _LIST = Path(__file__).with_name("parts.toml")
 _DASHBOARD = "stacks/operations.yaml"
@@ -124,7 +123,7 @@ def _remove_settings(changes: Changes, parameters: Sequence[str]) -> None:
 
 
 def _remove_blocks(text: str, blocks: Sequence[str], replaced: Mapping[str, str]) -> str:
-    """Return a template without blocks of resources, the paths of those that serve routes, and what refers to them.
+    """Return a template without blocks of AWS resources, the paths of those that serve routes, and what refers to them.
 
     Args:
         text: the template.
@@ -300,8 +299,7 @@ def remove_unused_imports(source: str) -> str:
         if len(names) < len(node.names):
             node.names = names
             lines[node.lineno - 1 : node.end_lineno] = [f"{ast.unparse(node)}\n"] if names else []
-    text = "".join(lines)
-    return source if text == source else format_source(text)
+    return "".join(lines)
 
 
 def remove_targets(changes: Changes, targets: Sequence[str], gone: Sequence[str]) -> None:
@@ -317,10 +315,13 @@ def _list_mentions(project: Path, part: Part) -> list[str]:
     """Return the lines of code that still name a block of the part."""
     patterns = [rf"\b({'|'.join(part.blocks)})(/\w|\.Outputs\b)", *(rf"\b{name}\b" for name in part.parameters)]
     pattern = re.compile("|".join(patterns))
+    folders = ("functions", "layers", "stacks", "tests", "tools")
     found = [
         f"- {path.relative_to(project)}:{number}"
-        for folder in ("functions", "layers", "stacks", "tests", "tools")
-        for path in sorted((project / folder).rglob("*"))
+        for path in (
+            project / TEMPLATE,
+            *(path for folder in folders for path in sorted((project / folder).rglob("*"))),
+        )
         if path.suffix in {".py", ".yaml"}
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
         if pattern.search(line)

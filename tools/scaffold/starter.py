@@ -23,7 +23,7 @@ import shutil
 import subprocess
 import sys
 
-ANSWERS = """{{ cookiecutter | jsonify }}"""
+ANSWERS = r"""{{ cookiecutter | jsonify }}"""
 
 python = sys.executable if sys.version_info >= (3, 13) else shutil.which("python3.13")
 if python is None:
@@ -67,7 +67,7 @@ def build_starter(project: Path, target: Path) -> list[str]:
     text = json.dumps({**questions, "__prompts__": prompts, "_copy_without_render": ["*"]}, indent=2)
     (target / "cookiecutter.json").write_text(text + "\n", encoding="utf-8")
     count = sum(path.is_file() for path in copy.rglob("*"))
-    return [f"{target}: {count} files. Start a project with `sam init --location {target}`."]
+    return [f"{target}: {count} files. Start a project with `.venv/bin/sam init --location {target}`."]
 
 
 def _is_left_out(name: str, left_out: list[str]) -> bool:
