@@ -45,7 +45,10 @@ def test_reservations_ask_for_a_moment_and_used_tokens_for_tomorrow(
     # No answer takes as long as that: it was cut off, and what it had reserved stays counted.
     now = house.time.time()
     with monkeypatch.context() as patch:
-        patch.setattr(house.time, "time", lambda: now + house.RESERVED_SECONDS)
+        patch.setattr(house.time, "time", lambda: int(now) + 59.9)
+        with pytest.raises(house.TooManyRequests, match="at once"):
+            house.Quota(house.alice, MOST).reserve(800)
+        patch.setattr(house.time, "time", lambda: now + 60)
         with pytest.raises(house.TooManyRequests, match="used up"):
             house.Quota(house.alice, MOST).reserve(800)
     reservation.settle(700)
