@@ -57,6 +57,15 @@ def test_reservations_ask_for_a_moment_and_used_tokens_for_tomorrow(
     assert int(refusal.value.headers["Retry-After"]) > 5 or house.time.time() % 86_400 > 86_300
 
 
+def test_used_tokens_come_back_at_midnight(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    quota = house.Quota(house.alice, MOST)
+    with monkeypatch.context() as patch:
+        patch.setattr(house.time, "time", lambda: 20_000 * 86_400 + 86_000.5)
+        with pytest.raises(house.TooManyRequests) as refusal:
+            quota.check(MOST + 1)
+    assert refusal.value.headers["Retry-After"] == "400"
+
+
 def test_another_request_that_counts_in_between_is_not_lost(house: Any) -> None:
     first, second = house.Quota(house.alice, MOST), house.Quota(house.alice, MOST)
     first.reserve(300)
