@@ -38,14 +38,18 @@ class Daemon:
         return [check(self._socket.recv(65_536)) for _ in range(number)]
 
     def take_all(self) -> list[dict[str, Any]]:
-        """Return the documents that have arrived."""
+        """Return the documents that have arrived, each one checked."""
+        return [check(datagram) for datagram in self.take_datagrams()]
+
+    def take_datagrams(self) -> list[bytes]:
+        """Return what has arrived, unchecked."""
         self._socket.setblocking(False)
-        documents = []
+        datagrams = []
         while True:
             try:
-                documents.append(check(self._socket.recv(65_536)))
+                datagrams.append(self._socket.recv(65_536))
             except BlockingIOError:
-                return documents
+                return datagrams
 
 
 def check(datagram: bytes) -> dict[str, Any]:

@@ -22,6 +22,8 @@ _REPLACEMENTS = {
     "BitOr_BitAnd BitAnd_BitOr BitXor_BitOr",
     "Unary": "USub_UAdd Delete_Not Delete_Invert",
 }
+# Operators with chosen replacements, and the one that `ReplaceException` does the work of.
+_REPLACED = re.compile(r"Replace(Comparison|Binary|Unary)Operator|ExceptionReplacer")
 _CHOSEN = {f"Replace{kind}Operator_{pair}" for kind, pairs in _REPLACEMENTS.items() for pair in pairs.split()}
 # What only type checkers read, and what only keeps code from assigning attributes.
 _CHECKERS = re.compile(r"(override|final|overload)$|dataclass\b")
@@ -75,14 +77,45 @@ class ReturnNone(Operator):  # type: ignore[misc]
         return ()
 
 
+class ReplaceException(Operator):  # type: ignore[misc]
+    """Replaces an exception in an `except` with one that is never raised, also if its name is dotted."""
+
+    @staticmethod
+    def _list_exceptions(node: Any) -> list[Any]:
+        if node.type != "except_clause":
+            return []
+        caught = node.children[1]
+        if caught.type != "atom":
+            return [caught]
+        within = caught.children[1]
+        return [child for child in within.children if child != ","] if within.type == "testlist_comp" else [within]
+
+    @classmethod
+    def mutation_positions(cls, node: Any) -> Iterator[tuple[Any, Any]]:
+        """Return where each exception starts and ends."""
+        return ((name.start_pos, name.end_pos) for name in cls._list_exceptions(node))
+
+    @classmethod
+    def mutate(cls, node: Any, index: int) -> Any:
+        """Change the exception."""
+        name = cls._list_exceptions(node)[index]
+        siblings, prefix = name.parent.children, name.get_first_leaf().prefix
+        siblings[siblings.index(name)] = parso.python.tree.Name("ZeroDivisionError", name.start_pos, prefix)
+        return node
+
+    @classmethod
+    def examples(cls) -> tuple[()]:
+        """Return none: they are for Cosmic Ray's own tests."""
+        return ()
+
+
 def _list_operators() -> dict[str, Operator]:
-    operators = {"RemoveStatement": RemoveStatement(), "ReturnNone": ReturnNone()}
+    own = (RemoveStatement, ReplaceException, ReturnNone)
+    operators = {operator.__name__: operator() for operator in own}
     for qualified in operator_names():
         name = qualified.partition("/")[2]
         kind = get_operator(qualified)
-        if not kind.arguments() and (
-            name in _CHOSEN or not re.match(r"Replace(Comparison|Binary|Unary)Operator", name)
-        ):
+        if not kind.arguments() and (name in _CHOSEN or not _REPLACED.match(name)):
             operators[name] = kind()
     return operators
 
@@ -107,9 +140,9 @@ def list_mutants(root: Path, file: str) -> list[Mutant]:
     for node in ast_nodes(get_ast(source)):
         for name, operator in _OPERATORS.items():
             for (line, column), _ in operator.mutation_positions(node):
-                # A bare `*` or `/` between parameters is no operator of an expression.
-                is_separator = bool(node.parent) and node.parent.type == "parameters"
-                if not (is_separator or _is_skipped((line, column), *skipped)):
+                # A bare `*` or `/` between parameters is no operator of an expression, nor is `**` in a dictionary.
+                is_punctuation = bool(node.parent) and node.parent.type in {"parameters", "dictorsetmaker"}
+                if not (is_punctuation or _is_skipped((line, column), *skipped)):
                     mutants.append(Mutant(file, line, column, name, counts[name]))
                 counts[name] += 1
     return sorted(mutants)

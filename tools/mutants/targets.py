@@ -39,6 +39,7 @@ TARGETS = (
         "packages/local_engine",
         (
             "tests/test_*authorizer*.py",
+            "tests/test_access_log.py",
             "tests/test_callers.py",
             "tests/test_function_urls.py",
             "tests/test_gateway.py",

@@ -1,15 +1,21 @@
 """Lambda's Invoke API, called with boto3: results, errors and asynchronous events."""
 
+import asyncio
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock, create_autospec
 
+import httpx
 import pytest
 from botocore.exceptions import ClientError
 from conftest import STACKS, aws_client, copy_stack
 
+from local_engine.functions.event_queue import EventQueue
+from local_engine.gateway.invoke_api import InvokeApi
+from local_engine.observer import Observer
 from local_engine.testing import EngineProcess, is_running, poll, processes_below
 
 ARN = "arn:aws:lambda:us-east-1:123456789012:function:"
@@ -291,11 +297,26 @@ def test_web_pages_are_rejected(engine: EngineProcess, tmp_path: Path, origin: s
         assert not [name for name in response.headers if name.startswith("access-control-")]
 
 
+def test_each_call_is_shown_with_its_milliseconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    observer = create_autospec(Observer)
+    monkeypatch.setattr("local_engine.gateway.invoke_api.time", Mock(monotonic=Mock(side_effect=[10, 10.25])))
+
+    async def send() -> None:
+        transport = httpx.ASGITransport(InvokeApi(create_autospec(EventQueue), observer))
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+            await client.post("/2015-03-31/functions/no%20name/invocations", headers=SIGNED)
+
+    asyncio.run(send())
+    ((answered,), _) = observer.request_answered.call_args
+    assert (answered.status, answered.latency) == (400, 250)
+
+
 def test_edits_of_the_template_take_effect_on_the_next_invocation(tmp_path: Path) -> None:
     template = copy_stack("invoked", tmp_path)
     with EngineProcess(template) as engine:
         functions = aws_client("lambda", f"{engine.url}/_local/lambda")
         assert _invoke(functions, "a-name_of-its-own")["StatusCode"] == 200
+        engine.wait_for_line(r"POST /_local/lambda/.* 200 .* Renamed cold")
         template.write_text(template.read_text().replace("a-name_of-its-own", "another"))
         assert _invoke(functions, "another")["Payload"]["arn"] == f"{ARN}another"
         assert _refusal(functions, "a-name_of-its-own")["Error"]["Code"] == "ResourceNotFoundException"

@@ -7,6 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -22,6 +23,7 @@ from jwt.algorithms import RSAAlgorithm
 from local_engine.gateway.jwt_authorizer import Authorization, Forbidden, JwtAuthorizer, Unauthorized
 
 AUDIENCE = "api"
+NOW = 1_798_761_600
 
 
 @cache
@@ -224,6 +226,24 @@ def test_a_token_with_invalid_claims_is_unauthorized(issuer: Issuer, claims: dic
         _authorize(issuer, issuer.sign(**claims), "read")
     expected = f'Bearer scope="read" error="invalid_token" error_description="{reason}"'
     assert refused.value.www_authenticate == expected
+
+
+@pytest.mark.parametrize(
+    ("claims", "is_valid"),
+    [
+        ({"exp": NOW}, False),
+        ({"exp": NOW + 1}, True),
+        *(({"exp": NOW + 60, name: NOW}, True) for name in ("nbf", "iat")),
+        *(({"exp": NOW + 60, name: NOW + 1}, False) for name in ("nbf", "iat")),
+    ],
+)
+def test_a_token_is_valid_from_its_first_second_until_its_last(
+    issuer: Issuer, monkeypatch: pytest.MonkeyPatch, claims: dict[str, Any], is_valid: bool
+) -> None:
+    token = issuer.sign(**{"nbf": 0, "iat": 0, **claims})
+    monkeypatch.setattr("time.time", lambda: float(NOW))
+    with nullcontext() if is_valid else pytest.raises(Unauthorized):
+        _authorize(issuer, token)
 
 
 def _hostile_tokens(issuer: Issuer) -> dict[str, str]:

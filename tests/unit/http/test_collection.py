@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import RFC_4122, UUID
 
 import pytest
 
@@ -188,3 +189,23 @@ def test_a_noun_may_derive_attributes(house, alice):
     assert widgets.update(alice, created.id, fields(3)).to_document()["pieces"] == "3"
     (listed,) = widgets.list(alice, limit=1).items
     assert house.dump_json(listed.to_document()["pieces"]) == "3"
+
+
+@pytest.mark.parametrize(
+    ("rest", "start", "written"),
+    [
+        (0, "01a2ce8b-d400-7000-", "00.000Z"),
+        (250_000, "01a2ce8b-d400-7400-", "00.000Z"),
+        (999_999, "01a2ce8b-d400-7fff-", "00.000Z"),
+        (999_999_999, "01a2ce8b-d7e7-7fff-", "00.999Z"),
+    ],
+)
+def test_an_id_and_a_time_have_the_moment_cut_to_what_they_show(rest: int, start: str, written: str) -> None:
+    with import_functions():
+        from serverless_api.http.collection import format_time, make_id
+
+        now = 1_798_761_600_000_000_000 + rest
+        assert format_time(now) == f"2027-01-01T00:00:{written}"
+        ids = {make_id(now) for _ in range(50)}
+    assert len(ids) == 50
+    assert all(item_id.startswith(start) and UUID(item_id).variant == RFC_4122 for item_id in ids)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from serverless_api.http import validation
-from serverless_api.http.errors import Problem
+from serverless_api.http.errors import Problem, shorten
 from serverless_api.storage.json_text import parse_json
 
 names = st.sampled_from(["a", "b", "c", "d e", "ü"])
@@ -169,3 +169,7 @@ def test_a_model_that_is_not_a_schema_is_refused_with_its_file(tmp_path, monkeyp
 def test_a_model_that_is_not_there_is_named():
     with pytest.raises(validation.ModelError, match=r"models/Missing\.json"):
         validation.load_model("Missing")
+
+
+def test_a_text_of_an_error_has_300_characters():
+    assert [shorten("x" * size) for size in (300, 301)] == ["x" * 300, "x" * 299 + "…"]

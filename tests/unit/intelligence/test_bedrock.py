@@ -92,6 +92,7 @@ def test_throttling_is_told_apart_from_other_failures(bedrock: Bedrock, house: A
     [
         (refuse("AccessDeniedException", 403), "AccessDeniedException"),
         (refuse("ValidationException", 400), "ValidationException"),
+        (refuse("NewException", 499), "NewException"),
         (make_reply({"embedding": [1.0]}), "UnexpectedAnswer"),
         (make_reply({"embeddings": [VECTOR]}), "UnexpectedAnswer"),
     ],

@@ -1,5 +1,6 @@
 """A model's answer as Bedrock sends it: whole, in pieces, cut, altered, throttled, and left."""
 
+import json
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -89,6 +90,18 @@ def test_a_refused_request_is_an_error_of_ours(house: Any, bedrock: Bedrock) -> 
     with pytest.raises(ModelError, match="AccessDeniedException"):
         read(house)
     assert len(bedrock.requests) == 1
+
+
+@pytest.mark.parametrize(("size", "message"), [(65_536, "no"), (65_537, "")])
+def test_an_error_is_read_up_to_64_kb(house: Any, bedrock: Bedrock, size: int, message: str) -> None:
+    from intelligence.bedrock import ModelError
+
+    document = {"message": "no", "rest": ""}
+    document["rest"] = "x" * (size - len(json.dumps(document)))
+    bedrock.replies = [make_reply(document, 400, {"x-amzn-ErrorType": "ValidationException"})]
+    with pytest.raises(ModelError) as failure:
+        read(house)
+    assert str(failure.value) == f"ValidationException: {message}"
 
 
 def test_a_rejected_signature_is_renewed(house: Any, bedrock: Bedrock) -> None:

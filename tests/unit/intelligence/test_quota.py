@@ -45,13 +45,25 @@ def test_reservations_ask_for_a_moment_and_used_tokens_for_tomorrow(
     # No answer takes as long as that: it was cut off, and what it had reserved stays counted.
     now = house.time.time()
     with monkeypatch.context() as patch:
-        patch.setattr(house.time, "time", lambda: now + house.RESERVED_SECONDS)
+        patch.setattr(house.time, "time", lambda: int(now) + 59.9)
+        with pytest.raises(house.TooManyRequests, match="at once"):
+            house.Quota(house.alice, MOST).reserve(800)
+        patch.setattr(house.time, "time", lambda: now + 60)
         with pytest.raises(house.TooManyRequests, match="used up"):
             house.Quota(house.alice, MOST).reserve(800)
     reservation.settle(700)
     with pytest.raises(house.TooManyRequests, match="used up") as refusal:
         house.Quota(house.alice, MOST).reserve(800)
     assert int(refusal.value.headers["Retry-After"]) > 5 or house.time.time() % 86_400 > 86_300
+
+
+def test_used_tokens_come_back_at_midnight(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    quota = house.Quota(house.alice, MOST)
+    with monkeypatch.context() as patch:
+        patch.setattr(house.time, "time", lambda: 20_000 * 86_400 + 86_000.5)
+        with pytest.raises(house.TooManyRequests) as refusal:
+            quota.check(MOST + 1)
+    assert refusal.value.headers["Retry-After"] == "400"
 
 
 def test_another_request_that_counts_in_between_is_not_lost(house: Any) -> None:

@@ -74,5 +74,11 @@ def test_a_vector_of_another_user_is_never_followed(api: Gateway, monkeypatch: p
 def test_a_deployment_without_search_says_so_and_calls_nothing(dynamodb: DynamoDB) -> None:
     with import_functions({"AWS_ENDPOINT_URL": dynamodb.url, "VECTOR_INDEX": ""}) as handlers:
         answer = Gateway(handlers).send("GET", "/api/v1/search", query={"q": ""})
+        from intelligence.search import find_items
+        from resources import resources
+        from serverless_api import Caller, NotFound
+
+        with pytest.raises(NotFound):
+            find_items(resources, Caller("ann", frozenset()), "text", limit=1)
     assert (answer.status, answer.json()["error"]) == (404, "Search is not part of this deployment")
     assert dynamodb.operations == []

@@ -155,6 +155,22 @@ def test_the_first_hundred_faulty_lines_are_shown_whichever_part_is_first(import
     assert [fault["line"] for fault in document["faults"]] == list(range(1, 101))
 
 
+def test_ten_problems_of_a_line_are_shown(importer: Importer) -> None:
+    importer.run([json.dumps(make_body(1) | {f"field{number}": 1 for number in range(count)}) for count in (10, 11)])
+    tenth, eleventh = (fault["problems"] for fault in importer.read()["faults"])
+    assert len(tenth) == 10
+    assert eleventh == tenth
+
+
+def test_a_hundred_faulty_lines_are_shown_even_if_they_are_larger_than_an_item(importer: Importer) -> None:
+    line = json.dumps({f"{number}{'€' * 300}": 1 for number in range(10)})
+    importer.imports.end_split(importer.file, 1, 120)
+    importer.run([line] * 120)
+    document = importer.read()
+    assert (document["state"], document["faulty"], len(document["faults"])) == ("completed", 120, 100)
+    assert len(importer.dump_json(document["faults"]).encode()) > 400_000
+
+
 @pytest.mark.example_fields
 def test_a_line_that_cannot_be_stored_is_faulty_and_its_neighbours_are_not(importer: Importer) -> None:
     lines = make_lines(6)

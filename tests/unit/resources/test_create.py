@@ -250,6 +250,18 @@ def test_a_body_without_content_type_is_refused(api):
     assert (answer.status, set(answer.problems)) == (400, {"Content-Type"})
 
 
+@pytest.mark.parametrize("is_encoded", [False, True], ids=["text", "base64"])
+def test_a_body_of_3_million_characters_is_read_and_a_longer_one_is_not(api, is_encoded):
+    event = api.make_event("POST", "/api/v1/resources", body={})
+    statuses = []
+    for size in (3_000_000, 3_000_001):
+        body = "x" * size
+        event["body"] = base64.b64encode(body.encode()).decode() if is_encoded else body
+        event["isBase64Encoded"] = is_encoded
+        statuses.append(api.invoke(event).status)
+    assert statuses == [400, 413]
+
+
 def test_a_body_in_base64_is_read(api):
     event = api.make_event("POST", "/api/v1/resources", body="")
     event["body"] = base64.b64encode('{"name": "ümläut", "type": "A"}'.encode()).decode()

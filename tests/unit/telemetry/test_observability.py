@@ -202,6 +202,19 @@ def test_lambdas_own_level_does_not_make_every_line_appear(aws, table, capsys):
     assert {line["level"] for line in read_lines(capsys) if "level" in line} == {"INFO"}
 
 
+def test_a_long_text_is_cut_in_the_middle_wherever_it_stands(capsys):
+    with import_functions():
+        from serverless_api import logger
+
+        longest = "a" * 8_000 + "z" * 8_000
+        for text in (longest, f"a{longest}z"):
+            logger.info(text, texts=[text], error=ValueError(text))
+        whole, cut = read_lines(capsys)
+    assert (whole["message"], whole["texts"], whole["error"]) == (longest, [longest], longest)
+    text = longest.replace("az", "a…z")
+    assert (cut["message"], cut["texts"], cut["error"]) == (text, [text], text)
+
+
 def test_durations_and_counts_of_an_event_are_metrics_once(capsys):
     with import_functions():
         from serverless_api import Metric, count, report_event

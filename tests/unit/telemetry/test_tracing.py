@@ -301,6 +301,25 @@ def test_an_ipv6_address_makes_a_name_that_x_ray_takes(dynamodb: DynamoDB, daemo
     assert document["http"]["request"]["url"] == "https://[2001:db8::1]:8443/"
 
 
+def test_a_document_above_64_kb_is_not_sent(
+    dynamodb: DynamoDB, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The digits of a time are part of the size.
+    monkeypatch.setattr("time.time", lambda: 1_798_761_600.5)
+    with run_api(dynamodb.url, daemon.address):
+        from serverless_api.telemetry.tracing import TableCall
+
+        def send(table_name: str) -> None:
+            with TableCall("GetItem", 0, table_name):
+                pass
+
+        send("")
+        (empty,) = daemon.take_datagrams()
+        for size in (64_000, 64_001):
+            send("x" * (size - len(empty)))
+    assert [len(datagram) for datagram in daemon.take_datagrams()] == [64_000]
+
+
 def test_a_document_is_json_whatever_the_settings_hold(dynamodb: DynamoDB, daemon: Daemon) -> None:
     with run_api(dynamodb.url, daemon.address, TABLE_NAME='a"b\\'):
         from serverless_api.telemetry.tracing import TableCall
