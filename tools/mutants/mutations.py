@@ -141,7 +141,7 @@ def list_mutants(root: Path, file: str) -> list[Mutant]:
         for name, operator in _OPERATORS.items():
             for (line, column), _ in operator.mutation_positions(node):
                 # A bare `*` or `/` between parameters is no operator of an expression, nor is `**` in a dictionary.
-                is_punctuation = bool(node.parent) and node.parent.type in {"parameters", "dictorsetmaker"}
+                is_punctuation = node.type == "operator" and node.parent.type in {"parameters", "dictorsetmaker"}
                 if not (is_punctuation or _is_skipped((line, column), *skipped)):
                     mutants.append(Mutant(file, line, column, name, counts[name]))
                 counts[name] += 1

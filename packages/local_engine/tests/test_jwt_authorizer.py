@@ -11,6 +11,7 @@ from contextlib import nullcontext
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from unittest.mock import Mock
 
 import jwt
 import pytest
@@ -346,6 +347,16 @@ def test_keys_are_fetched_once_and_rotation_is_followed(own_issuer: Issuer) -> N
             await authorizer.authorize(own_issuer.sign("first"), ())
 
     asyncio.run(rotate())
+
+
+def test_keys_are_used_for_two_hours(own_issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+    authorizer = JwtAuthorizer(own_issuer.url, [AUDIENCE])
+    requests = []
+    for now in (0.0, 7_199.5, 7_200.0):
+        monkeypatch.setattr("local_engine.gateway.issuer_keys.time", Mock(monotonic=Mock(return_value=now)))
+        asyncio.run(authorizer.authorize(own_issuer.sign(), ()))
+        requests.append(own_issuer.jwks_requests)
+    assert requests == [1, 1, 2]
 
 
 def test_forged_key_ids_do_not_flood_the_issuer(own_issuer: Issuer) -> None:

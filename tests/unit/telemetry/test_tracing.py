@@ -185,6 +185,23 @@ def test_a_daemon_that_is_not_there_harms_no_request(dynamodb: DynamoDB, daemon:
         assert [api.page().status for _ in range(3)] == [200] * 3
 
 
+def test_a_socket_that_does_not_connect_is_closed(dynamodb: DynamoDB, daemon: Daemon) -> None:
+    opened: list[socket.socket] = []
+
+    class Refused(socket.socket):
+        def connect(self, _address: Any) -> None:
+            opened.append(self)
+            raise ConnectionRefusedError
+
+    with run_api(dynamodb.url, daemon.address), pytest.MonkeyPatch.context() as patch:
+        from serverless_api.telemetry.tracing import TableCall
+
+        patch.setattr(socket, "socket", Refused)
+        with TableCall("GetItem", 0):
+            pass
+    assert [each.fileno() for each in opened] == [-1]
+
+
 def test_a_daemon_that_comes_back_gets_what_follows(dynamodb: DynamoDB, daemon: Daemon) -> None:
     with Daemon() as gone:
         address = gone.address
