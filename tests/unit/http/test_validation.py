@@ -173,3 +173,10 @@ def test_a_model_that_is_not_there_is_named():
 
 def test_a_text_of_an_error_has_300_characters():
     assert [shorten("x" * size) for size in (300, 301)] == ["x" * 300, "x" * 299 + "…"]
+
+
+@pytest.mark.parametrize("limit", ["minimum", "maximum"])
+def test_a_number_may_be_as_small_or_large_as_its_limit(limit):
+    beyond, schema = 2 if limit == "minimum" else 4, {"type": "number", limit: 3}
+    found = [list(validation.find_problems(value, schema, "n")) for value in (3, Decimal("3.0"), beyond)]
+    assert [len(problems) for problems in found] == [0, 0, 1]
