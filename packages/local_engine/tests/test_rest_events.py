@@ -2,6 +2,7 @@
 
 import base64
 import re
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -66,6 +67,9 @@ def test_an_event_has_the_fields_that_aws_documents(rest_shop: httpx.Client) -> 
     check_fields(event, FIELDS)
     check_fields(event["requestContext"], CONTEXT)
     check_fields(event["requestContext"]["identity"], IDENTITY)
+    context = event["requestContext"]
+    moment = datetime.strptime(context["requestTime"], "%d/%b/%Y:%H:%M:%S %z")
+    assert context["requestTimeEpoch"] // 1000 == moment.timestamp()
     absent = ("queryStringParameters", "multiValueQueryStringParameters", "pathParameters", "body")
     assert [event[name] for name in absent] == [None] * 4
 

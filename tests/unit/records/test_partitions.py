@@ -89,6 +89,15 @@ def test_what_a_later_request_writes_between_reading_and_deleting_stays(client: 
     assert read_counts(client) == {"widget": 1}
 
 
+def test_what_a_later_request_writes_stays_when_an_erasure_is_applied_again(client: Any, partition: Partition) -> None:
+    put(client, "widget#1", 1)
+    put(client, "widget#2", 1)
+    items, _ = partition.find_items()
+    put(client, "widget#2", 1_001)
+    assert partition.delete(items) == Counter(widget=1)
+    assert list_keys(client) == {("user#ann", "widget#2")}
+
+
 @pytest.mark.parametrize("change", [{"state": {"S": "erased"}}, {"requestedAt": {"N": "1001"}}])
 def test_nothing_goes_without_an_open_receipt(client: Any, partition: Partition, change: dict[str, Any]) -> None:
     put(client, "widget#1", 1)
