@@ -113,7 +113,8 @@ def format_source(project: Path, paths: Sequence[Path]) -> bool:
     if not _RUFF.exists():
         return False
     for command in (["check", "--select", "I", "--fix"], ["format"]) if paths else ():
-        words = [str(_RUFF), *command, "--quiet", *map(str, paths)]
+        # A command leaves no cache in the project.
+        words = [str(_RUFF), *command, "--no-cache", "--quiet", *map(str, paths)]
         done = subprocess.run(words, cwd=project, capture_output=True, text=True, check=False)  # noqa: S603 - fixed words
         if done.returncode:
             raise ScaffoldError(f"ruff {command[0]} fails: {' '.join((done.stderr or done.stdout).split())}")
