@@ -75,7 +75,7 @@ class Rendering:
     ) -> None:
         self._place = place
         self._path = path
-        template = read_template_file(ROOT / path, [])
+        template = read_template_file(ROOT / path, {})
         self._applications: dict[str, str] = {}
         self._nested: dict[str, Rendering] = {}
         for name, resource in template["Resources"].items():
