@@ -444,7 +444,9 @@ class PartImport:
         if self.write_units:
             # A transaction takes two write units for each item and KB.
             units = 2 * (1 + sum(math.ceil(_estimate_size(item) / 1024) for item in chunk.items))
-            time.sleep(max(units / self.write_units - elapsed, 0.0))
+            # The end of the part takes a transaction too. A pause that would last longer is cut.
+            left = current_deadline().remaining - _TRANSACTION_SECONDS
+            time.sleep(max(min(units / self.write_units - elapsed, left), 0.0))
 
 
 def _estimate_size(item: Mapping[str, Any]) -> int:

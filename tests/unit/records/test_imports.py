@@ -362,13 +362,28 @@ def test_an_upload_is_asked_for_with_true_or_false(api: ResourcesApi, value: str
 
 @pytest.mark.example_fields
 def test_writes_are_paced_by_their_size(importer: Importer, monkeypatch: pytest.MonkeyPatch) -> None:
+    from serverless_api import Deadline
+
     pauses: list[float] = []
     monkeypatch.setattr("time.sleep", pauses.append)
+    monkeypatch.setattr(importer.imports, "current_deadline", lambda: Deadline(5_000.0))
     part = importer.imports.Part("key", '"etag"', 0, 0, 100, 1)
     lines = [*make_lines(12), json.dumps({"name": "large", "type": "A", "metadata": {"text": "x" * 9_000}})]
     importer.imports.PartImport(importer.file, part, importer.collection, 0.02).run([line.encode() for line in lines])
     # Two write units for each item and KB, and for the count: 22 for the first transaction, and 26 for the second.
     assert [round(pause, -2) for pause in pauses] == [1_100, 1_300]
+
+
+def test_a_pause_leaves_time_for_the_end_of_the_part(importer: Importer, monkeypatch: pytest.MonkeyPatch) -> None:
+    from serverless_api import Deadline
+
+    pauses: list[float] = []
+    monkeypatch.setattr("time.sleep", pauses.append)
+    monkeypatch.setattr(importer.imports, "current_deadline", lambda: Deadline(25.0))
+    part = importer.imports.Part("key", '"etag"', 0, 0, 100, 1)
+    lines = [line.encode() for line in make_lines(1)]
+    assert importer.imports.PartImport(importer.file, part, importer.collection, 0.02).run(lines)
+    assert [round(pause) for pause in pauses] == [10]
 
 
 def test_a_compressed_file_is_refused(api: ResourcesApi) -> None:
