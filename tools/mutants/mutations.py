@@ -140,7 +140,7 @@ def list_mutants(root: Path, file: str) -> list[Mutant]:
     for node in ast_nodes(get_ast(source)):
         for name, operator in _OPERATORS.items():
             for (line, column), _ in operator.mutation_positions(node):
-                # A bare `*` or `/` between parameters is no operator of an expression, nor is `**` in a dictionary.
+                # A bare `*` or `/` between parameters and `**` in a dictionary are not operators of an expression.
                 is_punctuation = node.type == "operator" and node.parent.type in {"parameters", "dictorsetmaker"}
                 if not (is_punctuation or _is_skipped((line, column), *skipped)):
                     mutants.append(Mutant(file, line, column, name, counts[name]))

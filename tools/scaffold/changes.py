@@ -100,7 +100,8 @@ class Changes:
                 path.write_text(text, encoding="utf-8")
                 report.append(f"{'added' if before is None else 'changed':8} {name}")
                 sources += [path] if path.suffix == ".py" else []
-        format_source(self.project, sources)
+        if sources:
+            format_source(self.project, sources)
         return report
 
 
@@ -112,7 +113,7 @@ def format_source(project: Path, paths: Sequence[Path]) -> bool:
     """
     if not _RUFF.exists():
         return False
-    for command in (["check", "--select", "I", "--fix"], ["format"]) if paths else ():
+    for command in (["check", "--select", "I", "--fix"], ["format"]):
         # A command leaves no cache in the project.
         words = [str(_RUFF), *command, "--no-cache", "--quiet", *map(str, paths)]
         done = subprocess.run(words, cwd=project, capture_output=True, text=True, check=False)  # noqa: S603 - fixed words

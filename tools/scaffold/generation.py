@@ -153,12 +153,7 @@ def _name_questions(answers: Mapping[str, str]) -> list[str]:
         return generate_project(ROOT, answers)
     except ScaffoldError as error:
         said = str(error)
-        for setting, question in (
-            ("NAME=", "noun="),
-            ("PLURAL=", "plural="),
-            ("FIELDS=", "fields="),
-            ("FIELDS", "fields"),
-        ):
+        for setting, question in (("NAME=", "noun="), ("PLURAL=", "plural="), ("FIELDS", "fields")):
             said = said.replace(setting, question)
         raise ScaffoldError(said) from error
 

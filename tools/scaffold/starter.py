@@ -48,7 +48,7 @@ def build_starter(project: Path, target: Path) -> list[str]:
     names = [name for name in listed if name and (project / name).is_file()]
     for left_out in plan["left_out"]:
         if not (project / left_out).exists():
-            raise ScaffoldError(f"starter.toml: {left_out} is no file or folder of this project.")
+            raise ScaffoldError(f"starter.toml: this project has no file or folder {left_out}.")
     shutil.rmtree(target, ignore_errors=True)
     copy = target / _FOLDER
     for name in names:

@@ -25,12 +25,14 @@ _LONGEST_EXPIRY = 7 * 24 * 60 * 60
 _TIME_FORMAT = "%Y%m%dT%H%M%SZ"
 _TIME = re.compile(r"\d{8}T\d{6}Z")
 _PARAMETERS = ("Credential", "Signature", "SignedHeaders")
-_MISMATCH = "InvalidSignatureException"
+MISMATCH = "InvalidSignatureException"
 _PAYLOAD_HASH = "x-amz-content-sha256"
 _UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
 
 Headers = Sequence[tuple[bytes, bytes]]
 """Names in lower case."""
+type FindCredentials = Callable[[str], Credentials | None]
+"""Returns issued credentials by access key ID."""
 
 
 class SignatureRefused(Exception):
@@ -47,7 +49,7 @@ class HeaderUnsigned(SignatureRefused):
 
     def __init__(self, message: str) -> None:
         """Take the message."""
-        super().__init__(_MISMATCH, message)
+        super().__init__(MISMATCH, message)
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def verify_signature(
     *,
     service: str,
     region: str,
-    find_credentials: Callable[[str], Credentials | None],
+    find_credentials: FindCredentials,
     shows_canonical_request: bool = True,
 ) -> Credentials:
     """Return the credentials that a request was signed with.
@@ -125,9 +127,7 @@ def verify_signature(
     return credentials
 
 
-def find_signer(
-    find_credentials: Callable[[str], Credentials | None], access_key_id: str, token: str | None
-) -> Credentials:
+def find_signer(find_credentials: FindCredentials, access_key_id: str, token: str | None) -> Credentials:
     """Return the credentials of an access key ID, if they are good and have the session token.
 
     Raises:
@@ -354,7 +354,7 @@ def _write_time(seconds: float) -> str:
 
 
 def _mismatch(message: str) -> SignatureRefused:
-    return SignatureRefused(_MISMATCH, message)
+    return SignatureRefused(MISMATCH, message)
 
 
 def _incomplete(message: str) -> SignatureRefused:

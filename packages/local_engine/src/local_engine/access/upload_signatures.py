@@ -5,13 +5,17 @@ signature for browser-based uploads using HTTP POST" (Amazon S3 API Reference). 
 """
 
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from urllib.parse import parse_qsl, urlsplit
 
-from local_engine.access.credentials import Credentials
-from local_engine.access.signatures import SignatureRefused, SignedRequest, find_signer, join_headers
-
-type FindCredentials = Callable[[str], Credentials | None]
+from local_engine.access.signatures import (
+    MISMATCH,
+    FindCredentials,
+    SignatureRefused,
+    SignedRequest,
+    find_signer,
+    join_headers,
+)
 
 
 def verify_old_link(request: SignedRequest, find_credentials: FindCredentials) -> None:
@@ -71,4 +75,4 @@ def verify_form(fields: Mapping[str, str], region: str, find_credentials: FindCr
 def _compare(expected: str, given: str) -> None:
     if not hmac.compare_digest(expected.encode(), given.encode()):
         message = "The request signature we calculated does not match the signature you provided. Check your key and "
-        raise SignatureRefused("InvalidSignatureException", f"{message}signing method.")
+        raise SignatureRefused(MISMATCH, f"{message}signing method.")

@@ -18,7 +18,7 @@ def main() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     # A tenth of the default: a request in the event loop waits so long for each turn while a thread serves another one.
     sys.setswitchinterval(0.0005)
-    # botocore imports these two if they are installed, which takes long. Nothing here signs or connects.
+    # botocore imports these two if they are installed, which takes long. Nothing here connects or signs with them.
     sys.modules.update(dict.fromkeys(("awscrt", "OpenSSL")))  # type: ignore[arg-type]
     with import_quickly():
         from local_engine.services.moto_application import run_server  # noqa: PLC0415

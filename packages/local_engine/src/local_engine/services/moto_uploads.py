@@ -23,7 +23,7 @@ from moto.s3 import responses
 from moto.s3.exceptions import EntityTooSmall, S3ClientError
 
 from local_engine.access.credentials import Credentials, find_credentials
-from local_engine.access.signatures import HeaderUnsigned, SignatureRefused, SignedRequest, verify_signature
+from local_engine.access.signatures import MISMATCH, HeaderUnsigned, SignatureRefused, SignedRequest, verify_signature
 from local_engine.access.upload_signatures import verify_form, verify_old_link
 from local_engine.account import REGION
 
@@ -33,7 +33,7 @@ _SIGNING_PARAMETERS = {"X-Amz-Algorithm", "X-Amz-Signature", "Signature", "AWSAc
 _PLACEHOLDER = Credentials("local", "local", None, None, "local", None)
 # S3's own error codes, by those of other services.
 _REFUSALS = {
-    "InvalidSignatureException": "SignatureDoesNotMatch",
+    MISMATCH: "SignatureDoesNotMatch",
     "IncompleteSignatureException": "AuthorizationQueryParametersError",
     "UnrecognizedClientException": "InvalidAccessKeyId",
     "ExpiredTokenException": "ExpiredToken",
